@@ -1,0 +1,1 @@
+"""mdkit: a live order book in your notebook; one feed, one bounded queue, your function."""

@@ -1,0 +1,166 @@
+"""What the market says: typed, immutable, small.
+
+Times are integer nanoseconds since the Unix epoch, UTC. `exchange_ns` is the exchange's own
+clock (0 where a message carried none); `received_ns` is this machine's clock, read when the
+bytes came off the socket. The two clocks may differ by seconds, so their difference is a delay
+only after an offset has been estimated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import msgspec
+
+Level = tuple[float, float]
+"""One price level of an order book: (price, size)."""
+
+_MS = 1_000_000
+
+
+class Event(msgspec.Struct, frozen=True, gc=False):
+    """The root of all events. `kind` names the channel such events come on."""
+
+    kind: ClassVar[str] = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the event as the flat dict of the `article` dialect, JSON-ready."""
+        raise NotImplementedError
+
+
+class Depth(Event, frozen=True, gc=False):
+    """A snapshot of the visible order book: bids by price descending, asks ascending."""
+
+    kind: ClassVar[str] = "depth"
+
+    symbol: str
+    bids: tuple[Level, ...]
+    asks: tuple[Level, ...]
+    exchange_ns: int = 0
+    received_ns: int = 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return `type, symbol, bids, asks, timestamp` with levels as [price, size] lists."""
+        return {
+            "type": "depth",
+            "symbol": self.symbol,
+            "bids": [list(level) for level in self.bids],
+            "asks": [list(level) for level in self.asks],
+            "timestamp": self.exchange_ns // _MS,
+        }
+
+
+class Trade(Event, frozen=True, gc=False):
+    """One execution. `side` is the aggressor's: "buy", "sell" or "neutral" (unknown)."""
+
+    kind: ClassVar[str] = "trade"
+
+    symbol: str
+    price: float
+    size: float
+    side: str = "neutral"
+    id: str = ""
+    exchange_ns: int = 0
+    received_ns: int = 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return `type, symbol, price, quantity, side, id, timestamp`."""
+        return {
+            "type": "trade",
+            "symbol": self.symbol,
+            "id": self.id,
+            "price": self.price,
+            "quantity": self.size,
+            "side": self.side,
+            "timestamp": self.exchange_ns // _MS,
+        }
+
+
+class Ticker(Event, frozen=True, gc=False):
+    """The last price and, where the market gives them, quote and 24-hour figures."""
+
+    kind: ClassVar[str] = "ticker"
+
+    symbol: str
+    last: float
+    bid: float | None = None
+    ask: float | None = None
+    volume_24h: float | None = None
+    high_24h: float | None = None
+    low_24h: float | None = None
+    change_24h: float | None = None
+    change_percent_24h: float | None = None
+    trade_session: str | None = None
+    exchange_ns: int = 0
+    received_ns: int = 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return `type, symbol, last_price, ..., timestamp`; absent figures are left out."""
+        fields: Mapping[str, Any] = {
+            "type": "ticker",
+            "symbol": self.symbol,
+            "last_price": self.last,
+            "bid_price": self.bid,
+            "ask_price": self.ask,
+            "volume_24h": self.volume_24h,
+            "high_24h": self.high_24h,
+            "low_24h": self.low_24h,
+            "price_change_24h": self.change_24h,
+            "price_change_percent_24h": self.change_percent_24h,
+            "trade_session": self.trade_session,
+            "timestamp": self.exchange_ns // _MS,
+        }
+        return {name: value for name, value in fields.items() if value is not None}
+
+
+class Bar(Event, frozen=True, gc=False):
+    """Open, high, low, close and volume of one period that began at `start_ns`."""
+
+    kind: ClassVar[str] = "bar"
+
+    symbol: str
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+    start_ns: int
+    interval: str = "1m"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return `type, symbol, time, open, high, low, close, volume, interval`."""
+        return {
+            "type": "kline",
+            "symbol": self.symbol,
+            "interval": self.interval,
+            "time": self.start_ns // _MS,
+            "open": self.open,
+            "high": self.high,
+            "low": self.low,
+            "close": self.close,
+            "volume": self.volume,
+        }
+
+
+class Gap(Event, frozen=True, gc=False):
+    """A stretch of a channel that was not seen: from `from_ns` to `to_ns` by the local clock."""
+
+    kind: ClassVar[str] = "gap"
+
+    symbol: str
+    channel: str
+    reason: str
+    from_ns: int
+    to_ns: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return `type, symbol, channel, reason, from_ns, to_ns`."""
+        return {
+            "type": "gap",
+            "symbol": self.symbol,
+            "channel": self.channel,
+            "reason": self.reason,
+            "from_ns": self.from_ns,
+            "to_ns": self.to_ns,
+        }
