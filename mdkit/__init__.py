@@ -1,1 +1,85 @@
-"""mdkit: a live order book in your notebook; one feed, one bounded queue, your function."""
+"""mdkit: a live order book in your notebook; one feed, one bounded queue, your function.
+
+    import mdkit as md
+
+    session = md.live(["AAPL.US"], strategies=[md.strategies.pressure])
+
+Importing mdkit opens nothing and patches nothing; what is heavy is loaded when first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mdkit import strategies
+    from mdkit.errors import MdkitError, TransientError
+    from mdkit.events import Bar, Depth, Gap, Signal, Ticker, Trade
+    from mdkit.exchange import Exchange, Fault, PlanLimits
+    from mdkit.frames import LiveFrame
+    from mdkit.measures import imbalance, microprice, mid, pressure_ratio, spread
+    from mdkit.notebook.article import MarketDataPipeline
+    from mdkit.notebook.session import Session, live
+    from mdkit.settings import Settings
+    from mdkit.strategies.contract import messages, strategy
+    from mdkit.stream.pipeline import Receipt
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "mdkit.errors": ("MdkitError", "TransientError"),
+    "mdkit.events": ("Bar", "Depth", "Gap", "Signal", "Ticker", "Trade"),
+    "mdkit.exchange": ("Exchange", "Fault", "PlanLimits"),
+    "mdkit.frames": ("LiveFrame",),
+    "mdkit.measures": ("imbalance", "microprice", "mid", "pressure_ratio", "spread"),
+    "mdkit.notebook.article": ("MarketDataPipeline",),
+    "mdkit.notebook.session": ("Session", "live"),
+    "mdkit.settings": ("Settings",),
+    "mdkit.strategies.contract": ("messages", "strategy"),
+    "mdkit.stream.pipeline": ("Receipt",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "Bar",
+    "Depth",
+    "Exchange",
+    "Fault",
+    "Gap",
+    "LiveFrame",
+    "MarketDataPipeline",
+    "MdkitError",
+    "PlanLimits",
+    "Receipt",
+    "Session",
+    "Settings",
+    "Signal",
+    "Ticker",
+    "Trade",
+    "TransientError",
+    "imbalance",
+    "live",
+    "messages",
+    "microprice",
+    "mid",
+    "pressure_ratio",
+    "spread",
+    "strategies",
+    "strategy",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "strategies":
+        return import_module("mdkit.strategies")
+    try:
+        home = _HOME_OF[name]
+    except KeyError:
+        raise AttributeError(f"module 'mdkit' has no attribute {name!r}") from None
+    value = globals()[name] = getattr(import_module(home), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

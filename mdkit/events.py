@@ -164,3 +164,17 @@ class Gap(Event, frozen=True, gc=False):
             "from_ns": self.from_ns,
             "to_ns": self.to_ns,
         }
+
+
+MarketEvent = Depth | Trade | Ticker
+"""What the live channels carry."""
+
+
+class Signal(msgspec.Struct, frozen=True, gc=False):
+    """What a strategy said about one event: its target exposure, or any measure."""
+
+    symbol: str
+    strategy: str
+    value: float
+    exchange_ns: int = 0
+    received_ns: int = 0

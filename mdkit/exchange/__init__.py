@@ -1,1 +1,27 @@
-"""To be filled."""
+"""The embedded exchange: a market on this machine that speaks the data service's wire."""
+
+from mdkit.exchange.config import (
+    DEFAULT_SYMBOLS,
+    FREE_TRIAL,
+    ExchangeConfig,
+    Fault,
+    PlanLimits,
+    configure,
+)
+from mdkit.exchange.exchange import Exchange, serve_forever
+from mdkit.exchange.faults import FAULTS, random_faults
+from mdkit.exchange.scenarios import SCENARIOS
+
+__all__ = [
+    "DEFAULT_SYMBOLS",
+    "FAULTS",
+    "FREE_TRIAL",
+    "SCENARIOS",
+    "Exchange",
+    "ExchangeConfig",
+    "Fault",
+    "PlanLimits",
+    "configure",
+    "random_faults",
+    "serve_forever",
+]

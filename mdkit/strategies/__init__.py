@@ -1,1 +1,28 @@
-"""To be filled."""
+"""Strategies: what they are (`contract`) and those that come with mdkit.
+
+`ALL` holds every strategy that comes with mdkit, by name; one suite of tests runs over it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mdkit.strategies.contract import Strategy, as_strategy, messages, strategy
+from mdkit.strategies.depth import pressure, spread_monitor
+
+ALL: Mapping[str, Any] = {
+    "pressure": pressure,
+    "spread_monitor": spread_monitor,
+}
+"""Name to what `as_strategy` takes: a Strategy or a decorated class."""
+
+__all__ = [
+    "ALL",
+    "Strategy",
+    "as_strategy",
+    "messages",
+    "pressure",
+    "spread_monitor",
+    "strategy",
+]

@@ -10,14 +10,14 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import msgspec
 from msgspec import Meta, Raw, Struct
 
 from mdkit.errors import InvalidMessage
-from mdkit.events import Depth, Event, Ticker, Trade
+from mdkit.events import Depth, Event, MarketEvent, Ticker, Trade
 
 Dialect = Literal["realtime", "article"]
 CHANNELS = ("depth", "trade", "ticker")
@@ -110,13 +110,14 @@ class Answer(Struct, gc=False):
     data: Any = None
 
 
-Decode = Callable[[bytes, int], tuple[Event, ...]]
+Decode = Callable[[bytes, int], tuple[MarketEvent, ...]]
 
 
-class Route(NamedTuple):
+class Route(Struct, frozen=True, eq=False, gc=False):
     """Where a message belongs, and how to read it.
 
     `decode(raw, received_ns)` returns its events or raises `InvalidMessage` with the reason.
+    Routes are compared by identity, so that they are cheap keys.
     """
 
     channel: str
@@ -154,7 +155,7 @@ def _depth_route(symbol: str, enveloped: bool) -> Route:
     # Bound once per symbol: the closure is the hot path of decoding.
     read = _json_decoder(_BookMessage if enveloped else _Book)
 
-    def decode(raw: bytes, received_ns: int) -> tuple[Event, ...]:
+    def decode(raw: bytes, received_ns: int) -> tuple[MarketEvent, ...]:
         book = read(raw).data if enveloped else read(raw)
         bids, asks = book.bids, book.asks
         previous = _INF
@@ -177,7 +178,7 @@ def _depth_route(symbol: str, enveloped: bool) -> Route:
 def _trade_route(symbol: str, enveloped: bool) -> Route:
     read = _json_decoder(_ExecutionsMessage if enveloped else _Executions)
 
-    def decode(raw: bytes, received_ns: int) -> tuple[Event, ...]:
+    def decode(raw: bytes, received_ns: int) -> tuple[MarketEvent, ...]:
         body = read(raw).data if enveloped else read(raw)
         executions = body.trades
         if not executions:
@@ -199,7 +200,7 @@ def _trade_route(symbol: str, enveloped: bool) -> Route:
 def _ticker_route(symbol: str, enveloped: bool) -> Route:
     read = _json_decoder(_FiguresMessage if enveloped else _Figures)
 
-    def decode(raw: bytes, received_ns: int) -> tuple[Event, ...]:
+    def decode(raw: bytes, received_ns: int) -> tuple[MarketEvent, ...]:
         body = read(raw).data if enveloped else read(raw)
         return tuple(
             [
@@ -225,7 +226,7 @@ def _ticker_route(symbol: str, enveloped: bool) -> Route:
 
 
 def _invalid_route(channel: str, symbol: str, reason: str) -> Route:
-    def decode(raw: bytes, received_ns: int) -> tuple[Event, ...]:
+    def decode(raw: bytes, received_ns: int) -> tuple[MarketEvent, ...]:
         raise InvalidMessage(reason)
 
     return Route(channel, symbol, decode)
@@ -233,6 +234,10 @@ def _invalid_route(channel: str, symbol: str, reason: str) -> Route:
 
 _COMMANDS = ("pong", "ping", "subscribe", "unsubscribe", "error")
 _ANSWER_ROUTE = _invalid_route(ANSWER, "", "an answer to a command is not market data")
+MAX_MESSAGE_BYTES = 1 << 20
+"""Larger messages are not decoded: no market message comes near."""
+_TOO_LARGE = f"message is larger than {MAX_MESSAGE_BYTES:,} bytes"
+_OVERSIZED = _invalid_route(UNREADABLE, "", _TOO_LARGE)
 SEVERAL = _invalid_route("ticker", "", "a list about several symbols must be split first")
 """The route of a message about several symbols, which `Router.split` takes apart."""
 
@@ -280,6 +285,16 @@ class Router:
         head = raw[: raw.find(b",", 24)]
         route = self._learnt.get(head)
         return route if route is not None else self._learn(head, raw)
+
+    def oversized(self, route: Route) -> Route:
+        """Return the route of a message on `route` that is over `MAX_MESSAGE_BYTES`."""
+        if not route.symbol:
+            return _OVERSIZED
+        key = (route.channel + " oversized", route.symbol, False)
+        made = self._made.get(key)
+        if made is None:
+            made = self._made[key] = _invalid_route(route.channel, route.symbol, _TOO_LARGE)
+        return made
 
     def split(self, raw: bytes) -> Iterator[tuple[Route, bytes]]:
         """Yield a `(route, raw)` for each entry of a list about several symbols."""
@@ -340,7 +355,7 @@ class Router:
 _MAKERS = {"depth": _depth_route, "trade": _trade_route, "ticker": _ticker_route}
 
 
-def decode(raw: bytes, received_ns: int = 0) -> tuple[Event, ...]:
+def decode(raw: bytes, received_ns: int = 0) -> tuple[MarketEvent, ...]:
     """Return the events of one message of either dialect; raise `InvalidMessage` if unusable.
 
     For single messages; a stream should keep a `Router`, which remembers what it has seen.

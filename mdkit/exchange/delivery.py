@@ -1,0 +1,328 @@
+"""From the market to the connections: the clock, the faults on the way, the writing.
+
+A market does not wait. A paced feed goes on whatever the clients do, and a client that falls
+behind by `buffer_bytes` is disconnected. Only an unpaced feed (`flood`, or speed 0), whose pace
+is the clients', waits for them: for the slowest, and for the first one to come.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections import Counter
+from typing import Any, Protocol
+
+from websockets.asyncio.server import ServerConnection
+from websockets.protocol import State
+
+from mdkit.events import Depth, Ticker, Trade
+from mdkit.exchange.config import ExchangeConfig, Fault
+from mdkit.exchange.faults import FAULTS, Door, Outlet, Stage, check_fault
+from mdkit.exchange.history import History
+from mdkit.exchange.instruments import Instrument
+from mdkit.exchange.messages import Key, Message, text_frame
+from mdkit.exchange.tape import Tape
+from mdkit.wire.tickdb import Dialect
+
+_GRACE = 0.05
+"""Seconds from the first subscription to the first message, for the commands right behind it."""
+_PACED_BATCH = 1024
+_UNPACED_BATCH = 256
+
+
+class Feed(Protocol):
+    """A market: what is said when, and what can be asked. Simulated or played back."""
+
+    symbols: tuple[str, ...]
+    instruments: dict[str, Instrument]
+    tapes: dict[str, Tape]
+    opened_ms: int
+    now_ms: int
+    paced: bool
+    finished: bool
+
+    @property
+    def histories(self) -> dict[str, History]: ...  # noqa: D102
+    def begin(self, now_ms: int) -> None: ...  # noqa: D102
+    def take(self, until: float, most: int) -> list[Message]: ...  # noqa: D102
+    def next_offset(self) -> float | None: ...  # noqa: D102
+    def catch_up(self, offset: float) -> None: ...  # noqa: D102
+    def settle(self) -> None: ...  # noqa: D102
+    def depth(self, symbol: str) -> Depth: ...  # noqa: D102
+    def trades(self, symbol: str) -> list[Trade]: ...  # noqa: D102
+    def ticker(self, symbol: str) -> Ticker: ...  # noqa: D102
+
+
+class Client:
+    """An open connection, its dialect and what it has subscribed to."""
+
+    def __init__(self, connection: ServerConnection, dialect: Dialect, compressed: bool) -> None:
+        self.connection = connection
+        self.dialect = dialect
+        self.keys: set[Key] = set()
+        self.closing = False
+        self.over_limit = False
+        self._compressed = compressed
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether something written now can still arrive."""
+        return not self.closing and self.connection.protocol.state is State.OPEN
+
+    @property
+    def backlog(self) -> int:
+        """Bytes written that the client has not taken yet."""
+        return self.connection.transport.get_write_buffer_size() if self.is_open else 0
+
+    def reply(self, text: bytes) -> None:
+        """Send one text now."""
+        self._write_texts((text,), text_frame(text))
+
+    def push(self, messages: list[Message], sent: Counter[Key | None]) -> None:
+        """Send those of the messages that were subscribed to, and count them in `sent`."""
+        if not self.keys or not self.is_open:
+            return
+        keys, dialect = self.keys, self.dialect
+        mine = [m for m in messages if m.key in keys or m.key is None]
+        if self._compressed:
+            for message in mine:
+                self._write_texts(message.texts(dialect), b"")
+        elif mine:
+            self.connection.transport.write(b"".join([m.frames(dialect) for m in mine]))
+        for message in mine:
+            sent[message.key] += 1
+
+    def close(self, code: int, reason: str) -> None:
+        """Close with a close frame, in the background."""
+        if not self.closing:
+            self.closing = True
+            task = asyncio.create_task(self.connection.close(code, reason))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    def abort(self) -> None:
+        """Cut the TCP connection without a close frame."""
+        self.closing = True
+        self.connection.transport.abort()
+
+    def freeze(self, seconds: float) -> None:
+        """Stop reading for a while, so that not even pings are answered."""
+        transport = self.connection.transport
+        if self.is_open:
+            transport.pause_reading()
+            loop = asyncio.get_running_loop()
+            loop.call_later(seconds, self._thaw)
+
+    def _thaw(self) -> None:
+        if self.is_open:
+            self.connection.transport.resume_reading()
+
+    def _write_texts(self, texts: tuple[bytes, ...], frames: bytes) -> None:
+        if not self.is_open:
+            return
+        if not self._compressed:
+            self.connection.transport.write(frames)
+            return
+        for text in texts:
+            self.connection.protocol.send_text(text)
+        self.connection.send_data()
+
+
+class Delivery:
+    """Runs the market's clock and hands its messages to the clients."""
+
+    def __init__(self, config: ExchangeConfig, feed: Feed) -> None:
+        self.config = config
+        self.feed = feed
+        self.clients: set[Client] = set()
+        self.door = Door()
+        self.outlet = Outlet()
+        self.sent: Counter[Key | None] = Counter()
+        self.passed = 0
+        self.slow_clients = 0
+        self.injected: Counter[str] = Counter()
+        self._began: float | None = None
+        self._wake = asyncio.Event()
+        self._subscribed = asyncio.Event()
+        pending = [f for f in config.faults if f.at is not None or f.after_messages is not None]
+        self._by_time = sorted((f for f in pending if f.at is not None), key=lambda f: f.at or 0.0)
+        self._by_count = sorted(
+            (f for f in pending if f.at is None), key=lambda f: f.after_messages or 0
+        )
+
+    @property
+    def began(self) -> bool:
+        """Whether the scenario or playback is under way."""
+        return self._began is not None
+
+    def apply_initial_faults(self) -> None:
+        """Apply the faults that wait for nothing."""
+        for fault in self.config.faults:
+            if fault.at is None and fault.after_messages is None:
+                self.inject(fault)
+
+    def wake(self) -> None:
+        """Look again at once: a subscription has come, or a fault."""
+        if any(client.keys for client in self.clients):
+            self._subscribed.set()
+        self._wake.set()
+
+    def inject(self, fault: Fault) -> None:
+        """Let a fault happen now; if it names a later moment, then."""
+        params = check_fault(fault)
+        if fault.at is not None and self._elapsed() < fault.at:
+            self._by_time = sorted([*self._by_time, fault], key=lambda f: f.at or 0.0)
+        elif fault.after_messages is not None and self.passed < fault.after_messages:
+            self._by_count = sorted([*self._by_count, fault], key=lambda f: f.after_messages or 0)
+        else:
+            self.injected[fault.kind] += 1
+            now = asyncio.get_running_loop().time()
+            seed = self.config.seed + self.injected[fault.kind] - 1
+            stage = Stage(self.door, self.outlet, self, now, seed, self.feed.symbols)
+            FAULTS[fault.kind].apply(stage, fault, params)
+        self.wake()
+
+    def disconnect(self, code: int, reason: str) -> None:
+        """Close every connection with a close frame."""
+        for client in tuple(self.clients):
+            client.close(code, reason)
+
+    def drop(self) -> None:
+        """Abort every connection without a close frame."""
+        for client in tuple(self.clients):
+            client.abort()
+
+    def freeze(self, seconds: float) -> None:
+        """Neither read nor answer on any connection for a while."""
+        for client in tuple(self.clients):
+            client.freeze(seconds)
+
+    def refresh(self) -> None:
+        """Bring the market's clock up to now, but not past a message that is still to come."""
+        feed = self.feed
+        if not self.began:
+            if self.config.start_ms is None and self.config.replay is None:
+                feed.now_ms = max(feed.now_ms, time.time_ns() // 1_000_000)
+        elif feed.paced:
+            due = feed.next_offset()
+            # While the books are ahead of the clock by a message that is due, stay before it.
+            now = self._elapsed() * self.config.speed
+            feed.catch_up(now if due is None else min(now, due))
+        feed.settle()
+
+    async def run(self) -> None:
+        """Deliver until cancelled."""
+        await self._subscribed.wait()
+        await asyncio.sleep(_GRACE)
+        start_ms = self.config.start_ms
+        self.feed.begin(time.time_ns() // 1_000_000 if start_ms is None else start_ms)
+        loop = asyncio.get_running_loop()
+        self._began = loop.time()
+        while True:
+            self._wake.clear()
+            wait = self._paced_turn() if self.feed.paced else await self._unpaced_turn()
+            if wait is None:
+                await self._wake.wait()
+            elif wait > 0:
+                handle = loop.call_later(wait, self._wake.set)
+                await self._wake.wait()
+                handle.cancel()
+            else:
+                await asyncio.sleep(0)
+
+    def _paced_turn(self) -> float | None:
+        """Send what is due; return the seconds until something is, None if nothing will be."""
+        elapsed, speed = self._elapsed(), self.config.speed
+        # Messages up to a fault's moment go before it, however late this turn is.
+        until = min(elapsed, self._by_time[0].at or 0.0) if self._by_time else elapsed
+        full = self._send(until * speed, _PACED_BATCH)
+        self._fire(until)
+        if full or until < elapsed:
+            return 0.0
+        due = self.feed.next_offset()
+        waits = [] if due is None else [due / speed - elapsed]
+        return self._soonest(waits)
+
+    async def _unpaced_turn(self) -> float | None:
+        """Send a batch and wait until all clients have taken it."""
+        loop = asyncio.get_running_loop()
+        self._fire(self._elapsed())
+        if self.outlet.blocks(loop.time()):
+            self._send(-1.0, 0)
+            return self._soonest([])
+        clients = [client for client in self.clients if client.keys and client.is_open]
+        if not clients or self.feed.next_offset() is None:
+            self._send(-1.0, 0)
+            return self._soonest([])
+        self._send(math.inf, _UNPACED_BATCH)
+        for client in clients:
+            try:
+                await client.connection.drain()
+            except Exception:
+                # The client went away while being waited for, however it did so.
+                continue
+        return 0.0
+
+    def _send(self, until: float, most: int) -> bool:
+        """Take, disturb and write messages; return whether there may be more at once."""
+        if self._by_count:
+            most = min(most, max(0, (self._by_count[0].after_messages or 0) - self.passed))
+        taken = self.feed.take(until, most) if most else []
+        self.passed += len(taken)
+        messages = self.outlet.pass_on(taken, asyncio.get_running_loop().time())
+        if messages:
+            for client in tuple(self.clients):
+                client.push(messages, self.sent)
+                if client.backlog > self.config.buffer_bytes and self.feed.paced:
+                    self.slow_clients += 1
+                    client.close(1008, "too slow")
+        fired = self._fire_counted()
+        return fired or (most > 0 and len(taken) == most)
+
+    def _fire_counted(self) -> bool:
+        fired = False
+        while self._by_count and (self._by_count[0].after_messages or 0) <= self.passed:
+            self.inject(self._by_count.pop(0))
+            fired = True
+        return fired
+
+    def _fire(self, elapsed: float) -> None:
+        while self._by_time and (self._by_time[0].at or 0.0) <= elapsed:
+            fault = self._by_time.pop(0)
+            self.inject(fault)
+
+    def _soonest(self, waits: list[float]) -> float | None:
+        now = asyncio.get_running_loop().time()
+        if self._by_time:
+            waits.append((self._by_time[0].at or 0.0) - self._elapsed())
+        wake_at = self.outlet.wake_at(now)
+        if wake_at is not None:
+            waits.append(wake_at - now)
+        return max(0.0, min(waits)) if waits else None
+
+    def _elapsed(self) -> float:
+        """Return the seconds since the first message could be sent; negative before."""
+        if self._began is None:
+            return -1.0
+        return asyncio.get_running_loop().time() - self._began
+
+    def statistics(self) -> dict[str, Any]:
+        """Return what was delivered, JSON-ready."""
+        sent: dict[str, dict[str, int]] = {}
+        for key, number in self.sent.items():
+            channel, symbol = key or ("fault", "*")
+            sent.setdefault(symbol, {})[channel] = number
+        return {
+            "began": self.began,
+            "finished": self.feed.finished,
+            "clock_ms": self.feed.now_ms,
+            "messages": self.passed,
+            "sent": sent,
+            "sent_total": sum(self.sent.values()),
+            "withheld": self.outlet.withheld,
+            "slow_clients": self.slow_clients,
+            "faults": dict(self.injected),
+            "faults_pending": len(self._by_time) + len(self._by_count),
+        }

@@ -1,0 +1,348 @@
+"""`Exchange`: the embedded market as an object, in a process of its own or in your loop."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import signal
+import subprocess
+import sys
+import weakref
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlencode
+
+import msgspec
+
+from mdkit.errors import ExchangeError, SettingsError
+from mdkit.exchange.config import ExchangeConfig, Fault, PlanLimits, configure
+from mdkit.exchange.faults import check_fault, make_fault
+from mdkit.exchange.process import end_process, start_process
+
+REALTIME_PATH = "/v1/realtime"
+ARTICLE_PATH = "/v1/market/ws"
+
+
+class Exchange:
+    """A real server on this machine that speaks TickDB's wire: WebSocket and REST, one port.
+
+    A context manager, both `with` and `async with`; or `start()` and `stop()`. By default it
+    runs in a process of its own; with `process=False` in the running loop (`async with` or
+    `await open()` only).
+
+        with Exchange(["AAPL.US"], scenario="busy") as exchange:
+            requests.get(exchange.rest_url + "/market/depth", params={"symbol": "AAPL.US"})
+
+    Parameters
+    ----------
+    symbols : the default five; in a playback all of the recording's.
+    seed : the same seed and start give the same messages, byte for byte.
+    scenario : a name of `SCENARIOS`. It begins with the first subscription.
+    rate : depth messages a second over all symbols, in place of the scenario's own course; in a
+        playback messages a second.
+    speed : time scale of scenario or playback; 0, None or inf as fast as the clients take it.
+    count : depth messages (in a playback: messages) after which the exchange falls silent.
+    replay, loop : a recording to play back instead, once or again and again.
+    start : what the exchange's clock shows at the first subscription; None is now.
+    levels : price levels a side, 1 to 50.
+    api_key : None accepts any key or none; else others get code 1001, none 1002.
+    limits, faults : what the plan allows; what goes wrong by itself.
+    compression : whether to offer permessage-deflate.
+    keepalive : seconds between the server's pings, and until it gives up on a pong.
+    buffer_bytes : how far a client may fall behind before it is disconnected (code 1008).
+    host, port : 127.0.0.1 and any free port.
+
+    Raises `SettingsError` when made with values that cannot work; starting raises
+    `ExchangeError` (a port taken) or `RecordingError` (not a recording).
+    """
+
+    def __init__(
+        self,
+        symbols: Sequence[str] | None = None,
+        *,
+        seed: int = 7,
+        scenario: str = "steady",
+        rate: float | None = None,
+        speed: float | None = 1.0,
+        count: int | None = None,
+        replay: str | Path | None = None,
+        loop: bool = False,
+        start: datetime | str | int | None = None,
+        levels: int = 10,
+        api_key: str | None = None,
+        limits: PlanLimits | None = None,
+        faults: Sequence[Fault] = (),
+        compression: bool = False,
+        keepalive: float = 30.0,
+        buffer_bytes: int = 64 << 20,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        process: bool = True,
+    ) -> None:
+        self.config: ExchangeConfig = configure(
+            symbols,
+            seed=seed,
+            scenario=scenario,
+            rate=rate,
+            speed=speed,
+            count=count,
+            replay=replay,
+            loop=loop,
+            start=start,
+            levels=levels,
+            api_key=api_key,
+            limits=limits,
+            faults=faults,
+            compression=compression,
+            keepalive=keepalive,
+            buffer_bytes=buffer_bytes,
+            host=host,
+            port=port,
+        )
+        self._in_process = process
+        self._port = 0
+        self._child: subprocess.Popen[bytes] | None = None
+        self._server: Any = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._finalizer: weakref.finalize[..., Any] | None = None
+        self._closing: asyncio.Task[None] | None = None
+
+    def start(self) -> Self:
+        """Start the exchange's process and return self; starting twice is starting once."""
+        if not self._in_process:
+            raise ExchangeError(
+                "An exchange with process=False lives in an event loop: use `async with` or "
+                "`await exchange.open()`."
+            )
+        if self._child is None:
+            child, self._port = start_process(self.config)
+            self._child = child
+            # Also runs at exit, and when an exchange is dropped without being stopped.
+            self._finalizer = weakref.finalize(self, end_process, child)
+        return self
+
+    async def open(self) -> Self:
+        """Start without blocking the loop, whichever mode, and return self."""
+        if self._in_process:
+            return await asyncio.to_thread(self.start)
+        if self._server is None:
+            from mdkit.exchange.server import ExchangeServer
+
+            server = ExchangeServer(self.config)
+            await server.start()
+            self._server, self._port = server, server.port
+            self._loop = asyncio.get_running_loop()
+            _ = server.market
+        return self
+
+    def stop(self) -> None:
+        """Stop the exchange. Stopping twice, or before the start, does nothing.
+
+        With `process=False` it is left to the loop to finish; `await aclose()` waits for it.
+        """
+        self._port = 0
+        if self._finalizer is not None:
+            self._finalizer()
+            self._child = self._finalizer = None
+        server, self._server = self._server, None
+        if server is not None and self._loop is not None and not self._loop.is_closed():
+            loop = self._loop
+
+            def finish() -> None:
+                self._closing = loop.create_task(server.stop())
+
+            if _is_running_here(loop):
+                finish()
+            else:
+                loop.call_soon_threadsafe(finish)
+
+    close = stop
+
+    async def aclose(self) -> None:
+        """Stop the exchange and wait until every socket is closed."""
+        if self._in_process:
+            await asyncio.to_thread(self.stop)
+            return
+        self.stop()
+        if self._closing is not None:
+            await self._closing
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    async def __aenter__(self) -> Self:
+        return await self.open()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    @property
+    def running(self) -> bool:
+        """Whether the exchange has been started, not stopped, and is alive."""
+        if self._child is not None:
+            return self._child.poll() is None
+        return self._server is not None
+
+    @property
+    def port(self) -> int:
+        """The port; raises `ExchangeError` before the start and after the stop."""
+        if not self._port:
+            raise ExchangeError(
+                "The exchange is not running; enter it with `with exchange:` or call start()."
+            )
+        return self._port
+
+    @property
+    def pid(self) -> int | None:
+        """The exchange's process id; None with `process=False`."""
+        return None if self._child is None else self._child.pid
+
+    @property
+    def ws_url(self) -> str:
+        """The WebSocket URL of the `realtime` dialect."""
+        return f"ws://{self._authority}{REALTIME_PATH}"
+
+    @property
+    def article_ws_url(self) -> str:
+        """The WebSocket URL of the `article` dialect, without its query."""
+        return f"ws://{self._authority}{ARTICLE_PATH}"
+
+    @property
+    def rest_url(self) -> str:
+        """The REST base, to which `/market/kline` and the like are appended."""
+        return f"http://{self._authority}/v1"
+
+    @property
+    def _authority(self) -> str:
+        host = self.config.host
+        return f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
+
+    def inject(self, fault: Fault | str, **params: Any) -> None:
+        """Let a fault happen, now or at its `at` or `after_messages`.
+
+        `inject("stall", duration=2)` is short for `inject(Fault("stall", duration=2))`. Raises
+        `SettingsError` for an unknown kind or parameter. When it returns, it has happened.
+        """
+        if isinstance(fault, str):
+            fault = make_fault(fault, params)
+        elif params:
+            raise SettingsError("Give either a Fault or a kind with parameters, not both.")
+        check_fault(fault)
+        if self._in_process:
+            plain = {k: v for k, v in fault.as_dict().items() if v is not None}
+            extra = {k: msgspec.json.encode(v).decode() for k, v in plain.pop("params").items()}
+            self._control("fault?" + urlencode({**plain, **extra}))
+        else:
+            self._in_loop(lambda: self._server.inject(fault))
+
+    def statistics(self) -> dict[str, Any]:
+        """Return what has happened so far: a dict with
+
+        `connections` (now), `connections_total`, `subscriptions`, `rest_calls`, `refused` (by
+        code), `began`, `finished` (nothing more will come), `clock_ms`, `messages` (that the
+        market has said), `sent` (by symbol and channel, over all clients), `sent_total`,
+        `withheld`, `slow_clients`, `faults` (by kind) and `faults_pending`.
+        """
+        if self._in_process:
+            return self._control("statistics")
+        found: dict[str, Any] = self._in_loop(lambda: self._server.statistics())
+        return found
+
+    def _in_loop(self, call: Callable[[], Any]) -> Any:
+        """Call in the server's loop, from whatever thread, and return the result."""
+        if self._server is None or self._loop is None:
+            _ = self.port
+            raise ExchangeError("The exchange is not running; use `async with exchange:`.")
+        if _is_running_here(self._loop):
+            return call()
+
+        async def run() -> Any:
+            return call()
+
+        return asyncio.run_coroutine_threadsafe(run(), self._loop).result(10)
+
+    def _control(self, path: str) -> dict[str, Any]:
+        host = self.config.host
+        target = "127.0.0.1" if host in ("0.0.0.0", "") else "::1" if host == "::" else host
+        connection = http.client.HTTPConnection(target, self.port, timeout=10)
+        try:
+            connection.request("GET", f"/_exchange/{path}")
+            answer = connection.getresponse()
+            body: dict[str, Any] = msgspec.json.decode(answer.read())
+        except OSError as error:
+            raise ExchangeError(
+                f"The exchange does not answer ({type(error).__name__}); start a new one."
+            ) from None
+        finally:
+            connection.close()
+        if answer.status != 200:
+            raise ExchangeError(f"The exchange refused: {body.get('message')}")
+        return body
+
+    def __repr__(self) -> str:
+        state = f"{self.config.host}:{self._port}" if self.running else "stopped"
+        what = self.config.replay or self.config.scenario
+        symbols = ",".join(self.config.symbols) or "the recording's symbols"
+        return f"<Exchange {state}, {what}, {symbols}>"
+
+
+def _is_running_here(loop: asyncio.AbstractEventLoop) -> bool:
+    try:
+        return asyncio.get_running_loop() is loop
+    except RuntimeError:
+        return False
+
+
+async def serve_forever(
+    config: ExchangeConfig, *, announce: Callable[[str], Any] = sys.stdout.write
+) -> None:
+    """Run an exchange in the foreground until SIGINT or SIGTERM, announcing its URLs.
+
+    `configure(...)` makes the configuration; `announce` gets one text of a few lines.
+    """
+    from mdkit.exchange.server import ExchangeServer
+
+    server = ExchangeServer(config)
+    await server.start()
+    host = f"[{config.host}]" if ":" in config.host else config.host
+    base = f"{host}:{server.port}"
+    announce(
+        f"WebSocket  ws://{base}{REALTIME_PATH}\n"
+        f"           ws://{base}{ARTICLE_PATH}?channel=depth&symbol={server.symbols[0]}\n"
+        f"REST       http://{base}/v1\n"
+        f"control    http://{base}/_exchange/statistics\n"
+    )
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    previous = {
+        number: signal.signal(number, lambda *_: loop.call_soon_threadsafe(ended.set))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        # A signal handler runs between two bytecodes of the main thread: on Windows only
+        # something that ticks lets it, so this waits in short stretches.
+        while not ended.is_set():
+            try:
+                await asyncio.wait_for(ended.wait(), 0.5)
+            except TimeoutError:
+                continue
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+        await server.stop()

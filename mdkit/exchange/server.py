@@ -1,0 +1,294 @@
+"""The sockets: one port for WebSocket and REST, both dialects, keys and plan limits."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import ipaddress
+import logging
+import math
+import sys
+import time
+from typing import Any
+
+import msgspec
+from websockets.asyncio.server import Server as WebSocketServer
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.datastructures import Headers
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
+
+from mdkit.errors import ExchangeError, SettingsError
+from mdkit.exchange.commands import Commands
+from mdkit.exchange.config import LOOPBACK, ExchangeConfig, Fault
+from mdkit.exchange.delivery import Client, Delivery, Feed
+from mdkit.exchange.faults import make_fault
+from mdkit.exchange.rest import Budget, Endpoints, Refusal, query
+
+REALTIME_PATH = "/v1/realtime"
+ARTICLE_PATH = "/v1/market/ws"
+_PHRASES = {
+    200: "OK",
+    400: "Bad Request",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    426: "Upgrade Required",
+    429: "Too Many Requests",
+    500: "Internal Server Error",
+    503: "Service Unavailable",
+}
+# At DEBUG websockets logs request lines, and those hold api_key: this logger never gets there.
+_logger = logging.getLogger("mdkit.exchange")
+_logger.setLevel(logging.INFO)
+
+
+class ExchangeServer:
+    """An exchange in the running loop. `start` binds, `stop` closes everything."""
+
+    def __init__(self, config: ExchangeConfig) -> None:
+        self.config = config
+        self.port = config.port
+        self.refused: dict[str, int] = {}
+        self.connections_total = 0
+        self._server: WebSocketServer | None = None
+        self._pump: asyncio.Task[None] | None = None
+        self._market: Market | None = None
+        self._opened_ms = config.start_ms or time.time_ns() // 1_000_000
+        # A recording is read before the port is bound: its errors belong to the start.
+        self._feed: Feed | None = None
+        if config.replay is not None:
+            from mdkit.exchange.playback import Playback
+
+            self._feed = Playback(config)
+
+    async def start(self) -> None:
+        """Bind the port; raise `ExchangeError` if that is impossible."""
+        config = self.config
+        if not _is_loopback(config.host):
+            sys.stderr.write(
+                f"WARNING: the mdkit exchange listens on {config.host}, where other machines "
+                'may reach it. It is made for tests: use host="127.0.0.1" unless you mean it.\n'
+            )
+        try:
+            self._server = await serve(
+                self._converse,
+                config.host,
+                config.port,
+                process_request=self._answer,
+                compression="deflate" if config.compression else None,
+                ping_interval=config.keepalive,
+                ping_timeout=config.keepalive,
+                close_timeout=2,
+                write_limit=1 << 20,
+                logger=_logger,
+                server_header="mdkit-exchange",
+            )
+        except (OSError, OverflowError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise ExchangeError(
+                f"The exchange cannot listen on {config.host}:{config.port} ({reason}); leave "
+                "port at 0 to have a free one chosen, or stop whatever uses it."
+            ) from None
+        self.port = next(iter(self._server.sockets)).getsockname()[1]
+
+    @property
+    def market(self) -> Market:
+        """The market, made when first needed: a client need not wait for it to connect."""
+        if self._market is None:
+            self._market = Market(self.config, self._feed or self._simulate())
+            self._market.delivery.apply_initial_faults()
+            self._pump = asyncio.create_task(self._market.delivery.run(), name="mdkit exchange")
+            self._pump.add_done_callback(_report)
+        return self._market
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The symbols that are traded here."""
+        return self.market.delivery.feed.symbols
+
+    def _simulate(self) -> Feed:
+        from mdkit.exchange.simulator import SimulatedFeed
+
+        return SimulatedFeed(self.config, self._opened_ms)
+
+    async def stop(self) -> None:
+        """Close every connection and the port. A client that does not read is cut off."""
+        if self._pump is not None:
+            self._pump.cancel()
+            await asyncio.gather(self._pump, return_exceptions=True)
+        if self._server is None:
+            return
+        self._server.close()
+        closing = asyncio.ensure_future(self._server.wait_closed())
+        done, _ = await asyncio.wait([closing], timeout=1.0)
+        if not done:
+            for connection in tuple(self._server.all_connections):
+                connection.transport.abort()
+            await closing
+        # Aborted transports take one more turn of the loop to let go of their sockets.
+        await asyncio.sleep(0)
+
+    def inject(self, fault: Fault) -> None:
+        """Let a fault happen; call it in the loop's thread."""
+        self.market.delivery.inject(fault)
+
+    def statistics(self) -> dict[str, Any]:
+        """Return connections, messages and faults so far, JSON-ready."""
+        delivery = self.market.delivery
+        return {
+            "connections": len(delivery.clients),
+            "connections_total": self.connections_total,
+            "subscriptions": sum(len(client.keys) for client in delivery.clients),
+            "rest_calls": self.market.budget.total,
+            "refused": dict(self.refused),
+            **delivery.statistics(),
+        }
+
+    async def _answer(self, connection: ServerConnection, request: Request) -> Response | None:
+        """Answer a REST call, or decide about a WebSocket handshake (None: go on)."""
+        path, params = query(request.path)
+        try:
+            if getattr(request, "method", "GET") != "GET":
+                raise Refusal(2001, "only GET is served here", status=405)
+            if path.startswith("/_exchange/"):
+                return self._control(connection, path, params)
+            upgrade = "websocket" in request.headers.get("Upgrade", "").lower()
+            if not upgrade and path in (REALTIME_PATH, ARTICLE_PATH):
+                raise Refusal(4002, f"{path} is a WebSocket: use ws://", status=426)
+            endpoint = None if upgrade else self.market.endpoints.find(path)
+            self._door("websocket" if upgrade else "rest")
+            self._check_key(params.get("api_key") or request.headers.get("X-API-Key"))
+            if endpoint is None:
+                if path not in (REALTIME_PATH, ARTICLE_PATH):
+                    raise Refusal(2001, f"no WebSocket at {path[:100]}", status=404)
+                if path == ARTICLE_PATH:
+                    self.market.commands.check_article(request.path)
+                return None
+            self.market.budget.spend(asyncio.get_running_loop().time())
+            self.market.delivery.refresh()
+            data = endpoint(params)
+            if hasattr(data, "__await__"):
+                data = await data
+            return _response(200, {"code": 0, "message": "success", "data": data})
+        except Refusal as refusal:
+            self._count(refusal.code)
+            body = {"code": refusal.code, "message": refusal.message, "data": None}
+            return _response(refusal.status, body, refusal.headers)
+        except Exception as error:
+            _logger.exception("the exchange failed to answer %s", path)
+            body = {"code": 5000, "message": f"internal error: {type(error).__name__}"}
+            return _response(500, {**body, "data": None})
+
+    def _door(self, what: str) -> None:
+        """Raise `Refusal` if a fault keeps newcomers out."""
+        door, now = self.market.delivery.door, asyncio.get_running_loop().time()
+        if what == "websocket" and door.check("refuse", now):
+            raise Refusal(5001, "no connections at the moment", status=503)
+        if what == "rest" and (hit := door.check("server_error", now)):
+            raise Refusal(int(hit[1]["code"]), "server trouble")
+        if hit := door.check("unauthorized", now):
+            raise Refusal(int(hit[1]["code"]), "API key refused")
+        if hit := door.check("rate_limit", now):
+            left, params = hit
+            wait = params["retry_after"]
+            text = str(max(1, math.ceil(left)) if wait is None else wait)
+            raise Refusal(3001, "rate limit exceeded", headers={"Retry-After": text})
+
+    def _check_key(self, key: str | None) -> None:
+        wanted = self.config.api_key
+        if wanted is None:
+            return
+        if not key:
+            raise Refusal(1002, "API key missing: send X-API-Key or api_key")
+        if not hmac.compare_digest(key.encode(), wanted.encode()):
+            raise Refusal(1001, "API key invalid")
+
+    def _control(self, connection: ServerConnection, path: str, params: dict[str, str]) -> Response:
+        """Answer the control endpoints, for peers on this machine only."""
+        peer = str(connection.remote_address[0]) if connection.remote_address else ""
+        if not _is_loopback(peer):
+            raise Refusal(1003, "control endpoints answer this machine only")
+        if path == "/_exchange/statistics":
+            return _response(200, self.statistics())
+        if path == "/_exchange/fault":
+            kind = params.pop("kind", "")
+            try:
+                fault = make_fault(kind, params)
+            except SettingsError as error:
+                raise Refusal(2001, str(error)) from None
+            self.inject(fault)
+            return _response(200, {"code": 0, "message": "success", "data": fault.as_dict()})
+        raise Refusal(2001, "known: /_exchange/statistics, /_exchange/fault?kind=...", status=404)
+
+    async def _converse(self, connection: ServerConnection) -> None:
+        """Serve one open WebSocket until it closes."""
+        self.connections_total += 1
+        market = self.market
+        hit = market.delivery.door.check("accept_then_close", asyncio.get_running_loop().time())
+        if hit:
+            await connection.close(int(hit[1]["code"]), str(hit[1]["reason"]))
+            return
+        request_path = connection.request.path if connection.request else REALTIME_PATH
+        article = query(request_path)[0] == ARTICLE_PATH
+        compressed = bool(connection.protocol.extensions)
+        client = Client(connection, "article" if article else "realtime", compressed)
+        clients = market.delivery.clients
+        most = self.config.limits.connections
+        client.over_limit = most is not None and len(clients) >= most
+        clients.add(client)
+        try:
+            if article:
+                market.commands.open_article(client, request_path)
+            async for text in connection:
+                code = market.commands.handle(client, text)
+                if code:
+                    self._count(code)
+        except ConnectionClosed:
+            pass
+        finally:
+            clients.discard(client)
+            client.closing = True
+
+    def _count(self, code: int) -> None:
+        self.refused[str(code)] = self.refused.get(str(code), 0) + 1
+
+
+class Market:
+    """A feed and the parts that work on it."""
+
+    def __init__(self, config: ExchangeConfig, feed: Feed) -> None:
+        self.delivery = Delivery(config, feed)
+        self.endpoints = Endpoints(config, feed)
+        self.budget = Budget(config.limits.rest_per_minute, config.limits.quota)
+        self.commands = Commands(config, feed, self.delivery)
+
+
+def _response(status: int, body: dict[str, Any], more: dict[str, str] | None = None) -> Response:
+    content = msgspec.json.encode(body)
+    headers = Headers(
+        {
+            "Connection": "close",
+            "Content-Length": str(len(content)),
+            "Content-Type": "application/json; charset=utf-8",
+            **(more or {}),
+        }
+    )
+    return Response(status, _PHRASES.get(status, "Error"), headers, content)
+
+
+def _is_loopback(host: str) -> bool:
+    if host in LOOPBACK:
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_loopback
+
+
+def _report(pump: asyncio.Task[None]) -> None:
+    if not pump.cancelled() and (error := pump.exception()) is not None:
+        _logger.error("the exchange's market stopped", exc_info=error)

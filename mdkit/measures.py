@@ -1,0 +1,105 @@
+"""What one order book says, as a number.
+
+Every function takes a `Depth` event, or the plain dict that the feed pushes:
+`{"bids": [[price, size], ...], "asks": [[price, size], ...]}`, bids by price descending and
+asks ascending. Sums run from the best level outwards, one addition after the other, so that a
+measure has the same bits here, in a live frame's columns and in a compiled strategy.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping, Sequence
+from math import inf, nan
+from typing import Any
+
+from mdkit.errors import SettingsError
+from mdkit.events import Depth
+
+Book = Depth | Mapping[str, Any]
+"""An order book: a `Depth` event or a dict with `bids` and `asks`."""
+
+Side = Sequence[Sequence[float]]
+
+
+def pressure_ratio(book: Book, levels: int = 5) -> float:
+    """Return the size bid over the size asked, each summed over the first `levels` levels.
+
+    1 is balance, 2 means twice as much to buy as to sell. A side with nothing on it counts as
+    size 0: no asks give inf, no bids give 0, and a book with neither gives nan. Sides may have
+    fewer levels than asked for. Raises `SettingsError` when `levels` is below 1.
+    """
+    bid, ask = _sizes(book, levels)
+    if ask:
+        return bid / ask
+    return inf if bid > 0 else nan
+
+
+def imbalance(book: Book, levels: int = 5) -> float:
+    """Return (B - A) / (B + A) for the sizes B bid and A asked over the first `levels` levels.
+
+    In [-1, 1]: the same comparison as `pressure_ratio`, but symmetric and bounded. nan when
+    neither side has any size. Raises `SettingsError` when `levels` is below 1.
+    """
+    bid, ask = _sizes(book, levels)
+    total = bid + ask
+    return (bid - ask) / total if total else nan
+
+
+def spread(book: Book) -> float:
+    """Return the best ask minus the best bid, in price units; nan when a side is empty."""
+    bids, asks = _sides(book)
+    return asks[0][0] - bids[0][0] if bids and asks else nan
+
+
+def mid(book: Book) -> float:
+    """Return the price halfway between best bid and best ask; nan when a side is empty."""
+    bids, asks = _sides(book)
+    return (bids[0][0] + asks[0][0]) / 2 if bids and asks else nan
+
+
+def microprice(book: Book) -> float:
+    """Return the best prices' mean, each weighted by the size waiting on the *other* side.
+
+    (bid x ask_size + ask x bid_size) / (bid_size + ask_size): it leans towards the side that
+    is about to be used up. Stoikov, "The micro-price: a high-frequency estimator of future
+    prices", Quantitative Finance 18 (2018), calls this the weighted mid-price and starts from
+    it. nan when a side is empty or both best sizes are 0.
+    """
+    bids, asks = _sides(book)
+    if not (bids and asks):
+        return nan
+    bid, bid_size = bids[0]
+    ask, ask_size = asks[0]
+    total = bid_size + ask_size
+    return (bid * ask_size + ask * bid_size) / total if total else nan
+
+
+def _sides(book: Book) -> tuple[Side, Side]:
+    if isinstance(book, Depth):
+        return book.bids, book.asks
+    return book["bids"], book["asks"]
+
+
+def _sizes(book: Book, levels: int) -> tuple[float, float]:
+    if type(levels) is not int or levels < 1:
+        levels = _checked_levels(levels)
+    bids, asks = _sides(book)
+    # A plain loop takes half the time of sum() over a generator; and from Python 3.12 sum()
+    # compensates rounding, which neither NumPy nor compiled code would reproduce.
+    bid = ask = 0.0
+    for _, size in bids[:levels]:
+        bid += size
+    for _, size in asks[:levels]:
+        ask += size
+    return bid, ask
+
+
+def _checked_levels(levels: Any) -> int:
+    try:
+        count = operator.index(levels)
+    except TypeError:
+        count = 0
+    if count < 1:
+        raise SettingsError(f"levels is {levels!r}; give a whole number of at least 1") from None
+    return count

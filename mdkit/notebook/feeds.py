@@ -1,0 +1,99 @@
+"""Which feed a session reads: TickDB, the embedded exchange, a URL, or a source of your own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import SecretStr
+
+from mdkit.errors import SettingsError
+from mdkit.exchange import Exchange
+from mdkit.settings import Settings
+from mdkit.stream.source import Sink, Source, WebSocketSource
+
+
+class ExchangeSource(WebSocketSource):
+    """A WebSocket source that brings its exchange along: started for it and stopped with it."""
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        channels: Sequence[str],
+        symbols: Sequence[str],
+        **options: Any,
+    ) -> None:
+        super().__init__("ws://127.0.0.1", channels, symbols, name="embedded exchange", **options)
+        self.exchange = exchange
+
+    async def run(self, sink: Sink) -> None:
+        """Start the exchange unless it runs already, deliver, and stop what was started."""
+        ours = not self.exchange.running
+        if ours:
+            # Starting a process takes a moment; a notebook's loop should not stand still for it.
+            await asyncio.to_thread(self.exchange.start)
+        self.url = self.exchange.ws_url
+        try:
+            await super().run(sink)
+        finally:
+            if ours:
+                await asyncio.to_thread(self.exchange.stop)
+
+
+def open_source(
+    source: str | Source | Exchange | None,
+    channels: Sequence[str],
+    symbols: Sequence[str],
+    settings: Settings,
+    api_key: str | None = None,
+) -> Source:
+    """Return the source that `live(source=...)` means; no connection is made yet.
+
+    Raises `AuthenticationError` when TickDB is asked for without a key and `SettingsError`
+    for anything that is not a source.
+    """
+    if api_key is not None:
+        settings = settings.model_copy(update={"tickdb_api_key": SecretStr(api_key)})
+    options: dict[str, Any] = {
+        "base_delay": settings.reconnect_base_delay,
+        "max_delay": settings.reconnect_max_delay,
+        "heartbeat": settings.heartbeat_interval,
+    }
+    if source is None:
+        if settings.tickdb_api_key is not None:
+            print("mdkit: reading TickDB, since TICKDB_API_KEY is set.")  # noqa: T201
+            source = "tickdb"
+        else:
+            print(  # noqa: T201 - the one visible line that says the data are simulated
+                "mdkit: no TICKDB_API_KEY, so this session reads the embedded exchange "
+                "(simulated data, this machine only)."
+            )
+            source = "demo"
+    if source == "demo":
+        return ExchangeSource(Exchange(symbols), channels, symbols, **options)
+    if isinstance(source, Exchange):
+        key = settings.tickdb_api_key
+        secret = key.get_secret_value() if key else None
+        return ExchangeSource(source, channels, symbols, api_key=secret, **options)
+    if source == "tickdb":
+        return WebSocketSource(
+            settings.tickdb_ws_url, channels, symbols, api_key=settings.require_key(), **options
+        )
+    if isinstance(source, str):
+        if not source.startswith(("ws://", "wss://")):
+            raise SettingsError(
+                f'source={source!r} is not a source: choose "tickdb", "demo", a ws:// or wss:// '
+                "URL, an md.Exchange, or an object with run() and stop()."
+            )
+        if "api_key=" in source:
+            raise SettingsError("The source's URL holds an API key: pass it as api_key= instead.")
+        key = settings.tickdb_api_key
+        secret = key.get_secret_value() if key else None
+        return WebSocketSource(source, channels, symbols, api_key=secret, name=source, **options)
+    if isinstance(source, Source):
+        return source
+    raise SettingsError(
+        f"source={source!r} is not a source: it needs run(sink), stop(), clock_ns(), name, "
+        "symbols, connected and stale_for."
+    )

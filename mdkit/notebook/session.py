@@ -1,0 +1,459 @@
+"""`live()`: a Session, which a person holds; it owns a pipeline and the loop that turns it."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextlib
+import signal
+import sys
+import threading
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+
+from mdkit.errors import MdkitError, SessionError, SettingsError
+from mdkit.events import Signal
+from mdkit.exchange import Exchange
+from mdkit.frames import book_frame
+from mdkit.notebook import tables
+from mdkit.notebook.feeds import open_source
+from mdkit.notebook.loops import LoopThread, call_in, running_loop
+from mdkit.settings import Settings
+from mdkit.strategies.contract import as_strategy
+from mdkit.stream.buffer import Overflow, check_overflow
+from mdkit.stream.health import Health
+from mdkit.stream.lanes import OnError
+from mdkit.stream.pipeline import Pipeline, Receipt
+from mdkit.stream.source import Source, WebSocketSource
+from mdkit.wire.tickdb import CHANNELS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Runner = Literal["notebook", "thread"]
+T = TypeVar("T")
+
+_sessions: dict[str, Session] = {}
+
+
+def live(
+    symbols: Sequence[str] | str | None = None,
+    *,
+    channels: Sequence[str] = ("depth",),
+    source: str | Source | Exchange | None = None,
+    api_key: str | None = None,
+    strategies: Sequence[Any] = (),
+    workers: int | None = None,
+    maxsize: int | None = None,
+    overflow: Overflow | Mapping[str, Overflow] = "block",
+    block_timeout: float | None = None,
+    max_retries: int = 3,
+    on_error: OnError = "dead_letter",
+    runner: Runner = "notebook",
+    rows: int = 10_000,
+    levels: int = 10,
+    name: str = "default",
+    settings: Settings | None = None,
+) -> Session:
+    """Make a session: a feed, a bounded queue, and your strategies. It begins with `start()`.
+
+    Args:
+        symbols: what to watch; SUBSCRIBED_SYMBOLS unless given.
+        channels: any of "depth", "trade", "ticker".
+        source: None takes TickDB when TICKDB_API_KEY is set and else the embedded exchange,
+            and prints one line saying which; "tickdb"; "demo"; a ws:// or wss:// URL; an
+            `Exchange`; or any `Source`.
+        api_key: overrides TICKDB_API_KEY.
+        strategies: functions or classes made with `@md.strategy(...)`, or `md.messages(fn)`.
+        workers: tasks that serve the symbols' lanes (WORKER_COUNT). They share one core; more
+            than one helps strategies that await.
+        maxsize: messages the queue holds in memory (MAX_QUEUE_DEPTH).
+        overflow: what to do when it is full: "block", "drop_oldest", "drop_newest",
+            "conflate", "spill", or a dict by channel. See `mdkit.stream.buffer.Buffer`.
+        block_timeout: seconds that "block" may hold the connection up before messages go to
+            disk; half the keepalive budget (HEARTBEAT_INTERVAL) unless given.
+        max_retries: how often a message is tried again after a `TransientError`.
+        on_error: "dead_letter" keeps a failed message and goes on; "raise" stops the session.
+        runner: "notebook" uses the running loop, "thread" a loop of its own in a thread, which
+            a busy cell cannot stall. Without a running loop both mean a thread.
+        rows, levels: how many events a frame keeps for each symbol, and book levels a side.
+        name: calling `live` again with the same name, as re-running a cell does, stops and
+            replaces the session of that name.
+        settings: overrides what is read from the environment.
+
+    Raises `SettingsError` when an argument cannot work, `AuthenticationError` when TickDB is
+    asked for without a key.
+    """
+    settings = settings or Settings()
+    wanted = (symbols,) if isinstance(symbols, str) else tuple(symbols or ())
+    wanted = tuple(dict.fromkeys(wanted or settings.subscribed_symbols))
+    chosen = (channels,) if isinstance(channels, str) else tuple(channels)
+    for channel in chosen:
+        if channel not in CHANNELS:
+            raise SettingsError(
+                f"channel {channel!r} does not exist: choose from {', '.join(CHANNELS)}."
+            )
+    if not chosen:
+        raise SettingsError(f"channels is empty: choose from {', '.join(CHANNELS)}.")
+    if runner not in ("notebook", "thread"):
+        raise SettingsError(f'runner={runner!r} does not exist: choose "notebook" or "thread".')
+    if on_error not in ("dead_letter", "raise"):
+        raise SettingsError(f'on_error={on_error!r} is not "dead_letter" or "raise".')
+    workers = settings.worker_count if workers is None else workers
+    if workers < 1:
+        raise SettingsError(f"workers={workers} is not usable: at least 1 must serve the queue.")
+    check_overflow(overflow)
+    pipeline = Pipeline(
+        open_source(source, chosen, wanted, settings, api_key),
+        [as_strategy(strategy) for strategy in strategies],
+        workers=workers,
+        maxsize=settings.max_queue_depth if maxsize is None else maxsize,
+        overflow=overflow,
+        block_timeout=settings.heartbeat_interval if block_timeout is None else block_timeout,
+        spill_quota_bytes=settings.spill_quota_bytes,
+        max_retries=max_retries,
+        on_error=on_error,
+        frame_rows=rows,
+        levels=levels,
+    )
+    predecessor = _sessions.get(name)
+    session = _sessions[name] = Session(pipeline, runner, name, predecessor)
+    return session
+
+
+class Stopping:
+    """A stop under way: `await` it, or in a plain script call `result()`; or leave it alone."""
+
+    def __init__(self, future: concurrent.futures.Future[Receipt], loop: Any) -> None:
+        self._future = future
+        self._loop = loop
+
+    def __await__(self) -> Generator[Any, None, Receipt]:
+        return asyncio.wrap_future(self._future).__await__()
+
+    def result(self, timeout: float | None = None) -> Receipt:
+        """Block until the session has stopped and return its receipt."""
+        if not self._future.done() and self._loop is not None and running_loop() is self._loop:
+            raise SessionError(
+                "The session runs in this very loop, so waiting would block it: write "
+                "`await session.stop()`."
+            )
+        return self._future.result(timeout)
+
+    def __repr__(self) -> str:
+        return f"<Stopping: {self._future.result() if self._future.done() else 'under way'}>"
+
+
+class Session:
+    """A running feed and everything it has brought. Made by `live()`.
+
+    Methods may be called from any thread. A failure in the background is raised once, by the
+    next call; after that the session can still be looked at.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        runner: Runner = "notebook",
+        name: str = "default",
+        predecessor: Session | None = None,
+    ) -> None:
+        self.name = name
+        self.runner: Runner = runner
+        self.pipeline = pipeline
+        self._predecessor = predecessor
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: LoopThread | None = None
+        self._life: asyncio.Task[None] | None = None
+        self._ended: concurrent.futures.Future[Receipt] = concurrent.futures.Future()
+        self._failure_told = False
+        self._begun = threading.Event()
+
+    # -- life -------------------------------------------------------------------------------
+
+    def start(self) -> Self:
+        """Begin; returns at once, also when the first connection is still being made."""
+        if self._begun.is_set():
+            self._tell_failure()
+            if self._ended.done():
+                raise SessionError("This session has ended; make a new one with md.live(...).")
+            return self
+        self._begun.set()
+        here = running_loop()
+        if self.runner == "notebook" and here is not None:
+            self._loop = here
+            self._life = here.create_task(self._run(), name=f"mdkit session {self.name}")
+        else:
+            self._thread = LoopThread(f"mdkit session {self.name}")
+            self._loop = self._thread.loop
+            self._thread.submit(self._run())
+        return self
+
+    async def _run(self) -> None:
+        """The whole life of the session, in its loop."""
+        try:
+            if self._predecessor is not None:
+                await self._predecessor._end()
+                self._predecessor = None
+            self.pipeline.start()
+            receipt = await self.pipeline.wait()
+        except BaseException as error:
+            if isinstance(error, asyncio.CancelledError):
+                # The loop is closing down: there is no time to drain, but nothing may leak.
+                with contextlib.suppress(BaseException):
+                    await self.pipeline.stop(0)
+                error = SessionError("The session's loop was closed before the session stopped.")
+            if not self._ended.done():
+                self._ended.set_exception(error)
+            if isinstance(error, MdkitError | Exception):
+                return
+            raise
+        else:
+            self._ended.set_result(receipt)
+        finally:
+            if self._thread is not None:
+                asyncio.get_running_loop().call_soon(asyncio.get_running_loop().stop)
+
+    async def run(self, seconds: float | None = None) -> Receipt:
+        """Start if need be, go on for `seconds` (None: to the source's end), stop; the receipt.
+
+        Raises what made the session fail.
+        """
+        self.start()
+        ended = asyncio.wrap_future(self._ended)
+        await asyncio.wait([ended], timeout=seconds)
+        if ended.done():
+            self._failure_told = True
+            return ended.result()
+        return await self.stop()
+
+    def run_blocking(self, seconds: float | None = None) -> Receipt:
+        """As `run`, for plain scripts and for cells that should block.
+
+        The session runs in a thread of its own, so this works inside a notebook as well. In
+        the main thread SIGINT (Ctrl-C) and SIGTERM end it early, with everything drained; a
+        second one leaves at once.
+        """
+        if self._loop is not None and running_loop() is self._loop:
+            raise SessionError(
+                "The session runs in this very loop, so waiting would block it: write "
+                "`await session.run(seconds)`, or make it with runner='thread'."
+            )
+        if not self._begun.is_set():
+            self.runner = "thread"
+        with _stop_signals() as asked_to_stop:
+            self.start()
+            left = seconds
+            while not asked_to_stop.is_set() and (left is None or left > 0):
+                # Short waits, since signals are handled between them on every platform.
+                step = 0.1 if left is None else min(0.1, left)
+                with contextlib.suppress(concurrent.futures.TimeoutError):
+                    self._failure_told = True
+                    return self._ended.result(step)
+                left = None if left is None else left - step
+            self._failure_told = False
+            return self.stop().result()
+
+    def stop(self, timeout: float = 10.0) -> Stopping:
+        """Stop reading, handle what is queued for up to `timeout` seconds; gives the receipt.
+
+        `receipt = await session.stop()` in a notebook, `session.stop().result()` in a script;
+        it also may be left alone.
+        """
+        if not self._begun.is_set():
+            self._begun.set()
+            self._ended.set_exception(SessionError("The session was stopped before it started."))
+            self._failure_told = True
+        elif self._loop is not None and not self._ended.done():
+            with contextlib.suppress(RuntimeError):  # the loop is gone: so is the session
+                self._loop.call_soon_threadsafe(self.pipeline.stop, timeout)
+        if self._ended.done() and self._ended.exception() is not None:
+            self._failure_told = True
+        return Stopping(self._ended, self._loop)
+
+    async def _end(self) -> None:
+        """Stop and wait, whatever state and loop the session is in."""
+        if not self._begun.is_set():
+            self._begun.set()
+            return
+        with contextlib.suppress(Exception):
+            await asyncio.wait_for(self.stop(timeout=1.0), 5.0)
+
+    async def __aenter__(self) -> Self:
+        return self.start()
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.stop()
+
+    def pause(self) -> None:
+        """Take nothing from the feed until `resume()`; the connection feels backpressure."""
+        self._do(self.pipeline.pause)
+
+    def resume(self) -> None:
+        """Go on after `pause()`."""
+        self._do(self.pipeline.resume)
+
+    def subscribe(self, channel: str, *symbols: str) -> None:
+        """Add symbols to a channel while running."""
+        self._change("subscribe", channel, symbols)
+
+    def unsubscribe(self, channel: str, *symbols: str) -> None:
+        """Take symbols from a channel while running."""
+        self._change("unsubscribe", channel, symbols)
+
+    def on_signal(self, callback: Callable[[Signal], Any]) -> None:
+        """Call `callback` with every signal from now on, in the session's loop."""
+        self._do(lambda: self.pipeline.on_signal(callback))
+
+    # -- looking ------------------------------------------------------------------------------
+
+    @property
+    def running(self) -> bool:
+        """Whether the session has started and not ended."""
+        return self._begun.is_set() and not self._ended.done()
+
+    @property
+    def receipt(self) -> Receipt | None:
+        """What the session did, once it has stopped."""
+        return self.pipeline.receipt
+
+    def frame(
+        self, channel: str, symbol: str | None = None, last: int | None = None
+    ) -> pd.DataFrame:
+        """Return the events of a channel as an ordinary DataFrame of this moment.
+
+        Index `received`: when they came off the socket (UTC). Depth has the best bid and ask,
+        `mid`, `spread`, `pressure` and the levels. Without a symbol: all, with a column for it.
+        """
+        return self._look(lambda: self.pipeline.frames.frame(channel, symbol, last))
+
+    def book(self, symbol: str) -> pd.DataFrame:
+        """Return the current order book of a symbol: one row a level, best first."""
+        return self._look(lambda: book_frame(self.pipeline.frames.book(symbol)))
+
+    def signals(self, last: int | None = None) -> pd.DataFrame:
+        """Return what the strategies said: symbol, strategy, value, by time received."""
+        return self._look(lambda: self.pipeline.signals.snapshot(last))
+
+    def metrics(self, last: int | None = None) -> pd.DataFrame:
+        """Return queue depth, rates (messages a second) and loop lag (ms), five rows a second."""
+        return self._look(lambda: self.pipeline.metrics.snapshot(last))
+
+    def ledger(self) -> pd.DataFrame:
+        """Return where every message went: a row per symbol and channel.
+
+        received = processed + dropped + conflated + dead_lettered + invalid + queued + spilled
+        + in_flight, in every row and at every moment.
+        """
+        return self._look(self.pipeline.ledger.frame)
+
+    def dead_letters(self) -> pd.DataFrame:
+        """Return the newest 1,000 messages on which a strategy failed, with the traceback."""
+        return self._look(lambda: tables.dead_letters(self.pipeline.lanes.outcome.dead_letters))
+
+    def invalid(self) -> pd.DataFrame:
+        """Return the newest 100 messages that could not be used: the reason and a sample."""
+        return self._look(lambda: tables.invalid(self.pipeline.lanes.outcome.invalid))
+
+    def gaps(self) -> pd.DataFrame:
+        """Return the stretches that were not seen: symbol, channel, reason, from, to."""
+        return self._look(lambda: tables.gaps(self.pipeline.gaps))
+
+    def health(self) -> Health:
+        """Return a judgement on the last seconds: state, bottleneck, rates, lag."""
+        return self._look(self.pipeline.health)
+
+    def diagnose(self) -> str:
+        """Return `consumer_bound`, `producer_bound` or `balanced`."""
+        return self._look(self.pipeline.monitor.diagnose)
+
+    def explain(self) -> str:
+        """Return one sentence, made of measurements, on how the session is doing."""
+        return self._look(self.pipeline.explain)
+
+    def stats(self) -> dict[str, Any]:
+        """Return the session's figures: ledger totals, queue, strategies, problems."""
+        return self._look(lambda: tables.stats(self.pipeline))
+
+    def __repr__(self) -> str:
+        state = "not started"
+        if self._ended.done():
+            state = "failed" if self.pipeline.failure else "stopped"
+        elif self._begun.is_set():
+            state = "paused" if self.pipeline.paused else "running"
+        totals = self.pipeline.ledger.totals()
+        look = self.pipeline.buffer.statistics()
+        health = self.pipeline.health()
+        lost = totals["dropped"] + totals["conflated"]
+        return (
+            f"<Session {self.name!r} {state} on {self.pipeline.source.name}: "
+            f"{totals['received']:,} received at {health.in_rate:,.0f}/s, "
+            f"queue {look.depth:,}/{look.maxsize:,} {health.state}, {lost:,} lost, "
+            f"{totals['dead_lettered'] + totals['invalid']:,} bad, "
+            f"{self.pipeline.lanes.outcome.signals:,} signals>"
+        )
+
+    # -- crossing over to the loop ---------------------------------------------------------------
+
+    def _look(self, function: Callable[[], T]) -> T:
+        self._tell_failure()
+        return self._do(function)
+
+    def _do(self, function: Callable[[], T]) -> T:
+        if self._loop is None or self._ended.done():
+            return function()
+        return call_in(self._loop, function)
+
+    def _tell_failure(self) -> None:
+        failure = self.pipeline.failure
+        if failure is not None and not self._failure_told:
+            self._failure_told = True
+            raise failure
+
+    def _change(self, verb: str, channel: str, symbols: tuple[str, ...]) -> None:
+        source = self.pipeline.source
+        if not isinstance(source, WebSocketSource):
+            raise SessionError(f"{source.name} has no subscriptions that could change.")
+        if channel not in CHANNELS:
+            raise SettingsError(
+                f"channel {channel!r} does not exist: choose from {', '.join(CHANNELS)}."
+            )
+
+        async def change() -> None:
+            await getattr(source, verb)(channel, symbols)
+            self.pipeline.router.expect(source.symbols)
+
+        if self._loop is None:
+            raise SessionError("Start the session first.")
+        asyncio.run_coroutine_threadsafe(change(), self._loop)
+
+
+@contextlib.contextmanager
+def _stop_signals() -> Iterator[threading.Event]:
+    """Turn SIGINT and SIGTERM into an event, once; a second one acts as it did before."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+    names = [signal.SIGINT, signal.SIGTERM]
+    before = {name: signal.getsignal(name) for name in names}
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        if asked.is_set():
+            sys.stderr.write("mdkit: leaving at once\n")
+            raise KeyboardInterrupt
+        asked.set()
+
+    for name in names:
+        signal.signal(name, on_signal)
+    try:
+        yield asked
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)

@@ -1,0 +1,89 @@
+"""What a pipeline knows besides its frames, as DataFrames and dicts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from mdkit.events import Gap
+from mdkit.stream.lanes import DeadLetter, Invalid
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mdkit.stream.pipeline import Pipeline
+
+
+def dead_letters(letters: Iterable[DeadLetter]) -> pd.DataFrame:
+    """Return one row a dead letter, oldest first, by time received."""
+    columns = ["symbol", "channel", "strategy", "error", "attempts", "traceback", "raw"]
+    rows = [(x.received_ns, *(getattr(x, name) for name in columns)) for x in letters]
+    return _by_time(rows, columns)
+
+
+def invalid(messages: Iterable[Invalid]) -> pd.DataFrame:
+    """Return one row an invalid message, oldest first, by time received."""
+    columns = ["symbol", "channel", "reason", "sample"]
+    rows = [(x.received_ns, *(getattr(x, name) for name in columns)) for x in messages]
+    return _by_time(rows, columns)
+
+
+def gaps(found: Iterable[Gap]) -> pd.DataFrame:
+    """Return one row a gap: symbol, channel, reason, from, to (UTC) and its seconds."""
+    import pandas as pd
+
+    rows = list(found)
+    begins = pd.to_datetime([gap.from_ns for gap in rows], unit="ns", utc=True)
+    ends = pd.to_datetime([gap.to_ns for gap in rows], unit="ns", utc=True)
+    return pd.DataFrame(
+        {
+            "symbol": [gap.symbol for gap in rows],
+            "channel": [gap.channel for gap in rows],
+            "reason": [gap.reason for gap in rows],
+            "from": begins,
+            "to": ends,
+            "seconds": [(gap.to_ns - gap.from_ns) / 1e9 for gap in rows],
+        }
+    )
+
+
+def stats(pipeline: Pipeline) -> dict[str, Any]:
+    """Return the figures of a pipeline; nested dicts of plain numbers and strings."""
+    look = pipeline.buffer.statistics()
+    outcome = pipeline.lanes.outcome
+    source = pipeline.source
+    return {
+        "source": source.name,
+        "connected": source.connected,
+        "connects": getattr(source, "connects", 0),
+        "disconnects": getattr(source, "disconnects", 0),
+        "messages": pipeline.ledger.totals(),
+        "queue": asdict(look),
+        "health": asdict(pipeline.health()),
+        "signals": outcome.signals,
+        "retries": outcome.retries,
+        "gaps": pipeline.gap_count,
+        "strategies": {
+            timer.name: {
+                "calls_timed": timer.samples,
+                "mean_us": timer.mean * 1e6,
+                "slowest_us": timer.slowest * 1e6,
+            }
+            for timer in pipeline.timers.values()
+        },
+        "invalid_reasons": dict(outcome.invalid_reasons),
+        "callback_errors": list(outcome.callback_errors),
+        "problems": [f"{type(problem).__name__}: {problem}" for problem in pipeline.problems],
+        "refused": {
+            f"{channel} {symbol}": str(error)
+            for (channel, symbol), error in getattr(source, "refused", {}).items()
+        },
+    }
+
+
+def _by_time(rows: list[tuple[Any, ...]], columns: list[str]) -> pd.DataFrame:
+    import pandas as pd
+
+    index = pd.to_datetime([row[0] for row in rows], unit="ns", utc=True).rename("received")
+    return pd.DataFrame([row[1:] for row in rows], index=index, columns=columns)

@@ -1,0 +1,459 @@
+"""What a strategy is: one event in, one number or None out.
+
+A strategy is written as a function (no memory) or as a class (memory in its attributes) and
+marked with `@strategy("depth")`; its parameters are keywords with defaults. Whoever runs
+strategies calls `as_strategy` on what the user passed, and `Strategy.instance()` once per
+symbol: what comes back is called with each event. Nothing here does I/O or knows who calls.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import functools
+import inspect
+import math
+import numbers
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar, dataclass_transform, overload
+
+from mdkit.errors import SettingsError, StrategyError
+from mdkit.events import Event
+
+KINDS = ("depth", "trade", "ticker", "bar")
+"""The kinds of event that a strategy can ask for."""
+
+Per = Literal["symbol", "session"]
+Value = float | None
+"""What a strategy says about one event."""
+Runner = Callable[[Any], Value | Awaitable[Value]]
+"""What is called with each event: a bare function, a partial of one, or a started instance."""
+
+_C = TypeVar("_C", bound=type)
+_CURE = (
+    'decorate your function or class with @md.strategy("depth"), '
+    "or wrap a plain function of a dict with md.messages(fn)"
+)
+
+
+class Parameter(NamedTuple):
+    """One keyword of a strategy. `annotation` is whatever the source says, or empty."""
+
+    default: Any
+    annotation: Any = inspect.Parameter.empty
+
+
+class Strategy(ABC):
+    """A strategy with its parameters set, ready to be run any number of times.
+
+    `kinds` are the events it wants; `per` says whether each symbol has an instance of its own
+    or the whole session shares one; `is_async` whether calls must be awaited. A Strategy is
+    immutable and holds no state, and can be pickled whenever its function or class can.
+    """
+
+    name: str
+    kinds: tuple[str, ...]
+    per: Per
+    is_async: bool
+
+    @property
+    @abstractmethod
+    def params(self) -> dict[str, Any]:
+        """The values of all parameters, by name."""
+
+    @abstractmethod
+    def with_params(self, **changes: Any) -> Strategy:
+        """Return a copy with some parameters changed.
+
+        Raises `SettingsError` that lists the parameters there are when a name is unknown, and
+        one that says what would fit when a value is of the wrong type.
+        """
+
+    @abstractmethod
+    def instance(self) -> Runner:
+        """Return a callable with fresh state, to be called with each event.
+
+        It has an `on_gap(gap)` where the strategy defines one. Send the Strategy, not this, to
+        another process.
+        """
+
+    def __repr__(self) -> str:
+        return f"{self.name}({_listing(self.params)})"
+
+
+class FunctionStrategy(Strategy):
+    """A decorated function. It can still be called: `pressure(book, levels=3)`."""
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        kinds: tuple[str, ...],
+        per: Per,
+        changes: Mapping[str, Any] | None = None,
+    ) -> None:
+        functools.update_wrapper(self, function)
+        self.name = _name_of(function)
+        self.kinds = kinds
+        self.per = per
+        self.is_async = _is_async(function)
+        self.function = function
+        self._parameters = _parameters_of(function, self.name)
+        self._changes = {
+            name: value
+            for name, value in _checked(self.name, self._parameters, changes or {}).items()
+            if not _same(value, self._parameters[name].default)
+        }
+
+    def __call__(self, event: Any, *args: Any, **kwargs: Any) -> Any:
+        """Evaluate the function on one event; keywords override the parameters."""
+        return self.function(event, *args, **{**self._changes, **kwargs})
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """The values of all parameters, by name."""
+        return {
+            name: self._changes.get(name, parameter.default)
+            for name, parameter in self._parameters.items()
+        }
+
+    def with_params(self, **changes: Any) -> FunctionStrategy:
+        """Return a copy with some parameters changed; see `Strategy.with_params`."""
+        return FunctionStrategy(self.function, self.kinds, self.per, {**self._changes, **changes})
+
+    def instance(self) -> Runner:
+        """Return the function, or where parameters were changed a partial of it."""
+        # The bare function where possible: a partial costs every event another 50 ns.
+        return functools.partial(self.function, **self._changes) if self._changes else self.function
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        module, path = self.function.__module__, self.function.__qualname__
+        # Decorating took the function's place in its module, so pickle would look up the name
+        # and find a Strategy: send the name of that. A notebook's own functions cannot be found
+        # by name elsewhere and go as they are, which cloudpickle knows how to do.
+        found = _lookup(module, path)
+        named = isinstance(found, FunctionStrategy) and found.function is self.function
+        if named and (module != "__main__" or hasattr(sys.modules[module], "__file__")):
+            return _restore, (module, path, self._changes)
+        return FunctionStrategy, (self.function, self.kinds, self.per, self._changes)
+
+
+class InstanceStrategy(Strategy):
+    """An instance of a decorated class. Runs are copies of it: it never changes itself."""
+
+    def __init__(self, configured: Any) -> None:
+        self.kinds, self.per = type(configured).__strategy__
+        self.name = type(configured).__name__
+        self.is_async = _is_async(type(configured).__call__)
+        self.configured = configured
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """The values of all parameters, by name."""
+        names = [f.name for f in dataclasses.fields(self.configured) if f.init]
+        return {name: getattr(self.configured, name) for name in names}
+
+    def with_params(self, **changes: Any) -> InstanceStrategy:
+        """Return a copy with some parameters changed; see `Strategy.with_params`."""
+        return InstanceStrategy(type(self.configured)(**{**self.params, **changes}))
+
+    def instance(self) -> Runner:
+        """Return a deep copy of the configured instance, started."""
+        fresh = copy.deepcopy(self.configured)
+        if hasattr(fresh, "start"):
+            fresh.start()
+        runner: Runner = fresh
+        return runner
+
+
+class MessageStrategy(Strategy):
+    """A plain function of a flat dict, made into a strategy by `messages`."""
+
+    per: Per = "symbol"
+
+    def __init__(self, function: Callable[[dict[str, Any]], Any], kinds: tuple[str, ...]) -> None:
+        self.name = _name_of(function)
+        self.kinds = kinds
+        self.is_async = _is_async(function)
+        self.function = function
+
+    def __call__(self, event: Event) -> Any:
+        """Evaluate the function on one event; the result is awaitable if it is async."""
+        return self.instance()(event)
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """Always empty: a plain function has no parameters that mdkit could vary."""
+        return {}
+
+    def with_params(self, **changes: Any) -> MessageStrategy:
+        """Return this strategy; raise `SettingsError` when any parameter is given."""
+        _checked(self.name, {}, changes)
+        return self
+
+    def instance(self) -> Runner:
+        """Return a callable that hands each event's dict to the function."""
+        function = self.function
+
+        def run(event: Event) -> Value:
+            return _number(function(event.as_dict()))
+
+        async def run_async(event: Event) -> Value:
+            return _number(await function(event.as_dict()))
+
+        return run_async if self.is_async else run
+
+
+class _Decorator(Protocol):
+    # A class is callable too, but the first overload that fits is the one that counts.
+    @overload
+    def __call__(self, target: _C) -> _C: ...  # type: ignore[overload-overlap]
+    @overload
+    def __call__(self, target: Callable[..., Any]) -> FunctionStrategy: ...
+
+
+@dataclass_transform(kw_only_default=True, eq_default=False)
+def strategy(*kinds: str, per: Per = "symbol") -> _Decorator:
+    """Mark a function or a class as a strategy for events of these kinds.
+
+    A function `def pressure(book, levels=5, enter=2.0)` takes the event first; everything
+    behind it is a parameter and needs a default. A class declares its parameters as annotated
+    fields with defaults (`fast: int = 10`), makes its state in `start()`, is called with each
+    event, and may have `on_gap(gap)`, called when events were missed. Both return a float or
+    None when they have nothing to say, and may be async when run live.
+
+    `per="session"` runs one instance over all symbols in place of one for each.
+    Raises `SettingsError` when a kind is unknown or what is decorated cannot be a strategy.
+    """
+    if not kinds or not all(isinstance(kind, str) for kind in kinds):
+        raise SettingsError(
+            'strategy needs the kinds of event to run on, such as @md.strategy("depth"); '
+            f"the kinds are {', '.join(KINDS)}"
+        )
+    kinds = _checked_kinds(kinds)
+    if per not in ("symbol", "session"):
+        raise SettingsError(f'per is {per!r}; give "symbol" or "session"')
+
+    def decorate(target: Any) -> Any:
+        if isinstance(target, type):
+            return _strategy_class(target, kinds, per)
+        if not callable(target) or isinstance(target, Strategy):
+            raise SettingsError(f"{target!r} is not a function or class; {_CURE}")
+        return FunctionStrategy(target, kinds, per)
+
+    return decorate
+
+
+def messages(function: Callable[[dict[str, Any]], Any], *kinds: str) -> MessageStrategy:
+    """Return a strategy that calls `function` with each event as a flat dict.
+
+    For functions written against the feed's JSON, sync or async. No kinds means depth, trade
+    and ticker. A real number that comes back is the signal; anything else is taken as nothing
+    to say, since such functions often return what they printed or stored. The function is
+    shared by all symbols; whatever it remembers is its own affair.
+    """
+    if isinstance(function, Strategy) or hasattr(function, "__strategy__"):
+        raise SettingsError(f"{function!r} is a strategy already; pass it without md.messages")
+    if not callable(function):
+        raise SettingsError(f"md.messages needs a function of a dict, not {function!r}")
+    return MessageStrategy(function, _checked_kinds(kinds or KINDS[:3]))
+
+
+def as_strategy(candidate: Any) -> Strategy:
+    """Return what a user passed as a strategy in the one form that runs.
+
+    Takes a Strategy, a decorated class (with its defaults) or an instance of one; anything
+    else raises `SettingsError` that says how to make it a strategy.
+    """
+    if isinstance(candidate, Strategy):
+        return candidate
+    if hasattr(candidate, "__strategy__"):
+        return InstanceStrategy(candidate() if isinstance(candidate, type) else candidate)
+    raise SettingsError(f"{candidate!r} is not a strategy; {_CURE}")
+
+
+def as_signal(value: Any, strategy_name: str) -> Value:
+    """Return a strategy's result as a float or None; raise `StrategyError` if it is neither.
+
+    Numbers of any real type are taken, NumPy scalars and infinities included. nan is an error,
+    since it would silently turn every later comparison into False.
+    """
+    if value is None:
+        return None
+    if isinstance(value, numbers.Real) and not isinstance(value, bool):
+        try:
+            number = float(value)
+        except OverflowError:
+            raise StrategyError(
+                f"strategy {strategy_name} returned an integer too large for a float"
+            ) from None
+        if math.isnan(number):
+            raise StrategyError(
+                f"strategy {strategy_name} returned nan; return None when there is nothing to say"
+            )
+        return number
+    raise StrategyError(
+        f"strategy {strategy_name} returned a {type(value).__name__}; "
+        "expected a real number, or None when there is nothing to say"
+    )
+
+
+def _strategy_class(cls: type, kinds: tuple[str, ...], per: Per) -> type:
+    name = cls.__name__
+    if not any("__call__" in base.__dict__ for base in cls.__mro__):
+        raise SettingsError(f"strategy {name} needs a method __call__(self, event)")
+    if "__init__" in cls.__dict__:
+        raise SettingsError(
+            f"strategy {name} has an __init__; declare its parameters as annotated fields with "
+            "defaults, such as fast: int = 10, and make its state in start()"
+        )
+    try:
+        made: Any = dataclasses.dataclass(kw_only=True, eq=False)(cls)
+    except (TypeError, ValueError) as error:
+        raise SettingsError(f"strategy {name}: {error}") from None
+    parameters = {}
+    for field in dataclasses.fields(made):
+        if not field.init:
+            continue
+        if field.default is not dataclasses.MISSING:
+            default = field.default
+        elif field.default_factory is not dataclasses.MISSING:
+            default = field.default_factory()
+        else:
+            raise _no_default(name, field.name)
+        parameters[field.name] = Parameter(default, field.type)
+    init = made.__init__
+
+    @functools.wraps(init)
+    def checked_init(self: Any, *args: Any, **kwargs: Any) -> None:
+        if args:
+            raise SettingsError(
+                f"strategy {name} takes its parameters by keyword: {name}({_defaults(parameters)})"
+            )
+        init(self, **_checked(name, parameters, kwargs))
+
+    made.__init__ = checked_init
+    made.__strategy__ = (kinds, per)
+    return cls
+
+
+def _parameters_of(function: Callable[..., Any], name: str) -> dict[str, Parameter]:
+    try:
+        declared = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        raise SettingsError(f"the parameters of {name} cannot be read; wrap it in a def") from None
+    if not declared or declared[0].kind is inspect.Parameter.KEYWORD_ONLY:
+        raise SettingsError(f"strategy {name} must take the event as its first argument")
+    parameters = {}
+    for parameter in declared[1:]:
+        if parameter.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD):
+            continue
+        if parameter.default is inspect.Parameter.empty:
+            raise _no_default(name, parameter.name)
+        parameters[parameter.name] = Parameter(parameter.default, parameter.annotation)
+    return parameters
+
+
+def _checked(
+    name: str, parameters: Mapping[str, Parameter], given: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return `given` with every value checked and put into its parameter's type."""
+    checked = {}
+    for key, value in given.items():
+        if key not in parameters:
+            listed = f"it has {_defaults(parameters)}" if parameters else "it has none"
+            raise SettingsError(f"strategy {name} has no parameter {key!r}; {listed}")
+        fitted, expected = _fit(value, parameters[key])
+        if expected:
+            raise SettingsError(
+                f"strategy {name}: {key} is {value!r}; expected {expected}. "
+                f"Its parameters are {_defaults(parameters)}"
+            )
+        checked[key] = fitted
+    return checked
+
+
+def _fit(value: Any, parameter: Parameter) -> tuple[Any, str]:
+    """Return the value to use and an empty string, or what was expected in place of it.
+
+    Only what a default or a plain annotation makes certain is checked. NumPy scalars, as a
+    sweep over an array gives, become Python numbers so that every engine computes alike.
+    """
+    default, annotation = parameter
+    if hasattr(value, "dtype") and getattr(value, "ndim", None) == 0:
+        value = value.item()
+    if _same(value, default):
+        return value, ""
+    if isinstance(default, bool):
+        return value, "" if isinstance(value, bool) else "True or False"
+    if isinstance(default, numbers.Real):
+        if isinstance(value, bool) or not isinstance(value, numbers.Real) or value != value:
+            return value, "a number"
+        if annotation in (int, "int"):
+            return value, "" if isinstance(value, int) else "a whole number"
+        if annotation in (float, "float"):
+            return float(value), ""
+    elif isinstance(default, str) and not isinstance(value, str) and annotation in (str, "str"):
+        return value, "a string"
+    return value, ""
+
+
+def _checked_kinds(kinds: tuple[str, ...]) -> tuple[str, ...]:
+    for kind in kinds:
+        if kind not in KINDS:
+            raise SettingsError(f"unknown kind of event {kind!r}; the kinds are {', '.join(KINDS)}")
+    return tuple(dict.fromkeys(kinds))
+
+
+def _no_default(name: str, parameter: str) -> SettingsError:
+    return SettingsError(
+        f"strategy {name}: parameter {parameter} has no default; give it one, since a strategy "
+        "must run as it is and a sweep starts from the defaults"
+    )
+
+
+def _listing(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={value!r}" for name, value in values.items())
+
+
+def _defaults(parameters: Mapping[str, Parameter]) -> str:
+    return _listing({name: parameter.default for name, parameter in parameters.items()})
+
+
+def _same(one: Any, other: Any) -> bool:
+    return one is other or (type(one) is type(other) and bool(one == other))
+
+
+def _number(value: Any) -> Value:
+    if type(value) is float:
+        return value
+    if isinstance(value, numbers.Real) and not isinstance(value, bool):
+        return float(value)
+    return None
+
+
+def _is_async(function: Any) -> bool:
+    # An object's __call__ is looked up on its class, as calling does.
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+        getattr(type(function), "__call__", None)  # noqa: B004 - the method itself is wanted
+    )
+
+
+def _name_of(function: Any) -> str:
+    while isinstance(function, functools.partial):
+        function = function.func
+    return str(getattr(function, "__name__", type(function).__name__))
+
+
+def _lookup(module: str, path: str) -> Any:
+    found: Any = sys.modules.get(module)
+    for part in path.split("."):
+        found = getattr(found, part, None)
+    return found
+
+
+def _restore(module: str, path: str, changes: dict[str, Any]) -> FunctionStrategy:
+    __import__(module)
+    found: FunctionStrategy = _lookup(module, path)
+    return found.with_params(**changes)

@@ -1,0 +1,51 @@
+"""Strategies that look at one order book at a time."""
+
+from __future__ import annotations
+
+from mdkit.errors import SettingsError
+from mdkit.events import Depth
+from mdkit.strategies.contract import strategy
+
+
+@strategy("depth")
+def pressure(book: Depth, levels: int = 5, enter: float = 2.0) -> float | None:
+    """Follow the heavier side of the book.
+
+    +1.0 when the sizes bid are at least `enter` times those asked over the first `levels`
+    levels, -1.0 when at most 1/`enter` of them, and None in between: nothing new to say, so an
+    exposure taken earlier stays. None as well when a side is empty, since a ratio against
+    nothing is no pressure. The ratio is `measures.pressure_ratio`. Raises `SettingsError` when
+    `levels` is below 1 or `enter` below 1.
+    """
+    if levels < 1 or not enter >= 1.0:
+        raise SettingsError(
+            f"pressure needs levels of at least 1 and enter of at least 1, not {levels=}, {enter=}"
+        )
+    # Written out rather than calling the measure: this runs for every message of the feed.
+    bid = ask = 0.0
+    for _, size in book.bids[:levels]:
+        bid += size
+    for _, size in book.asks[:levels]:
+        ask += size
+    if not (bid and ask):
+        return None
+    ratio = bid / ask
+    if ratio >= enter:
+        return 1.0
+    if ratio <= 1.0 / enter:
+        return -1.0
+    return None
+
+
+@strategy("depth")
+def spread_monitor(book: Depth, wide_bps: float = 5.0) -> float | None:
+    """Return the spread in basis points of the mid price when it is at least `wide_bps`.
+
+    None while the spread is narrower, or when a side of the book is empty.
+    """
+    bids, asks = book.bids, book.asks
+    if not (bids and asks):
+        return None
+    bid, ask = bids[0][0], asks[0][0]
+    bps = (ask - bid) / ((bid + ask) / 2) * 10_000.0
+    return bps if bps >= wide_bps else None

@@ -1,0 +1,499 @@
+"""The bounded queue between the socket and the strategies, and what it does when full.
+
+Messages wait in one lane per symbol, and lanes are served in turn. A lane is held by one
+worker at a time, so a symbol's messages are handled in order with any number of workers, and
+a symbol that floods the queue cannot starve the others. One bound holds for all lanes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from mdkit.errors import SessionError, SettingsError, SpillQuotaError
+from mdkit.stream.ledger import Account
+from mdkit.stream.spill import SpillFile
+
+Overflow = Literal["block", "drop_oldest", "drop_newest", "conflate", "spill"]
+POLICIES: tuple[Overflow, ...] = get_args(Overflow)
+_LOSSLESS = ("block", "spill")
+
+
+class Lane:
+    """The messages of one symbol that wait, in order of arrival."""
+
+    __slots__ = ("held", "key", "messages", "scheduled", "slots", "spilled")
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        self.messages: deque[Message] = deque()
+        self.slots: list[Slot] = []
+        self.scheduled = False
+        self.held = False
+        self.spilled = 0
+
+
+class Slot:
+    """One symbol and channel: which lane its messages wait in, and who counts them.
+
+    `context` is the consumer's own; the buffer does not look at it.
+    """
+
+    __slots__ = ("account", "context", "entered", "index", "lane", "left", "policy")
+
+    def __init__(
+        self, account: Account, lane: Lane, policy: Overflow, index: int, context: Any = None
+    ) -> None:
+        self.account = account
+        self.lane = lane
+        self.policy = policy
+        self.index = index
+        self.context = context
+        # How many messages ever entered and left the lane: tells stale arrival notes apart.
+        self.entered = 0
+        self.left = 0
+
+
+Message = tuple[Slot, bytes, int]
+"""(slot, raw bytes, received_ns)"""
+
+
+@dataclass(frozen=True, slots=True)
+class BufferStatistics:
+    """A look at the buffer.
+
+    Attributes:
+        depth: messages waiting in memory now.
+        maxsize: how many may.
+        peak: the largest depth so far.
+        waiting_producers: `put` calls suspended now.
+        oldest_age: seconds since the oldest waiting message was received; 0.0 when empty.
+        spilled: messages waiting on disk now.
+        spilled_bytes: their size.
+        blocked_seconds: how long producers have been suspended, in all.
+        overflows: how many times a message met a full queue.
+    """
+
+    depth: int
+    maxsize: int
+    peak: int
+    waiting_producers: int
+    oldest_age: float
+    spilled: int
+    spilled_bytes: int
+    blocked_seconds: float
+    overflows: int
+
+    @property
+    def utilisation(self) -> float:
+        """Depth over maxsize; above 1.0 while messages wait on disk as well."""
+        return (self.depth + self.spilled) / self.maxsize
+
+
+class Buffer:
+    """A bounded queue with lanes, batches and an overflow policy per channel.
+
+    Args:
+        maxsize: how many messages may wait in memory, over all lanes.
+        overflow: what happens to a message that meets a full queue, for all channels or by
+            channel (channels not named block):
+            `"block"` suspends `put`, but only for `block_timeout` seconds after the queue
+            filled up; then messages go to disk, in order, until the queue has caught up;
+            `"spill"` sends them to disk at once;
+            `"drop_oldest"` gives up the oldest waiting message of that channel, or the
+            arriving one if none waits;
+            `"drop_newest"` gives up the arriving message;
+            `"conflate"` gives up all waiting messages of its symbol and channel, which the
+            arriving snapshot replaces; failing that, those of the channel's other symbols
+            that a newer waiting one replaces; failing that too, it blocks.
+        block_timeout: in seconds; None waits without end.
+        spill_quota_bytes: how much may wait on disk. `put` raises `SpillQuotaError` beyond.
+        clock_ns: tells the age of messages; must tick in the time of `received_ns`.
+
+    For one event loop; no method may be called from another thread.
+    """
+
+    def __init__(
+        self,
+        maxsize: int = 10_000,
+        overflow: Overflow | Mapping[str, Overflow] = "block",
+        *,
+        block_timeout: float | None = 30.0,
+        spill_quota_bytes: int = 1 << 30,
+        clock_ns: Callable[[], int] | None = None,
+    ) -> None:
+        if maxsize < 1:
+            raise SettingsError(f"maxsize={maxsize} is not usable: a queue holds at least 1.")
+        if block_timeout is not None and block_timeout < 0:
+            raise SettingsError(f"block_timeout={block_timeout} is not usable: it is in seconds.")
+        self.maxsize = maxsize
+        self.block_timeout = block_timeout
+        self.spill = SpillFile(spill_quota_bytes)
+        self._policies = check_overflow(overflow)
+        self._clock_ns = clock_ns
+        self._lanes: dict[str, Lane] = {}
+        self._slots: list[Slot] = []
+        self._ready: deque[Lane] = deque()
+        self._getters: deque[asyncio.Future[None]] = deque()
+        self._putters: deque[asyncio.Future[None]] = deque()
+        self._arrivals: dict[str, deque[tuple[Slot, int]]] = {}
+        self._depth = 0
+        self._peak = 0
+        self._full_since: float | None = None
+        self._low_water = maxsize // 2
+        self._blocked_seconds = 0.0
+        self._overflows = 0
+        self._closed = False
+
+    # -- places ---------------------------------------------------------------------------
+
+    def slot(self, account: Account, *, lane: str | None = None, context: Any = None) -> Slot:
+        """Make the place for an account's messages; `lane` is its symbol unless given."""
+        key = account.symbol if lane is None else lane
+        home = self._lanes.get(key)
+        if home is None:
+            home = self._lanes[key] = Lane(key)
+        policy = self._policies.get(account.channel, self._policies["*"])
+        slot = Slot(account, home, policy, len(self._slots), context)
+        home.slots.append(slot)
+        self._slots.append(slot)
+        return slot
+
+    def policy(self, channel: str) -> Overflow:
+        """Return the overflow policy of a channel."""
+        return self._policies.get(channel, self._policies["*"])
+
+    # -- in -------------------------------------------------------------------------------
+
+    async def put(self, message: Message) -> None:
+        """Put one message; may suspend. See `put_many`."""
+        await self.put_many((message,))
+
+    async def put_many(self, messages: Sequence[Message]) -> None:
+        """Put messages in order, by each one's policy; suspend where that says to block.
+
+        Raises `SpillQuotaError` when the disk quota is met. When that, or cancellation, cuts
+        it short, the messages not yet taken are counted as received and dropped.
+        """
+        if self._closed:
+            raise SessionError("The queue is closed; no more messages can be put.")
+        done = 0
+        try:
+            for message in messages:
+                if self._depth < self.maxsize and not self.spill:
+                    message[0].account.received += 1
+                    self._enter(message)
+                else:
+                    await self._overflow(message)
+                done += 1
+        finally:
+            for slot, _, _ in messages[done:]:
+                slot.account.received += 1
+                slot.account.dropped += 1
+            self._peak = max(self._peak, self._depth)
+            self._wake_getters()
+
+    def _enter(self, message: Message) -> None:
+        slot = message[0]
+        lane = slot.lane
+        lane.messages.append(message)
+        slot.account.queued += 1
+        self._depth += 1
+        if not lane.scheduled and not lane.held:
+            lane.scheduled = True
+            self._ready.append(lane)
+        if slot.policy == "drop_oldest":
+            self._note_arrival(slot)
+
+    async def _overflow(self, message: Message) -> None:
+        slot = message[0]
+        policy = slot.policy
+        # Behind spilled messages of the same symbol there is only one place that keeps order.
+        if self.spill and (policy in _LOSSLESS or slot.lane.spilled):
+            self._spill(message)
+            return
+        if self._depth >= self.maxsize:
+            self._overflows += 1
+            if policy == "drop_newest" or (
+                policy == "drop_oldest" and not self._evict_oldest(slot.account.channel)
+            ):
+                slot.account.received += 1
+                slot.account.dropped += 1
+                return
+            if policy == "spill":
+                self._spill(message)
+                return
+            if policy == "block" or (policy == "conflate" and not self._conflate(slot)):
+                if not await self._wait_for_space():
+                    self._spill(message)
+                    return
+                if self.spill and (policy in _LOSSLESS or slot.lane.spilled):
+                    self._spill(message)
+                    return
+        slot.account.received += 1
+        self._enter(message)
+
+    async def _wait_for_space(self) -> bool:
+        """Suspend until the queue has room; False when the time to block is over."""
+        self._wake_getters()
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        if self._full_since is None:
+            self._full_since = began
+        try:
+            while self._depth >= self.maxsize:
+                left = None
+                if self.block_timeout is not None:
+                    left = self._full_since + self.block_timeout - loop.time()
+                    if left <= 0:
+                        return False
+                room: asyncio.Future[None] = loop.create_future()
+                self._putters.append(room)
+                try:
+                    await asyncio.wait_for(room, left)
+                except TimeoutError:
+                    return False
+                finally:
+                    if room in self._putters:
+                        self._putters.remove(room)
+            return True
+        finally:
+            self._blocked_seconds += loop.time() - began
+
+    def _spill(self, message: Message) -> None:
+        slot, raw, received_ns = message
+        try:
+            self.spill.append(slot.index, received_ns, raw)
+        except SpillQuotaError:
+            if slot.policy in _LOSSLESS:
+                raise
+            slot.account.received += 1
+            slot.account.dropped += 1
+            return
+        slot.account.received += 1
+        slot.account.spilled += 1
+        slot.lane.spilled += 1
+
+    def _refill(self) -> None:
+        """Bring spilled messages back, oldest first, while there is room."""
+        for index, received_ns, raw in self.spill.take(min(self.maxsize - self._depth, 1024)):
+            slot = self._slots[index]
+            slot.account.spilled -= 1
+            slot.lane.spilled -= 1
+            self._enter((slot, raw, received_ns))
+        if not self.spill:
+            self._full_since = None
+
+    # -- giving up messages -----------------------------------------------------------------
+
+    def _note_arrival(self, slot: Slot) -> None:
+        slot.entered += 1
+        notes = self._arrivals.get(slot.account.channel)
+        if notes is None:
+            notes = self._arrivals[slot.account.channel] = deque()
+        notes.append((slot, slot.entered))
+        if len(notes) > 2 * self.maxsize + 1024:
+            live = [note for note in notes if note[1] > note[0].left]
+            notes.clear()
+            notes.extend(live)
+
+    def _evict_oldest(self, channel: str) -> bool:
+        notes = self._arrivals.get(channel, deque())
+        while notes:
+            slot, serial = notes.popleft()
+            if serial > slot.left:
+                waiting = slot.lane.messages
+                # Nearly always the first; other channels of the symbol may stand before it.
+                del waiting[next(i for i, m in enumerate(waiting) if m[0] is slot)]
+                slot.left += 1
+                slot.account.queued -= 1
+                slot.account.dropped += 1
+                self._depth -= 1
+                return True
+        return False
+
+    def _conflate(self, slot: Slot) -> bool:
+        """Give up what a newer snapshot replaces; False when there is nothing of the kind."""
+        freed = self._give_up(slot, keep=0)
+        slot.account.conflated += freed
+        if not freed:
+            channel = slot.account.channel
+            for other in self._slots:
+                if other.account.channel == channel and other.account.queued > 1:
+                    given_up = self._give_up(other, keep=1)
+                    other.account.conflated += given_up
+                    freed += given_up
+        return freed > 0
+
+    def _give_up(self, slot: Slot, keep: int) -> int:
+        """Take a slot's messages out of its lane, oldest first, until `keep` are left."""
+        waiting = slot.lane.messages
+        count = sum(1 for message in waiting if message[0] is slot) - keep
+        if count <= 0:
+            return 0
+        kept, left = [], count
+        for message in waiting:
+            if left and message[0] is slot:
+                left -= 1
+            else:
+                kept.append(message)
+        waiting.clear()
+        waiting.extend(kept)
+        slot.left += count
+        slot.account.queued -= count
+        self._depth -= count
+        return count
+
+    # -- out ------------------------------------------------------------------------------
+
+    async def get(self, limit: int = 256) -> tuple[Lane, list[Message]] | None:
+        """Take up to `limit` messages of the lane whose turn it is, suspending while none waits.
+
+        The messages count as in flight, and the lane is held: nobody else is given its
+        messages until `release(lane)`. Returns None when the buffer is closed and empty.
+        """
+        while True:
+            if self.spill and (self._depth <= self._low_water or not self._ready):
+                self._refill()
+            while self._ready:
+                lane = self._ready.popleft()
+                lane.scheduled = False
+                if lane.messages:  # else all were given up since the lane was scheduled
+                    return lane, self._take(lane, limit)
+            if self._closed and not self._depth and not self.spill:
+                return None
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._getters.append(waiter)
+            try:
+                await waiter
+            finally:
+                if waiter in self._getters:
+                    self._getters.remove(waiter)
+                elif waiter.cancelled() or self._ready:
+                    # Woken, but perhaps cancelled before it could act: pass the wake-up on.
+                    self._wake_getters()
+
+    def _take(self, lane: Lane, limit: int) -> list[Message]:
+        lane.held = True
+        messages = lane.messages
+        if len(messages) <= limit:
+            batch = list(messages)
+            messages.clear()
+        else:
+            batch = [messages.popleft() for _ in range(limit)]
+        if len(lane.slots) == 1:
+            slot = lane.slots[0]
+            slot.left += len(batch)
+            slot.account.queued -= len(batch)
+            slot.account.in_flight += len(batch)
+        else:
+            for slot, _, _ in batch:
+                slot.left += 1
+                slot.account.queued -= 1
+                slot.account.in_flight += 1
+        self._depth -= len(batch)
+        if self._full_since is not None and self._depth <= self._low_water:
+            self._full_since = None
+        self._wake_putters()
+        return batch
+
+    def release(self, lane: Lane, unfinished: Iterable[Message] = ()) -> None:
+        """Give a lane back after `get`; `unfinished` messages go to its front, in order."""
+        back = list(unfinished)
+        for slot, _, _ in back:
+            slot.left -= 1
+            slot.account.in_flight -= 1
+            slot.account.queued += 1
+        lane.messages.extendleft(reversed(back))
+        self._depth += len(back)
+        lane.held = False
+        if lane.messages and not lane.scheduled:
+            lane.scheduled = True
+            self._ready.append(lane)
+            self._wake_getters()
+        elif self._closed and not self._depth and not self.spill:
+            self._wake_getters(everyone=True)
+
+    def close(self) -> None:
+        """Take no more messages; `get` goes on until all waiting ones are out."""
+        self._closed = True
+        self._wake_getters(everyone=True)
+
+    def discard(self) -> None:
+        """Remove the overflow files. Messages left in memory stay counted as queued."""
+        self.spill.close()
+
+    def leftovers(self) -> Iterable[Message]:
+        """Yield what still waits, lane by lane and then from disk; for a last save.
+
+        Reading empties the overflow file, while the counts stay as they are: the messages
+        were never processed.
+        """
+        for lane in self._lanes.values():
+            yield from lane.messages
+        for index, received_ns, raw in self.spill.take(len(self.spill)):
+            yield self._slots[index], raw, received_ns
+
+    def statistics(self) -> BufferStatistics:
+        """Return a look at the buffer now."""
+        oldest = min(
+            (lane.messages[0][2] for lane in self._lanes.values() if lane.messages), default=None
+        )
+        age = 0.0
+        if oldest is not None and self._clock_ns is not None:
+            age = max(0.0, (self._clock_ns() - oldest) / 1e9)
+        return BufferStatistics(
+            depth=self._depth,
+            maxsize=self.maxsize,
+            peak=max(self._peak, self._depth),
+            waiting_producers=len(self._putters),
+            oldest_age=age,
+            spilled=len(self.spill),
+            spilled_bytes=self.spill.unread_bytes,
+            blocked_seconds=self._blocked_seconds,
+            overflows=self._overflows,
+        )
+
+    def __len__(self) -> int:
+        return self._depth
+
+    def __repr__(self) -> str:
+        s = self.statistics()
+        return (
+            f"<Buffer {s.depth:,} of {s.maxsize:,} waiting, peak {s.peak:,}, "
+            f"{s.spilled:,} on disk, {len(self._lanes)} lanes, "
+            f"{len(self._getters)} workers idle, {s.waiting_producers} producers waiting>"
+        )
+
+    def _wake_getters(self, everyone: bool = False) -> None:
+        wanted = len(self._getters) if everyone else len(self._ready)
+        while self._getters and wanted > 0:
+            waiter = self._getters.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                wanted -= 1
+
+    def _wake_putters(self) -> None:
+        room = self.maxsize - self._depth
+        while self._putters and room > 0:
+            waiter = self._putters.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                room -= 1
+
+
+def check_overflow(overflow: str | Mapping[str, str]) -> dict[str, Overflow]:
+    """Return the policy by channel ("*" for all others), or raise `SettingsError`."""
+    by_channel = {"*": overflow} if isinstance(overflow, str) else {"*": "block", **overflow}
+    checked: dict[str, Overflow] = {}
+    for channel, policy in by_channel.items():
+        if policy not in POLICIES:
+            where = "" if channel == "*" else f" for channel {channel!r}"
+            raise SettingsError(
+                f"overflow={policy!r}{where} is not a policy: choose one of {', '.join(POLICIES)}."
+            )
+        checked[channel] = policy
+    return checked

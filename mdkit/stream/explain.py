@@ -1,0 +1,76 @@
+"""One sentence on how a pipeline is doing, made of measurements."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mdkit.stream.pipeline import Pipeline
+
+
+def explain(pipeline: Pipeline) -> str:
+    """Return what holds the pipeline back now, worst first, or that nothing does."""
+    health = pipeline.health()
+    source = pipeline.source
+    look = pipeline.buffer.statistics()
+    outcome = pipeline.lanes.outcome
+    monitor = pipeline.monitor
+    said: list[str] = []
+    if pipeline.failure is not None:
+        failure = pipeline.failure
+        return f"Stopped by {type(failure).__name__}: {failure}"
+    if pipeline.receipt is not None:
+        return f"Stopped: {pipeline.receipt}"
+    if pipeline.paused:
+        said.append("paused: nothing is taken from the source")
+    elif not health.connected:
+        last = f" ({pipeline.problems[-1]})" if pipeline.problems else ""
+        said.append(f"not connected{last}")
+    elif health.stale_for:
+        said.append(f"the feed is connected but has been silent for {health.stale_for:.0f} s")
+    if health.lag > 0.25:
+        said.append(
+            f"the event loop was blocked for {health.lag:.1f} s by other code in this thread; "
+            'runner="thread" avoids it'
+        )
+    if health.bottleneck == "consumer_bound":
+        slowest = max(pipeline.timers.values(), key=lambda timer: timer.mean, default=None)
+        blame = ""
+        if slowest is not None and slowest.samples:
+            blame = f"; the slowest strategy is {slowest.name} at {_duration(slowest.mean)} a call"
+        said.append(
+            f"the strategies cannot keep up: {health.in_rate:,.0f} messages a second come in, "
+            f"{health.out_rate:,.0f} are handled, {look.depth:,} of {look.maxsize:,} wait{blame}"
+        )
+    if look.spilled:
+        said.append(f"{look.spilled:,} messages ({look.spilled_bytes:,} bytes) wait on disk")
+    totals = pipeline.ledger.totals()
+    for name, verb in (("dropped", "dropped"), ("conflated", "conflated"), ("invalid", "invalid")):
+        if totals[name]:
+            said.append(f"{totals[name]:,} {verb} so far")
+    if totals["dead_lettered"]:
+        last_letter = outcome.dead_letters[-1]
+        said.append(f"{totals['dead_lettered']:,} dead letters, the last: {last_letter.error}")
+    if outcome.callback_errors:
+        said.append(outcome.callback_errors[-1])
+    disconnects = getattr(source, "disconnects", 0)
+    if disconnects:
+        said.append(f"{disconnects:,} disconnects so far")
+    if monitor.blocks and health.lag <= 0.25:
+        said.append(
+            f"the loop was blocked {monitor.blocks} times, {monitor.longest_block:.1f} s at most"
+        )
+    flow = (
+        f"{health.in_rate:,.0f} messages a second in, {health.out_rate:,.0f} out, "
+        f"{look.depth:,} waiting"
+    )
+    if not said:
+        return f"All is well: {flow}."
+    sentence = "; ".join(said)
+    return f"{sentence[0].upper()}{sentence[1:]} ({flow})."
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 1e-3:
+        return f"{seconds * 1e6:.1f} µs"
+    return f"{seconds * 1e3:.1f} ms" if seconds < 1 else f"{seconds:.1f} s"

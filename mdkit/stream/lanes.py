@@ -1,0 +1,330 @@
+"""Workers: they take batches from the buffer, decode, and run the strategies.
+
+A message ends in one of three ways here: processed, invalid (not a usable message), or dead
+letter (a strategy failed on it). None of them stops the lane.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import traceback
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from mdkit.errors import InvalidMessage, StrategyError, TransientError
+from mdkit.events import MarketEvent, Signal
+from mdkit.strategies.contract import Strategy, as_signal
+from mdkit.stream.buffer import Buffer, Lane, Message, Slot
+from mdkit.wire.tickdb import Decode
+
+OnError = Literal["dead_letter", "raise"]
+
+# A batch should hold the loop for about this long, whatever a strategy costs.
+_BATCH_SECONDS = 0.004
+_MAX_BATCH = 512
+_RETRY_BASE = 0.010
+_SAMPLE_BYTES = 512
+
+
+SignalRow = tuple[int, str, str, float, int]
+"""(received_ns, symbol, strategy, value, exchange_ns)"""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A message on which a strategy failed, with what was tried and what went wrong."""
+
+    received_ns: int
+    symbol: str
+    channel: str
+    strategy: str
+    error: str
+    attempts: int
+    traceback: str
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Invalid:
+    """A message that could not be used: why, and its first 512 bytes."""
+
+    received_ns: int
+    symbol: str
+    channel: str
+    reason: str
+    sample: bytes
+
+
+class Recorder(Protocol):
+    """What the workers write to; a pipeline's live frames."""
+
+    def record_events(self, channel: str, symbol: str, events: Sequence[MarketEvent]) -> None:
+        """Take the events of one channel and symbol, in order."""
+
+    def record_signals(self, rows: Sequence[SignalRow]) -> None:
+        """Take signals, in order by symbol."""
+
+
+@dataclass(slots=True)
+class StrategyTimer:
+    """Sampled cost of a strategy, in seconds; one call a batch is timed."""
+
+    name: str
+    samples: int = 0
+    seconds: float = 0.0
+    slowest: float = 0.0
+
+    def add(self, seconds: float) -> None:
+        """Count one timed call."""
+        self.samples += 1
+        self.seconds += seconds
+        self.slowest = max(self.slowest, seconds)
+
+    @property
+    def mean(self) -> float:
+        """Mean seconds a call, 0.0 before the first."""
+        return self.seconds / self.samples if self.samples else 0.0
+
+
+class Handler:
+    """One strategy's instance for one symbol (or for the session), and the cost of calling it."""
+
+    __slots__ = ("call", "is_async", "name", "timer")
+
+    def __init__(
+        self, strategy: Strategy, call: Callable[[MarketEvent], Any], timer: StrategyTimer
+    ):
+        self.name = strategy.name
+        self.is_async = strategy.is_async
+        self.call = call
+        self.timer = timer
+
+    def timed(self, event: MarketEvent) -> Any:
+        """Call, and note how long that took."""
+        began = time.perf_counter()
+        value = self.call(event)
+        self.timer.add(time.perf_counter() - began)
+        return value
+
+
+@dataclass(slots=True, eq=False)
+class Reading:
+    """The context of a slot: how to decode its messages and who sees their events."""
+
+    symbol: str
+    channel: str
+    decode: Decode
+    handlers: list[Handler]
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What the lanes have to tell besides the ledger. Bounded, newest kept."""
+
+    signals: int = 0
+    dead_letters: deque[DeadLetter] = field(default_factory=lambda: deque(maxlen=1000))
+    invalid: deque[Invalid] = field(default_factory=lambda: deque(maxlen=100))
+    invalid_reasons: Counter[str] = field(default_factory=Counter)
+    callback_errors: deque[str] = field(default_factory=lambda: deque(maxlen=100))
+    busy_seconds: float = 0.0
+    retries: int = 0
+
+
+class Lanes:
+    """Runs workers over a buffer.
+
+    Args:
+        buffer: where batches come from; the context of its slots must be a `Reading`.
+        recorder: gets the events and signals of each batch.
+        max_retries: how often a message is tried again after a `TransientError`, after
+            10, 20, 40, ... ms.
+        on_error: `"dead_letter"` keeps a failed message and goes on; `"raise"` lets the
+            worker fail with `StrategyError`, which stops the pipeline.
+        sleep: awaited between retries; replaced in tests.
+    """
+
+    def __init__(
+        self,
+        buffer: Buffer,
+        recorder: Recorder,
+        *,
+        max_retries: int = 3,
+        on_error: OnError = "dead_letter",
+        sleep: Callable[[float], Any] = asyncio.sleep,
+    ) -> None:
+        self.buffer = buffer
+        self.recorder = recorder
+        self.max_retries = max_retries
+        self.on_error = on_error
+        self.outcome = Outcome()
+        self.callbacks: list[Callable[[Signal], Any]] = []
+        self._sleep = sleep
+        self._seconds_per_message = 1e-5
+
+    async def work(self) -> None:
+        """Serve lanes until the buffer is closed and empty."""
+        turn_began = now = time.perf_counter()
+        while True:
+            limit = min(_MAX_BATCH, max(1, int(_BATCH_SECONDS / self._seconds_per_message)))
+            taken = await self.buffer.get(limit)
+            if taken is None:
+                return
+            lane, batch = taken
+            began = time.perf_counter()
+            if began - now > _BATCH_SECONDS:  # get() has suspended, so others had their turn
+                turn_began = began
+            await self._serve(lane, batch)
+            now = time.perf_counter()
+            self.outcome.busy_seconds += now - began
+            each = (now - began) / len(batch)
+            self._seconds_per_message += 0.2 * (each - self._seconds_per_message)
+            # get() suspends only when nothing waits, so a busy worker must yield by itself.
+            if now - turn_began > _BATCH_SECONDS:
+                await asyncio.sleep(0)
+                turn_began = now = time.perf_counter()
+
+    async def _serve(self, lane: Lane, batch: list[Message]) -> None:
+        """Handle a batch of one lane; whatever happens, every message is accounted for."""
+        seen: dict[Reading, list[MarketEvent]] = {}
+        signals: list[SignalRow] = []
+        position = 0
+        try:
+            for position, (slot, raw, received_ns) in enumerate(batch):
+                reading: Reading = slot.context
+                account = slot.account
+                try:
+                    events = reading.decode(raw, received_ns)
+                except Exception as error:
+                    account.in_flight -= 1
+                    account.invalid += 1
+                    self._note_invalid(reading, raw, received_ns, error)
+                    continue
+                failed = False
+                for event in events:
+                    for handler in reading.handlers:
+                        try:
+                            value = handler.call(event) if position else handler.timed(event)
+                            if handler.is_async:
+                                value = await value
+                            if value is None:
+                                continue
+                            if type(value) is not float or value != value:
+                                value = as_signal(value, handler.name)
+                        except Exception as error:
+                            value, error_left, attempts = await self._retry(handler, event, error)
+                            if error_left is not None:
+                                failed = True
+                                self._bury(handler, slot, raw, received_ns, error_left, attempts)
+                        if value is not None:
+                            signals.append(
+                                (received_ns, event.symbol, handler.name, value, event.exchange_ns)
+                            )
+                account.in_flight -= 1
+                if failed:
+                    account.dead_lettered += 1
+                else:
+                    account.processed += 1
+                if reading in seen:
+                    seen[reading] += events
+                else:
+                    seen[reading] = list(events)
+        except BaseException as error:
+            # Cancelled while a strategy awaited, or on_error="raise". The message at hand was
+            # begun and cannot be begun again; the rest goes back to the front of the lane.
+            slot, raw, received_ns = batch[position]
+            slot.account.in_flight -= 1
+            slot.account.dead_lettered += 1
+            if isinstance(error, asyncio.CancelledError):
+                said = "stopped while a strategy awaited"
+                self._keep_letter(slot, "", raw, received_ns, said, 1, "")
+            self.buffer.release(lane, batch[position + 1 :])
+            raise
+        else:
+            self.buffer.release(lane)
+        finally:
+            for reading, events_seen in seen.items():
+                self.recorder.record_events(reading.channel, reading.symbol, events_seen)
+            if signals:
+                self._publish(signals)
+
+    async def _retry(
+        self, handler: Handler, event: MarketEvent, error: Exception
+    ) -> tuple[float | None, Exception | None, int]:
+        """Try an event again while its error is transient.
+
+        Returns the value, the error that remained (None: it went well) and the attempts made.
+        """
+        attempts = 1
+        while isinstance(error, TransientError) and attempts <= self.max_retries:
+            await self._sleep(_RETRY_BASE * 2 ** (attempts - 1))
+            self.outcome.retries += 1
+            attempts += 1
+            try:
+                value = handler.call(event)
+                if handler.is_async:
+                    value = await value
+                return as_signal(value, handler.name), None, attempts
+            except Exception as again:
+                error = again
+        return None, error, attempts
+
+    def _bury(
+        self,
+        handler: Handler,
+        slot: Slot,
+        raw: bytes,
+        received_ns: int,
+        error: Exception,
+        attempts: int,
+    ) -> None:
+        said = f"{type(error).__name__}: {error}"
+        told = "".join(traceback.format_exception(error))
+        self._keep_letter(slot, handler.name, raw, received_ns, said, attempts, told)
+        if self.on_error == "raise":
+            account = slot.account
+            raise StrategyError(
+                f"Strategy {handler.name} failed on a {account.channel} message of "
+                f"{account.symbol}: {said}"
+            ) from error
+
+    def _keep_letter(
+        self,
+        slot: Slot,
+        strategy: str,
+        raw: bytes,
+        received_ns: int,
+        error: str,
+        attempts: int,
+        told: str,
+    ) -> None:
+        symbol, channel = slot.account.symbol, slot.account.channel
+        self.outcome.dead_letters.append(
+            DeadLetter(received_ns, symbol, channel, strategy, error, attempts, told, raw)
+        )
+
+    def _note_invalid(
+        self, reading: Reading, raw: bytes, received_ns: int, error: Exception
+    ) -> None:
+        reason = str(error)
+        if not isinstance(error, InvalidMessage):
+            reason = f"decoder failed with {type(error).__name__}: {error}"
+        self.outcome.invalid.append(
+            Invalid(received_ns, reading.symbol, reading.channel, reason, raw[:_SAMPLE_BYTES])
+        )
+        reasons = self.outcome.invalid_reasons
+        reasons[reason if reason in reasons or len(reasons) < 200 else "(other)"] += 1
+
+    def _publish(self, signals: list[SignalRow]) -> None:
+        self.outcome.signals += len(signals)
+        self.recorder.record_signals(signals)
+        for callback in self.callbacks:
+            for received_ns, symbol, strategy, value, exchange_ns in signals:
+                try:
+                    callback(Signal(symbol, strategy, value, exchange_ns, received_ns))
+                except Exception as error:
+                    self.outcome.callback_errors.append(
+                        f"an on_signal callback failed with {type(error).__name__}: {error}"
+                    )

@@ -1,0 +1,465 @@
+"""Where messages come from: the Source protocol, and the WebSocket producer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+from urllib.parse import urlsplit
+
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
+
+from mdkit.errors import (
+    AuthenticationError,
+    FeedError,
+    InvalidMessage,
+    MdkitError,
+    QuotaError,
+    RateLimitError,
+    RequestError,
+    ServiceError,
+    SubscriptionError,
+)
+from mdkit.events import Gap
+from mdkit.stream.backoff import Backoff
+from mdkit.stream.connection import MAX_MESSAGE_BYTES, BatchConnection, RawMessage
+from mdkit.wire.codes import classify
+from mdkit.wire.tickdb import (
+    PING_COMMAND,
+    Dialect,
+    connection_url,
+    dialect_of,
+    read_answer,
+    subscribe_command,
+)
+
+Subscription = tuple[str, str]
+"""(channel, symbol)"""
+
+
+class Sink(Protocol):
+    """Where a source delivers to; the pipeline."""
+
+    async def deliver(self, batch: Sequence[RawMessage]) -> list[bytes]:
+        """Take messages in order, suspending when the queue says so.
+
+        Returns those that are not market data: answers to the source's own commands.
+        """
+
+    def gap(self, gap: Gap) -> None:
+        """Take note of a stretch that was not seen."""
+
+    def problem(self, error: MdkitError) -> None:
+        """Take note of trouble that the source survives, to be shown to the user."""
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Anything that delivers raw messages to a sink.
+
+    `run` returns when the source is at its end or was stopped, and raises when it cannot go
+    on.
+    """
+
+    name: str
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The symbols it is expected to carry; empty means whatever comes."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether messages can arrive now."""
+
+    @property
+    def stale_for(self) -> float:
+        """Seconds that a connected source has been silent beyond its tolerance, else 0.0."""
+
+    def clock_ns(self) -> int:
+        """The present in the time of `received_ns`: the wall clock, or a recording's."""
+
+    async def run(self, sink: Sink) -> None:
+        """Deliver until the end."""
+
+    def stop(self) -> None:
+        """Ask `run` to return soon; messages in hand are still delivered."""
+
+
+class WebSocketSource:
+    """Reads a TickDB feed: connects, subscribes, keeps alive, reconnects.
+
+    Args:
+        url: ws:// or wss://, without the key.
+        channels, symbols: what to subscribe to; every channel for every symbol.
+        api_key: sent as the protocol demands, shown nowhere.
+        base_delay, max_delay: backoff in seconds, with full jitter.
+        heartbeat: seconds between protocol pings; a connection on which nothing at all
+            arrives for twice as long is given up.
+        stale_after: seconds of silence on a connected feed after which it is called stale;
+            twice the heartbeat unless given.
+        market: passed on as the service's `type`, for symbols that are ambiguous.
+        compression: permessage-deflate; costs CPU, saves bandwidth on slow links.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        channels: Sequence[str],
+        symbols: Sequence[str],
+        *,
+        api_key: str | None = None,
+        base_delay: float = 1.0,
+        max_delay: float = 60.0,
+        heartbeat: float = 30.0,
+        stale_after: float | None = None,
+        connects_per_minute: int = 30,
+        market: str | None = None,
+        compression: bool = False,
+        name: str = "tickdb",
+        backoff: Backoff | None = None,
+    ) -> None:
+        self.name = name
+        self.url = url
+        self.dialect: Dialect = dialect_of(url)
+        self.heartbeat = heartbeat
+        self.stale_after = 2 * heartbeat if stale_after is None else stale_after
+        self.subscriptions: dict[Subscription, None] = dict.fromkeys(
+            (channel, symbol) for channel in channels for symbol in symbols
+        )
+        self.refused: dict[Subscription, ServiceError] = {}
+        self.connects = 0
+        self.disconnects = 0
+        self._api_key = api_key
+        self._market = market
+        self._compression = "deflate" if compression else None
+        self._backoff = backoff or Backoff(
+            base_delay, max_delay, time.monotonic, per_minute=connects_per_minute
+        )
+        self._connection: BatchConnection | None = None
+        self._stopping = asyncio.Event()
+        self._commands: deque[tuple[str, tuple[str, ...]]] = deque()
+        self._last_data = 0.0
+        self._last_data_ns = 0
+        self._stale_since_ns = 0
+        self._down_since_ns = 0
+        self._down_reason = ""
+        self._resubscribe_after: float | None = None
+
+    # -- what others look at ---------------------------------------------------------------
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The symbols subscribed to, in order."""
+        return tuple(dict.fromkeys(symbol for _, symbol in self.subscriptions))
+
+    @property
+    def connected(self) -> bool:
+        """Whether a connection is open."""
+        return self._connection is not None
+
+    @property
+    def stale_for(self) -> float:
+        """Seconds beyond `stale_after` without market data on an open connection, else 0.0."""
+        if self._connection is None or not self._last_data:
+            return 0.0
+        silent = time.monotonic() - self._last_data
+        return silent if silent > self.stale_after else 0.0
+
+    def clock_ns(self) -> int:
+        """Return the wall clock."""
+        return time.time_ns()
+
+    def __repr__(self) -> str:
+        parts = urlsplit(self.url)
+        state = "connected" if self.connected else "not connected"
+        return (
+            f"<WebSocketSource {parts.scheme}://{parts.netloc}{parts.path} {state}, "
+            f"{len(self.subscriptions)} subscriptions, {self.connects} connects>"
+        )
+
+    # -- running -----------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """Ask `run` to return soon."""
+        self._stopping.set()
+
+    async def run(self, sink: Sink) -> None:
+        """Deliver messages until `stop()`; reconnect whenever that can help.
+
+        Raises `AuthenticationError`, `QuotaError`, `RequestError` or `SubscriptionError` when
+        no retry can help, and `FeedError` for a URL that cannot be one.
+        """
+        while not self._stopping.is_set():
+            self._backoff.connecting()
+            wait = 0.0
+            try:
+                await self._run_connection(sink)
+                return
+            except (AuthenticationError, QuotaError, RequestError, SubscriptionError):
+                raise
+            except InvalidURI:
+                raise FeedError(
+                    f"{_shown(self.url)} is not a WebSocket URL: it must look like wss://host/path."
+                ) from None
+            except RateLimitError as error:
+                wait = error.retry_after or 0.0
+                self._note_down(str(error))
+                sink.problem(error)
+            except (MdkitError, OSError, TimeoutError, InvalidHandshake, EOFError) as error:
+                said = str(error) if isinstance(error, MdkitError) else _said(error)
+                self._note_down(said)
+                trouble = error if isinstance(error, MdkitError) else None
+                sink.problem(trouble or FeedError(f"No connection to {_shown(self.url)}: {said}."))
+            except ConnectionClosed as closed:
+                self._note_down(_close_reason(closed))
+            delay = self._backoff.delay(wait)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), delay)
+
+    def _note_down(self, reason: str) -> None:
+        self._down_reason = reason
+        if not self._down_since_ns and self.connects:
+            self._down_since_ns = self._last_data_ns or time.time_ns()
+
+    async def _run_connection(self, sink: Sink) -> None:
+        connection = await self._open()
+        self._connection = connection
+        self.connects += 1
+        self._last_data = time.monotonic()
+        self._backoff.connected()
+        heart = asyncio.create_task(self._beat(connection), name="mdkit heartbeat")
+        stopper = asyncio.create_task(self._close_on_stop(connection), name="mdkit stopper")
+        try:
+            await self._subscribe_all(connection)
+            self._report_gaps(sink)
+            while True:
+                batch = await connection.batch()
+                answers = await sink.deliver(batch)
+                if len(answers) < len(batch):
+                    self._note_data(sink, batch[-1][1])
+                for raw in answers:
+                    self._on_answer(raw, connection, sink)
+        except ConnectionClosed:
+            if self._stopping.is_set():
+                return
+            self.disconnects += 1
+            if heart.done() and not heart.cancelled() and heart.exception() is not None:
+                raise heart.exception() from None  # type: ignore[misc]
+            raise
+        finally:
+            self._connection = None
+            self._commands.clear()
+            for task in (heart, stopper):
+                task.cancel()
+            await asyncio.gather(heart, stopper, return_exceptions=True)
+            await _hang_up(connection)
+
+    async def _open(self) -> BatchConnection:
+        url = connection_url(self.url, self.dialect, self._api_key, self.subscriptions)
+        try:
+            connection = await connect(
+                url,
+                create_connection=BatchConnection,
+                compression=self._compression,
+                ping_interval=None,
+                max_size=MAX_MESSAGE_BYTES,
+                open_timeout=10,
+                close_timeout=1,
+                proxy=None if _is_loopback(url) else True,
+                process_exception=lambda error: error,
+            )
+        except InvalidStatus as refused:
+            raise _refusal(refused) from None
+        assert isinstance(connection, BatchConnection)
+        return connection
+
+    async def _close_on_stop(self, connection: BatchConnection) -> None:
+        await self._stopping.wait()
+        await _hang_up(connection)
+
+    async def _beat(self, connection: BatchConnection) -> None:
+        """Send pings; close a connection on which nothing arrives any more.
+
+        Silence is counted in ticks of this task, not on the clock: a loop that was blocked
+        for a minute has not listened, and must not blame the connection for it.
+        """
+        tick = min(1.0, self.heartbeat / 4)
+        silent = since_ping = 0.0
+        seen = connection.bytes_seen
+        while True:
+            await asyncio.sleep(tick)
+            if self.dialect == "realtime":
+                await connection.send(PING_COMMAND)
+            since_ping += tick
+            if since_ping >= self.heartbeat:
+                since_ping = 0.0
+                await connection.ping()
+            if connection.bytes_seen != seen or connection.reading_paused:
+                seen, silent = connection.bytes_seen, 0.0
+                continue
+            silent += tick
+            if silent >= 2 * self.heartbeat:
+                connection.transport.abort()
+                raise FeedError(f"nothing arrived for {silent:.0f} s, not even answers to pings")
+
+    # -- subscriptions ------------------------------------------------------------------------
+
+    async def subscribe(self, channel: str, symbols: Sequence[str]) -> None:
+        """Add subscriptions; takes effect at once when connected."""
+        new = [symbol for symbol in symbols if (channel, symbol) not in self.subscriptions]
+        self.subscriptions.update(dict.fromkeys((channel, symbol) for symbol in new))
+        if new and self._connection is not None:
+            await self._change(self._connection, channel, new, cancel=False)
+
+    async def unsubscribe(self, channel: str, symbols: Sequence[str]) -> None:
+        """End subscriptions; messages already under way may still arrive."""
+        old = [symbol for symbol in symbols if (channel, symbol) in self.subscriptions]
+        for symbol in old:
+            del self.subscriptions[channel, symbol]
+        if old and self._connection is not None:
+            await self._change(self._connection, channel, old, cancel=True)
+
+    async def _change(
+        self, connection: BatchConnection, channel: str, symbols: Sequence[str], *, cancel: bool
+    ) -> None:
+        if self.dialect == "article":
+            # This dialect subscribes in the URL: only a new connection can change it.
+            await connection.close()
+            return
+        self._commands.append(("" if cancel else channel, tuple(symbols)))
+        await connection.send(
+            subscribe_command(channel, symbols, market=self._market, cancel=cancel)
+        )
+
+    async def _subscribe_all(self, connection: BatchConnection) -> None:
+        if self.dialect == "article":
+            return
+        by_channel: dict[str, list[str]] = {}
+        for channel, symbol in self.subscriptions:
+            by_channel.setdefault(channel, []).append(symbol)
+        for channel, symbols in by_channel.items():
+            await self._change(connection, channel, symbols, cancel=False)
+
+    def _on_answer(self, raw: bytes, connection: BatchConnection, sink: Sink) -> None:
+        try:
+            answer = read_answer(raw)
+        except InvalidMessage as error:
+            sink.problem(error)
+            return
+        if answer.cmd in ("pong", "ping") and not answer.code:
+            return
+        # Answers carry no reference to their command, but come in the order of the commands.
+        channel, symbols = self._commands.popleft() if self._commands else ("", ())
+        if not answer.code:
+            return
+        about = f"{channel} {', '.join(symbols)}".strip()
+        verdict = classify(answer.code, message=answer.message, about=about)
+        if isinstance(verdict, SubscriptionError | RequestError):
+            if len(symbols) > 1:
+                # One bad symbol must not cost the others: ask for each by itself.
+                self._ask_one_by_one(connection, channel, symbols)
+                return
+            for symbol in symbols:
+                self.subscriptions.pop((channel, symbol), None)
+                self.refused[channel, symbol] = verdict
+            sink.problem(verdict)
+            if self.subscriptions:
+                return
+        elif isinstance(verdict, RateLimitError) and symbols:
+            sink.problem(verdict)
+            wait = verdict.retry_after or self._backoff.base
+            asyncio.get_running_loop().call_later(
+                wait, self._ask_one_by_one, connection, channel, symbols
+            )
+            return
+        raise verdict
+
+    def _ask_one_by_one(
+        self, connection: BatchConnection, channel: str, symbols: Sequence[str]
+    ) -> None:
+        if connection is not self._connection:
+            return
+        for symbol in symbols:
+            self._commands.append((channel, (symbol,)))
+        task = asyncio.ensure_future(
+            _send_all(
+                connection, [subscribe_command(channel, [s], market=self._market) for s in symbols]
+            )
+        )
+        self._sending = task  # keeps the task alive; a failure to send ends the connection
+
+    # -- gaps ---------------------------------------------------------------------------------
+
+    def _report_gaps(self, sink: Sink) -> None:
+        if self._down_since_ns:
+            now = time.time_ns()
+            for channel, symbol in self.subscriptions:
+                sink.gap(Gap(symbol, channel, self._down_reason, self._down_since_ns, now))
+            self._down_since_ns = 0
+
+    def _note_data(self, sink: Sink, received_ns: int) -> None:
+        now = time.monotonic()
+        if now - self._last_data > self.stale_after and self._last_data_ns:
+            reason = f"silent for {now - self._last_data:.1f} s while connected"
+            for channel, symbol in self.subscriptions:
+                sink.gap(Gap(symbol, channel, reason, self._last_data_ns, received_ns))
+        self._last_data = now
+        self._last_data_ns = received_ns
+
+
+async def _send_all(connection: BatchConnection, commands: Sequence[str]) -> None:
+    with contextlib.suppress(ConnectionClosed):
+        for command in commands:
+            await connection.send(command)
+
+
+async def _hang_up(connection: BatchConnection) -> None:
+    # close() waits for the peer's close frame, which cannot be read while paused.
+    if connection.reading_paused:
+        connection.transport.abort()
+    with contextlib.suppress(ConnectionClosed, OSError):
+        await connection.close()
+
+
+def _refusal(refused: InvalidStatus) -> ServiceError:
+    response = refused.response
+    after = response.headers.get("Retry-After", "")
+    code, message = None, ""
+    with contextlib.suppress(InvalidMessage):
+        answer = read_answer(bytes(response.body or b""))
+        code, message = answer.code or None, answer.message
+    return classify(
+        code,
+        http_status=response.status_code,
+        message=message,
+        about="the connection",
+        retry_after=float(after) if after.replace(".", "", 1).isdigit() else None,
+    )
+
+
+def _is_loopback(url: str) -> bool:
+    return (urlsplit(url).hostname or "") in ("localhost", "127.0.0.1", "::1")
+
+
+def _shown(url: str) -> str:
+    """A URL as it may be shown: what is in the query could be a key."""
+    return urlsplit(url)._replace(query="", fragment="").geturl()
+
+
+def _said(error: BaseException) -> str:
+    if isinstance(error, TimeoutError):
+        return "the handshake was not answered within 10 s"
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def _close_reason(closed: ConnectionClosed) -> str:
+    if closed.rcvd is not None:
+        told = f" ({closed.rcvd.reason})" if closed.rcvd.reason else ""
+        return f"closed by the server with code {closed.rcvd.code}{told}"
+    if closed.sent is not None:
+        return f"closed here with code {closed.sent.code}"
+    return "connection lost without a close frame"

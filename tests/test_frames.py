@@ -1,0 +1,333 @@
+import math
+import random
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mdkit import measures
+from mdkit.errors import SettingsError
+from mdkit.events import Bar, Depth, Ticker, Trade
+from mdkit.frames import (
+    KINDS,
+    DepthFrame,
+    Frames,
+    LiveFrame,
+    MetricsFrame,
+    SignalFrame,
+    TickerFrame,
+    TradeFrame,
+    book_frame,
+)
+
+T0 = 1_700_000_000_000_000_000
+COLUMNS = {"x": "float", "when": "time", "name": "object"}
+
+sizes = st.one_of(st.just(0.0), st.floats(0, 1e12))
+sides = st.lists(st.tuples(st.floats(0.01, 1e6), sizes), max_size=13).map(tuple)
+books = st.builds(
+    Depth, st.just("A"), sides, sides, st.sampled_from([0, T0]), st.integers(T0, T0 + 100)
+)
+
+
+def row(number):
+    x = None if number % 7 == 0 else number / 3
+    return (T0 + number, x, 0 if number % 5 == 0 else T0 - number, f"n{number}")
+
+
+def same(values, expected):
+    """Whether floats have the same bits, every nan counting as one value."""
+    return len(values) == len(expected) and all(
+        a == b or (math.isnan(a) and math.isnan(b)) for a, b in zip(values, expected, strict=True)
+    )
+
+
+def make(kind, number, symbol="A"):
+    at = T0 + number
+    return {
+        "depth": lambda: Depth(symbol, ((99.0, 1.0 + number),), ((101.0, 2.0),), at, at),
+        "trade": lambda: Trade(symbol, 1.0 + number, 2.0, "buy", str(number), at, at),
+        "ticker": lambda: Ticker(symbol, 1.0 + number, exchange_ns=at, received_ns=at),
+        "bar": lambda: Bar(symbol, 1.0 + number, 2.0, 1.0, 2.0, 5.0, at),
+    }[kind]()
+
+
+# The bounded columns, against a list
+
+
+@settings(deadline=None)
+@given(
+    capacity=st.integers(1, 900),
+    batches=st.lists(st.integers(0, 700), max_size=12),
+    last=st.one_of(st.none(), st.integers(0, 1000)),
+    look=st.booleans(),
+)
+def test_it_holds_what_the_tail_of_a_list_would(capacity, batches, last, look):
+    frame, model = LiveFrame(COLUMNS, capacity), []
+    for size in batches:
+        rows = [row(len(model) + n) for n in range(size)]
+        frame.extend(rows)
+        model += rows
+        if look:
+            frame.snapshot(1)
+        assert len(frame) == min(len(model), capacity)
+    assert frame.total == len(model)
+    held = model[-capacity:]
+    held = held if last is None else held[len(held) - min(last, len(held)) :]
+    got = frame.snapshot(last)
+    assert list(got.columns) == list(COLUMNS)
+    assert got.index.asi8.tolist() == [r[0] for r in held]
+    assert same(got["x"].tolist(), [math.nan if r[1] is None else r[1] for r in held])
+    assert got["name"].tolist() == [r[3] for r in held]
+    known = [r[2] for r in held if r[2]]
+    assert got["when"].dropna().astype("int64").tolist() == known
+    assert got["when"].isna().tolist() == [r[2] == 0 for r in held]
+
+
+def test_memory_stops_growing_at_two_windows():
+    frame = LiveFrame({"x": "float"}, capacity=1000)
+    peak = 0
+    for number in range(20_000):
+        frame.append((T0 + number, 1.0))
+        peak = max(peak, frame.nbytes)
+    assert peak == 2 * 1000 * 16
+    assert len(frame) == 1000
+    assert frame.total == 20_000
+
+
+def test_a_small_frame_takes_little_memory():
+    frame = DepthFrame()
+    frame.extend([make("depth", 0)])
+    frame.snapshot()
+    assert frame.nbytes < 250_000
+
+
+def test_a_snapshot_owns_its_data():
+    frame = LiveFrame(COLUMNS, capacity=600)
+    # Far enough for the buffers to have their full size and to be written over from now on.
+    frame.extend([row(n) for n in range(600)])
+    frame.extend([row(n) for n in range(600, 1200)])
+    frame.extend([row(n) for n in range(1200, 1800)])
+    first = frame.snapshot()
+    before = first.copy(deep=True)
+    for start in range(1800, 4200, 600):
+        frame.extend([row(n) for n in range(start, start + 600)])
+    pd.testing.assert_frame_equal(first, before)
+    second = frame.snapshot()
+    second.loc[:, "x"] = -1.0
+    second.loc[second.index[0], "name"] = "changed"
+    assert (frame.snapshot()["x"] != -1.0).all()
+    assert frame.snapshot()["name"].iloc[0] != "changed"
+
+
+def test_the_index_is_utc_nanoseconds_named_received():
+    for frame in (LiveFrame(COLUMNS), DepthFrame(), SignalFrame()):
+        index = frame.snapshot().index
+        assert index.name == "received"
+        assert str(index.dtype) == "datetime64[ns, UTC]"
+
+
+def test_clear_forgets_the_rows_but_not_the_count():
+    frame = DepthFrame()
+    frame.extend([make("depth", n) for n in range(600)])
+    frame.clear()
+    assert (len(frame), frame.total, frame.nbytes, frame.latest) == (0, 600, 0, None)
+    assert frame.snapshot().empty
+    frame.extend([make("depth", 3)])
+    assert len(frame.snapshot()) == 1
+
+
+def test_a_row_of_the_wrong_width_is_refused_and_nothing_taken():
+    frame = LiveFrame(COLUMNS)
+    with pytest.raises(SettingsError, match="2 values; expected 4: received, x, when, name"):
+        frame.extend([row(1), (T0, 1.0)])
+    assert frame.total == len(frame) == 0
+
+
+@pytest.mark.parametrize("wrong", [0, -1, 1.5, True])
+def test_bad_sizes_are_named(wrong):
+    with pytest.raises(SettingsError, match=f"capacity is {wrong!r}"):
+        LiveFrame(COLUMNS, wrong)
+    with pytest.raises(SettingsError, match=f"levels is {wrong!r}"):
+        DepthFrame(levels=wrong)
+
+
+@pytest.mark.parametrize("wrong", [-1, 1.5, "3"])
+def test_a_bad_last_is_named(wrong):
+    with pytest.raises(SettingsError, match=f"last is {wrong!r}"):
+        LiveFrame(COLUMNS).snapshot(wrong)
+
+
+# Depth
+
+
+@settings(deadline=None)
+@given(batch=st.lists(books, max_size=20), levels=st.integers(1, 12))
+def test_depth_columns_are_the_books_and_their_measures(batch, levels):
+    frame = DepthFrame(levels)
+    frame.extend(batch)
+    got = frame.snapshot()
+    assert same(got["pressure"].tolist(), [measures.pressure_ratio(b) for b in batch])
+    assert same(got["mid"].tolist(), [measures.mid(b) for b in batch])
+    assert same(got["spread"].tolist(), [measures.spread(b) for b in batch])
+    assert got["exchange_time"].isna().tolist() == [b.exchange_ns == 0 for b in batch]
+    for side in ("bid", "ask"):
+        for level in range(levels):
+            found = [getattr(b, f"{side}s")[level : level + 1] for b in batch]
+            for part, name in ((0, f"{side}_{level + 1}"), (1, f"{side}_size_{level + 1}")):
+                values = [f[0][part] if f else math.nan for f in found]
+                assert same(got[name].tolist(), values)
+                if level == 0:
+                    assert same(got[name.removesuffix("_1")].tolist(), values)
+
+
+@pytest.mark.parametrize("deep", [3, 5, 10, 20])
+def test_pressure_has_the_measures_bits_for_books_of_equal_depth(deep):
+    rng = random.Random(deep)
+    batch = [
+        Depth(
+            "A",
+            tuple((100.0 - n, rng.random()) for n in range(deep)),
+            tuple((101.0 + n, rng.random()) for n in range(deep)),
+        )
+        for _ in range(2000)
+    ]
+    frame = DepthFrame(10)
+    frame.extend(batch)
+    assert frame.snapshot()["pressure"].tolist() == [measures.pressure_ratio(b) for b in batch]
+
+
+def test_depth_columns_come_in_reading_order():
+    assert list(DepthFrame(2).snapshot().columns) == [
+        *("exchange_time", "bid", "bid_size", "ask", "ask_size", "mid", "spread", "pressure"),
+        *("bid_1", "bid_size_1", "bid_2", "bid_size_2"),
+        *("ask_1", "ask_size_1", "ask_2", "ask_size_2"),
+    ]
+
+
+def test_a_ladder_adds_up_from_the_best_level():
+    ladder = book_frame(Depth("A", ((99.0, 1.0), (98.0, 2.0)), ((101.0, 5.0),)))
+    assert list(ladder.columns) == [
+        *("bid_size_total", "bid_size", "bid"),
+        *("ask", "ask_size", "ask_size_total"),
+    ]
+    assert ladder.index.tolist() == [1, 2]
+    assert ladder["bid_size_total"].tolist() == [1.0, 3.0]
+    assert same(ladder["ask_size_total"].tolist(), [5.0, math.nan])
+    assert same(ladder["ask"].tolist(), [101.0, math.nan])
+    for nothing in (None, Depth("A", (), ())):
+        assert book_frame(nothing).shape == (0, 6)
+
+
+# The other events
+
+
+def test_trades():
+    frame = TradeFrame()
+    frame.extend([Trade("A", 1.5, 2.0, "sell", "t1", T0, T0 + 5), Trade("A", 2.5, 1.0)])
+    got = frame.snapshot()
+    assert list(got.columns) == ["price", "size", "side", "id", "exchange_time"]
+    assert got["price"].tolist() == [1.5, 2.5]
+    assert got["size"].tolist() == [2.0, 1.0]
+    assert got["side"].tolist() == ["sell", "neutral"]
+    assert got["id"].tolist() == ["t1", ""]
+    assert got["exchange_time"].iloc[0] == pd.Timestamp(T0, tz="UTC")
+    assert got["exchange_time"].isna().tolist() == [False, True]
+
+
+def test_figures_a_ticker_does_not_give_are_nan():
+    frame = TickerFrame()
+    frame.extend([Ticker("A", 10.0, bid=9.0, trade_session="pre", received_ns=T0)])
+    (got,) = frame.snapshot().to_dict("records")
+    assert (got["last"], got["bid"], got["trade_session"]) == (10.0, 9.0, "pre")
+    assert math.isnan(got["ask"])
+    assert math.isnan(got["change_percent_24h"])
+
+
+def test_signals_and_metrics():
+    signals = SignalFrame()
+    signals.append((T0, "A", "pressure", math.inf, T0))
+    assert signals.snapshot()["value"].tolist() == [math.inf]
+    metrics = MetricsFrame(["queued", "lag_ms"])
+    metrics.record(T0, {"lag_ms": 2, "queued": 3})
+    metrics.record(T0 + 1, {"queued": None})
+    assert metrics.snapshot()["queued"].isna().tolist() == [False, True]
+    assert same(metrics.snapshot()["lag_ms"].tolist(), [2.0, math.nan])
+    with pytest.raises(SettingsError, match="no column lag; there are queued, lag_ms"):
+        metrics.record(T0, {"lag": 1.0})
+
+
+# The collection
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_empty_table_looks_like_a_full_one(kind):
+    full = Frames(levels=3)
+    full.extend(kind, "A", [make(kind, 0)])
+    for symbol in ("A", None):
+        empty = Frames(levels=3).frame(kind, symbol)
+        assert empty.empty
+        assert empty.dtypes.equals(full.frame(kind, symbol).dtypes)
+        assert empty.index.dtype == full.frame(kind, symbol).index.dtype
+        assert empty.index.name == full.frame(kind, symbol).index.name
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_all_symbols_come_together_in_the_order_received(kind):
+    frames = Frames(levels=2)
+    frames.extend(kind, "B", [make(kind, n, "B") for n in (0, 2, 4)])
+    frames.extend(kind, "A", [make(kind, n, "A") for n in (1, 2, 3)])
+    got = frames.frame(kind)
+    assert got.columns[0] == "symbol"
+    assert (got.index.asi8 - T0).tolist() == [0, 1, 2, 2, 3, 4]
+    assert got["symbol"].tolist() == ["B", "A", "B", "A", "A", "B"]
+    assert frames.frame(kind, last=2)["symbol"].tolist() == ["A", "B"]
+    assert frames.frame(kind, last=0).empty
+    for symbol in "AB":
+        part = got[got["symbol"] == symbol].drop(columns="symbol")
+        pd.testing.assert_frame_equal(part, frames.frame(kind, symbol))
+    assert frames.symbols(kind) == ("B", "A")
+
+
+def test_events_received_at_once_keep_their_order():
+    frames = Frames(levels=1)
+    for symbol in "CAB":
+        frames.extend(
+            "trade", symbol, [Trade(symbol, 1.0, n, received_ns=T0 + n % 2) for n in range(200)]
+        )
+    got = frames.frame("trade")
+    for odd in (0, 1):
+        part = got[got.index.asi8 == T0 + odd]
+        assert part["symbol"].tolist() == ["C"] * 100 + ["A"] * 100 + ["B"] * 100
+        assert part["size"].tolist() == list(range(odd, 200, 2)) * 3
+
+
+def test_the_newest_book_is_at_hand():
+    frames = Frames()
+    assert frames.book("A") is None
+    batch = [make("depth", n) for n in range(3)]
+    frames.extend("depth", "A", batch)
+    frames.extend("depth", "A", [])
+    assert frames.book("A") is batch[-1]
+
+
+def test_unknown_kinds_are_told_from_the_known():
+    frames = Frames()
+    for use in (
+        lambda: frames.extend("book", "A", []),
+        lambda: frames.frame("book"),
+        lambda: frames.symbols("book"),
+    ):
+        with pytest.raises(SettingsError, match="no frame of 'book'; the kinds are depth, trade"):
+            use()
+
+
+def test_the_size_of_all_tables_is_known_and_shown():
+    frames = Frames(capacity=100)
+    assert frames.nbytes == 0
+    frames.extend("trade", "A", [make("trade", n) for n in range(600)])
+    assert frames.nbytes == 2 * 100 * 6 * 8
+    assert "trade 1" in repr(frames)
+    assert frames.frame("trade")["price"].tolist() == np.arange(501.0, 601.0).tolist()

@@ -1,0 +1,94 @@
+from math import copysign, inf, isnan
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mdkit import measures
+from mdkit.errors import SettingsError
+from mdkit.events import Depth
+
+prices = st.floats(0.01, 1e6)
+sizes = st.one_of(st.just(0.0), st.floats(0.0, 1e9))
+sides = st.lists(st.tuples(prices, sizes), max_size=12).map(tuple)
+books = st.builds(Depth, st.just("A"), sides, sides)
+
+BOOK = Depth("A", ((99.0, 3.0), (98.0, 5.0)), ((101.0, 1.0), (102.0, 1.0)))
+ALL = (
+    measures.pressure_ratio,
+    measures.imbalance,
+    measures.spread,
+    measures.mid,
+    measures.microprice,
+)
+
+
+def test_measures_of_a_known_book():
+    assert measures.pressure_ratio(BOOK) == 4.0
+    assert measures.pressure_ratio(BOOK, levels=1) == 3.0
+    assert measures.imbalance(BOOK) == 0.6
+    assert measures.spread(BOOK) == 2.0
+    assert measures.mid(BOOK) == 100.0
+    # Three times more bid than asked: three quarters of the way up to the ask.
+    assert measures.microprice(BOOK) == 100.5
+
+
+@pytest.mark.parametrize("measure", ALL)
+@given(book=books)
+def test_a_dict_gives_the_same_bits_as_the_event(measure, book):
+    one, other = measure(book), measure(book.as_dict())
+    assert one == other or (isnan(one) and isnan(other))
+
+
+@given(book=books, levels=st.integers(1, 15))
+def test_pressure_and_imbalance_are_what_a_plain_recomputation_gives(book, levels):
+    bid, ask = 0.0, 0.0
+    for level in range(levels):
+        bid = bid + (book.bids[level][1] if level < len(book.bids) else 0.0)
+        ask = ask + (book.asks[level][1] if level < len(book.asks) else 0.0)
+    ratio = measures.pressure_ratio(book, levels)
+    imbalance = measures.imbalance(book, levels)
+    if bid == ask == 0:
+        assert isnan(ratio)
+        assert isnan(imbalance)
+        return
+    assert ratio == (inf if ask == 0 else bid / ask)
+    assert imbalance == (bid - ask) / (bid + ask)
+    assert -1 <= imbalance <= 1
+    if ratio != 1:
+        assert copysign(1, imbalance) == copysign(1, ratio - 1) or imbalance == 0
+
+
+@given(
+    bid=prices,
+    width=st.floats(0.0, 100.0),
+    bid_size=st.floats(0.001, 1e6),
+    ask_size=st.floats(0.001, 1e6),
+)
+def test_the_microprice_lies_between_bid_and_ask(bid, width, bid_size, ask_size):
+    ask = bid + width
+    book = Depth("A", ((bid, bid_size),), ((ask, ask_size),))
+    assert bid * (1 - 1e-12) <= measures.microprice(book) <= ask * (1 + 1e-12)
+
+
+def test_a_side_without_orders():
+    bids_only, asks_only, empty = (
+        Depth("A", BOOK.bids, ()),
+        Depth("A", (), BOOK.asks),
+        Depth("A", (), ()),
+    )
+    assert measures.pressure_ratio(bids_only) == inf
+    assert measures.pressure_ratio(asks_only) == 0.0
+    assert measures.imbalance(bids_only) == 1.0
+    assert measures.imbalance(asks_only) == -1.0
+    assert all(isnan(measure(empty)) for measure in ALL)
+    for measure in (measures.spread, measures.mid, measures.microprice):
+        assert isnan(measure(bids_only))
+        assert isnan(measure(asks_only))
+
+
+@pytest.mark.parametrize("levels", [0, -1, 2.5, "5", None])
+@pytest.mark.parametrize("measure", [measures.pressure_ratio, measures.imbalance])
+def test_bad_levels_are_named(measure, levels):
+    with pytest.raises(SettingsError, match=f"levels is {levels!r}"):
+        measure(BOOK, levels)
