@@ -7,7 +7,8 @@ as much. pandas is touched by snapshots alone. Nothing here locks: a frame belon
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar
 
@@ -29,8 +30,10 @@ Row = TypeVar("Row")
 PRESSURE_LEVELS = 5
 """How many levels the `pressure` column of a `DepthFrame` sums."""
 
-_CHUNK = 512
-"""Rows converted at a time: enough to spread NumPy's overhead, few enough to hold as objects."""
+_CHUNK = 64
+"""Rows converted at a time: enough to spread NumPy's overhead, few enough to stay in cache."""
+
+_WATCHED_SECONDS = 2.0
 
 _NAT = np.iinfo(np.int64).min
 
@@ -210,14 +213,56 @@ _Event = TypeVar("_Event", bound=Event)
 
 
 class EventFrame(LiveFrame[_Event]):
-    """A live table of one symbol's events; a row is an event. `latest` is the newest of them."""
+    """A live table of one symbol's events; a row is an event.
 
-    latest: _Event | None = None
+    Turning events into columns costs as much as everything else on a message's way, and most
+    tables are looked at rarely. So a table that nobody watches may be given undecoded messages
+    (`keep`), of which it decodes the newest `capacity` when it is next looked at. A look makes
+    it `watched` for two seconds, in which it should be given events (`extend`) as they come.
+    """
+
+    read: Callable[[Any], Sequence[_Event]]
+    """Decodes what `keep` is given; set by whoever calls that."""
+
+    def __init__(self, columns: Mapping[str, Column], capacity: int = 10_000) -> None:
+        super().__init__(columns, capacity)
+        self._latest: _Event | None = None
+        self._unread: list[Any] = []
+        self._watched_until = 0.0
+
+    def __len__(self) -> int:
+        self._read_kept()
+        return super().__len__()
+
+    @property
+    def watched(self) -> bool:
+        """Whether somebody has looked in the last two seconds."""
+        return self._watched_until > time.monotonic()
+
+    @property
+    def latest(self) -> _Event | None:
+        """The newest event, or None when none came."""
+        if self._unread:
+            return self.read(self._unread[-1])[-1]
+        return self._latest
+
+    def keep(self, messages: Sequence[Any]) -> None:
+        """Append messages that `read` can decode, oldest first; each counts as one row.
+
+        Messages of several events are counted right in `total` once they have been read.
+        """
+        self.total += len(messages)
+        unread = self._unread
+        unread.extend(messages)
+        if len(unread) > 2 * self.capacity:
+            del unread[: -self.capacity]
 
     def extend(self, rows: Sequence[_Event]) -> None:
         """Append events, oldest first."""
+        if self._unread:
+            self._read_kept()
         if rows:
-            self.latest = rows[-1]
+            self._latest = rows[-1]
             self.total += len(rows)
             pending = self._pending
             pending.extend(rows)
@@ -227,7 +272,23 @@ class EventFrame(LiveFrame[_Event]):
     def clear(self) -> None:
         """Forget all events; `total` keeps counting."""
         super().clear()
-        self.latest = None
+        self._unread.clear()
+        self._latest = None
+
+    def _rows(self, last: int | None) -> _Block:
+        self._read_kept()
+        self._watched_until = time.monotonic() + _WATCHED_SECONDS
+        return super()._rows(last)
+
+    def _read_kept(self) -> None:
+        """Decode what was kept, in chunks: a chunk's events stay in the processor's cache."""
+        unread, self._unread = self._unread[-self.capacity :], []
+        for start in range(0, len(unread), _CHUNK):
+            events: list[_Event] = []
+            for message in unread[start : start + _CHUNK]:
+                events += self.read(message)
+            self.total -= min(_CHUNK, len(unread) - start)
+            self.extend(events)
 
 
 class DepthFrame(EventFrame[Depth]):
@@ -395,12 +456,7 @@ class Frames:
 
         Raises `SettingsError` when the kind is unknown.
         """
-        try:
-            frame = self._frames[kind, symbol]
-        except KeyError:
-            self._check_kind(kind)
-            frame = self._frames[kind, symbol] = self._new(kind)
-        frame.extend(events)
+        self.table(kind, symbol).extend(events)
 
     def frame(self, kind: str, symbol: str | None = None, last: int | None = None) -> pd.DataFrame:
         """Return the events held of one symbol, or their `last` rows, as a DataFrame.
@@ -428,6 +484,17 @@ class Frames:
             np.vstack([names, np.hstack([block.objects for block in blocks])])[:, order],
         )
         return _dataframe({"symbol": "object", **blank.columns}, merged, blank.index_name)
+
+    def table(self, kind: str, symbol: str) -> EventFrame[Any]:
+        """Return the table of one kind and symbol, made when first asked for.
+
+        Raises `SettingsError` when the kind is unknown.
+        """
+        self._check_kind(kind)
+        table = self._frames.get((kind, symbol))
+        if table is None:
+            table = self._frames[kind, symbol] = self._new(kind)
+        return table
 
     def book(self, symbol: str) -> Depth | None:
         """Return the newest order book of a symbol, or None when none arrived."""

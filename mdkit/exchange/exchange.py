@@ -251,10 +251,15 @@ class Exchange:
         else:
             self._in_loop(lambda: self._server.inject(fault))
 
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The symbols traded here; a playback's are known once it runs."""
+        return self.config.symbols or tuple(self.statistics()["symbols"])
+
     def statistics(self) -> dict[str, Any]:
         """Return what has happened so far: a dict with
 
-        `connections` (now), `connections_total`, `subscriptions`, `rest_calls`, `refused` (by
+        `symbols`, `connections` (now), `connections_total`, `subscriptions`, `rest_calls`, `refused` (by
         code), `began`, `finished` (nothing more will come), `clock_ms`, `messages` (that the
         market has said), `sent` (by symbol and channel, over all clients), `sent_total`,
         `withheld`, `slow_clients`, `faults` (by kind) and `faults_pending`.

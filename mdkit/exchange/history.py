@@ -254,7 +254,7 @@ class History:
         base: float = self._instrument.base
         if anchor is not None:
             base = anchor / float(np.exp(walk[self._opened_day]))
-        closes = np.maximum(1, np.rint(base * np.exp(walk))).astype(np.int64)
+        closes: NDArray[np.int64] = np.maximum(1, np.rint(base * np.exp(walk))).astype(np.int64)
         if anchor is not None:
             closes[self._opened_day] = anchor
         return closes

@@ -138,6 +138,7 @@ class ExchangeServer:
         """Return connections, messages and faults so far, JSON-ready."""
         delivery = self.market.delivery
         return {
+            "symbols": list(self.symbols),
             "connections": len(delivery.clients),
             "connections_total": self.connections_total,
             "subscriptions": sum(len(client.keys) for client in delivery.clients),

@@ -26,6 +26,7 @@ class ExchangeSource(WebSocketSource):
     ) -> None:
         super().__init__("ws://127.0.0.1", channels, symbols, name="embedded exchange", **options)
         self.exchange = exchange
+        self._channels = tuple(channels)
 
     async def run(self, sink: Sink) -> None:
         """Start the exchange unless it runs already, deliver, and stop what was started."""
@@ -34,6 +35,10 @@ class ExchangeSource(WebSocketSource):
             # Starting a process takes a moment; a notebook's loop should not stand still for it.
             await asyncio.to_thread(self.exchange.start)
         self.url = self.exchange.ws_url
+        if not self.subscriptions:  # a playback's symbols are known only now
+            self.subscriptions.update(
+                dict.fromkeys((c, s) for c in self._channels for s in self.exchange.symbols)
+            )
         try:
             await super().run(sink)
         finally:
@@ -49,6 +54,8 @@ def open_source(
     api_key: str | None = None,
 ) -> Source:
     """Return the source that `live(source=...)` means; no connection is made yet.
+
+    Without `symbols`: what an `Exchange` carries, and else SUBSCRIBED_SYMBOLS.
 
     Raises `AuthenticationError` when TickDB is asked for without a key and `SettingsError`
     for anything that is not a source.
@@ -70,12 +77,14 @@ def open_source(
                 "(simulated data, this machine only)."
             )
             source = "demo"
-    if source == "demo":
-        return ExchangeSource(Exchange(symbols), channels, symbols, **options)
     if isinstance(source, Exchange):
         key = settings.tickdb_api_key
         secret = key.get_secret_value() if key else None
-        return ExchangeSource(source, channels, symbols, api_key=secret, **options)
+        carried = tuple(symbols) or source.config.symbols
+        return ExchangeSource(source, channels, carried, api_key=secret, **options)
+    symbols = tuple(symbols) or settings.subscribed_symbols
+    if source == "demo":
+        return ExchangeSource(Exchange(symbols), channels, symbols, **options)
     if source == "tickdb":
         return WebSocketSource(
             settings.tickdb_ws_url, channels, symbols, api_key=settings.require_key(), **options

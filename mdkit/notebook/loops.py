@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
+import signal
+import sys
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from types import FrameType
 from typing import Any, TypeVar
 
 from mdkit.errors import SessionError
@@ -75,3 +79,28 @@ def call_in(loop: asyncio.AbstractEventLoop, function: Callable[[], T], timeout:
             f"The session's loop has not answered for {timeout:g} s: a strategy or callback "
             "blocks it. Make it return, or interrupt it."
         ) from None
+
+
+@contextlib.contextmanager
+def stop_signals() -> Iterator[threading.Event]:
+    """Turn SIGINT and SIGTERM into an event, once; a second one acts as it did before."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+    names = [signal.SIGINT, signal.SIGTERM]
+    before = {name: signal.getsignal(name) for name in names}
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        if asked.is_set():
+            sys.stderr.write("mdkit: leaving at once\n")
+            raise KeyboardInterrupt
+        asked.set()
+
+    for name in names:
+        signal.signal(name, on_signal)
+    try:
+        yield asked
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)

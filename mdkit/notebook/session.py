@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
-import signal
-import sys
 import threading
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from types import FrameType, TracebackType
+from collections.abc import Callable, Generator, Mapping, Sequence
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from mdkit.errors import MdkitError, SessionError, SettingsError
@@ -18,7 +16,7 @@ from mdkit.exchange import Exchange
 from mdkit.frames import book_frame
 from mdkit.notebook import tables
 from mdkit.notebook.feeds import open_source
-from mdkit.notebook.loops import LoopThread, call_in, running_loop
+from mdkit.notebook.loops import LoopThread, call_in, running_loop, stop_signals
 from mdkit.settings import Settings
 from mdkit.strategies.contract import as_strategy
 from mdkit.stream.buffer import Overflow, check_overflow
@@ -59,7 +57,8 @@ def live(
     """Make a session: a feed, a bounded queue, and your strategies. It begins with `start()`.
 
     Args:
-        symbols: what to watch; SUBSCRIBED_SYMBOLS unless given.
+        symbols: what to watch; unless given, SUBSCRIBED_SYMBOLS, or what a given `Exchange`
+            carries.
         channels: any of "depth", "trade", "ticker".
         source: None takes TickDB when TICKDB_API_KEY is set and else the embedded exchange,
             and prints one line saying which; "tickdb"; "demo"; a ws:// or wss:// URL; an
@@ -87,7 +86,7 @@ def live(
     """
     settings = settings or Settings()
     wanted = (symbols,) if isinstance(symbols, str) else tuple(symbols or ())
-    wanted = tuple(dict.fromkeys(wanted or settings.subscribed_symbols))
+    wanted = tuple(dict.fromkeys(wanted))
     chosen = (channels,) if isinstance(channels, str) else tuple(channels)
     for channel in chosen:
         if channel not in CHANNELS:
@@ -242,7 +241,7 @@ class Session:
             )
         if not self._begun.is_set():
             self.runner = "thread"
-        with _stop_signals() as asked_to_stop:
+        with stop_signals() as asked_to_stop:
             self.start()
             left = seconds
             while not asked_to_stop.is_set() and (left is None or left > 0):
@@ -432,28 +431,3 @@ class Session:
         if self._loop is None:
             raise SessionError("Start the session first.")
         asyncio.run_coroutine_threadsafe(change(), self._loop)
-
-
-@contextlib.contextmanager
-def _stop_signals() -> Iterator[threading.Event]:
-    """Turn SIGINT and SIGTERM into an event, once; a second one acts as it did before."""
-    asked = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield asked
-        return
-    names = [signal.SIGINT, signal.SIGTERM]
-    before = {name: signal.getsignal(name) for name in names}
-
-    def on_signal(number: int, frame: FrameType | None) -> None:
-        if asked.is_set():
-            sys.stderr.write("mdkit: leaving at once\n")
-            raise KeyboardInterrupt
-        asked.set()
-
-    for name in names:
-        signal.signal(name, on_signal)
-    try:
-        yield asked
-    finally:
-        for name, handler in before.items():
-            signal.signal(name, handler)

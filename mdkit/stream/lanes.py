@@ -16,6 +16,7 @@ from typing import Any, Literal, Protocol
 
 from mdkit.errors import InvalidMessage, StrategyError, TransientError
 from mdkit.events import MarketEvent, Signal
+from mdkit.frames import EventFrame
 from mdkit.strategies.contract import Strategy, as_signal
 from mdkit.stream.buffer import Buffer, Lane, Message, Slot
 from mdkit.wire.tickdb import Decode
@@ -24,7 +25,8 @@ OnError = Literal["dead_letter", "raise"]
 
 # A batch should hold the loop for about this long, whatever a strategy costs.
 _BATCH_SECONDS = 0.004
-_MAX_BATCH = 512
+# Larger batches would push their decoded events out of the processor's cache.
+_MAX_BATCH = 128
 _RETRY_BASE = 0.010
 _SAMPLE_BYTES = 512
 
@@ -58,13 +60,10 @@ class Invalid:
     sample: bytes
 
 
-class Recorder(Protocol):
-    """What the workers write to; a pipeline's live frames."""
+class SignalSink(Protocol):
+    """Where signals go."""
 
-    def record_events(self, channel: str, symbol: str, events: Sequence[MarketEvent]) -> None:
-        """Take the events of one channel and symbol, in order."""
-
-    def record_signals(self, rows: Sequence[SignalRow]) -> None:
+    def extend(self, rows: Sequence[SignalRow], /) -> None:
         """Take signals, in order by symbol."""
 
 
@@ -112,12 +111,16 @@ class Handler:
 
 @dataclass(slots=True, eq=False)
 class Reading:
-    """The context of a slot: how to decode its messages and who sees their events."""
+    """The context of a slot: how to decode its messages and who sees their events.
+
+    `table` is None where no message can be valid.
+    """
 
     symbol: str
     channel: str
     decode: Decode
     handlers: list[Handler]
+    table: EventFrame[MarketEvent] | None
 
 
 @dataclass(slots=True)
@@ -138,7 +141,7 @@ class Lanes:
 
     Args:
         buffer: where batches come from; the context of its slots must be a `Reading`.
-        recorder: gets the events and signals of each batch.
+        signals: gets the signals of each batch; the events go to their readings' tables.
         max_retries: how often a message is tried again after a `TransientError`, after
             10, 20, 40, ... ms.
         on_error: `"dead_letter"` keeps a failed message and goes on; `"raise"` lets the
@@ -149,14 +152,14 @@ class Lanes:
     def __init__(
         self,
         buffer: Buffer,
-        recorder: Recorder,
+        signals: SignalSink,
         *,
         max_retries: int = 3,
         on_error: OnError = "dead_letter",
         sleep: Callable[[float], Any] = asyncio.sleep,
     ) -> None:
         self.buffer = buffer
-        self.recorder = recorder
+        self.signals = signals
         self.max_retries = max_retries
         self.on_error = on_error
         self.outcome = Outcome()
@@ -188,11 +191,12 @@ class Lanes:
 
     async def _serve(self, lane: Lane, batch: list[Message]) -> None:
         """Handle a batch of one lane; whatever happens, every message is accounted for."""
-        seen: dict[Reading, list[MarketEvent]] = {}
+        seen: dict[Reading, tuple[bool, list[Any]]] = {}
         signals: list[SignalRow] = []
         position = 0
         try:
-            for position, (slot, raw, received_ns) in enumerate(batch):
+            for position, message in enumerate(batch):
+                slot, raw, received_ns = message
                 reading: Reading = slot.context
                 account = slot.account
                 try:
@@ -227,10 +231,14 @@ class Lanes:
                     account.dead_lettered += 1
                 else:
                     account.processed += 1
-                if reading in seen:
-                    seen[reading] += events
+                if reading not in seen:
+                    watched = reading.table is not None and reading.table.watched
+                    seen[reading] = (watched, [])
+                watched, rows = seen[reading]
+                if watched:
+                    rows += events
                 else:
-                    seen[reading] = list(events)
+                    rows.append(message)
         except BaseException as error:
             # Cancelled while a strategy awaited, or on_error="raise". The message at hand was
             # begun and cannot be begun again; the rest goes back to the front of the lane.
@@ -245,8 +253,9 @@ class Lanes:
         else:
             self.buffer.release(lane)
         finally:
-            for reading, events_seen in seen.items():
-                self.recorder.record_events(reading.channel, reading.symbol, events_seen)
+            for reading, (watched, rows) in seen.items():
+                if reading.table is not None:
+                    (reading.table.extend if watched else reading.table.keep)(rows)
             if signals:
                 self._publish(signals)
 
@@ -319,7 +328,7 @@ class Lanes:
 
     def _publish(self, signals: list[SignalRow]) -> None:
         self.outcome.signals += len(signals)
-        self.recorder.record_signals(signals)
+        self.signals.extend(signals)
         for callback in self.callbacks:
             for received_ns, symbol, strategy, value, exchange_ns in signals:
                 try:

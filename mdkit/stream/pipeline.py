@@ -17,11 +17,11 @@ from mdkit.errors import MdkitError, SessionError
 from mdkit.events import Gap, MarketEvent, Signal
 from mdkit.frames import Frames, MetricsFrame, SignalFrame
 from mdkit.strategies.contract import Strategy
-from mdkit.stream.buffer import Buffer, Overflow, Slot
+from mdkit.stream.buffer import Buffer, Message, Overflow, Slot
 from mdkit.stream.connection import RawMessage
 from mdkit.stream.explain import explain
 from mdkit.stream.health import Health, Monitor, Sample
-from mdkit.stream.lanes import Handler, Lanes, OnError, Reading, SignalRow, StrategyTimer
+from mdkit.stream.lanes import Handler, Lanes, OnError, Reading, StrategyTimer
 from mdkit.stream.ledger import Ledger
 from mdkit.stream.source import Source
 from mdkit.wire.tickdb import ANSWER, MAX_MESSAGE_BYTES, SEVERAL, Decode, Route, Router, decode
@@ -126,7 +126,7 @@ class Pipeline:
             spill_quota_bytes=spill_quota_bytes,
             clock_ns=source.clock_ns,
         )
-        self.lanes = Lanes(self.buffer, self, max_retries=max_retries, on_error=on_error)
+        self.lanes = Lanes(self.buffer, self.signals, max_retries=max_retries, on_error=on_error)
         self.monitor = Monitor()
         self.router = Router(source.symbols)
         self.gaps: deque[Gap] = deque(maxlen=100_000)
@@ -208,10 +208,14 @@ class Pipeline:
         return place
 
     def _make_slot(self, route: Route, decode: Decode, handlers: list[Handler]) -> Slot:
+        table = None
+        if route.symbol:
+            table = self.frames.table(route.channel, route.symbol)
+            table.read = _read_message
         return self.buffer.slot(
             self.ledger.account(route.symbol, route.channel),
             lane="(session)" if self._shared else None,
-            context=Reading(route.symbol, route.channel, decode, handlers),
+            context=Reading(route.symbol, route.channel, decode, handlers, table),
         )
 
     def _handlers(self, symbol: str, channel: str) -> list[Handler]:
@@ -394,16 +398,6 @@ class Pipeline:
             },
         )
 
-    # -- what the workers write to ------------------------------------------------------------
-
-    def record_events(self, channel: str, symbol: str, events: Sequence[MarketEvent]) -> None:
-        """Add a batch to the live frames."""
-        self.frames.extend(channel, symbol, events)
-
-    def record_signals(self, rows: Sequence[SignalRow]) -> None:
-        """Add signals to their live frame."""
-        self.signals.extend(rows)
-
     # -- judging ------------------------------------------------------------------------------
 
     def health(self) -> Health:
@@ -417,3 +411,9 @@ class Pipeline:
     def on_signal(self, callback: Callable[[Signal], Any]) -> None:
         """Call `callback` with every signal from now on, in the loop, in order by symbol."""
         self.lanes.callbacks.append(callback)
+
+
+def _read_message(message: Message) -> tuple[MarketEvent, ...]:
+    slot, raw, received_ns = message
+    events: tuple[MarketEvent, ...] = slot.context.decode(raw, received_ns)
+    return events

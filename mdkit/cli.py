@@ -1,0 +1,147 @@
+"""The command line: `mdkit demo`, `mdkit serve`, `mdkit doctor`.
+
+Exit codes: 0 done, 1 an error told in one sentence, 2 wrong usage, 3 the API key was refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from mdkit.errors import AuthenticationError, MdkitError
+
+app = typer.Typer(
+    name="mdkit",
+    help="A live order book in your terminal and notebook.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+_Symbols = Annotated[
+    str | None, typer.Option(help="Symbols separated by commas; default: five US stocks.")
+]
+_Scenario = Annotated[str, typer.Option(help="calm, steady, busy, open or flood.")]
+_Seed = Annotated[int, typer.Option(help="The same seed gives the same market.")]
+_Replay = Annotated[
+    Path | None, typer.Option(help="Play this recording (.jsonl or .jsonl.gz) instead.")
+]
+_Speed = Annotated[float, typer.Option(help="Time scale; 0 is as fast as it is taken.")]
+
+
+@app.command()
+def demo(
+    seconds: Annotated[
+        float | None,
+        typer.Option(help="How long; default: 15, or to the end of a recording.", min=0.1),
+    ] = None,
+    symbols: _Symbols = None,
+    replay: _Replay = None,
+    speed: _Speed = 1.0,
+    scenario: _Scenario = "steady",
+    seed: _Seed = 7,
+    out: Annotated[Path, typer.Option(help="Folder for the chart and tables.")] = Path(
+        "mdkit-demo"
+    ),
+) -> None:
+    """Run the embedded exchange and watch its order-book pressure; no key, no network."""
+    from mdkit.exchange import Exchange
+    from mdkit.notebook.terminal import run_demo
+
+    exchange = Exchange(_split(symbols), replay=replay, speed=speed, scenario=scenario, seed=seed)
+    if seconds is None and replay is None:
+        seconds = 15.0
+    run_demo(exchange, seconds, out)
+
+
+@app.command()
+def serve(
+    symbols: _Symbols = None,
+    replay: _Replay = None,
+    speed: _Speed = 1.0,
+    scenario: _Scenario = "steady",
+    seed: _Seed = 7,
+    rate: Annotated[
+        float | None, typer.Option(help="Depth messages a second, in place of the scenario's.")
+    ] = None,
+    loop: Annotated[bool, typer.Option(help="Play a recording again and again.")] = False,
+    host: Annotated[str, typer.Option(help="The address to bind to.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0 takes any free port.", min=0, max=65535)] = 8765,
+) -> None:
+    """Run the embedded exchange until Ctrl-C, for other programs to connect to."""
+    from mdkit.exchange import configure, serve_forever
+
+    config = configure(
+        _split(symbols),
+        replay=replay,
+        speed=speed,
+        scenario=scenario,
+        seed=seed,
+        rate=rate,
+        loop=loop,
+        host=host,
+        port=port,
+    )
+
+    def announce(text: str) -> None:
+        print(text, flush=True)
+
+    asyncio.run(serve_forever(config, announce=announce))
+
+
+@app.command()
+def doctor() -> None:
+    """Tell versions, what is installed, and combinations known to be bad."""
+    from mdkit.doctor import examine
+
+    findings = examine()
+    for finding in findings:
+        print(finding)
+    if any(finding.is_bad for finding in findings):
+        raise typer.Exit(1)
+
+
+def _split(symbols: str | None) -> list[str] | None:
+    if symbols is None:
+        return None
+    return [symbol.strip() for symbol in symbols.split(",") if symbol.strip()]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from mdkit import __version__
+
+        print(f"mdkit {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Tell the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run a command line; errors become one sentence and an exit code."""
+    code: Any = 0
+    try:
+        code = app(arguments, standalone_mode=True)
+    except AuthenticationError as error:
+        print(f"mdkit: {error}", file=sys.stderr)
+        code = 3
+    except MdkitError as error:
+        print(f"mdkit: {error}", file=sys.stderr)
+        code = 1
+    except OSError as error:
+        print(f"mdkit: {error.strerror or error}: {error.filename or ''}", file=sys.stderr)
+        code = 1
+    except KeyboardInterrupt:
+        code = 130
+    sys.exit(code)

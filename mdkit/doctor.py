@@ -1,0 +1,98 @@
+"""What `mdkit doctor` looks at."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
+
+_CORE = (
+    "websockets",
+    "pandas",
+    "numpy",
+    "requests",
+    "ipywidgets",
+    "matplotlib",
+    "msgspec",
+    "pyarrow",
+    "pydantic-settings",
+    "nest-asyncio",
+)
+_OPTIONAL = {
+    "numba": "compiled backtests (mdkit[fast])",
+    "picows": "a faster transport (mdkit[fast])",
+    "uvloop": "a faster loop in threads (mdkit[fast])",
+    "jupyterlab": "mdkit lab (mdkit[lab])",
+    "distributed": "many machines (mdkit[cluster])",
+    "nest-asyncio2": "in-loop blocking on new ipykernels",
+}
+_CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the report. `is_bad` means that something is known not to work."""
+
+    name: str
+    value: str
+    is_bad: bool = False
+
+    def __str__(self) -> str:
+        mark = "!" if self.is_bad else " "
+        return f"{mark} {self.name:<20} {self.value}"
+
+
+def examine() -> list[Finding]:
+    """Return what this machine has, a finding a line. Shows whether a key is set, never it."""
+    return list(_examine())
+
+
+def _examine() -> Iterator[Finding]:
+    python = platform.python_version()
+    yield Finding("python", f"{python} on {platform.system()}", sys.version_info < (3, 11))
+    yield Finding("mdkit", _version("mdkit") or "not installed (running from a folder)")
+    yield Finding("event loop", asyncio.get_event_loop_policy().__class__.__name__)
+    for name in _CORE:
+        version = _version(name)
+        yield Finding(name, version or "missing: pip install mdkit", version is None)
+    for name, use in _OPTIONAL.items():
+        yield Finding(name, _version(name) or f"not installed; gives {use}")
+    yield from _kernel()
+    found = next((path for name in _CHROMIUMS if (path := shutil.which(name))), None)
+    yield Finding("chromium", "found" if found else "not found; only browser tests need it")
+    key = bool(os.environ.get("TICKDB_API_KEY"))
+    yield Finding(
+        "TICKDB_API_KEY", "set" if key else "not set: the embedded exchange is the default"
+    )
+
+
+def _kernel() -> Iterator[Finding]:
+    version = _version("ipykernel")
+    if version is None:
+        yield Finding("ipykernel", "not installed; notebooks need it")
+        return
+    yield Finding("ipykernel", version, version in ("7.0.0", "7.0.1"))
+    if version in ("7.0.0", "7.0.1"):
+        yield Finding(
+            "ipykernel", f"{version} fails when widgets change in threads: install 7.1 or later"
+        )
+    newest = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
+    if newest >= (7, 3) and importlib.util.find_spec("nest_asyncio2") is None:
+        yield Finding(
+            "nest-asyncio",
+            f"loses cells under Run All with ipykernel {version}: pip install nest-asyncio2",
+            True,
+        )
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None

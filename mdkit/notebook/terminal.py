@@ -1,0 +1,184 @@
+"""A session watched in a terminal: `mdkit demo`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from mdkit.exchange import Exchange
+from mdkit.measures import mid, pressure_ratio, spread
+from mdkit.notebook.loops import stop_signals
+from mdkit.notebook.session import Session, live
+from mdkit.strategies import pressure
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mdkit.events import Depth
+    from mdkit.stream.pipeline import Receipt
+
+_REFRESH = 4
+_KEPT_ROWS = 100_000
+
+
+def run_demo(exchange: Exchange, seconds: float | None, folder: Path) -> Receipt:
+    """Watch an exchange's order-book pressure, then save and show what came of it.
+
+    `seconds` None goes on to the end of the exchange's playback. In a terminal the view is
+    redrawn four times a second; elsewhere a line is printed each second. Ctrl-C and SIGTERM
+    end it early, with the same ending.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    console = Console()
+    with exchange, stop_signals() as asked_to_stop:
+        session = live(
+            source=exchange,
+            channels=("depth", "trade"),
+            strategies=[pressure],
+            runner="thread",
+            rows=_KEPT_ROWS,
+            name="demo",
+        )
+        console.print(f"Embedded exchange at {exchange.ws_url} (simulated or replayed data).")
+        session.start()
+
+        def is_over(began: float) -> bool:
+            if asked_to_stop.is_set() or not session.running:
+                return True
+            if seconds is not None and time.monotonic() - began >= seconds:
+                return True
+            return seconds is None and bool(exchange.statistics()["finished"])
+
+        watch = _watch_screen if console.is_terminal else _watch_lines
+        watch(session, console, is_over)
+        receipt = session.stop().result()
+    _finish(session, receipt, console, folder)
+    return receipt
+
+
+def _watch_screen(session: Session, console: Console, is_over: Callable[[float], bool]) -> None:
+    began = time.monotonic()
+    with Live(console=console, refresh_per_second=_REFRESH, transient=False) as screen:
+        while not is_over(began):
+            screen.update(_view(session, time.monotonic() - began))
+            time.sleep(1 / _REFRESH)
+        screen.update(_view(session, time.monotonic() - began))
+
+
+def _watch_lines(session: Session, console: Console, is_over: Callable[[float], bool]) -> None:
+    began = time.monotonic()
+    said = 0
+    while not is_over(began):
+        time.sleep(1 / _REFRESH)
+        elapsed = time.monotonic() - began
+        if int(elapsed) > said:
+            said = int(elapsed)
+            health = session.health()
+            books = _books(session)
+            told = "  ".join(f"{s} {pressure_ratio(book):.2f}" for s, book in books.items())
+            print(
+                f"{said:>4} s  {health.in_rate:>8,.0f} msg/s  "
+                f"queue {session.pipeline.buffer.statistics().depth:,}  pressure {told}",
+                flush=True,
+            )
+
+
+def _books(session: Session) -> dict[str, Depth]:
+    frames = session.pipeline.frames
+
+    def look() -> dict[str, Depth]:
+        found = {symbol: frames.book(symbol) for symbol in sorted(frames.symbols("depth"))}
+        return {symbol: book for symbol, book in found.items() if book is not None}
+
+    return session._do(look)
+
+
+def _view(session: Session, elapsed: float) -> Group:
+    health = session.health()
+    look = session.pipeline.buffer.statistics()
+    totals = session.pipeline.ledger.totals()
+    colour = {"normal": "green", "elevated": "yellow", "critical": "red"}[health.state]
+    head = Text.assemble(
+        (f"{elapsed:5.1f} s  ", "bold"),
+        f"{totals['received']:,} messages, {health.in_rate:,.0f} in and "
+        f"{health.out_rate:,.0f} out per second   queue ",
+        (f"{_bar(health.utilisation, 20)} {look.depth:,}/{look.maxsize:,} {health.state}", colour),
+    )
+    table = Table(box=None, padding=(0, 2))
+    for column in ("symbol", "bid", "ask", "spread", "mid", "pressure"):
+        table.add_column(column, justify="left" if column == "symbol" else "right")
+    table.add_column("sellers  1  buyers")
+    for symbol, book in _books(session).items():
+        ratio = pressure_ratio(book)
+        bid = f"{book.bids[0][0]:,.2f}" if book.bids else "-"
+        ask = f"{book.asks[0][0]:,.2f}" if book.asks else "-"
+        table.add_row(
+            symbol,
+            bid,
+            ask,
+            f"{spread(book):.2f}",
+            f"{mid(book):,.3f}",
+            f"{ratio:.2f}",
+            _balance(ratio),
+        )
+    return Group(head, table, Text(session.explain(), style="dim"))
+
+
+def _bar(share: float, width: int) -> str:
+    filled = min(width, round(min(share, 1.0) * width))
+    return "█" * filled + "░" * (width - filled)
+
+
+def _balance(ratio: float, width: int = 12) -> Text:
+    """Draw a ratio on a log scale around 1: to the left sellers weigh more, to the right buyers."""
+    share = ratio / (1.0 + ratio) if ratio != float("inf") else 1.0
+    if ratio != ratio:
+        return Text("·" * width)
+    lean = round((share - 0.5) * width)
+    half = width // 2
+    if lean < 0:
+        return Text.assemble(" " * (half + lean), ("█" * -lean, "red"), ("|", "dim"), " " * half)
+    return Text.assemble(" " * half, ("|", "dim"), ("█" * lean, "green"))
+
+
+def _finish(session: Session, receipt: Receipt, console: Console, folder: Path) -> None:
+    """Print the ledger, write chart and tables, say where they are."""
+    from mdkit.notebook.charts import overview, save_png
+
+    ledger = session.ledger()
+    table = Table(title="Where every message went", title_justify="left", box=None)
+    table.add_column("symbol")
+    table.add_column("channel")
+    shown = [name for name in ledger.columns if name == "received" or ledger[name].any()]
+    for name in shown:
+        table.add_column(name.replace("_", " "), justify="right")
+    for (symbol, channel), *counts in ledger[shown].itertuples(name=None):
+        table.add_row(symbol, channel, *(f"{count:,}" for count in counts))
+    table.add_section()
+    table.add_row("all", "", *(f"{receipt.totals[name]:,}" for name in shown), style="bold")
+    console.print()
+    console.print(table)
+    console.print(str(receipt), soft_wrap=True)
+    pressures: dict[str, pd.Series[float]] = {}
+    for symbol in session.pipeline.frames.symbols("depth"):
+        pressures[symbol] = session.frame("depth", symbol)["pressure"]
+    figure = overview(
+        session.metrics(),
+        pressures,
+        title="mdkit demo",
+        maxsize=session.pipeline.buffer.maxsize,
+    )
+    chart = save_png(figure, folder / "overview.png")
+    ledger.to_csv(folder / "ledger.csv")
+    session.signals().to_csv(folder / "signals.csv")
+    print(f"chart  {chart}\ntables {folder / 'ledger.csv'}, {folder / 'signals.csv'}", flush=True)
+    if not receipt.balanced:
+        print("mdkit: the ledger does not balance; this is a bug in mdkit.", file=sys.stderr)
