@@ -18,31 +18,29 @@ T = TypeVar("T")
 
 
 class LoopThread:
-    """An event loop that turns in a daemon thread, so that a busy caller does not stop it."""
+    """Runs a coroutine in an event loop of its own, in a daemon thread.
 
-    def __init__(self, name: str) -> None:
-        self.loop = asyncio.new_event_loop()
+    A busy caller does not stop it; interpreter exit does not wait for it.
+    """
+
+    def __init__(self, work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
+        self.loop: asyncio.AbstractEventLoop
+        self._work = work
+        self._ready = threading.Event()
         self._thread = threading.Thread(target=self._turn, name=name, daemon=True)
         self._thread.start()
+        self._ready.wait()
 
     def _turn(self) -> None:
-        asyncio.set_event_loop(self.loop)
-        try:
-            self.loop.run_forever()
-        finally:
-            self.loop.close()
+        with asyncio.Runner() as runner:
+            self.loop = runner.get_loop()
+            self._ready.set()
+            runner.run(self._work())
 
-    def submit(self, work: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
-        """Run a coroutine in the loop."""
-        return asyncio.run_coroutine_threadsafe(work, self.loop)
-
-    def close(self) -> None:
-        """Stop the loop and wait for its thread, unless called from within it."""
-        if self.loop.is_closed():
-            return
-        self.loop.call_soon_threadsafe(self.loop.stop)
+    def join(self, timeout: float = 10.0) -> None:
+        """Wait for the thread to end, unless called in it."""
         if threading.current_thread() is not self._thread:
-            self._thread.join(timeout=10)
+            self._thread.join(timeout)
 
 
 def running_loop() -> asyncio.AbstractEventLoop | None:
@@ -70,7 +68,10 @@ def call_in(loop: asyncio.AbstractEventLoop, function: Callable[[], T], timeout:
         except BaseException as error:
             result.set_exception(error)
 
-    loop.call_soon_threadsafe(run)
+    try:
+        loop.call_soon_threadsafe(run)
+    except RuntimeError:  # closed since it was looked at
+        return function()
     try:
         return result.result(timeout)
     except concurrent.futures.TimeoutError:

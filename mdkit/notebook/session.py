@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import concurrent.futures
 import contextlib
 import threading
@@ -10,7 +11,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
-from mdkit.errors import MdkitError, SessionError, SettingsError
+from mdkit.errors import SessionError, SettingsError
 from mdkit.events import Signal
 from mdkit.exchange import Exchange
 from mdkit.frames import book_frame
@@ -33,6 +34,15 @@ Runner = Literal["notebook", "thread"]
 T = TypeVar("T")
 
 _sessions: dict[str, Session] = {}
+
+
+@atexit.register
+def _stop_all() -> None:
+    """End sessions that run in threads while their loops still turn: sockets, files, processes."""
+    for session in list(_sessions.values()):
+        if session.running and session._thread is not None:
+            session.stop(timeout=2.0)
+            session._thread.join(timeout=5.0)
 
 
 def live(
@@ -184,9 +194,8 @@ class Session:
             self._loop = here
             self._life = here.create_task(self._run(), name=f"mdkit session {self.name}")
         else:
-            self._thread = LoopThread(f"mdkit session {self.name}")
+            self._thread = LoopThread(self._run, f"mdkit session {self.name}")
             self._loop = self._thread.loop
-            self._thread.submit(self._run())
         return self
 
     async def _run(self) -> None:
@@ -196,23 +205,15 @@ class Session:
                 await self._predecessor._end()
                 self._predecessor = None
             self.pipeline.start()
-            receipt = await self.pipeline.wait()
+            self._ended.set_result(await self.pipeline.wait())
+        except asyncio.CancelledError:
+            # The loop is closing down: there is no time to drain, but nothing may leak.
+            self._ended.set_exception(
+                SessionError("The session's loop was closed before the session was stopped.")
+            )
+            await self.pipeline.stop(timeout=0.0)
         except BaseException as error:
-            if isinstance(error, asyncio.CancelledError):
-                # The loop is closing down: there is no time to drain, but nothing may leak.
-                with contextlib.suppress(BaseException):
-                    await self.pipeline.stop(0)
-                error = SessionError("The session's loop was closed before the session stopped.")
-            if not self._ended.done():
-                self._ended.set_exception(error)
-            if isinstance(error, MdkitError | Exception):
-                return
-            raise
-        else:
-            self._ended.set_result(receipt)
-        finally:
-            if self._thread is not None:
-                asyncio.get_running_loop().call_soon(asyncio.get_running_loop().stop)
+            self._ended.set_exception(error)
 
     async def run(self, seconds: float | None = None) -> Receipt:
         """Start if need be, go on for `seconds` (None: to the source's end), stop; the receipt.
@@ -247,12 +248,17 @@ class Session:
             while not asked_to_stop.is_set() and (left is None or left > 0):
                 # Short waits, since signals are handled between them on every platform.
                 step = 0.1 if left is None else min(0.1, left)
-                with contextlib.suppress(concurrent.futures.TimeoutError):
-                    self._failure_told = True
-                    return self._ended.result(step)
+                if self._wait_ended(step):
+                    break
                 left = None if left is None else left - step
-            self._failure_told = False
-            return self.stop().result()
+            receipt = self.stop().result()
+        if self._thread is not None:
+            self._thread.join()
+        return receipt
+
+    def _wait_ended(self, seconds: float) -> bool:
+        concurrent.futures.wait([self._ended], timeout=seconds)
+        return self._ended.done()
 
     def stop(self, timeout: float = 10.0) -> Stopping:
         """Stop reading, handle what is queued for up to `timeout` seconds; gives the receipt.
@@ -277,7 +283,7 @@ class Session:
             self._begun.set()
             return
         with contextlib.suppress(Exception):
-            await asyncio.wait_for(self.stop(timeout=1.0), 5.0)
+            await asyncio.wait_for(_awaited(self.stop(timeout=1.0)), 5.0)
 
     async def __aenter__(self) -> Self:
         return self.start()
@@ -431,3 +437,7 @@ class Session:
         if self._loop is None:
             raise SessionError("Start the session first.")
         asyncio.run_coroutine_threadsafe(change(), self._loop)
+
+
+async def _awaited(stopping: Stopping) -> Receipt:
+    return await stopping

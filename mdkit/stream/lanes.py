@@ -96,7 +96,7 @@ class Handler:
     def __init__(
         self, strategy: Strategy, call: Callable[[MarketEvent], Any], timer: StrategyTimer
     ):
-        self.name = strategy.name
+        self.name = timer.name
         self.is_async = strategy.is_async
         self.call = call
         self.timer = timer

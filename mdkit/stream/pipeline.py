@@ -133,14 +133,17 @@ class Pipeline:
         self.gap_count = 0
         self.problems: deque[MdkitError] = deque(maxlen=100)
         self.problem_counts: Counter[str] = Counter()
-        self.timers = {strategy.name: StrategyTimer(strategy.name) for strategy in self.strategies}
+        self.timers = {
+            strategy: StrategyTimer(label)
+            for strategy, label in zip(self.strategies, _labels(self.strategies), strict=True)
+        }
         self.failure: BaseException | None = None
         self.receipt: Receipt | None = None
         self.finished = asyncio.Event()
         self._slots: dict[Route, Slot] = {}
         self._broken: dict[str, Slot] = {}
         self._shared = {
-            strategy: Handler(strategy, strategy.instance(), self.timers[strategy.name])
+            strategy: Handler(strategy, strategy.instance(), self.timers[strategy])
             for strategy in self.strategies
             if strategy.per == "session"
         }
@@ -225,7 +228,7 @@ class Pipeline:
                 continue
             handler = self._shared.get(strategy) or self._per_symbol.get((strategy, symbol))
             if handler is None:
-                handler = Handler(strategy, strategy.instance(), self.timers[strategy.name])
+                handler = Handler(strategy, strategy.instance(), self.timers[strategy])
                 self._per_symbol[strategy, symbol] = handler
             handlers.append(handler)
         return handlers
@@ -417,3 +420,14 @@ def _read_message(message: Message) -> tuple[MarketEvent, ...]:
     slot, raw, received_ns = message
     events: tuple[MarketEvent, ...] = slot.context.decode(raw, received_ns)
     return events
+
+
+def _labels(strategies: Sequence[Strategy]) -> list[str]:
+    """Return a name for each strategy: its own, or with parameters where names are not unique."""
+    names = Counter(strategy.name for strategy in strategies)
+    labels: list[str] = []
+    for strategy in strategies:
+        label = strategy.name if names[strategy.name] == 1 else repr(strategy)
+        same = labels.count(label)
+        labels.append(f"{label} #{same + 1}" if same else label)
+    return labels

@@ -1,0 +1,197 @@
+"""From socket to signal: the article's pipeline, the raw receive floor, and mdkit, in one run.
+
+    python tests/benchmarks/throughput.py [--messages 100000] [--rounds 3]
+
+One embedded exchange in a process of its own sends the same depth messages (10 levels a side)
+as fast as they are taken; each contender reads them all, in turn, round after round. CPU time
+is this process's alone and steadier than wall time; the ratios are what to look at.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import json
+import statistics
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import websockets
+
+from mdkit.exchange import Exchange
+from mdkit.strategies import pressure
+from mdkit.strategies.contract import as_strategy
+from mdkit.stream.pipeline import Pipeline
+from mdkit.stream.source import WebSocketSource
+from mdkit.wire.tickdb import subscribe_command
+
+SYMBOLS = ("AAPL.US", "MSFT.US", "GOOGL.US", "AMZN.US", "NVDA.US")
+
+
+@dataclass
+class Feed:
+    """Where the messages come from, and how many will."""
+
+    realtime_url: str
+    article_url: str
+    messages: int
+
+
+@dataclass
+class Cost:
+    """CPU and wall seconds for all messages of a feed."""
+
+    cpu: float
+    wall: float
+
+
+class Stopwatch:
+    def __init__(self) -> None:
+        self.cpu, self.wall = time.process_time(), time.perf_counter()
+
+    def stop(self) -> Cost:
+        return Cost(time.process_time() - self.cpu, time.perf_counter() - self.wall)
+
+
+async def receive_only(feed: Feed) -> Cost:
+    """The floor of the websockets library: messages are received and thrown away."""
+    async with websockets.connect(feed.realtime_url, compression=None) as socket:
+        await socket.send(subscribe_command("depth", SYMBOLS))
+        await socket.recv()
+        watch = Stopwatch()
+        for _ in range(feed.messages):
+            await socket.recv(decode=False)
+        return watch.stop()
+
+
+class ArticlePipeline:
+    """The article's own design: json.loads, one queue item a message, four workers, no frame."""
+
+    def __init__(self, url: str, workers: int = 4) -> None:
+        self.url = url
+        self.queue: asyncio.Queue[dict] = asyncio.Queue(maxsize=10_000)
+        self.workers = workers
+        self.processed = 0
+
+    async def producer(self) -> None:
+        async with websockets.connect(self.url, compression=None, ping_interval=30) as socket:
+            async for raw in socket:
+                await self.queue.put(json.loads(raw))
+
+    async def worker(self) -> None:
+        while True:
+            message = await self.queue.get()
+            try:
+                await self.strategy(message)
+                self.processed += 1
+            finally:
+                self.queue.task_done()
+
+    async def strategy(self, message: dict) -> float:
+        bids = sum(float(level[1]) for level in message.get("bids", [])[:5])
+        asks = sum(float(level[1]) for level in message.get("asks", [])[:5])
+        return bids / asks if asks else 0.0
+
+
+async def article(feed: Feed) -> Cost:
+    pipeline = ArticlePipeline(feed.article_url)
+    watch = Stopwatch()
+    tasks = [asyncio.create_task(pipeline.producer())]
+    tasks += [asyncio.create_task(pipeline.worker()) for _ in range(pipeline.workers)]
+    while pipeline.processed < feed.messages:
+        await asyncio.sleep(0.005)
+    cost = watch.stop()
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    return cost
+
+
+async def _mdkit(feed: Feed, url: str, *, strategies: tuple = (pressure,), look: float = 0) -> Cost:
+    source = WebSocketSource(url, ["depth"], SYMBOLS)
+    pipeline = Pipeline(source, [as_strategy(strategy) for strategy in strategies])
+    watch = Stopwatch()
+    pipeline.start()
+    looked = time.perf_counter()
+    while pipeline.ledger.totals()["processed"] < feed.messages:
+        await asyncio.sleep(0.005)
+        if pipeline.failure is not None:
+            raise pipeline.failure
+        if look and time.perf_counter() - looked > look:
+            looked = time.perf_counter()
+            for symbol in SYMBOLS:
+                pipeline.frames.frame("depth", symbol)
+    cost = watch.stop()
+    receipt = await pipeline.stop()
+    assert receipt.balanced
+    assert receipt.totals["processed"] == feed.messages
+    return cost
+
+
+async def mdkit_article(feed: Feed) -> Cost:
+    return await _mdkit(feed, feed.article_url)
+
+
+async def mdkit_realtime(feed: Feed) -> Cost:
+    return await _mdkit(feed, feed.realtime_url)
+
+
+async def mdkit_watched(feed: Feed) -> Cost:
+    return await _mdkit(feed, feed.realtime_url, look=0.25)
+
+
+CONTENDERS: dict[str, Callable[[Feed], Awaitable[Cost]]] = {
+    "websockets, receive only (floor)": receive_only,
+    "the article's pipeline": article,
+    "mdkit, article dialect": mdkit_article,
+    "mdkit, realtime dialect": mdkit_realtime,
+    "mdkit, 5 frames read 4x a second": mdkit_watched,
+}
+
+
+def measure(messages: int, rounds: int) -> dict[str, list[Cost]]:
+    """Return the costs of every contender, a round at a time so that noise hits all alike."""
+    costs: dict[str, list[Cost]] = {name: [] for name in CONTENDERS}
+    for _ in range(rounds):
+        for name, contender in CONTENDERS.items():
+            # A fresh exchange each time: its messages begin with the first subscription.
+            with Exchange(SYMBOLS, scenario="flood", count=messages) as exchange:
+                query = "&".join(f"symbol={symbol}" for symbol in SYMBOLS)
+                url = f"{exchange.article_ws_url}?channel=depth&{query}"
+                gc.collect()
+                feed = Feed(exchange.ws_url, url, messages)
+                costs[name].append(asyncio.run(asyncio.wait_for(contender(feed), 300)))
+    return costs
+
+
+def table(costs: dict[str, list[Cost]], messages: int) -> str:
+    """Return the report: medians over the rounds, ratios to the article and to the floor."""
+    cpu = {n: statistics.median(c.cpu for c in cs) / messages * 1e6 for n, cs in costs.items()}
+    rate = {n: messages / statistics.median(c.wall for c in cs) for n, cs in costs.items()}
+    floor, article_cpu = list(cpu.values())[:2]
+    article_rate = list(rate.values())[1]
+    lines = [
+        f"{'':<34} {'CPU µs/msg':>10} {'x floor':>8} {'msg/s':>9} {'x article':>10} "
+        f"{'x article (CPU)':>16}"
+    ]
+    lines += [
+        f"{name:<34} {cpu[name]:>10.1f} {cpu[name] / floor:>8.2f} {rate[name]:>9,.0f} "
+        f"{rate[name] / article_rate:>10.2f} {article_cpu / cpu[name]:>16.2f}"
+        for name in costs
+    ]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--messages", type=int, default=100_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    arguments = parser.parse_args()
+    print(f"{arguments.messages:,} depth messages, medians of {arguments.rounds} rounds")
+    print(table(measure(arguments.messages, arguments.rounds), arguments.messages))
+
+
+if __name__ == "__main__":
+    main()

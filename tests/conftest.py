@@ -1,0 +1,212 @@
+"""What all tests share: a clean environment, and a check that nothing is left behind."""
+
+import asyncio
+import gc
+import logging
+import os
+import threading
+import time
+from pathlib import Path
+
+import hypothesis
+import psutil
+import pytest
+
+hypothesis.settings.register_profile(
+    "ci",
+    derandomize=True,
+    deadline=None,
+    max_examples=60,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.register_profile("thorough", deadline=None, max_examples=2000)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+SETTINGS = (
+    "TICKDB_WS_URL",
+    "TICKDB_REST_URL",
+    "TICKDB_API_KEY",
+    "MAX_QUEUE_DEPTH",
+    "WORKER_COUNT",
+    "RECONNECT_BASE_DELAY",
+    "RECONNECT_MAX_DELAY",
+    "HEARTBEAT_INTERVAL",
+    "SUBSCRIBED_SYMBOLS",
+    "SPILL_QUOTA_BYTES",
+)
+
+
+def pytest_configure(config):
+    config.addinivalue_line(
+        "markers", "leaves_tasks: the test ends its loop while tasks are pending, on purpose"
+    )
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch):
+    """No test depends on what the machine's environment says about mdkit."""
+    for name in SETTINGS:
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def no_leftovers(request, monkeypatch):
+    """Fail a test that leaves tasks, threads, sockets or child processes behind."""
+    this = psutil.Process()
+    threads = set(threading.enumerate())
+    sockets = _sockets(this)
+    children = set(this.children(recursive=True))
+    complaints, pending = [], []
+    handler = _Complaints(complaints)
+    logging.getLogger("asyncio").addHandler(handler)
+    cancel_all_tasks = asyncio.runners._cancel_all_tasks
+
+    def note_and_cancel(loop):
+        pending.extend(repr(task) for task in asyncio.all_tasks(loop))
+        cancel_all_tasks(loop)
+
+    monkeypatch.setattr(asyncio.runners, "_cancel_all_tasks", note_and_cancel)
+    began = time.monotonic()
+    yield
+    busy = time.monotonic() - began > 0.1 or set(threading.enumerate()) - threads
+    gc.collect() if busy else gc.collect(0)
+    logging.getLogger("asyncio").removeHandler(handler)
+
+    def left_behind():
+        left = [f"thread {thread.name}" for thread in set(threading.enumerate()) - threads]
+        left += [f"socket {socket}" for socket in _sockets(this) - sockets]
+        left += [f"process {child}" for child in set(this.children(recursive=True)) - children]
+        return left
+
+    deadline = time.monotonic() + 5
+    while (left := left_behind()) and time.monotonic() < deadline:
+        time.sleep(0.02)  # threads and sockets take a moment to end after they were told to
+    assert not left, f"left behind: {', '.join(left)}"
+    assert not complaints, f"asyncio complained: {complaints}"
+    if request.node.get_closest_marker("leaves_tasks") is None:
+        assert not pending, f"asyncio.run had to cancel: {', '.join(pending)}"
+
+
+class _Complaints(logging.Handler):
+    """Collects what asyncio logs as an error: tasks destroyed, exceptions never retrieved."""
+
+    def __init__(self, kept):
+        super().__init__(logging.ERROR)
+        self.kept = kept
+
+    def emit(self, record):
+        self.kept.append(record.getMessage())
+
+
+def _sockets(process):
+    return {(c.laddr, c.raddr, c.type) for c in process.net_connections("inet")}
+
+
+@pytest.fixture
+def wait_until():
+    """`wait_until(condition)` polls until it holds and returns its value; for plain threads."""
+
+    def wait(condition, timeout=20.0, what=""):
+        deadline = time.monotonic() + timeout
+        while not (value := condition()):
+            assert time.monotonic() < deadline, f"waited {timeout} s in vain {what}"
+            time.sleep(0.005)
+        return value
+
+    return wait
+
+
+@pytest.fixture
+def until():
+    """`await until(condition)` polls until it holds and returns its value; for coroutines."""
+
+    async def wait(condition, timeout=20.0, what=""):
+        deadline = time.monotonic() + timeout
+        while not (value := condition()):
+            assert time.monotonic() < deadline, f"waited {timeout} s in vain {what}"
+            await asyncio.sleep(0.002)
+        return value
+
+    return wait
+
+
+@pytest.fixture
+def exchange_process():
+    """`exchange_process(...)` starts an `md.Exchange` in a process of its own."""
+    import mdkit as md
+
+    started = []
+
+    def start(*args, **options):
+        exchange = md.Exchange(*args, **options).start()
+        started.append(exchange)
+        return exchange
+
+    yield start
+    for exchange in started:
+        exchange.stop()
+
+
+@pytest.fixture
+def list_source():
+    """`list_source(batches)` is a Source that delivers batches of raw messages, then ends."""
+    return ListSource
+
+
+class ListSource:
+    """Delivers batches of raw messages, one nanosecond apart, and ends (or waits for stop)."""
+
+    name = "list"
+    connected = True
+    stale_for = 0.0
+
+    def __init__(self, batches, symbols=(), *, ends=True):
+        self.batches = batches
+        self.symbols = tuple(symbols)
+        self.ends = ends
+        self.answers = []
+        self.delivered = 0
+        self._stopping = asyncio.Event()
+
+    def clock_ns(self):
+        return time.time_ns()
+
+    async def run(self, sink):
+        stamp = 1_700_000_000_000_000_000
+        for batch in self.batches:
+            if self._stopping.is_set():
+                return
+            stamped = []
+            for raw in batch:
+                stamp += 1
+                stamped.append((raw, stamp))
+            self.answers += await sink.deliver(stamped)
+            self.delivered += len(batch)
+            await asyncio.sleep(0)
+        if not self.ends:
+            await self._stopping.wait()
+
+    def stop(self):
+        self._stopping.set()
+
+
+@pytest.fixture(scope="session")
+def market():
+    """The folder of real recordings beside the repository; tests skip where it is absent."""
+    folder = Path(__file__).resolve().parent.parent.parent / "shared" / "market"
+    if not folder.is_dir():
+        pytest.skip("the real recordings (../shared/market) are not on this machine")
+    return folder
+
+
+@pytest.fixture
+def depth_message():
+    """`depth_message(symbol, n)` is the n-th book of a symbol; its best bid tells n."""
+
+    def make(symbol, n=0, levels=3):
+        bids = [[f"{100_000 + n - i}.0", f"{1 + i}.5"] for i in range(levels)]
+        asks = [[f"{100_001 + n + i}.0", f"{2 + i}.25"] for i in range(levels)]
+        text = str({"symbol": symbol, "bids": bids, "asks": asks, "timestamp": 1_700_000_000_000})
+        return f'{{"cmd":"depth","data":{text}}}'.replace("'", '"').replace(" ", "").encode()
+
+    return make

@@ -1,0 +1,128 @@
+"""The simulated market: deterministic, and always a possible one."""
+
+from __future__ import annotations
+
+import re
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mdkit.events import Depth, Ticker, Trade
+from mdkit.exchange import SCENARIOS, configure
+from mdkit.exchange.simulator import SimulatedFeed
+from mdkit.wire import tickdb
+
+NOON = 1_735_732_800_000
+
+
+def feed(opened_ms=NOON, **settings):
+    made = SimulatedFeed(configure(**settings), opened_ms)
+    made.begin(opened_ms)
+    return made
+
+
+def texts(feed, until=20.0, most=10**9):
+    return [t for m in feed.take(until, most) for t in m.texts("realtime")]
+
+
+def test_same_seed_and_start_give_the_same_bytes():
+    assert texts(feed()) == texts(feed())
+    assert texts(feed(seed=1)) != texts(feed(seed=2))
+
+
+def test_another_start_within_the_day_changes_the_timestamps_only():
+    def bare(feed):
+        return [re.sub(rb'"timestamp":\d+', b"", text) for text in texts(feed)]
+
+    assert bare(feed(NOON)) == bare(feed(NOON + 3_600_000 * 7 + 12_345))
+
+
+def test_the_sequence_does_not_depend_on_how_it_is_taken():
+    whole = texts(feed())
+    parts = feed()
+    pieces = []
+    for i in range(1, 2001):
+        pieces += texts(parts, until=i / 100, most=3 if i < 2000 else 10**9)
+    assert pieces == whole
+
+
+def test_open_has_exactly_the_articles_counts():
+    market = feed(scenario="open")
+    counts = []
+    for edge in (2.3, 7.3, 12.3, 17.3, 22.3):
+        messages = market.take(edge - 1e-12, 10**9)
+        assert all(message.offset < edge for message in messages)
+        counts.append(sum(message.key[0] == "depth" for message in messages))
+    assert counts == [847, 3200, 1800, 900, 4100]
+    after = market.take(32.3, 10**9)
+    assert 990 <= sum(message.key[0] == "depth" for message in after) <= 1001
+
+
+def test_rate_replaces_the_scenarios_course():
+    for name in SCENARIOS:
+        messages = feed(scenario=name, rate=50).take(10.0, 10**9)
+        depths = [message for message in messages if message.key[0] == "depth"]
+        assert 499 <= len(depths) <= 501
+
+
+def test_pressure_moves_through_both_thresholds():
+    ratios = []
+    for message in feed(symbols=["AAPL.US"]).take(60.0, 10**9):
+        if message.key[0] == "depth":
+            book = message.events[0]
+            bids, asks = (sum(size for _, size in side[:5]) for side in (book.bids, book.asks))
+            ratios.append(bids / asks)
+    assert min(ratios) < 0.5
+    assert max(ratios) > 2
+    assert sum(0.5 < ratio < 2 for ratio in ratios) > len(ratios) / 3
+
+
+def test_an_unpaced_stream_repeats_itself_and_ends_at_count():
+    market = feed(scenario="flood", count=45_000, symbols=["AAPL.US"])
+    messages = market.take(float("inf"), 10**9)
+    depths = [message for message in messages if message.key[0] == "depth"]
+    assert len(depths) == 45_000
+    assert depths[0] is depths[20_000] is depths[40_000]
+    assert market.next_offset() is None
+    assert market.finished
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    levels=st.integers(1, 50),
+    symbol=st.sampled_from(["AAPL.US", "BTCUSDT", "EURUSD", "000001.SZ", "BU2609", "X"]),
+)
+def test_every_message_is_possible_and_decodes(seed, levels, symbol):
+    market = feed(seed=seed, levels=levels, symbols=[symbol], rate=200)
+    best = None
+    for message in market.take(3.0, 10**9):
+        for text in message.texts("realtime"):
+            # Decoding refuses unsorted and crossed books.
+            events = tickdb.decode(text)
+            assert all(event.symbol == symbol for event in events)
+        for event in message.events:
+            if isinstance(event, Depth):
+                assert len(event.bids) == len(event.asks) == levels
+                assert event.bids[0][0] < event.asks[0][0]
+                assert all(price > 0 and size > 0 for price, size in event.bids + event.asks)
+                best = event
+            elif isinstance(event, Trade) and best is not None:
+                assert event.size > 0
+            elif isinstance(event, Ticker):
+                assert event.low_24h <= event.last <= event.high_24h
+        article = [tickdb.decode(text) for text in message.texts("article")]
+        assert sum(map(len, article)) == len(message.events)
+
+
+def test_trades_happen_at_the_touch():
+    market = feed(symbols=["AAPL.US"])
+    book = market.depth("AAPL.US")
+    for message in market.take(30.0, 10**9):
+        for event in message.events:
+            if isinstance(event, Depth):
+                book = event
+            elif isinstance(event, Trade):
+                # A message of two trades may take the second from the level behind the best.
+                touch = book.asks[:3] if event.side == "buy" else book.bids[:3]
+                assert event.price in [price for price, _ in touch]
