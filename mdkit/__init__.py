@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mdkit.frames import LiveFrame
     from mdkit.measures import imbalance, microprice, mid, pressure_ratio, spread
     from mdkit.notebook.article import MarketDataPipeline
+    from mdkit.notebook.kernel import enable_nested
     from mdkit.notebook.session import Session, live
     from mdkit.settings import Settings
     from mdkit.strategies.contract import messages, strategy
@@ -34,6 +35,7 @@ _HOMES = {
     "mdkit.frames": ("LiveFrame",),
     "mdkit.measures": ("imbalance", "microprice", "mid", "pressure_ratio", "spread"),
     "mdkit.notebook.article": ("MarketDataPipeline",),
+    "mdkit.notebook.kernel": ("enable_nested",),
     "mdkit.notebook.session": ("Session", "live"),
     "mdkit.settings": ("Settings",),
     "mdkit.strategies.contract": ("messages", "strategy"),
@@ -58,6 +60,7 @@ __all__ = [
     "Ticker",
     "Trade",
     "TransientError",
+    "enable_nested",
     "imbalance",
     "live",
     "messages",

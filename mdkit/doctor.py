@@ -10,7 +10,8 @@ import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib import metadata
+
+from mdkit.notebook.kernel import BAD_IPYKERNELS, loses_cells, version_of
 
 _CORE = (
     "websockets",
@@ -56,13 +57,13 @@ def examine() -> list[Finding]:
 def _examine() -> Iterator[Finding]:
     python = platform.python_version()
     yield Finding("python", f"{python} on {platform.system()}", sys.version_info < (3, 11))
-    yield Finding("mdkit", _version("mdkit") or "not installed (running from a folder)")
+    yield Finding("mdkit", version_of("mdkit") or "not installed (running from a folder)")
     yield Finding("event loop", asyncio.get_event_loop_policy().__class__.__name__)
     for name in _CORE:
-        version = _version(name)
+        version = version_of(name)
         yield Finding(name, version or "missing: pip install mdkit", version is None)
     for name, use in _OPTIONAL.items():
-        yield Finding(name, _version(name) or f"not installed; gives {use}")
+        yield Finding(name, version_of(name) or f"not installed; gives {use}")
     yield from _kernel()
     found = next((path for name in _CHROMIUMS if (path := shutil.which(name))), None)
     yield Finding("chromium", "found" if found else "not found; only browser tests need it")
@@ -73,26 +74,16 @@ def _examine() -> Iterator[Finding]:
 
 
 def _kernel() -> Iterator[Finding]:
-    version = _version("ipykernel")
+    version = version_of("ipykernel")
     if version is None:
         yield Finding("ipykernel", "not installed; notebooks need it")
         return
-    yield Finding("ipykernel", version, version in ("7.0.0", "7.0.1"))
-    if version in ("7.0.0", "7.0.1"):
-        yield Finding(
-            "ipykernel", f"{version} fails when widgets change in threads: install 7.1 or later"
-        )
-    newest = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
-    if newest >= (7, 3) and importlib.util.find_spec("nest_asyncio2") is None:
+    bad = version in BAD_IPYKERNELS
+    cure = ": widgets fail in threads; install 7.1 or later" if bad else ""
+    yield Finding("ipykernel", version + cure, bad)
+    if loses_cells(version) and importlib.util.find_spec("nest_asyncio2") is None:
         yield Finding(
             "nest-asyncio",
             f"loses cells under Run All with ipykernel {version}: pip install nest-asyncio2",
             True,
         )
-
-
-def _version(name: str) -> str | None:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
@@ -55,6 +56,8 @@ class Settings(BaseSettings):
     def _split_symbols(cls, value: Any) -> Any:
         if isinstance(value, str):
             value = value.split(",")
+        elif not isinstance(value, Iterable):
+            value = ()
         symbols = tuple(dict.fromkeys(str(symbol).strip() for symbol in value))
         if not all(symbols) or not symbols:
             raise ValueError("expected symbols separated by commas, such as AAPL.US,MSFT.US")
@@ -106,5 +109,8 @@ def _sentence(error: ValidationError) -> str:
         elif name == "TICKDB_API_KEY":
             parts.append(f"{name} is not usable: {told}")
         else:
-            parts.append(f"{name}={problem['input']!r} is not usable: {told}")
+            given = problem["input"]
+            if name.endswith("_URL") and isinstance(given, str):
+                given = given.partition("?")[0]  # what is in a query could be a key
+            parts.append(f"{name}={given!r} is not usable: {told}")
     return "; ".join(parts) + "."

@@ -11,7 +11,7 @@ import asyncio
 import math
 import time
 from collections import Counter
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from websockets.asyncio.server import ServerConnection
 from websockets.protocol import State
@@ -19,11 +19,14 @@ from websockets.protocol import State
 from mdkit.events import Depth, Ticker, Trade
 from mdkit.exchange.config import ExchangeConfig, Fault
 from mdkit.exchange.faults import FAULTS, Door, Outlet, Stage, check_fault
-from mdkit.exchange.history import History
 from mdkit.exchange.instruments import Instrument
 from mdkit.exchange.messages import Key, Message, text_frame
 from mdkit.exchange.tape import Tape
 from mdkit.wire.tickdb import Dialect
+
+if TYPE_CHECKING:
+    # Loading numpy takes longer than starting the server.
+    from mdkit.exchange.history import History
 
 _GRACE = 0.05
 """Seconds from the first subscription to the first message, for the commands right behind it."""

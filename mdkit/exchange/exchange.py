@@ -259,9 +259,9 @@ class Exchange:
     def statistics(self) -> dict[str, Any]:
         """Return what has happened so far: a dict with
 
-        `symbols`, `connections` (now), `connections_total`, `subscriptions`, `rest_calls`, `refused` (by
-        code), `began`, `finished` (nothing more will come), `clock_ms`, `messages` (that the
-        market has said), `sent` (by symbol and channel, over all clients), `sent_total`,
+        `symbols`, `connections` (now), `connections_total`, `subscriptions`, `rest_calls`,
+        `refused` (by code), `began`, `finished` (nothing more will come), `clock_ms`, `messages`
+        (that the market has said), `sent` (by symbol and channel, over all clients), `sent_total`,
         `withheld`, `slow_clients`, `faults` (by kind) and `faults_pending`.
         """
         if self._in_process:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,7 @@ import numpy as np
 
 from mdkit.exchange.config import FIRST_MS, LAST_MS
 from mdkit.exchange.instruments import Instrument
+from mdkit.exchange.periods import DAY_MS, FIXED, following, period_start
 from mdkit.exchange.tape import MINUTE_MS, Tape
 
 if TYPE_CHECKING:
@@ -27,11 +27,7 @@ if TYPE_CHECKING:
     Rows = NDArray[np.int64]
     """Shape (n, 6): open, high, low, close in ticks, volume in units, turnover."""
 
-DAY_MS = 86_400_000
 MINUTES = 1440
-INTERVALS = ("1m", "5m", "15m", "30m", "1h", "2h", "4h", "1d", "1w", "1M")
-LATEST_INTERVALS = ("1m", "3m", *INTERVALS[1:])
-_FIXED = {"1m": 1, "3m": 3, "5m": 5, "15m": 15, "30m": 30, "1h": 60, "2h": 120, "4h": 240}
 _FIRST_DAY = FIRST_MS // DAY_MS
 _DAYS = LAST_MS // DAY_MS - _FIRST_DAY
 _REVERSION = 0.995
@@ -138,7 +134,7 @@ class History:
     ) -> list[tuple[int, ...]]:
         """Return one row for each stretch between neighbouring edges (ms)."""
         with self._lock:
-            if interval in _FIXED or edges[-1] // DAY_MS == edges[0] // DAY_MS:
+            if interval in FIXED or edges[-1] // DAY_MS == edges[0] // DAY_MS:
                 unit, rows = (
                     MINUTE_MS,
                     self._minutes(tape, edges[0] // MINUTE_MS, edges[-1] // MINUTE_MS),
@@ -269,25 +265,3 @@ def _fold(rows: Rows) -> tuple[int, ...]:
         int(rows[:, 4].sum()),
         int(rows[:, 5].sum()),
     )
-
-
-def period_start(interval: str, ms: int) -> int:
-    """Return the start, in ms, of the period that a time is in. Weeks begin on Monday, UTC."""
-    if interval in _FIXED:
-        size = _FIXED[interval] * MINUTE_MS
-        return ms // size * size
-    day = ms // DAY_MS
-    if interval == "1d":
-        return day * DAY_MS
-    if interval == "1w":
-        return (day - (day + 3) % 7) * DAY_MS
-    date = datetime.fromtimestamp(ms / 1000, UTC)
-    return int(datetime(date.year, date.month, 1, tzinfo=UTC).timestamp()) * 1000
-
-
-def following(interval: str, start: int) -> int:
-    """Return the start, in ms, of the period after the one that begins at `start`."""
-    if interval in _FIXED:
-        return start + _FIXED[interval] * MINUTE_MS
-    days = {"1d": 1, "1w": 7, "1M": 32}[interval]
-    return period_start(interval, start + days * DAY_MS)

@@ -10,16 +10,18 @@ import gzip
 import json
 import zlib
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mdkit.errors import ExchangeError, InvalidMessage, RecordingError
 from mdkit.events import Depth, Ticker, Trade
 from mdkit.exchange.config import ExchangeConfig
-from mdkit.exchange.history import History
 from mdkit.exchange.instruments import Instrument, observed_instrument
 from mdkit.exchange.messages import Key, Message, Recorded
 from mdkit.exchange.tape import Tape
 from mdkit.wire import tickdb
+
+if TYPE_CHECKING:
+    from mdkit.exchange.history import History
 
 _MS = 1_000_000
 
@@ -122,6 +124,8 @@ class Playback:
     def histories(self) -> dict[str, History]:
         """The past before the recording, which is invented and ends at its first price."""
         if not self._histories:
+            from mdkit.exchange.history import History
+
             self._histories = {
                 symbol: History(spec, self._seed, self.opened_ms, anchor=spec.base)
                 for symbol, spec in self.instruments.items()

@@ -12,9 +12,8 @@ from urllib.parse import parse_qsl
 from mdkit.events import Trade
 from mdkit.exchange.config import ExchangeConfig
 from mdkit.exchange.delivery import Feed
-from mdkit.exchange.history import INTERVALS, LATEST_INTERVALS, History
 from mdkit.exchange.instruments import MARKETS, TYPES, Instrument
-from mdkit.exchange.tape import Tape
+from mdkit.exchange.periods import INTERVALS, LATEST_INTERVALS
 
 Params = dict[str, str]
 _FAR_MS = 9_223_372_036_854
@@ -143,8 +142,7 @@ class Endpoints:
 
     async def _forming(self, symbol: str, interval: str) -> dict[str, Any]:
         feed = self._feed
-        history: History = feed.histories[symbol]
-        tape: Tape = feed.tapes[symbol]
+        history, tape = feed.histories[symbol], feed.tapes[symbol]
         time, row = await asyncio.to_thread(history.forming, tape, interval, feed.now_ms)
         return _bar(feed.instruments[symbol], time, row)
 

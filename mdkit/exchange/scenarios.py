@@ -29,10 +29,10 @@ SCENARIOS: dict[str, Scenario] = {
     "steady": Scenario("an ordinary hour: 100 depth messages a second over all symbols", 100.0),
     "busy": Scenario("news is out: 2,000 depth messages a second over all symbols", 2000.0),
     "open": Scenario(
-        "the opening: 847 depth messages in 2.3 s, then 3,200, 1,800, 900 and 4,100 in four "
-        "windows of 5 s, then steady",
+        "the opening: 3,200, 1,800, 900 and 4,100 depth messages in four windows of 5 s, 847 of "
+        "them in the first 2.3 s, then steady",
         100.0,
-        ((2.3, 847), (5.0, 3200), (5.0, 1800), (5.0, 900), (5.0, 4100)),
+        ((2.3, 847), (2.7, 3200 - 847), (5.0, 1800), (5.0, 900), (5.0, 4100)),
     ),
     "flood": Scenario(
         "as fast as the client takes them: 20,000 depth messages, prepared once and repeated",

@@ -167,8 +167,13 @@ class SimulatedFeed:
         self._due: float | None = None
 
     def begin(self, now_ms: int) -> None:
-        """Start the scenario's clock at `now_ms`."""
+        """Start the scenario's clock at `now_ms`; a flood is prepared now, to be fast later."""
         self._began_ms = self.now_ms = now_ms
+        if self._lap is not None:
+            wanted = _FLOOD_LAP if self._count is None else min(self._count, _FLOOD_LAP)
+            while self._depths < wanted:
+                self._next_instant(next(self._offsets))
+            self._depths = 0
 
     def take(self, until: float, most: int) -> list[Message]:
         """Return the next messages, at most `most`, that are due at `until` seconds."""
@@ -191,7 +196,7 @@ class SimulatedFeed:
         if self._depths == self._count:
             self.finished = True
             return None
-        if self._lap is not None and self._depths >= _FLOOD_LAP:
+        if self._lap is not None:
             return 0.0
         # Only the time is drawn ahead: the books must not move before it has come.
         if self._due is None:
@@ -220,7 +225,7 @@ class SimulatedFeed:
     def _next_instant(self, due: float) -> list[Message]:
         """Return the messages of the next instant, the depth message among them."""
         lap = self._lap
-        if lap is not None and self._depths >= _FLOOD_LAP:
+        if lap is not None and len(lap) > self._depths % _FLOOD_LAP:
             messages = lap[self._depths % _FLOOD_LAP]
             self._depths += 1
             return messages

@@ -8,6 +8,7 @@ import concurrent.futures
 import contextlib
 import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
@@ -16,7 +17,9 @@ from mdkit.events import Signal
 from mdkit.exchange import Exchange
 from mdkit.frames import book_frame
 from mdkit.notebook import tables
+from mdkit.notebook.clock import Clock
 from mdkit.notebook.feeds import open_source
+from mdkit.notebook.kernel import check_kernel
 from mdkit.notebook.loops import LoopThread, call_in, running_loop, stop_signals
 from mdkit.settings import Settings
 from mdkit.strategies.contract import as_strategy
@@ -28,7 +31,11 @@ from mdkit.stream.source import Source, WebSocketSource
 from mdkit.wire.tickdb import CHANNELS
 
 if TYPE_CHECKING:
+    import ipywidgets
     import pandas as pd
+
+    from mdkit.notebook.dashboard import Dashboard
+    from mdkit.notebook.views.view import View
 
 Runner = Literal["notebook", "thread"]
 T = TypeVar("T")
@@ -139,7 +146,8 @@ class Stopping:
         self._loop = loop
 
     def __await__(self) -> Generator[Any, None, Receipt]:
-        return asyncio.wrap_future(self._future).__await__()
+        # Shielded: interrupting the cell that waits must not cancel the stop.
+        return asyncio.shield(asyncio.wrap_future(self._future)).__await__()
 
     def result(self, timeout: float | None = None) -> Receipt:
         """Block until the session has stopped and return its receipt."""
@@ -176,8 +184,11 @@ class Session:
         self._thread: LoopThread | None = None
         self._life: asyncio.Task[None] | None = None
         self._ended: concurrent.futures.Future[Receipt] = concurrent.futures.Future()
+        self._ended.set_running_or_notify_cancel()  # whoever waits for it cannot cancel it
         self._failure_told = False
         self._begun = threading.Event()
+        self._clock: Clock | None = None
+        self._dashboards: list[Dashboard] = []
 
     # -- life -------------------------------------------------------------------------------
 
@@ -189,6 +200,7 @@ class Session:
                 raise SessionError("This session has ended; make a new one with md.live(...).")
             return self
         self._begun.set()
+        check_kernel()
         here = running_loop()
         if self.runner == "notebook" and here is not None:
             self._loop = here
@@ -386,12 +398,87 @@ class Session:
         """Return the session's figures: ledger totals, queue, strategies, problems."""
         return self._look(lambda: tables.stats(self.pipeline))
 
-    def __repr__(self) -> str:
-        state = "not started"
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The symbols subscribed to, and those that came without being asked for."""
+        return tuple(dict.fromkeys((*self.pipeline.source.symbols, *self._seen())))
+
+    # -- watching -----------------------------------------------------------------------------
+
+    @property
+    def clock(self) -> Clock:
+        """What live views of this session are drawn on; `clock.hz` may be set."""
+        if self._clock is None:
+            self._clock = Clock(self.pipeline, self._look_later)
+        return self._clock
+
+    def dashboard(self, *, hz: float = 4.0, levels: int = 10) -> Dashboard:
+        """Return a live dashboard with pause, resume and stop; showing it is returning it.
+
+        `hz`: pictures a second, at most 10. It goes slower by itself, and says so, when
+        drawing takes more than a fifth of the time.
+        """
+        from mdkit.notebook.dashboard import Dashboard
+
+        for old in self._dashboards:
+            old.close()
+        dashboard = Dashboard(self, self.clock, hz=hz, levels=levels)
+        self._dashboards = [dashboard]
+        return dashboard
+
+    def view(self, view: View) -> ipywidgets.DOMWidget:
+        """Have one view of `mdkit.notebook.views` follow this session; returns its widget."""
+        self.clock.add(view)
+        if running_loop() is None:
+            self.clock.draw_now()
+        return view.widget
+
+    def live_frame(
+        self, channel: str, symbol: str | None = None, rows: int = 10
+    ) -> ipywidgets.DOMWidget:
+        """Return a widget that shows the last rows of a frame and follows it."""
+        from mdkit.notebook.views.tables import FrameView
+
+        return self.view(FrameView(channel, symbol, rows))
+
+    def save(self, folder: str | Path) -> Path:
+        """Write charts (PNG), tables (CSV) and a report (HTML) into a folder; return the report.
+
+        The folder is made if need be; files of an earlier save are replaced.
+        """
+        from mdkit.notebook.report import save
+
+        return save(self, Path(folder))
+
+    def _seen(self) -> tuple[str, ...]:
+        return tuple(account.symbol for account in tuple(self.pipeline.ledger) if account.symbol)
+
+    async def _look_later(self, function: Callable[[], Any]) -> Any:
+        """Run a function in the session's loop without blocking the loop that asks."""
+        if self._loop is None or self._loop is running_loop() or self._ended.done():
+            return function()
+
+        async def look() -> Any:
+            return function()
+
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(look(), self._loop))
+
+    @property
+    def state(self) -> str:
+        """One of "not started", "running", "paused", "stopped", "failed"."""
         if self._ended.done():
-            state = "failed" if self.pipeline.failure else "stopped"
-        elif self._begun.is_set():
-            state = "paused" if self.pipeline.paused else "running"
+            return "failed" if self.pipeline.failure else "stopped"
+        if not self._begun.is_set():
+            return "not started"
+        return "paused" if self.pipeline.paused else "running"
+
+    def _repr_html_(self) -> str:
+        from mdkit.notebook.html import session_html
+
+        return self._do(lambda: session_html(self))
+
+    def __repr__(self) -> str:
+        state = self.state
         totals = self.pipeline.ledger.totals()
         look = self.pipeline.buffer.statistics()
         health = self.pipeline.health()

@@ -20,8 +20,6 @@ from mdkit.notebook.session import Session, live
 from mdkit.strategies import pressure
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from mdkit.events import Depth
     from mdkit.stream.pipeline import Receipt
 
@@ -150,9 +148,7 @@ def _balance(ratio: float, width: int = 12) -> Text:
 
 
 def _finish(session: Session, receipt: Receipt, console: Console, folder: Path) -> None:
-    """Print the ledger, write chart and tables, say where they are."""
-    from mdkit.notebook.charts import overview, save_png
-
+    """Print the ledger, write chart, tables and report, say where they are."""
     ledger = session.ledger()
     table = Table(title="Where every message went", title_justify="left", box=None)
     table.add_column("symbol")
@@ -167,18 +163,7 @@ def _finish(session: Session, receipt: Receipt, console: Console, folder: Path) 
     console.print()
     console.print(table)
     console.print(str(receipt), soft_wrap=True)
-    pressures: dict[str, pd.Series[float]] = {}
-    for symbol in session.pipeline.frames.symbols("depth"):
-        pressures[symbol] = session.frame("depth", symbol)["pressure"]
-    figure = overview(
-        session.metrics(),
-        pressures,
-        title="mdkit demo",
-        maxsize=session.pipeline.buffer.maxsize,
-    )
-    chart = save_png(figure, folder / "overview.png")
-    ledger.to_csv(folder / "ledger.csv")
-    session.signals().to_csv(folder / "signals.csv")
-    print(f"chart  {chart}\ntables {folder / 'ledger.csv'}, {folder / 'signals.csv'}", flush=True)
+    report = session.save(folder)
+    print(f"chart  {folder / 'overview.png'}\nreport {report}", flush=True)
     if not receipt.balanced:
         print("mdkit: the ledger does not balance; this is a bug in mdkit.", file=sys.stderr)

@@ -10,6 +10,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,9 @@ class Receipt:
     def left(self) -> int:
         """How many messages were received but not handled."""
         return self.totals["queued"] + self.totals["spilled"] + self.totals["in_flight"]
+
+    def _repr_html_(self) -> str:
+        return f"<p>{escape(str(self))}</p>"
 
     def __str__(self) -> str:
         t = self.totals

@@ -21,4 +21,4 @@ def test_contenders_take_every_message(capsys):
     costs = throughput.measure(messages, rounds=1)
     assert set(costs) == set(throughput.CONTENDERS)
     with capsys.disabled():
-        print(f"\n{throughput.table(costs, messages)}")
+        print(f"\n{throughput.table(costs)}")

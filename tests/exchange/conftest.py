@@ -1,4 +1,4 @@
-"""Makes `exchange_clients`, the helpers of this folder, importable under pytest's importlib mode."""
+"""Lets this folder's tests import their helpers, whatever pytest's import mode."""
 
 import sys
 from pathlib import Path

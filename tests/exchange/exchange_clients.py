@@ -55,7 +55,7 @@ async def collect(
 ) -> list[str]:
     """Return the pushed texts from the first on, until there are enough."""
     texts: list[str] = []
-    async with connect(url, compression=None) as socket:
+    async with connect(url, compression=None, close_timeout=0.2) as socket:
         for channel, symbols in subscriptions:
             await socket.send(command(channel, symbols))
         while not enough(texts):

@@ -13,8 +13,9 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from mdkit.errors import InvalidMessage, SettingsError
-from mdkit.exchange import FAULTS, Exchange, Fault, random_faults
+from mdkit.exchange import FAULTS, Exchange, Fault, configure, random_faults
 from mdkit.exchange.faults import malformed
+from mdkit.exchange.simulator import SimulatedFeed
 from mdkit.wire import tickdb
 
 SYMBOL = ["AAPL.US"]
@@ -46,7 +47,7 @@ def in_process(test, **settings):
 )
 def test_connections_end(kind, code):
     async def test(exchange):
-        async with connect(exchange.ws_url) as socket:
+        async with connect(exchange.ws_url, close_timeout=0.2) as socket:
             await subscribed(exchange, socket)
             exchange.inject(kind)
             with pytest.raises(ConnectionClosed) as caught:
@@ -72,13 +73,13 @@ def test_newcomers_are_refused_and_then_let_in(kind, params, status, code):
         exchange.inject(kind, count=2, **params)
         for _ in range(2):
             with pytest.raises(InvalidStatus) as caught:
-                await connect(exchange.ws_url)
+                await connect(exchange.ws_url, close_timeout=0.2)
             response = caught.value.response
             assert response.status_code == status
             assert json.loads(response.body)["code"] == code
             if kind == "rate_limit":
                 assert response.headers["Retry-After"] == "7"
-        async with connect(exchange.ws_url):
+        async with connect(exchange.ws_url, close_timeout=0.2):
             pass
 
     in_process(test)
@@ -102,7 +103,7 @@ def test_rest_is_limited_and_has_trouble():
 def test_accept_then_close():
     async def test(exchange):
         exchange.inject("accept_then_close")
-        async with connect(exchange.ws_url) as socket:
+        async with connect(exchange.ws_url, close_timeout=0.2) as socket:
             with pytest.raises(ConnectionClosed) as caught:
                 await socket.recv()
             assert caught.value.rcvd.code == 1013
@@ -113,7 +114,7 @@ def test_accept_then_close():
 @pytest.mark.parametrize("hold", [False, True])
 def test_a_stall_is_silent_and_loses_or_holds(hold):
     async def test(exchange):
-        async with connect(exchange.ws_url) as socket:
+        async with connect(exchange.ws_url, close_timeout=0.2) as socket:
             await socket.send(command("depth", SYMBOL))
             await until(lambda: exchange.statistics()["faults"])
             withheld = exchange.statistics
@@ -152,20 +153,26 @@ def test_held_messages_are_all_delivered_in_order():
 
 
 def test_duplicate_and_reorder_touch_exactly_what_they_say():
-    settings = {"rate": 1000, "seed": 5, "start": 1_735_732_800_000, "count": 300}
+    settings = {"rate": 1000, "seed": 5, "start": 1_735_732_800_000, "count": 200}
+    every = [(channel, SYMBOL) for channel in tickdb.CHANNELS]
 
-    def texts(*faults):
+    def texts(number, *faults):
         with Exchange(SYMBOL, **settings, faults=faults) as exchange:
-            every = [("depth", SYMBOL)]
-            wanted = 300 + sum(f.count for f in faults if f.kind == "duplicate")
-            return run(collect(exchange.ws_url, every, lambda texts: len(texts) == wanted))
+            found = run(collect(exchange.ws_url, every, lambda texts: len(texts) == number))
+            run(until(lambda: exchange.statistics()["finished"]))
+            assert exchange.statistics()["sent_total"] == number
+            return found
 
-    plain = texts()
-    doubled = texts(Fault("duplicate", after_messages=30, count=4, symbol="AAPL.US"))
-    assert [text for i, text in enumerate(doubled) if not i or doubled[i - 1] != text] == plain
-    swapped = texts(Fault("reorder", after_messages=30, count=1))
+    total = len(SimulatedFeed(configure(SYMBOL, **settings), settings["start"]).take(1e9, 10**9))
+    plain = texts(total)
+    doubled = texts(total + 4, Fault("duplicate", after_messages=30, count=4, symbol="AAPL.US"))
+    assert doubled == plain[:30] + [t for text in plain[30:34] for t in (text, text)] + plain[34:]
+    swapped = texts(total, Fault("reorder", after_messages=30, count=1))
+    assert swapped != plain
     assert sorted(swapped) == sorted(plain)
-    assert swapped != plain or len(plain) == len(swapped)
+    moved = next(i for i in range(total) if swapped[i] != plain[i])
+    assert moved == 30
+    assert swapped.index(plain[30]) > 30
 
 
 def test_malformed_messages_are_seeded_and_broken():
@@ -181,7 +188,7 @@ def test_malformed_messages_are_seeded_and_broken():
 
 def test_malformed_messages_arrive_between_good_ones():
     async def test(exchange):
-        async with connect(exchange.ws_url) as socket:
+        async with connect(exchange.ws_url, close_timeout=0.2) as socket:
             await subscribed(exchange, socket)
             exchange.inject("malformed", count=30)
             expected = {text.decode() for text in malformed(7, 30, "AAPL.US")}
@@ -210,7 +217,7 @@ def test_a_frozen_exchange_does_not_answer_pings():
 
 def test_faults_by_schedule_come_at_the_same_message_each_time():
     async def test(exchange):
-        async with connect(exchange.ws_url) as socket:
+        async with connect(exchange.ws_url, close_timeout=0.2) as socket:
             texts = []
             await socket.send(command("depth", SYMBOL))
             with pytest.raises(ConnectionClosed):

@@ -82,7 +82,9 @@ def test_a_rate_limit_carries_its_wait():
     assert classify(None, http_status=429).retry_after is None
 
 
-@pytest.mark.parametrize(("code", "path"), [(4003, "/v1/market/depth"), (4004, "/v1/market/trades")])
+@pytest.mark.parametrize(
+    ("code", "path"), [(4003, "/v1/market/depth"), (4004, "/v1/market/trades")]
+)
 def test_a_push_that_is_unavailable_names_the_endpoint_that_still_serves_it(code, path):
     assert path in str(classify(code))
 

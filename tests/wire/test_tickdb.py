@@ -131,9 +131,7 @@ def test_several_trades_and_numbers_as_ids():
 
 
 def test_a_flat_futures_trade_with_fields_nobody_knows():
-    assert decode(FUTURES) == (
-        Trade("BU2609", 3250.0, 4.0, "neutral", "", 1773371154000_000_000),
-    )
+    assert decode(FUTURES) == (Trade("BU2609", 3250.0, 4.0, "neutral", "", 1773371154000_000_000),)
 
 
 def test_a_ticker_with_absent_and_unknown_fields():
@@ -317,8 +315,10 @@ def _loose_messages():
         | st.floats()
         | st.text(st.sampled_from(string.printable), max_size=5)
         | st.sampled_from(["1", "-1", "NaN", "inf", "1e400", "A", "A.US", "depth"]),
-        lambda inner: st.lists(inner, max_size=3)
-        | st.dictionaries(st.sampled_from(["symbol", "price", "x"]), inner, max_size=3),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(st.sampled_from(["symbol", "price", "x"]), inner, max_size=3)
+        ),
         max_leaves=6,
     )
     levels = st.lists(st.lists(value, max_size=3), max_size=3) | value
@@ -391,7 +391,9 @@ def test_learnt_heads_do_not_grow_without_end(monkeypatch):
 
 
 def test_commands_are_those_of_the_documentation():
-    assert json.loads(tickdb.subscribe_command("depth", ["AAPL.US", "BTCUSDT"], market="stock")) == {
+    assert json.loads(
+        tickdb.subscribe_command("depth", ["AAPL.US", "BTCUSDT"], market="stock")
+    ) == {
         "cmd": "subscribe",
         "data": {"channel": "depth", "symbols": ["AAPL.US", "BTCUSDT"], "type": "stock"},
     }

@@ -1,0 +1,286 @@
+"""The views put together, with controls; it leaves its last picture in the saved notebook."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets
+from PIL import Image
+
+from mdkit.notebook.clock import Clock
+from mdkit.notebook.views.health import HealthView
+from mdkit.notebook.views.ladder import DepthCurveView, LadderView
+from mdkit.notebook.views.pressure import PressureView
+from mdkit.notebook.views.queue import QueueView
+from mdkit.notebook.views.tables import SignalsView, TapeView
+
+if TYPE_CHECKING:
+    from mdkit.notebook.session import Session
+
+_ALL = "(all)"
+_WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+
+
+class Dashboard:
+    """Queue, pressure, order book, depth, trades, signals and health of one session.
+
+    Pause freezes the picture while the feed goes on; Stop stops the feed and leaves the last
+    picture, which needs no widgets: a saved or exported notebook shows it.
+
+    Args:
+        session: what to show.
+        hz: pictures a second, at most 10.
+        levels: of the ladder.
+    """
+
+    def __init__(
+        self, session: Session, clock: Clock, *, hz: float = 4.0, levels: int = 10
+    ) -> None:
+        self.session = session
+        self.clock = clock
+        clock.hz = hz
+        self.health = HealthView()
+        self.queue = QueueView()
+        self.pressure = PressureView()
+        self.ladder = LadderView(levels=levels)
+        self.curve = DepthCurveView()
+        self.tape = TapeView(rows=8)
+        self.signals = SignalsView(rows=8)
+        self.views = (
+            self.health,
+            self.queue,
+            self.pressure,
+            self.ladder,
+            self.curve,
+            self.signals,
+            self.tape,
+        )
+        self._display: Any = None
+        self._closed = False
+        try:
+            self._loop: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
+        except RuntimeError:
+            self._loop = None
+        self._make_controls(levels, hz)
+        self.widget = self._lay_out()
+        clock.after_draw.append(self._after_draw)
+        clock.at_end.append(self._finish)
+        clock.add(*self.views)
+
+    # -- making -----------------------------------------------------------------------------
+
+    def _make_controls(self, levels: int, hz: float) -> None:
+        def button(label: str, icon: str, tip: str) -> ipywidgets.Button:
+            layout = ipywidgets.Layout(width="96px")
+            return ipywidgets.Button(description=label, icon=icon, tooltip=tip, layout=layout)
+
+        self.pause_button = button("Pause", "pause", "Freeze the picture; the feed goes on")
+        self.resume_button = button("Resume", "play", "Let the picture follow the feed again")
+        self.resume_button.disabled = True
+        self.stop_button = button("Stop", "stop", "Stop the feed and keep the last picture")
+        self.symbol_choice = ipywidgets.Dropdown(
+            options=[_ALL],
+            value=_ALL,
+            description="symbol",
+            layout=ipywidgets.Layout(width="190px"),
+            style={"description_width": "50px"},
+        )
+        self.levels_choice = ipywidgets.IntSlider(
+            value=levels,
+            min=1,
+            max=max(20, levels),
+            description="levels",
+            continuous_update=False,
+            layout=ipywidgets.Layout(width="210px"),
+            style={"description_width": "44px"},
+        )
+        self.rate_choice = ipywidgets.FloatSlider(
+            value=hz,
+            min=0.5,
+            max=10,
+            step=0.5,
+            description="pictures/s",
+            continuous_update=False,
+            layout=ipywidgets.Layout(width="230px"),
+            readout_format=".1f",
+            style={"description_width": "64px"},
+        )
+        self.pause_button.on_click(lambda _: self._do(self.pause))
+        self.resume_button.on_click(lambda _: self._do(self.resume))
+        self.stop_button.on_click(lambda _: self._do(self.stop))
+        self.symbol_choice.observe(lambda change: self._do(self._choose), "value")
+        self.levels_choice.observe(lambda change: self._do(self._choose), "value")
+        self.rate_choice.observe(lambda change: self._do(self._choose), "value")
+
+    def _lay_out(self) -> ipywidgets.VBox:
+        controls = ipywidgets.HBox(
+            [
+                self.pause_button,
+                self.resume_button,
+                self.stop_button,
+                self.symbol_choice,
+                self.levels_choice,
+                self.rate_choice,
+            ],
+            layout=ipywidgets.Layout(flex_flow="row wrap"),
+        )
+        left = ipywidgets.VBox(
+            [self.queue.widget, self.pressure.widget, self.signals.widget],
+            layout=ipywidgets.Layout(flex="0 1 660px"),
+        )
+        right = ipywidgets.VBox([self.ladder.widget, self.curve.widget, self.tape.widget])
+        body = ipywidgets.HBox([left, right], layout=ipywidgets.Layout(flex_flow="row wrap"))
+        box = ipywidgets.VBox([self.health.widget, controls, body])
+        box.add_class("mdkit-dashboard")
+        return box
+
+    # -- controls ---------------------------------------------------------------------------
+
+    def pause(self) -> None:
+        """Freeze the picture; the feed goes on."""
+        self.clock.frozen = True
+        self._set_buttons()
+        self._refresh_still()
+
+    def resume(self) -> None:
+        """Follow the feed again."""
+        self.clock.frozen = False
+        self.clock.touch()
+        self._set_buttons()
+
+    def stop(self) -> None:
+        """Stop the feed; the last picture stays."""
+        self.stop_button.disabled = True
+        self.session.stop()
+
+    def close(self) -> None:
+        """Take the dashboard off the clock and leave its last picture."""
+        if not self._closed:
+            self.clock.remove(*self.views)
+            self._finish()
+
+    def _choose(self) -> None:
+        symbol = None if self.symbol_choice.value == _ALL else self.symbol_choice.value
+        self.ladder.symbol = self.curve.symbol = self.tape.symbol = symbol
+        self.ladder.levels = self.levels_choice.value
+        self.clock.hz = self.rate_choice.value
+        self.clock.touch()
+
+    def _set_buttons(self) -> None:
+        self.pause_button.disabled = self.clock.frozen or self._closed
+        self.resume_button.disabled = not self.clock.frozen or self._closed
+        self.stop_button.disabled = self._closed
+
+    def _do(self, action: Callable[[], None]) -> None:
+        """Run a control's action in the notebook's loop: callbacks may come in any thread."""
+        if self._loop is not None and self._loop.is_running():
+            self._loop.call_soon_threadsafe(action)
+        else:
+            action()
+
+    def _after_draw(self) -> None:
+        known = [_ALL, *self.session.symbols]
+        if list(self.symbol_choice.options) != known:
+            self.symbol_choice.options = known
+        notes = []
+        if self.clock.slowed:
+            notes.append(
+                f"drawing takes {self.clock.share:.0%} of the time, so the picture changes only "
+                f"every {self.clock.interval:.1f} s"
+            )
+        if self.clock.trouble:
+            notes.append(self.clock.trouble)
+        self.health.note = "; ".join(notes)
+
+    # -- what stays -----------------------------------------------------------------------------
+
+    def still(self) -> str:
+        """Return the dashboard as it looks now as HTML that needs no widgets and no scripts."""
+        left = "".join(
+            f"<div>{view.still()}</div>" for view in (self.queue, self.pressure, self.signals)
+        )
+        right = "".join(
+            f"<div>{view.still()}</div>" for view in (self.ladder, self.curve, self.tape)
+        )
+        return (
+            f'<div class="mdkit-dashboard-still">{self.health.still()}'
+            '<div style="display:flex;flex-wrap:wrap;gap:16px">'
+            f"<div>{left}</div><div>{right}</div></div></div>"
+        )
+
+    def picture(self) -> bytes:
+        """Return the charts stacked in one PNG; empty before the first was drawn."""
+        parts = [view.picture for view in (self.queue, self.pressure) if view.picture]
+        if not parts:
+            return b""
+        images = [Image.open(io.BytesIO(part)) for part in parts]
+        sheet = Image.new(
+            "RGB", (max(i.width for i in images), sum(i.height for i in images)), "white"
+        )
+        top = 0
+        for image in images:
+            sheet.paste(image, (0, top), image)
+            top += image.height
+        out = io.BytesIO()
+        sheet.save(out, "PNG")
+        return out.getvalue()
+
+    def _bundle(self) -> dict[str, Any]:
+        bundle: dict[str, Any] = {"text/plain": repr(self.session), "text/html": self.still()}
+        picture = self.picture()
+        if picture:
+            bundle["image/png"] = picture
+        if not self._closed:
+            bundle[_WIDGET_VIEW] = {
+                "version_major": 2,
+                "version_minor": 0,
+                "model_id": self.widget.model_id,
+            }
+        return bundle
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import display
+
+        if self._display is None:
+            self._display = display(self._encoded(), raw=True, display_id=True)  # type: ignore[no-untyped-call]
+        else:
+            display(self._encoded(), raw=True, display_id=self._display.display_id)  # type: ignore[no-untyped-call]
+
+    def _encoded(self) -> dict[str, Any]:
+        import base64
+
+        bundle = self._bundle()
+        if "image/png" in bundle:
+            bundle["image/png"] = base64.b64encode(bundle["image/png"]).decode()
+        return bundle
+
+    def _refresh_still(self) -> None:
+        if self._display is not None:
+            self._display.update(self._encoded(), raw=True)
+
+    def _finish(self) -> None:
+        """Replace the widgets by the last picture: nothing can move or be pressed any more."""
+        if self._closed:
+            return
+        self._closed = True
+        self._set_buttons()
+        for callbacks, own in (
+            (self.clock.after_draw, self._after_draw),
+            (self.clock.at_end, self._finish),
+        ):
+            if own in callbacks:
+                callbacks.remove(own)
+        self._refresh_still()
+        if self._display is not None:
+            for widget in _tree(self.widget):
+                widget.close()
+
+
+def _tree(widget: ipywidgets.Widget) -> list[ipywidgets.Widget]:
+    found = [widget]
+    for child in getattr(widget, "children", ()):
+        found += _tree(child)
+    return found

@@ -1,0 +1,79 @@
+"""A session written to a folder: charts, tables, and a page that shows them."""
+
+from __future__ import annotations
+
+import base64
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from matplotlib.figure import Figure
+
+from mdkit.notebook.charts import overview, save_png
+from mdkit.notebook.html import session_html
+from mdkit.wire.tickdb import CHANNELS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mdkit.notebook.session import Session
+
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
+<style>body{{font-family:system-ui,sans-serif;margin:2rem auto;max-width:1100px;padding:0 1rem;
+color-scheme:light dark}}img{{max-width:100%;background:white}}table{{font-size:13px}}</style>
+</head><body><h1>{title}</h1>{session}<p><img alt="queue depth and pressure" src="{chart}"></p>
+{gaps}<h2>Files</h2><ul>{files}</ul></body></html>
+"""
+
+
+def save(session: Session, folder: Path) -> Path:
+    """Write overview.png, a CSV for every table that has rows, and report.html; return that."""
+    folder.mkdir(parents=True, exist_ok=True)
+    chart = save_png(draw(session), folder / "overview.png")
+    tables: dict[str, pd.DataFrame] = {
+        "ledger": session.ledger(),
+        "signals": session.signals(),
+        "metrics": session.metrics(),
+        "gaps": session.gaps(),
+        **{channel: session.frame(channel) for channel in CHANNELS},
+        "dead_letters": session.dead_letters(),
+        "invalid": session.invalid(),
+    }
+    written = [chart.name]
+    for name, table in tables.items():
+        path = folder / f"{name}.csv"
+        if len(table) or name in ("ledger", "signals"):
+            table.to_csv(path)
+            written.append(path.name)
+        else:
+            path.unlink(missing_ok=True)
+    gaps = tables["gaps"]
+    picture = base64.b64encode(chart.read_bytes()).decode()
+    report = folder / "report.html"
+    report.write_text(
+        _PAGE.format(
+            title=f"mdkit session {escape(session.name)}",
+            session=session_html(session),
+            chart=f"data:image/png;base64,{picture}",
+            gaps=f"<h2>Gaps</h2>{gaps.to_html(index=False, border=0)}" if len(gaps) else "",
+            files="".join(f'<li><a href="{name}">{name}</a></li>' for name in written),
+        ),
+        encoding="utf-8",
+    )
+    return report
+
+
+def draw(session: Session) -> Figure:
+    """Return the session's chart: queue depth and rates, and the pressure of each symbol."""
+    pressure = {
+        symbol: frame["pressure"]
+        for symbol in session.symbols
+        if len(frame := session.frame("depth", symbol))
+    }
+    return overview(
+        session.metrics(),
+        pressure,
+        title=f"mdkit {session.name}",
+        maxsize=session.pipeline.buffer.maxsize,
+    )

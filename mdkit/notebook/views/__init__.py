@@ -1,0 +1,1 @@
+"""Views: each looks at a session's frames on the clock, none is pushed to."""

@@ -1,0 +1,148 @@
+"""The queue over the last minute: depth, the 80% and 95% lines, and what goes in and out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.lines import Line2D
+
+from mdkit.notebook.views.raster import (
+    BLUE,
+    GREEN,
+    INK,
+    ORANGE,
+    PURPLE,
+    RED,
+    Raster,
+    legend,
+    nice_ceiling,
+    quiet_axes,
+)
+from mdkit.notebook.views.view import PictureView
+from mdkit.stream.health import CRITICAL, ELEVATED
+
+if TYPE_CHECKING:
+    from mdkit.stream.pipeline import Pipeline
+
+_ROWS_A_SECOND = 5
+_MARGINS = {"left": 0.09, "right": 0.91, "top": 0.86, "bottom": 0.13}
+
+
+class QueueData(NamedTuple):
+    """Seconds before now (negative), and what was measured then."""
+
+    ago: npt.NDArray[np.float64]
+    queued: npt.NDArray[np.float64]
+    spilled: npt.NDArray[np.float64]
+    in_rate: npt.NDArray[np.float64]
+    out_rate: npt.NDArray[np.float64]
+    lost_rate: npt.NDArray[np.float64]
+    maxsize: int
+
+
+class _Chart(Raster):
+    def __init__(self, width: int, height: int, seconds: float) -> None:
+        self.seconds = seconds
+        super().__init__(width, height)
+
+    def lay_out(self) -> None:
+        self.depth = self.figure.add_subplot()
+        self.rates = self.depth.twinx()
+        self.figure.subplots_adjust(**_MARGINS)
+        quiet_axes(self.depth, "Queue depth", "messages waiting")
+        quiet_axes(self.rates, "", "messages a second", right=True)
+        self.rates.grid(visible=False)
+        self.rates.yaxis.set_label_position("right")
+        self.depth.set_xlim(-self.seconds, 0)
+        ticks = np.linspace(-self.seconds, 0, 7)
+        self.depth.set_xticks(ticks, [f"{tick:.0f} s" for tick in ticks[:-1]] + ["now"])
+        self.depth.set_zorder(self.rates.get_zorder() + 1)
+        make = {
+            "in": (self.rates, ORANGE, 1.1),
+            "out": (self.rates, GREEN, 1.1),
+            "lost": (self.rates, RED, 1.3),
+            "on disk": (self.depth, PURPLE, 1.3),
+            "queued": (self.depth, BLUE, 1.7),
+        }
+        self.lines = {
+            name: self.moving(axes.add_line(Line2D([], [], color=colour, linewidth=width)))
+            for name, (axes, colour, width) in make.items()
+        }
+        legend(self.depth, list(self.lines.values()), list(self.lines))
+        self.limits = (0.0, 0.0)
+        self.marks = [
+            self.depth.axhline(0, color=colour, linewidth=0.9, linestyle="--", alpha=0.8)
+            for colour in (ORANGE, RED)
+        ]
+        self.notes = [
+            self.depth.text(-self.seconds, 0, "", fontsize=7.5, color=INK, va="bottom")
+            for _ in self.marks
+        ]
+
+    def set_limits(self, depth: float, rate: float, maxsize: int) -> None:
+        """Fit both scales; the marks appear once the queue comes near them."""
+        wanted = (min(nice_ceiling(depth), maxsize * 1.08), nice_ceiling(rate))
+        near = depth > 0.5 * maxsize
+        if near:
+            wanted = (max(maxsize * 1.08, depth * 1.05), wanted[1])
+        if wanted == self.limits:
+            return
+        self.limits = wanted
+        self.depth.set_ylim(0, wanted[0])
+        self.rates.set_ylim(0, wanted[1])
+        for mark, note, share in zip(self.marks, self.notes, (ELEVATED, CRITICAL), strict=True):
+            mark.set_ydata([share * maxsize] * 2)
+            note.set_y(share * maxsize)
+            note.set_text(f"{share:.0%}")
+            mark.set_visible(near)
+            note.set_visible(near)
+        self.stale()
+
+
+class QueueView(PictureView):
+    """Queue depth and rates over the last `seconds`, by the wall clock."""
+
+    title = "Queue depth"
+
+    def __init__(self, seconds: float = 60.0, width: int = 640, height: int = 200) -> None:
+        super().__init__(width, height)
+        self._chart = _Chart(width, height, seconds)
+
+    def look(self, pipeline: Pipeline) -> QueueData:
+        """Return the metrics of the window."""
+        rows = pipeline.metrics.snapshot(int(self._chart.seconds * _ROWS_A_SECOND) + 5)
+        at = rows.index.to_numpy("datetime64[ns]").astype(float) / 1e9
+        ago = at - at[-1] if at.size else at
+        lost = rows["dropped"].to_numpy()
+        spans = np.diff(at, prepend=at[0] if at.size else 0.0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            lost_rate = np.where(spans > 0, np.diff(lost, prepend=lost[:1]) / spans, 0.0)
+        return QueueData(
+            ago,
+            rows["queued"].to_numpy(),
+            rows["spilled"].to_numpy(),
+            rows["in_rate"].to_numpy(),
+            rows["out_rate"].to_numpy(),
+            lost_rate,
+            pipeline.buffer.maxsize,
+        )
+
+    def draw(self, data: Any) -> None:
+        """Draw the window."""
+        chart = self._chart
+        seen = data.ago >= -chart.seconds
+        top = max(np.max(data.queued[seen], initial=0.0), np.max(data.spilled[seen], initial=0.0))
+        rate = max(np.max(data.in_rate[seen], initial=0.0), np.max(data.out_rate[seen], initial=0))
+        chart.set_limits(float(top), float(rate), data.maxsize)
+        for name, values in (
+            ("queued", data.queued),
+            ("on disk", data.spilled),
+            ("in", data.in_rate),
+            ("out", data.out_rate),
+            ("lost", data.lost_rate),
+        ):
+            shown = values.any() or name in ("queued", "in", "out")
+            chart.lines[name].set_data(data.ago if shown else [], values if shown else [])
+        self.show(chart.png())

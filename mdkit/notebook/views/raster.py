@@ -1,0 +1,109 @@
+"""Live matplotlib pictures: private figures, artists drawn again over a kept background.
+
+A new figure for every frame would hold the loop for 50 ms and more; drawing only what moves
+over a background that stays, and compressing the PNG lightly, takes about 10. No pyplot, so the
+user's own figures and settings are neither seen nor touched; main thread only.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib.style
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+
+INK = "#8a8f98"
+"""Text and axes: a grey that reads on white and on black, since the picture is transparent."""
+BLUE, ORANGE, GREEN, RED, PURPLE = "#3b82d0", "#d98032", "#3aa676", "#d9534f", "#9668bd"
+LINES = (BLUE, ORANGE, GREEN, PURPLE, RED, "#4bb3c4", "#b0a13a", "#c76ba3")
+DPI = 100
+
+
+class Raster:
+    """A figure of `width` by `height` pixels that is drawn many times.
+
+    Subclasses make their axes in `lay_out`, register moving artists with `moving`, set their
+    data, and call `stale()` after changing anything that does not move (limits, ticks).
+    """
+
+    def __init__(self, width: int = 640, height: int = 200) -> None:
+        self._artists: list[Any] = []
+        self._background: Any = None
+        with matplotlib.style.context("default"):
+            self.figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
+            self.canvas: Any = FigureCanvasAgg(self.figure)
+            self.figure.patch.set_alpha(0.0)
+            self.lay_out()
+
+    def lay_out(self) -> None:
+        """Make axes and artists; called once, under matplotlib's default style."""
+        raise NotImplementedError
+
+    def moving(self, artist: Any) -> Any:
+        """Register an artist that changes from frame to frame, and return it."""
+        artist.set_animated(True)
+        self._artists.append(artist)
+        return artist
+
+    def stale(self) -> None:
+        """Have the background drawn anew with the next frame."""
+        self._background = None
+
+    def png(self) -> bytes:
+        """Draw a frame and return it as PNG."""
+        if self._background is None:
+            with matplotlib.style.context("default"):
+                self.canvas.draw()
+            self._background = self.canvas.copy_from_bbox(self.figure.bbox)
+        self.canvas.restore_region(self._background)
+        for artist in self._artists:
+            artist.axes.draw_artist(artist)
+        out = io.BytesIO()
+        Image.fromarray(np.asarray(self.canvas.buffer_rgba())).save(out, "PNG", compress_level=1)
+        return out.getvalue()
+
+
+def quiet_axes(axes: Any, title: str, unit: str, *, right: bool = False) -> None:
+    """Style axes: a title at the left, the unit beside it, thin grey lines."""
+    axes.patch.set_alpha(0.0)
+    for name, spine in axes.spines.items():
+        spine.set_visible(name == "bottom")
+        spine.set_color(INK)
+    axes.tick_params(colors=INK, labelsize=8, length=3, color=INK)
+    axes.grid(axis="y", color=INK, alpha=0.22, linewidth=0.7)
+    axes.set_axisbelow(True)
+    if right:
+        axes.yaxis.tick_right()
+    axes.set_title(f"{title}", loc="left", fontsize=9.5, color=INK, fontweight="bold", pad=5)
+    axes.set_ylabel(unit, fontsize=8, color=INK)
+
+
+def legend(axes: Any, handles: Sequence[Any], labels: Sequence[str]) -> None:
+    """Put a compact legend into the title line."""
+    axes.legend(
+        handles,
+        labels,
+        loc="lower right",
+        bbox_to_anchor=(1.0, 0.985),
+        ncols=max(1, len(labels)),
+        frameon=False,
+        fontsize=8,
+        labelcolor=INK,
+        handlelength=1.3,
+        columnspacing=1.2,
+        borderaxespad=0.2,
+    )
+
+
+def nice_ceiling(value: float) -> float:
+    """Return the next of 1, 2, 5, 10, 20, ... at or above a value: limits that rarely change."""
+    if not math.isfinite(value) or value <= 1:
+        return 1.0
+    scale = 10.0 ** math.floor(math.log10(value))
+    return next(step * scale for step in (1, 2, 5, 10) if step * scale >= value)

@@ -1,0 +1,148 @@
+"""Views that are tables: the trades tape, signals, and any frame's last rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from mdkit.notebook.views.ladder import CELL, FAINT, LINE, TEXT
+from mdkit.notebook.views.view import HtmlView
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mdkit.stream.pipeline import Pipeline
+
+_SIDES = {"buy": "rgb(58,166,118)", "sell": "rgb(217,83,79)"}
+
+
+class TapeView(HtmlView):
+    """The newest trades, newest first; of one symbol or (None) of all."""
+
+    title = "Trades"
+
+    def __init__(self, symbol: str | None = None, rows: int = 10) -> None:
+        super().__init__()
+        self.symbol = symbol
+        self.rows = rows
+
+    def look(self, pipeline: Pipeline) -> pd.DataFrame:
+        """Return the last rows."""
+        frame = pipeline.frames.frame("trade", self.symbol, self.rows)
+        if self.symbol is not None:
+            frame.insert(0, "symbol", self.symbol)
+        return frame
+
+    def draw(self, data: Any) -> None:
+        """Show the tape."""
+        rows = [
+            (
+                f"{at:%H:%M:%S}.{at.microsecond // 1000:03d}",
+                escape(str(symbol)),
+                f'<span style="color:{_SIDES.get(side, "inherit")}">{price:,.6g}</span>',
+                f"{size:,.6g}",
+                escape(str(side)),
+            )
+            for at, symbol, price, size, side in zip(
+                data.index[::-1],
+                data["symbol"][::-1],
+                data["price"][::-1],
+                data["size"][::-1],
+                data["side"][::-1],
+                strict=True,
+            )
+        ]
+        self.show(table_html(self.title, ("time (UTC)", "symbol", "price", "size", "side"), rows))
+
+
+class SignalsView(HtmlView):
+    """What the strategies said last, newest first, and how much they have said."""
+
+    title = "Signals"
+
+    def __init__(self, rows: int = 10) -> None:
+        super().__init__()
+        self.rows = rows
+
+    def look(self, pipeline: Pipeline) -> tuple[pd.DataFrame, int]:
+        """Return the last rows and the number of all signals."""
+        return pipeline.signals.snapshot(self.rows), pipeline.lanes.outcome.signals
+
+    def draw(self, data: Any) -> None:
+        """Show the table."""
+        frame, total = data
+        rows = [
+            (
+                f"{at:%H:%M:%S}.{at.microsecond // 1000:03d}",
+                escape(str(symbol)),
+                escape(str(strategy)),
+                f"{value:+.4g}",
+            )
+            for at, symbol, strategy, value in zip(
+                frame.index[::-1],
+                frame["symbol"][::-1],
+                frame["strategy"][::-1],
+                frame["value"][::-1],
+                strict=True,
+            )
+        ]
+        heading = f"{self.title} ({total:,})"
+        self.show(table_html(heading, ("time (UTC)", "symbol", "strategy", "value"), rows))
+
+
+class FrameView(HtmlView):
+    """The last rows of a channel's frame, as a table that follows it."""
+
+    def __init__(
+        self, channel: str, symbol: str | None = None, rows: int = 10, columns: int = 9
+    ) -> None:
+        super().__init__()
+        self.channel = channel
+        self.symbol = symbol
+        self.rows = rows
+        self.columns = columns
+        self.title = f"{channel} {symbol or ''}".strip()
+
+    def look(self, pipeline: Pipeline) -> pd.DataFrame:
+        """Return the last rows."""
+        return pipeline.frames.frame(self.channel, self.symbol, self.rows)
+
+    def draw(self, data: Any) -> None:
+        """Show the table; wide frames show their first columns and how many more there are."""
+        shown = [name for name in data.columns if name != "exchange_time"][: self.columns]
+        rows = [
+            (f"{at:%H:%M:%S}.{at.microsecond // 1000:03d}", *(_cell(value) for value in values))
+            for at, values in zip(
+                data.index, data[shown].itertuples(index=False, name=None), strict=True
+            )
+        ]
+        more = len(data.columns) - len(shown) - ("exchange_time" in data.columns)
+        heading = f"{self.title}" + (f" (and {more} more columns)" if more else "")
+        self.show(table_html(heading, (f"{data.index.name} (UTC)", *shown), rows))
+
+
+def table_html(title: str, columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    """Return an HTML table that follows light and dark themes; `rows` hold safe HTML."""
+    head = "".join(
+        f'<th style="{CELL}color:{FAINT};font-weight:normal;border-bottom:1px solid {LINE}">'
+        f"{escape(name)}</th>"
+        for name in columns
+    )
+    body = "".join(
+        '<tr style="background:none">'
+        + "".join(f'<td style="{CELL}white-space:nowrap">{cell}</td>' for cell in row)
+        + "</tr>"
+        for row in rows
+    )
+    return (
+        f'<div style="color:{TEXT};font-size:12px;line-height:1.45"><b>{escape(title)}</b>'
+        f'<table style="border-collapse:collapse;border:0;margin:4px 0"><thead><tr>{head}</tr>'
+        f"</thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:,.6g}"
+    return escape(str(value))
