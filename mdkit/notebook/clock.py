@@ -20,6 +20,7 @@ from mdkit.stream.pipeline import Pipeline
 MAX_HZ = 10.0
 _MOST = 0.20
 _SLOWEST = 5.0
+_FIRST = 3
 
 Look = Callable[[Callable[[], Any]], Awaitable[Any]]
 """Runs a function in the session's loop and gives its result."""
@@ -103,10 +104,23 @@ class Clock:
                         await self.tick()
                 if over:
                     break
-                await asyncio.sleep(self.interval)
+                await self._pause()
         finally:
             for callback in list(self.at_end):
                 callback()
+
+    async def _pause(self) -> None:
+        """Sleep until the next picture, or until shortly after the pipeline has ended."""
+        due = time.monotonic() + self.interval
+        # The pipeline may live in another loop, whose events cannot be awaited in this one.
+        while (left := due - time.monotonic()) > 0 and not self.pipeline.finished.is_set():  # noqa: ASYNC110
+            await asyncio.sleep(min(left, 0.1))
+
+    async def last_picture(self, timeout: float = 5.0) -> None:
+        """Wait until the views show the end of a pipeline that has ended."""
+        task = self._task
+        if task is not None and task.get_loop() is running_loop():
+            await asyncio.wait([task], timeout=timeout)
 
     async def tick(self) -> None:
         """Look, and draw what has changed."""
@@ -145,14 +159,17 @@ class Clock:
         return [view.look(pipeline) for view in views]
 
     def _draw(self, view: View, data: Any) -> float:
-        began = time.perf_counter()
+        # Of this thread's CPU: that another program is busy is no reason to draw less.
+        began = time.thread_time()
         try:
             view.draw(data)
         except Exception as error:  # one broken view must not stop the others, nor go unseen
             self.trouble = f"{type(view).__name__} failed: {type(error).__name__}: {error}"
-        return time.perf_counter() - began
+        return time.thread_time() - began
 
     def _adapt(self, spent: float) -> None:
+        if self.drawn <= _FIRST:  # first pictures make axes and fonts, later ones do not
+            return
         self.share += 0.3 * (spent / self.interval - self.share)
         wanted = 1 / self._hz
         if self.share > _MOST:

@@ -116,6 +116,7 @@ class Dashboard:
         self.rate_choice.observe(lambda change: self._do(self._choose), "value")
 
     def _lay_out(self) -> ipywidgets.VBox:
+        wrap = ipywidgets.Layout(flex_flow="row wrap")
         controls = ipywidgets.HBox(
             [
                 self.pause_button,
@@ -125,14 +126,18 @@ class Dashboard:
                 self.levels_choice,
                 self.rate_choice,
             ],
-            layout=ipywidgets.Layout(flex_flow="row wrap"),
+            layout=wrap,
         )
+        lists = ipywidgets.HBox([self.signals.widget, self.tape.widget], layout=wrap)
         left = ipywidgets.VBox(
-            [self.queue.widget, self.pressure.widget, self.signals.widget],
-            layout=ipywidgets.Layout(flex="0 1 660px"),
+            [self.queue.widget, self.pressure.widget, lists],
+            layout=ipywidgets.Layout(flex="0 1 570px"),
         )
-        right = ipywidgets.VBox([self.ladder.widget, self.curve.widget, self.tape.widget])
-        body = ipywidgets.HBox([left, right], layout=ipywidgets.Layout(flex_flow="row wrap"))
+        right = ipywidgets.VBox(
+            [self.ladder.widget, self.curve.widget],
+            layout=ipywidgets.Layout(flex="0 1 310px"),
+        )
+        body = ipywidgets.HBox([left, right], layout=wrap)
         box = ipywidgets.VBox([self.health.widget, controls, body])
         box.add_class("mdkit-dashboard")
         return box
@@ -199,17 +204,17 @@ class Dashboard:
 
     def still(self) -> str:
         """Return the dashboard as it looks now as HTML that needs no widgets and no scripts."""
-        left = "".join(
-            f"<div>{view.still()}</div>" for view in (self.queue, self.pressure, self.signals)
-        )
-        right = "".join(
-            f"<div>{view.still()}</div>" for view in (self.ladder, self.curve, self.tape)
-        )
-        return (
-            f'<div class="mdkit-dashboard-still">{self.health.still()}'
-            '<div style="display:flex;flex-wrap:wrap;gap:16px">'
-            f"<div>{left}</div><div>{right}</div></div></div>"
-        )
+
+        def stack(*parts: str) -> str:
+            return "".join(f"<div>{part}</div>" for part in parts)
+
+        def row(*parts: str) -> str:
+            return f'<div style="display:flex;flex-wrap:wrap;gap:16px">{stack(*parts)}</div>'
+
+        lists = row(self.signals.still(), self.tape.still())
+        left = stack(self.queue.still(), self.pressure.still(), lists)
+        right = stack(self.ladder.still(), self.curve.still())
+        return f'<div class="mdkit-dashboard-still">{self.health.still()}{row(left, right)}</div>'
 
     def picture(self) -> bytes:
         """Return the charts stacked in one PNG; empty before the first was drawn."""

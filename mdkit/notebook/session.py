@@ -141,13 +141,25 @@ def live(
 class Stopping:
     """A stop under way: `await` it, or in a plain script call `result()`; or leave it alone."""
 
-    def __init__(self, future: concurrent.futures.Future[Receipt], loop: Any) -> None:
+    def __init__(
+        self,
+        future: concurrent.futures.Future[Receipt],
+        loop: asyncio.AbstractEventLoop | None,
+        clock: Clock | None = None,
+    ) -> None:
         self._future = future
         self._loop = loop
+        self._clock = clock
 
     def __await__(self) -> Generator[Any, None, Receipt]:
+        return self._wait().__await__()
+
+    async def _wait(self) -> Receipt:
         # Shielded: interrupting the cell that waits must not cancel the stop.
-        return asyncio.shield(asyncio.wrap_future(self._future)).__await__()
+        receipt = await asyncio.shield(asyncio.wrap_future(self._future))
+        if self._clock is not None:
+            await self._clock.last_picture()
+        return receipt
 
     def result(self, timeout: float | None = None) -> Receipt:
         """Block until the session has stopped and return its receipt."""
@@ -287,7 +299,7 @@ class Session:
                 self._loop.call_soon_threadsafe(self.pipeline.stop, timeout)
         if self._ended.done() and self._ended.exception() is not None:
             self._failure_told = True
-        return Stopping(self._ended, self._loop)
+        return Stopping(self._ended, self._loop, self._clock)
 
     async def _end(self) -> None:
         """Stop and wait, whatever state and loop the session is in."""

@@ -358,6 +358,7 @@ class Buffer:
         while True:
             if self.spill and (self._depth <= self._low_water or not self._ready):
                 self._refill()
+                self._wake_getters()  # there may be work for more than this one
             while self._ready:
                 lane = self._ready.popleft()
                 lane.scheduled = False

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from mdkit.stream.pipeline import Pipeline
 
+_LONG = 0.5
+"""A loop that was late by so many seconds was blocked, and not merely busy."""
+
 
 def explain(pipeline: Pipeline) -> str:
     """Return what holds the pipeline back now, worst first, or that nothing does."""
@@ -28,7 +31,7 @@ def explain(pipeline: Pipeline) -> str:
         said.append(f"not connected{last}")
     elif health.stale_for:
         said.append(f"the feed is connected but has been silent for {health.stale_for:.0f} s")
-    if health.lag > 0.25:
+    if health.lag > _LONG:
         said.append(
             f"the event loop was blocked for {health.lag:.1f} s by other code in this thread; "
             'runner="thread" avoids it'
@@ -56,7 +59,7 @@ def explain(pipeline: Pipeline) -> str:
     disconnects = getattr(source, "disconnects", 0)
     if disconnects:
         said.append(f"{disconnects:,} disconnects so far")
-    if monitor.blocks and health.lag <= 0.25:
+    if monitor.blocks and health.lag <= _LONG:
         said.append(
             f"the loop was blocked {monitor.blocks} times, {monitor.longest_block:.1f} s at most"
         )

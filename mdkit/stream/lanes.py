@@ -101,10 +101,12 @@ class Handler:
         self.call = call
         self.timer = timer
 
-    def timed(self, event: MarketEvent) -> Any:
-        """Call, and note how long that took."""
+    async def timed(self, event: MarketEvent) -> Any:
+        """Call, await if need be, and note how long that took."""
         began = time.perf_counter()
         value = self.call(event)
+        if self.is_async:
+            value = await value
         self.timer.add(time.perf_counter() - began)
         return value
 
@@ -210,9 +212,12 @@ class Lanes:
                 for event in events:
                     for handler in reading.handlers:
                         try:
-                            value = handler.call(event) if position else handler.timed(event)
-                            if handler.is_async:
-                                value = await value
+                            if position == 0:
+                                value = await handler.timed(event)
+                            else:
+                                value = handler.call(event)
+                                if handler.is_async:
+                                    value = await value
                             if value is None:
                                 continue
                             if type(value) is not float or value != value:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -36,6 +37,10 @@ from mdkit.wire.tickdb import (
     read_answer,
     subscribe_command,
 )
+
+# At DEBUG websockets logs request lines, and those hold the key: this logger never gets there.
+_logger = logging.getLogger("mdkit.stream.source")
+_logger.setLevel(logging.INFO)
 
 Subscription = tuple[str, str]
 """(channel, symbol)"""
@@ -144,7 +149,7 @@ class WebSocketSource:
         self._commands: deque[tuple[str, tuple[str, ...]]] = deque()
         self._last_data = 0.0
         self._last_data_ns = 0
-        self._stale_since_ns = 0
+        self._delivering = False
         self._down_since_ns = 0
         self._down_reason = ""
         self._resubscribe_after: float | None = None
@@ -164,7 +169,7 @@ class WebSocketSource:
     @property
     def stale_for(self) -> float:
         """Seconds beyond `stale_after` without market data on an open connection, else 0.0."""
-        if self._connection is None or not self._last_data:
+        if self._connection is None or not self._last_data or self._delivering:
             return 0.0
         silent = time.monotonic() - self._last_data
         return silent if silent > self.stale_after else 0.0
@@ -238,9 +243,17 @@ class WebSocketSource:
             self._report_gaps(sink)
             while True:
                 batch = await connection.batch()
-                answers = await sink.deliver(batch)
+                silent = time.monotonic() - self._last_data
+                self._delivering = True
+                try:
+                    answers = await sink.deliver(batch)
+                finally:
+                    self._delivering = False
                 if len(answers) < len(batch):
-                    self._note_data(sink, batch[-1][1])
+                    self._note_data(sink, silent, batch[0][1], batch[-1][1])
+                elif silent < self.stale_after:
+                    # A sink that suspends is no silence of the feed's.
+                    self._last_data = time.monotonic() - silent
                 for raw in answers:
                     self._on_answer(raw, connection, sink)
         except ConnectionClosed:
@@ -267,6 +280,7 @@ class WebSocketSource:
                 compression=self._compression,
                 ping_interval=None,
                 max_size=MAX_MESSAGE_BYTES,
+                logger=_logger,
                 open_timeout=10,
                 close_timeout=1,
                 proxy=None if _is_loopback(url) else True,
@@ -401,14 +415,13 @@ class WebSocketSource:
                 sink.gap(Gap(symbol, channel, self._down_reason, self._down_since_ns, now))
             self._down_since_ns = 0
 
-    def _note_data(self, sink: Sink, received_ns: int) -> None:
-        now = time.monotonic()
-        if now - self._last_data > self.stale_after and self._last_data_ns:
-            reason = f"silent for {now - self._last_data:.1f} s while connected"
+    def _note_data(self, sink: Sink, silent: float, first_ns: int, last_ns: int) -> None:
+        if silent > self.stale_after and self._last_data_ns:
+            reason = f"silent for {silent:.1f} s while connected"
             for channel, symbol in self.subscriptions:
-                sink.gap(Gap(symbol, channel, reason, self._last_data_ns, received_ns))
-        self._last_data = now
-        self._last_data_ns = received_ns
+                sink.gap(Gap(symbol, channel, reason, self._last_data_ns, first_ns))
+        self._last_data = time.monotonic()
+        self._last_data_ns = last_ns
 
 
 async def _send_all(connection: BatchConnection, commands: Sequence[str]) -> None:

@@ -50,7 +50,7 @@ class DepthCurveView(PictureView):
 
     title = "Cumulative depth"
 
-    def __init__(self, symbol: str | None = None, width: int = 360, height: int = 200) -> None:
+    def __init__(self, symbol: str | None = None, width: int = 300, height: int = 190) -> None:
         super().__init__(width, height)
         self.symbol = symbol
         self._chart = _Curve(width, height)
@@ -69,9 +69,9 @@ class DepthCurveView(PictureView):
 class _Curve(Raster):
     def lay_out(self) -> None:
         self.axes = self.figure.add_subplot()
-        self.figure.subplots_adjust(left=0.15, right=0.97, top=0.86, bottom=0.2)
-        quiet_axes(self.axes, "Cumulative depth", "size")
-        self.axes.set_xlabel("distance from mid", fontsize=8, color=INK, labelpad=1)
+        self.figure.subplots_adjust(left=0.2, right=0.96, top=0.86, bottom=0.2)
+        quiet_axes(self.axes, "Cumulative depth", "")
+        self.axes.set_xlabel("size, by distance from mid", fontsize=8, color=INK, labelpad=1)
         self.axes.axvline(0, color=INK, linewidth=0.8)
         self.areas = []
         self.edges = []
@@ -140,7 +140,7 @@ def _row(level: Level, largest: float, digits: int, colour: str) -> str:
         f'<tr style="background:none"><td style="{CELL}min-width:70px;color:{FAINT}">'
         f"{size:,.6g}</td>"
         f'<td style="{CELL}color:rgb({colour});font-weight:600">{price:,.{digits}f}</td>'
-        f'<td style="{CELL}min-width:150px;background:linear-gradient(90deg,'
+        f'<td style="{CELL}min-width:90px;background:linear-gradient(90deg,'
         f'rgba({colour},.35) {share:.0f}%,transparent {share:.0f}%)"></td></tr>'
     )
 

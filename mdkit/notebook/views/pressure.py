@@ -17,7 +17,9 @@ from mdkit.notebook.views.view import PictureView
 if TYPE_CHECKING:
     from mdkit.stream.pipeline import Pipeline
 
-_MARGINS = {"left": 0.09, "right": 0.91, "top": 0.86, "bottom": 0.13}
+_MARGINS = {"left": 0.1, "right": 0.895, "top": 0.86, "bottom": 0.13}
+_NAMED = 5
+_SAMPLES = 240
 _SCALES = (2, 3, 5, 7)  # powers of two that the scale may end at, either way
 
 
@@ -37,7 +39,7 @@ class _Chart(Raster):
     def lay_out(self) -> None:
         self.axes = self.figure.add_subplot()
         self.figure.subplots_adjust(**_MARGINS)
-        quiet_axes(self.axes, "Order-book pressure", "size bid / size asked")
+        quiet_axes(self.axes, "Pressure", "size bid / size asked")
         self.axes.set_xlim(-self.seconds, 0)
         ticks = np.linspace(-self.seconds, 0, 7)
         self.axes.set_xticks(ticks, [f"{tick:.0f} s" for tick in ticks[:-1]] + ["now"])
@@ -71,7 +73,7 @@ class _Chart(Raster):
             colour = LINES[len(self.lines) % len(LINES)]
             line = Line2D([], [], color=colour, linewidth=1.4)
             self.lines[symbol] = self.moving(self.axes.add_line(line))
-            shown = list(self.lines)[: len(LINES)]
+            shown = list(self.lines)[:_NAMED]
             legend(self.axes, [self.lines[s] for s in shown], shown)
             self.stale()
         return self.lines[symbol]
@@ -87,7 +89,7 @@ class PressureView(PictureView):
     title = "Order-book pressure"
 
     def __init__(
-        self, seconds: float = 60.0, levels: int = 5, width: int = 640, height: int = 200
+        self, seconds: float = 60.0, levels: int = 5, width: int = 560, height: int = 190
     ) -> None:
         super().__init__(width, height)
         self.levels = levels
@@ -100,12 +102,24 @@ class PressureView(PictureView):
         books = {symbol: frames.book(symbol) for symbol in sorted(frames.symbols("depth"))}
         now_ns = pipeline.source.clock_ns()
         oldest = now_ns - int(self._chart.seconds * 1e9)
+        if not self._past:
+            self._past = {symbol: self._history(pipeline, symbol, oldest) for symbol in books}
         gaps = {(gap.from_ns, gap.to_ns) for gap in pipeline.gaps if gap.to_ns > oldest}
         return PressureData(
             now_ns,
             {s: pressure_ratio(book, self.levels) for s, book in books.items() if book},
             tuple(sorted(gaps)),
         )
+
+    def _history(self, pipeline: Pipeline, symbol: str, oldest: int) -> deque[tuple[int, float]]:
+        """Return what the table still holds of the window, thinned, for a view made late."""
+        seen = pipeline.frames.frame("depth", symbol)["pressure"]
+        at = seen.index.to_numpy("datetime64[ns]").astype(np.int64)
+        values = seen.to_numpy()
+        keep = np.flatnonzero((at >= oldest) & (values > 0) & np.isfinite(values))
+        keep = keep[:: max(1, keep.size // _SAMPLES)]
+        logs = np.log2(values[keep])
+        return deque(zip(at[keep].tolist(), logs.tolist(), strict=True))
 
     def draw(self, data: Any) -> None:
         """Add the sample and draw the window."""

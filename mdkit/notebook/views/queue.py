@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mdkit.stream.pipeline import Pipeline
 
 _ROWS_A_SECOND = 5
-_MARGINS = {"left": 0.09, "right": 0.91, "top": 0.86, "bottom": 0.13}
+_MARGINS = {"left": 0.1, "right": 0.895, "top": 0.86, "bottom": 0.13}
 
 
 class QueueData(NamedTuple):
@@ -106,7 +106,7 @@ class QueueView(PictureView):
 
     title = "Queue depth"
 
-    def __init__(self, seconds: float = 60.0, width: int = 640, height: int = 200) -> None:
+    def __init__(self, seconds: float = 60.0, width: int = 560, height: int = 190) -> None:
         super().__init__(width, height)
         self._chart = _Chart(width, height, seconds)
 

@@ -32,7 +32,7 @@ class Raster:
     data, and call `stale()` after changing anything that does not move (limits, ticks).
     """
 
-    def __init__(self, width: int = 640, height: int = 200) -> None:
+    def __init__(self, width: int = 560, height: int = 190) -> None:
         self._artists: list[Any] = []
         self._background: Any = None
         with matplotlib.style.context("default"):
@@ -90,13 +90,14 @@ def legend(axes: Any, handles: Sequence[Any], labels: Sequence[str]) -> None:
         handles,
         labels,
         loc="lower right",
-        bbox_to_anchor=(1.0, 0.985),
+        bbox_to_anchor=(1.01, 0.985),
         ncols=max(1, len(labels)),
         frameon=False,
-        fontsize=8,
+        fontsize=7.5,
         labelcolor=INK,
-        handlelength=1.3,
-        columnspacing=1.2,
+        handlelength=1.0,
+        handletextpad=0.5,
+        columnspacing=1.0,
         borderaxespad=0.2,
     )
 

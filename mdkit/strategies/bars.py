@@ -1,0 +1,171 @@
+"""Strategies that look at one completed bar at a time and say a target exposure.
+
+1.0 is all equity long, 0.0 flat, -1.0 all equity short; None is nothing to say, so the
+exposure stays. They are examples to start from: textbook rules, not advice.
+"""
+
+from __future__ import annotations
+
+from mdkit.events import Bar
+from mdkit.strategies.contract import strategy
+from mdkit.strategies.indicators import RSI, SMA, Bollinger, RollingMax, RollingMin
+
+
+@strategy("bar")
+class SmaCross:
+    """Long while the fast average of closes is above the slow one; else flat, or short.
+
+    `fast` and `slow` are periods in bars. None until both averages are ready, and while they
+    are equal.
+    """
+
+    fast: int = 10
+    slow: int = 30
+    short: bool = False
+
+    def start(self) -> None:
+        """Make the averages."""
+        self.fast_average = SMA(self.fast)
+        self.slow_average = SMA(self.slow)
+
+    def __call__(self, bar: Bar) -> float | None:
+        """Return 1.0, and below the slow average 0.0 or with `short` -1.0."""
+        fast = self.fast_average.update(bar.close)
+        slow = self.slow_average.update(bar.close)
+        # A value is nan until ready, and every comparison with nan is False.
+        if fast > slow:
+            return 1.0
+        if fast < slow:
+            return -1.0 if self.short else 0.0
+        return None
+
+
+@strategy("bar")
+class RsiReversion:
+    """Buy weakness: long when the RSI of closes falls below `low`, out when it is above `exit`.
+
+    With `short`, also short above `high` and out below 100 - `exit`.
+    """
+
+    period: int = 14
+    low: float = 30.0
+    high: float = 70.0
+    exit: float = 50.0
+    short: bool = False
+
+    def start(self) -> None:
+        """Make the indicator; flat at first."""
+        self.rsi = RSI(self.period)
+        self.side = 0.0
+
+    def __call__(self, bar: Bar) -> float | None:
+        """Return the exposure when it changes, else None."""
+        rsi = self.rsi.update(bar.close)
+        if not self.rsi.ready:
+            return None
+        side = self.side
+        if (side > 0.0 and rsi > self.exit) or (side < 0.0 and rsi < 100.0 - self.exit):
+            side = 0.0
+        if rsi < self.low:
+            side = 1.0
+        elif self.short and rsi > self.high:
+            side = -1.0
+        if side == self.side:
+            return None
+        self.side = side
+        return side
+
+
+@strategy("bar")
+class BollingerReversion:
+    """Long below the lower Bollinger band of closes, out at the middle.
+
+    With `short`, also short above the upper band. `width` is in standard deviations.
+    """
+
+    period: int = 20
+    width: float = 2.0
+    short: bool = False
+
+    def start(self) -> None:
+        """Make the bands; flat at first."""
+        self.bands = Bollinger(self.period, self.width)
+        self.side = 0.0
+
+    def __call__(self, bar: Bar) -> float | None:
+        """Return the exposure when it changes, else None."""
+        place = self.bands.update(bar.close)
+        if not self.bands.ready:
+            return None
+        side = self.side
+        if (side > 0.0 and place >= 0.5) or (side < 0.0 and place <= 0.5):
+            side = 0.0
+        if place < 0.0:
+            side = 1.0
+        elif self.short and place > 1.0:
+            side = -1.0
+        if side == self.side:
+            return None
+        self.side = side
+        return side
+
+
+@strategy("bar")
+class Breakout:
+    """Long when a close exceeds all highs of the `entry` bars before it; the Donchian channel.
+
+    Out when a close is below all lows of the `exit` bars before it. With `short`, also short on
+    a close below all lows of the `entry` bars before, out above all highs of the `exit` bars.
+    """
+
+    entry: int = 20
+    exit: int = 10
+    short: bool = False
+
+    def start(self) -> None:
+        """Make the channels, of the bars before; flat at first."""
+        self.entry_high = RollingMax(self.entry)
+        self.entry_low = RollingMin(self.entry)
+        self.exit_high = RollingMax(self.exit)
+        self.exit_low = RollingMin(self.exit)
+        self.side = 0.0
+
+    def __call__(self, bar: Bar) -> float | None:
+        """Return the exposure when it changes, else None."""
+        close = bar.close
+        side = self.side
+        # The channels hold the bars before this one; nan until ready, and then never crossed.
+        if (side > 0.0 and close < self.exit_low.value) or (
+            side < 0.0 and close > self.exit_high.value
+        ):
+            side = 0.0
+        if close > self.entry_high.value:
+            side = 1.0
+        elif self.short and close < self.entry_low.value:
+            side = -1.0
+        self.entry_high.update(bar.high)
+        self.entry_low.update(bar.low)
+        self.exit_high.update(bar.high)
+        self.exit_low.update(bar.low)
+        if side == self.side:
+            return None
+        self.side = side
+        return side
+
+
+@strategy("bar")
+class BuyAndHold:
+    """Take an exposure on the first bar and keep it."""
+
+    exposure: float = 1.0
+
+    def start(self) -> None:
+        """Nothing bought yet."""
+        self.bought = False
+
+    def __call__(self, bar: Bar) -> float | None:
+        """Return the exposure once."""
+        if self.bought:
+            return None
+        self.bought = True
+        return self.exposure
