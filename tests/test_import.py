@@ -5,10 +5,24 @@ import sys
 
 import pytest
 
-HEAVY = (
-    "pandas matplotlib ipywidgets pyarrow numba websockets numpy requests IPython picows uvloop "
-    "nest_asyncio nest_asyncio2 tqdm typer rich"
-).split()
+HEAVY = [
+    "pandas",
+    "matplotlib",
+    "ipywidgets",
+    "pyarrow",
+    "numba",
+    "websockets",
+    "numpy",
+    "requests",
+    "IPython",
+    "picows",
+    "uvloop",
+    "nest_asyncio",
+    "nest_asyncio2",
+    "tqdm",
+    "typer",
+    "rich",
+]
 
 
 def _run(code, *options):

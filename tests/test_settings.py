@@ -107,7 +107,7 @@ def test_symbols_of_the_wrong_type_are_a_settings_error(value):
 
 
 def test_an_unknown_setting_lists_the_known_ones():
-    with pytest.raises(SettingsError, match="worker_cuont is not a setting; .*worker_count"):
+    with pytest.raises(SettingsError, match=r"worker_cuont is not a setting; .*worker_count"):
         Settings(worker_cuont=3)
 
 

@@ -8,9 +8,11 @@ back under the names it has in Python. Nothing here needs numba.
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
@@ -62,62 +64,58 @@ def attributes(thing: Any) -> dict[str, Any]:
     return found
 
 
-def describe(
-    thing: Any, widened: frozenset[str] = frozenset(), path: str = "", start: int = 0
-) -> Layout:
-    """Return the layout of an object; raise `CannotCompile` that names what does not fit.
-
-    `widened` are the paths of whole numbers that the code turns into floats later on.
-    """
-    return _describe(thing, widened, path, start, {})
+Wider = Mapping[tuple[type, str], Kind]
+"""By class and attribute: what it must hold besides what it starts with."""
 
 
-def _describe(
-    thing: Any, widened: frozenset[str], path: str, start: int, seen: dict[int, str]
-) -> Layout:
+def describe(thing: Any, wider: Wider = MappingProxyType({})) -> Layout:
+    """Return the layout of an object; raise `CannotCompile` that names what does not fit."""
+    return _describe(thing, wider, "", {})
+
+
+def _describe(thing: Any, wider: Wider, path: str, seen: dict[int, str]) -> Layout:
     if id(thing) in seen:
         raise CannotCompile(
             f"{path or 'the strategy'} and {seen[id(thing)] or 'the strategy'} are the same object"
         )
     seen[id(thing)] = path
     fields = []
-    offset = start
+    offset = 0
     for name, value in attributes(thing).items():
         where = f"{path}.{name}" if path else name
-        field = _field(name, value, where, offset, widened, seen)
+        kind, detail = _kind(value, where, wider, seen)
+        field = Field(name, wider.get((type(thing), name), kind), offset, detail)
         fields.append(field)
         offset += _size(field)
-    return Layout(type(thing), tuple(fields), offset - start)
+    return Layout(type(thing), tuple(fields), offset)
 
 
-def _field(
-    name: str, value: Any, where: str, offset: int, widened: frozenset[str], seen: dict[int, str]
-) -> Field:
+def _kind(value: Any, where: str, wider: Wider, seen: dict[int, str]) -> tuple[Kind, Any]:
     if isinstance(value, bool):
-        return Field(name, "bool", offset)
+        return "bool", None
     if isinstance(value, float):
-        return Field(name, "float", offset)
+        return "float", None
     if isinstance(value, int):
         if abs(value) > _LARGEST:
             raise CannotCompile(f"{where} is too large a whole number for 64 bits")
-        return Field(name, "float" if where in widened else "int", offset)
+        return "int", None
     if value is None:
-        return Field(name, "maybe", offset)
+        return "maybe", None
     if isinstance(value, str) or (
         isinstance(value, tuple) and value and all(type(x) in (int, float) for x in value)
     ):
-        return Field(name, "constant", offset, value)
+        return "constant", value
     if isinstance(value, list):
-        return Field(name, "array", offset, (_list_kind(value, where), 1))
+        return "array", (_list_kind(value, where), 1)
     if isinstance(value, np.ndarray):
         if value.dtype.name not in _ARRAY_KINDS or not value.flags.c_contiguous or not value.ndim:
             raise CannotCompile(f"{where} is an array of {value.dtype}, or not contiguous")
-        return Field(name, "array", offset, (value.dtype.name, value.ndim))
+        return "array", (value.dtype.name, value.ndim)
     if type(value).__module__ in ("builtins", "collections", "itertools", "functools"):
         cure = "; use a list of fixed length or an indicator" if hasattr(value, "append") else ""
         raise CannotCompile(f"{where} holds a {type(value).__name__}{cure}")
     if hasattr(value, "__dict__") or hasattr(type(value), "__slots__"):
-        return Field(name, "object", offset, _describe(value, widened, where, offset, seen))
+        return "object", _describe(value, wider, where, seen)
     raise CannotCompile(f"{where} holds a {type(value).__name__}")
 
 
@@ -150,7 +148,8 @@ class Memory:
     """The state of one instance as bytes: `address` is what compiled code is given.
 
     A None is a flag word of 0 before the float. An array is the address of its items and its
-    lengths; the items stay owned by this object.
+    lengths. A list's items are copied; an array is used in place, so the instance must be one
+    that nobody else runs.
     """
 
     def __init__(self, layout: Layout, thing: Any) -> None:
@@ -159,46 +158,63 @@ class Memory:
         self._floats = self._words.view(np.float64)
         self._arrays: dict[int, Any] = {}
         self.address = int(self._words.ctypes.data)
-        self._fill(layout, thing)
+        self._fill(layout, thing, 0)
 
-    def _fill(self, layout: Layout, thing: Any) -> None:
+    def _fill(self, layout: Layout, thing: Any, start: int) -> None:
         for field in layout.fields:
             value = getattr(thing, field.name)
-            at = field.offset // _SLOT
+            at = start + field.offset // _SLOT
             if field.kind == "object":
-                self._fill(field.detail, value)
+                self._fill(field.detail, value, at)
             elif field.kind == "float":
                 self._floats[at] = value
             elif field.kind in ("int", "bool"):
                 self._words[at] = value
             elif field.kind == "array":
-                items = np.array(value, field.detail[0], order="C")
-                self._arrays[field.offset] = items
+                items = np.asarray(value, field.detail[0])
+                self._arrays[at] = items
                 self._words[at] = items.ctypes.data
                 self._words[at + 1 : at + 1 + items.ndim] = items.shape
 
-    def read(self) -> dict[str, Any]:
-        """Return every number of the state by its dotted name: floats, ints, bools, None."""
-        return dict(self._read(self.layout, ""))
+    def copy(self) -> Memory:
+        """Return the same state in memory of its own."""
+        twin = copy.copy(self)
+        twin._words = self._words.copy()
+        twin._floats = twin._words.view(np.float64)
+        twin._arrays = {at: items.copy() for at, items in self._arrays.items()}
+        for at, items in twin._arrays.items():
+            twin._words[at] = items.ctypes.data
+        twin.address = int(twin._words.ctypes.data)
+        return twin
 
-    def _read(self, layout: Layout, path: str) -> Iterator[tuple[str, Any]]:
+    def read_one(self, name: str) -> Any:
+        """Return one whole number or float of the outermost object."""
+        field = next(field for field in self.layout.fields if field.name == name)
+        words = self._floats if field.kind == "float" else self._words
+        return words[field.offset // _SLOT].item()
+
+    def read(self) -> dict[str, Any]:
+        """Return every part of the state by its dotted name, as `state_of` does."""
+        return dict(self._read(self.layout, "", 0))
+
+    def _read(self, layout: Layout, path: str, start: int) -> Iterator[tuple[str, Any]]:
         for field in layout.fields:
             where = f"{path}{field.name}"
-            at = field.offset // _SLOT
+            at = start + field.offset // _SLOT
             if field.kind == "object":
-                yield from self._read(field.detail, f"{where}.")
+                yield from self._read(field.detail, f"{where}.", at)
             elif field.kind == "float":
                 yield where, float(self._floats[at])
             elif field.kind == "int":
                 yield where, int(self._words[at])
             elif field.kind == "bool":
-                yield where, bool(self._words[at] & 1)
+                yield where, bool(self._words[at])
             elif field.kind == "maybe":
-                yield where, float(self._floats[at + 1]) if self._words[at] & 1 else None
+                yield where, float(self._floats[at + 1]) if self._words[at] else None
             elif field.kind == "constant":
                 yield where, field.detail
             else:
-                items = self._arrays[field.offset].ravel().tolist()
+                items = self._arrays[at].ravel().tolist()
                 yield from ((f"{where}[{i}]", item) for i, item in enumerate(items))
 
 

@@ -9,14 +9,16 @@ address within its owner, and LLVM inlines the methods. Needs numba; imported by
 from __future__ import annotations
 
 import functools
+import itertools
 import types as python_types
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Any
 
 import numba
 from llvmlite import ir
 from numba.core import cgutils, types
-from numba.core.typing import signature
+from numba.core import ir as numba_ir
+from numba.core.errors import TypingError
 from numba.core.typing.templates import AbstractTemplate, AttributeTemplate
 from numba.extending import (
     infer_getattr,
@@ -29,29 +31,32 @@ from numba.extending import (
 )
 from numba.np.arrayobj import make_array, populate_array
 
-from mdkit.backtesting.layout import CannotCompile, Field, Layout
+from mdkit.backtesting.layout import CannotCompile, Field, Kind, Layout
 
 _SCALARS = {"float": types.float64, "int": types.int64, "bool": types.boolean}
 _ITEMS = {"float64": types.float64, "int64": types.int64, "bool": types.boolean}
-_OPTIONS = {"nogil": True, "boundscheck": True, "error_model": "python"}
+_OPTIONS = {
+    "error_model": "python",
+    "no_cpython_wrapper": True,
+    "no_cfunc_wrapper": True,
+}
+_NUMBERS = itertools.count(1)
 
 
 class Mirror(types.Type):  # type: ignore[misc]
-    """The state of one class at one place. Never shared between two compilations."""
+    """The state of one layout. Made by a `Translator`, once for each layout."""
 
-    def __init__(self, layout: Layout, path: str, translate: Translator) -> None:
+    def __init__(self, layout: Layout, translate: Translator) -> None:
         self.layout = layout
-        self.path = path
         self.translate = translate
         self.members: dict[str, tuple[Field, Any]] = {}
         for field in layout.fields:
             self.members[field.name] = (field, self._type_of(field))
-        super().__init__(name=f"{layout.cls.__name__}({path or 'strategy'} at {id(self):#x})")
+        super().__init__(name=f"{layout.cls.__name__} #{next(_NUMBERS)}")
 
     def _type_of(self, field: Field) -> Any:
         if field.kind == "object":
-            path = f"{self.path}.{field.name}" if self.path else field.name
-            return Mirror(field.detail, path, self.translate)
+            return self.translate.mirror(field.detail)
         if field.kind == "maybe":
             return types.Optional(types.float64)
         if field.kind == "array":
@@ -82,23 +87,35 @@ register_model(Mirror)(models.OpaqueModel)
 class Translator:
     """Turns Python functions into compiled ones, once each, with the helpers that they call."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, inline: bool = True) -> None:
+        self._options = {**_OPTIONS, "forceinline": inline}
         self._done: dict[Any, Any] = {}
+        self._mirrors: dict[Layout, Mirror] = {}
+
+    def mirror(self, layout: Layout) -> Mirror:
+        """Return the type of a layout."""
+        if layout not in self._mirrors:
+            self._mirrors[layout] = Mirror(layout, self)
+        return self._mirrors[layout]
 
     def __call__(self, function: python_types.FunctionType) -> Any:
         """Return the numba dispatcher of a plain function."""
         if function not in self._done:
             self._done[function] = None  # a function that calls itself finds this, and is refused
-            compiled = numba.njit(**_OPTIONS)(self._with_compiled_helpers(function))
+            # An index beyond its list must raise as in Python. mdkit's own code is known not to.
+            checked = not function.__module__.startswith("mdkit.")
+            prepared = self._with_compiled_helpers(function)
+            compiled = numba.njit(boundscheck=checked, **self._options)(prepared)
             self._done[function] = compiled
         if self._done[function] is None:
             raise CannotCompile(f"{function.__name__} calls itself")
         return self._done[function]
 
-    @property
-    def dispatchers(self) -> list[Any]:
-        """All that was translated."""
-        return [done for done in self._done.values() if done is not None]
+    def annotations(self) -> Iterator[Any]:
+        """Yield numba's notes on the types of everything compiled so far."""
+        for dispatcher in self._done.values():
+            for result in dispatcher.overloads.values():
+                yield result.type_annotation
 
     def _with_compiled_helpers(self, function: Any) -> Any:
         """Return a copy of `function` whose global and closed-over helpers are compiled."""
@@ -131,18 +148,62 @@ def _names(code: Any) -> set[str]:
     return names
 
 
-def view(mirror: Mirror) -> Callable[..., Any]:
-    """Return an intrinsic that turns an address into an object of this type."""
+def loader(mirror: Mirror) -> Any:
+    """Return an intrinsic that copies the state at an address into the stack.
+
+    There nothing else can point to it, so that LLVM keeps it in registers. `saver` copies back.
+    """
 
     @intrinsic  # type: ignore[untyped-decorator]
-    def at(typing: Any, address: Any) -> Any:
+    def load(typing: Any, address: Any) -> Any:
         def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-            return builder.inttoptr(args[0], cgutils.voidptr_t)
+            size = max(8, mirror.layout.size)
+            there = builder.inttoptr(args[0], cgutils.voidptr_t)
+            block = cgutils.alloca_once(builder, ir.ArrayType(ir.IntType(64), size // 8))
+            here = builder.bitcast(block, cgutils.voidptr_t)
+            cgutils.raw_memcpy(builder, here, there, ir.Constant(ir.IntType(64), size), 1)
+            return here
 
         return mirror(types.uintp), generate
 
-    function: Callable[..., Any] = at
-    return function
+    return load
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def save(typing: Any, address: Any, state: Any) -> Any:
+    """Copy a state back to its address."""
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        size = ir.Constant(ir.IntType(64), max(8, state.layout.size))
+        there = builder.inttoptr(args[0], cgutils.voidptr_t)
+        cgutils.raw_memcpy(builder, there, args[1], size, 1)
+        return context.get_dummy_value()
+
+    return types.void(types.uintp, state), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def answer(typing: Any, value: Any) -> Any:
+    """Return (whether something was said, what as a float) for a float, an int or None."""
+    inner = value.type if isinstance(value, types.Optional) else value
+    if not isinstance(inner, (types.NoneType, types.Integer, types.Float)):
+        raise TypingError(f"it returns {value}, where a float or None is expected")
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        if isinstance(inner, types.NoneType):
+            said, number = (
+                context.get_constant(types.boolean, False),
+                cgutils.get_null_value(ir.DoubleType()),
+            )
+        else:
+            said, raw = context.get_constant(types.boolean, True), args[0]
+            if isinstance(value, types.Optional):
+                optional = context.make_helper(builder, value, value=raw)
+                said, raw = optional.valid, optional.data
+            number = context.cast(builder, raw, inner, types.float64)
+        return context.make_tuple(builder, sig.return_type, [said, number])
+
+    return types.Tuple((types.boolean, types.float64))(value), generate
 
 
 @infer_getattr
@@ -210,7 +271,7 @@ def _get(context: Any, builder: Any, mirror: Mirror, base: Any, name: str) -> An
         compiled = context.get_function(dispatcher, sig)
         return _linked(context, compiled, compiled(builder, [base]))
     field, kind = mirror.members[name]
-    at = field.offset - _start(mirror)
+    at = field.offset
     word, number = ir.IntType(64), ir.DoubleType()
     if field.kind == "float":
         return builder.load(_pointer(builder, base, number, at))
@@ -255,7 +316,7 @@ def _set(context: Any, builder: Any, sig: Any, args: Any, name: str) -> None:
     if name not in mirror.members:
         raise CannotCompile(f"{name} is no attribute made in start()")
     field, kind = mirror.members[name]
-    at = field.offset - _start(mirror)
+    at = field.offset
     word, number = ir.IntType(64), ir.DoubleType()
     if field.kind == "float":
         builder.store(value, _pointer(builder, base, number, at))
@@ -268,39 +329,49 @@ def _set(context: Any, builder: Any, sig: Any, args: Any, name: str) -> None:
         builder.store(builder.zext(optional.valid, word), _pointer(builder, base, word, at))
         builder.store(optional.data, _pointer(builder, base, number, at + 8))
     else:
-        where = f"{mirror.path}.{name}" if mirror.path else name
+        where = f"{mirror.layout.cls.__name__}.{name}"
         raise CannotCompile(f"{where} is replaced while running; only numbers can be")
 
 
-def _start(mirror: Mirror) -> int:
-    return min((field.offset for field in mirror.layout.fields), default=0)
+_RANK = {"bool": 0, "int": 1, "float": 2}
 
 
-def stores(translator: Translator) -> list[tuple[Mirror, str, Any]]:
-    """Return every (object, attribute, type) that the compiled code assigns.
+def wider_attributes(translator: Translator) -> dict[tuple[type, str], Kind]:
+    """Return the attributes that compiled code stores more into than their type holds.
 
-    numba casts what is stored to the attribute's type without a word; a float that would be
-    cut to a whole number must be found here.
+    numba casts what is stored to the attribute's type without a word: a float would be cut to a
+    whole number. So the stores are looked through, and attributes that need it made wider.
+    Raises `CannotCompile` for a float that goes into a list of whole numbers.
     """
-    from numba.core import ir as numba_ir
+    wider: dict[tuple[type, str], Kind] = {}
+    for notes in translator.annotations():
+        for block in notes.blocks.values():
+            for store in block.find_insts(numba_ir.SetAttr):
+                mirror = notes.typemap[store.target.name]
+                if not isinstance(mirror, Mirror):
+                    continue
+                holds = mirror.members[store.attr][0].kind
+                stored = _kind_of(notes.typemap[store.value.name])
+                key = (mirror.layout.cls, store.attr)
+                if (
+                    holds in _RANK
+                    and _RANK[stored]
+                    > _RANK[max(holds, wider.get(key, holds), key=_RANK.__getitem__)]
+                ):
+                    wider[key] = stored
+            for statement in block.find_insts((numba_ir.SetItem, numba_ir.StaticSetItem)):
+                array = notes.typemap[statement.target.name]
+                value = notes.typemap[statement.value.name]
+                items = getattr(array, "dtype", None)
+                if isinstance(items, types.Integer) and isinstance(value, types.Float):
+                    raise CannotCompile(
+                        "a list of whole numbers takes a float; start it with floats, as [0.0]"
+                    )
+    return wider
 
-    found = []
-    for dispatcher in translator.dispatchers:
-        for result in dispatcher.overloads.values():
-            notes = result.type_annotation
-            for block in notes.blocks.values():
-                for statement in block.find_insts(numba_ir.SetAttr):
-                    target = notes.typemap[statement.target.name]
-                    if isinstance(target, Mirror):
-                        kind = notes.typemap[statement.value.name]
-                        found.append((target, statement.attr, kind))
-    return found
 
-
-def returns(dispatcher: Any) -> Any:
-    """Return the numba type that a compiled method or function returns."""
-    (result,) = dispatcher.overloads.values()
-    return result.signature.return_type
-
-
-__all__ = ["Mirror", "Translator", "returns", "signature", "stores", "view"]
+def _kind_of(kind: Any) -> Kind:
+    inner = kind.type if isinstance(kind, types.Optional) else kind
+    if isinstance(inner, types.Boolean):
+        return "bool"
+    return "int" if isinstance(inner, types.Integer) else "float"

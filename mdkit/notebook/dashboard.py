@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mdkit.notebook.session import Session
 
 _ALL = "(all)"
+_PARTS = ("layout", "style")
 _WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
@@ -285,7 +286,10 @@ class Dashboard:
 
 
 def _tree(widget: ipywidgets.Widget) -> list[ipywidgets.Widget]:
+    """A widget and all that belongs to it; closing a box alone leaves the rest in the kernel."""
     found = [widget]
-    for child in getattr(widget, "children", ()):
-        found += _tree(child)
+    parts = [*getattr(widget, "children", ()), *(getattr(widget, n, None) for n in _PARTS)]
+    for part in parts:
+        if isinstance(part, ipywidgets.Widget):
+            found += _tree(part)
     return found

@@ -60,7 +60,7 @@ def open_source(
     Raises `AuthenticationError` when TickDB is asked for without a key and `SettingsError`
     for anything that is not a source.
     """
-    if api_key is not None:
+    if api_key:
         settings = settings.model_copy(update={"tickdb_api_key": SecretStr(api_key)})
     options: dict[str, Any] = {
         "base_delay": settings.reconnect_base_delay,
@@ -90,13 +90,13 @@ def open_source(
             settings.tickdb_ws_url, channels, symbols, api_key=settings.require_key(), **options
         )
     if isinstance(source, str):
+        if "api_key=" in source:
+            raise SettingsError("The source's URL holds an API key: pass it as api_key= instead.")
         if not source.startswith(("ws://", "wss://")):
             raise SettingsError(
                 f'source={source!r} is not a source: choose "tickdb", "demo", a ws:// or wss:// '
                 "URL, an md.Exchange, or an object with run() and stop()."
             )
-        if "api_key=" in source:
-            raise SettingsError("The source's URL holds an API key: pass it as api_key= instead.")
         key = settings.tickdb_api_key
         secret = key.get_secret_value() if key else None
         return WebSocketSource(source, channels, symbols, api_key=secret, name=source, **options)

@@ -119,6 +119,8 @@ def live(
     workers = settings.worker_count if workers is None else workers
     if workers < 1:
         raise SettingsError(f"workers={workers} is not usable: at least 1 must serve the queue.")
+    if max_retries < 0:
+        raise SettingsError(f"max_retries={max_retries} is not usable: 0 never tries again.")
     check_overflow(overflow)
     pipeline = Pipeline(
         open_source(source, chosen, wanted, settings, api_key),
@@ -305,6 +307,8 @@ class Session:
         """Stop and wait, whatever state and loop the session is in."""
         if not self._begun.is_set():
             self._begun.set()
+            self._ended.set_exception(SessionError("The session was replaced before it started."))
+            self._failure_told = True
             return
         with contextlib.suppress(Exception):
             await asyncio.wait_for(_awaited(self.stop(timeout=1.0)), 5.0)
@@ -535,6 +539,8 @@ class Session:
 
         if self._loop is None:
             raise SessionError("Start the session first.")
+        if self._ended.done():
+            raise SessionError("This session has ended; make a new one with md.live(...).")
         asyncio.run_coroutine_threadsafe(change(), self._loop)
 
 

@@ -195,6 +195,8 @@ class Buffer:
                 slot.account.dropped += 1
             self._peak = max(self._peak, self._depth)
             self._wake_getters()
+            # Conflating may have made room for others; a cancelled put hands its turn on.
+            self._wake_putters()
 
     def _enter(self, message: Message) -> None:
         slot = message[0]
@@ -422,6 +424,14 @@ class Buffer:
         """Take no more messages; `get` goes on until all waiting ones are out."""
         self._closed = True
         self._wake_getters(everyone=True)
+
+    def stop_blocking(self) -> None:
+        """Let suspended producers go on: what finds no room goes to disk from now on."""
+        self.block_timeout = 0.0
+        for waiter in self._putters:
+            if not waiter.done():
+                waiter.set_result(None)
+        self._putters.clear()
 
     def discard(self) -> None:
         """Remove the overflow files. Messages left in memory stay counted as queued."""

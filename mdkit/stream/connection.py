@@ -13,12 +13,14 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
+from websockets.protocol import State
 
 RawMessage = tuple[bytes, int]
 """(raw bytes, received_ns)"""
 
 MAX_MESSAGE_BYTES = 16 << 20
 _HIGH_WATER = 2048
+_HIGH_WATER_BYTES = 16 << 20
 _MAX_HEAD_BYTES = 1 << 16
 _WHOLE_TEXT = 0x81  # final, no extension, opcode text
 _DATA = (Opcode.TEXT, Opcode.BINARY, Opcode.CONT)
@@ -41,6 +43,7 @@ class BatchConnection(ClientConnection):
         self.bytes_seen = 0
         self.reading_paused = False
         self._inbox: list[RawMessage] = []
+        self._inbox_bytes = 0
         self._parts: list[bytes] = []
         self._rest = b""
         self._upgraded = False
@@ -69,7 +72,9 @@ class BatchConnection(ClientConnection):
         self._take_frames(data)
         if self._inbox:
             self._wake()
-            if len(self._inbox) > _HIGH_WATER and not self.reading_paused:
+            self._inbox_bytes += len(data)
+            full = len(self._inbox) > _HIGH_WATER or self._inbox_bytes > _HIGH_WATER_BYTES
+            if full and not self.reading_paused:
                 self.reading_paused = True
                 self.transport.pause_reading()
 
@@ -96,6 +101,8 @@ class BatchConnection(ClientConnection):
                 self._inbox.append((data[payload:end], stamp))
             else:
                 super().data_received(data[start:end])
+                # Close frames and violations end the conversation: what follows is void.
+                self._hopeless = self.protocol.state is not State.OPEN
             start = end
         if self._hopeless:
             super().data_received(data[start:])
@@ -128,7 +135,7 @@ class BatchConnection(ClientConnection):
                 raise self.protocol.close_exc
             self._waiter = self.loop.create_future()
             await self._waiter
-        batch, self._inbox = self._inbox, []
+        batch, self._inbox, self._inbox_bytes = self._inbox, [], 0
         if self.reading_paused and not self._lost:
             self.reading_paused = False
             self.transport.resume_reading()

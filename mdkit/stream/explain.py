@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mdkit.stream.health import BLOCKED, Monitor
+
 if TYPE_CHECKING:
     from mdkit.stream.pipeline import Pipeline
-
-_LONG = 0.5
-"""A loop that was late by so many seconds was blocked, and not merely busy."""
 
 
 def explain(pipeline: Pipeline) -> str:
@@ -31,10 +30,10 @@ def explain(pipeline: Pipeline) -> str:
         said.append(f"not connected{last}")
     elif health.stale_for:
         said.append(f"the feed is connected but has been silent for {health.stale_for:.0f} s")
-    if health.lag > _LONG:
+    if health.lag > BLOCKED:
         said.append(
-            f"the event loop was blocked for {health.lag:.1f} s by other code in this thread; "
-            'runner="thread" avoids it'
+            f"the event loop was blocked for {health.lag:.1f} s by other code in this "
+            f'thread{_cost(monitor)}; runner="thread" avoids it'
         )
     if health.bottleneck == "consumer_bound":
         slowest = max(pipeline.timers.values(), key=lambda timer: timer.mean, default=None)
@@ -52,16 +51,17 @@ def explain(pipeline: Pipeline) -> str:
         if totals[name]:
             said.append(f"{totals[name]:,} {verb} so far")
     if totals["dead_lettered"]:
-        last_letter = outcome.dead_letters[-1]
-        said.append(f"{totals['dead_lettered']:,} dead letters, the last: {last_letter.error}")
+        last = f", the last: {outcome.dead_letters[-1].error}" if outcome.dead_letters else ""
+        said.append(f"{totals['dead_lettered']:,} dead letters{last}")
     if outcome.callback_errors:
         said.append(outcome.callback_errors[-1])
     disconnects = getattr(source, "disconnects", 0)
     if disconnects:
         said.append(f"{disconnects:,} disconnects so far")
-    if monitor.blocks and health.lag <= _LONG:
+    if monitor.blocks and health.lag <= BLOCKED:
         said.append(
-            f"the loop was blocked {monitor.blocks} times, {monitor.longest_block:.1f} s at most"
+            f"the loop was blocked {monitor.blocks} times, {monitor.longest_block:.1f} s at "
+            f'most{_cost(monitor)}; runner="thread" avoids it'
         )
     flow = (
         f"{health.in_rate:,.0f} messages a second in, {health.out_rate:,.0f} out, "
@@ -71,6 +71,10 @@ def explain(pipeline: Pipeline) -> str:
         return f"All is well: {flow}."
     sentence = "; ".join(said)
     return f"{sentence[0].upper()}{sentence[1:]} ({flow})."
+
+
+def _cost(monitor: Monitor) -> str:
+    return f" and {monitor.late:,} messages came late" if monitor.late else ""
 
 
 def _duration(seconds: float) -> str:

@@ -11,7 +11,8 @@ Bottleneck = Literal["consumer_bound", "producer_bound", "balanced"]
 
 ELEVATED = 0.80
 CRITICAL = 0.95
-_BLOCKED_LOOP = 0.5
+BLOCKED = 0.5
+"""A loop that is late by so many seconds was blocked, and not merely busy."""
 
 
 def state_of(utilisation: float) -> State:
@@ -93,13 +94,23 @@ class Monitor:
     samples: deque[Sample] = field(default_factory=lambda: deque(maxlen=600))
     longest_block: float = 0.0
     blocks: int = 0
+    late: int | None = None
+    """Messages that came late because of the last block; None while that is not known."""
+    _before_block: Sample | None = None
 
     def add(self, sample: Sample) -> None:
         """Take a sample in; called on a steady clock."""
-        self.samples.append(sample)
-        if sample.lag > _BLOCKED_LOOP:
+        before = self._before_block
+        if before is not None and sample.lag < BLOCKED:
+            # What the socket held is read by now, a sample after the loop was free again.
+            self.late = sample.received - before.received
+            self._before_block = None
+        if sample.lag > BLOCKED:
             self.blocks += 1
             self.longest_block = max(self.longest_block, sample.lag)
+            self.late = None
+            self._before_block = before or (self.samples[-1] if self.samples else sample)
+        self.samples.append(sample)
 
     def recent(self) -> list[Sample]:
         """Return the samples of the window, oldest first."""

@@ -222,7 +222,9 @@ class Lanes:
                                 continue
                             if type(value) is not float or value != value:
                                 value = as_signal(value, handler.name)
-                        except Exception as error:
+                        except (Exception, asyncio.CancelledError) as error:
+                            if isinstance(error, asyncio.CancelledError) and _is_cancelled():
+                                raise
                             value, error_left, attempts = await self._retry(handler, event, error)
                             if error_left is not None:
                                 failed = True
@@ -265,8 +267,8 @@ class Lanes:
                 self._publish(signals)
 
     async def _retry(
-        self, handler: Handler, event: MarketEvent, error: Exception
-    ) -> tuple[float | None, Exception | None, int]:
+        self, handler: Handler, event: MarketEvent, error: BaseException
+    ) -> tuple[float | None, BaseException | None, int]:
         """Try an event again while its error is transient.
 
         Returns the value, the error that remained (None: it went well) and the attempts made.
@@ -291,7 +293,7 @@ class Lanes:
         slot: Slot,
         raw: bytes,
         received_ns: int,
-        error: Exception,
+        error: BaseException,
         attempts: int,
     ) -> None:
         said = f"{type(error).__name__}: {error}"
@@ -342,3 +344,9 @@ class Lanes:
                     self.outcome.callback_errors.append(
                         f"an on_signal callback failed with {type(error).__name__}: {error}"
                     )
+
+
+def _is_cancelled() -> bool:
+    """Whether this worker itself is being cancelled, and not something a strategy awaited."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

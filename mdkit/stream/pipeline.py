@@ -304,7 +304,10 @@ class Pipeline:
             self.source.stop()
             self.resume()
             if self._producer is not None:
-                await self._until(deadline, [self._producer])
+                await asyncio.wait([self._producer], timeout=_left(deadline))
+                # What it still has in hand is saved with the rest.
+                self.buffer.stop_blocking()
+                await self._until(time.monotonic() + 1.0, [self._producer])
             self.buffer.close()
             workers = [task for task in self._tasks if "worker" in task.get_name()]
             drained = await self._until(deadline, workers)
@@ -335,8 +338,7 @@ class Pipeline:
         """Wait for tasks until the deadline; cancel what is left. True if nothing was left."""
         if not tasks:
             return True
-        left = None if deadline is None else max(0.0, deadline - time.monotonic())
-        _, pending = await asyncio.wait(tasks, timeout=left)
+        _, pending = await asyncio.wait(tasks, timeout=_left(deadline))
         for task in pending:
             task.cancel()
         if pending:
@@ -435,3 +437,7 @@ def _labels(strategies: Sequence[Strategy]) -> list[str]:
         same = labels.count(label)
         labels.append(f"{label} #{same + 1}" if same else label)
     return labels
+
+
+def _left(deadline: float | None) -> float | None:
+    return None if deadline is None else max(0.0, deadline - time.monotonic())

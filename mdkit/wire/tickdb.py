@@ -320,9 +320,10 @@ class Router:
     def _inspect(self, raw: bytes) -> Route:
         try:
             head = _read_head(raw)
-            if head.code is not None or head.cmd in _COMMANDS:
-                return _ANSWER_ROUTE
             channel = head.cmd or head.type
+            refused = head.code is not None and (head.code != 0 or channel not in CHANNELS)
+            if refused or head.cmd in _COMMANDS:
+                return _ANSWER_ROUTE
             if channel not in CHANNELS:
                 named = repr(channel[:40]) if channel else "none"
                 return _invalid_route(UNREADABLE, "", f"unknown command: {named}")

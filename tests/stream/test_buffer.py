@@ -469,7 +469,7 @@ def test_spill_sends_messages_to_disk_at_once(rig):
             out += await r.take()
         assert out == [0, 1, 2, 3, 4]
         r.buffer.discard()
-        assert not folder.exists()
+        assert not folder.exists()  # noqa: ASYNC240
 
     asyncio.run(main())
 
@@ -678,6 +678,19 @@ def test_the_oldest_age_is_told_in_the_time_of_the_messages(rig):
         assert r.buffer.statistics().oldest_age == 0.0
         await r.fill(11_000_000_000, symbol="A")
         assert r.buffer.statistics().oldest_age == 0.0  # a clock that stepped back
+
+    asyncio.run(main())
+
+
+def test_room_that_conflating_makes_is_given_to_producers_that_wait(rig, until):
+    async def main():
+        r = rig(3, {"depth": "conflate", "trade": "block"}, block_timeout=None)
+        await r.fill(1, 2, 3, symbol="A")
+        put = asyncio.create_task(r.fill(4, symbol="B", channel="trade"))
+        await until(lambda: r.buffer.statistics().waiting_producers == 1)
+        await r.fill(5, symbol="A")
+        await until(put.done, 2, "for the producer to be woken")
+        assert r.totals() == {"received": 5, "queued": 2, "conflated": 3}
 
     asyncio.run(main())
 

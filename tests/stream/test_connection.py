@@ -32,6 +32,16 @@ def frame(payload, opcode=TEXT, fin=True, mask=False, rsv=0):
     return head + (b"\0\0\0\0" if mask else b"") + payload
 
 
+def answers(data):
+    """Yield (opcode, payload) of a client's small, masked frames."""
+    at = 0
+    while at + 6 <= len(data):
+        size = data[at + 1] & 0x7F
+        mask, body = data[at + 2 : at + 6], data[at + 6 : at + 6 + size]
+        yield data[at] & 15, bytes(byte ^ mask[i % 4] for i, byte in enumerate(body))
+        at += 6 + size
+
+
 class RawServer:
     """Answers the handshake by hand, then writes exactly the given chunks."""
 
@@ -39,6 +49,7 @@ class RawServer:
         self.chunks, self.glue, self.close = chunks, glue, close
         self.received = b""
         self.written = 0
+        self.tasks = []
 
     async def __aenter__(self):
         self.server = await asyncio.start_server(self.serve, "127.0.0.1", 0)
@@ -47,9 +58,13 @@ class RawServer:
 
     async def __aexit__(self, *error):
         self.server.close()
+        await asyncio.wait_for(asyncio.gather(*self.tasks), 10)
         await self.server.wait_closed()
 
     async def serve(self, reader, writer):
+        self.tasks.append(asyncio.ensure_future(self.talk(reader, writer)))
+
+    async def talk(self, reader, writer):
         head = await reader.readuntil(b"\r\n\r\n")
         key = next(
             line.split(b":")[1].strip()
@@ -76,8 +91,10 @@ class RawServer:
             if self.close:
                 writer.write(frame((1000).to_bytes(2, "big"), CLOSE))
                 await writer.drain()
-            while data := await reader.read(65_536):
+            while data := await reader.read(65_536):  # until the client has said goodbye
                 self.received += data
+                if any(opcode == CLOSE for opcode, _ in answers(self.received)):
+                    break
         writer.close()
         with contextlib.suppress(ConnectionError):
             await writer.wait_closed()
@@ -173,15 +190,7 @@ def test_random_frames_cut_at_random(seed):
 def test_pings_are_answered():
     _, _, raw = messages_of([frame(b"hello", PING), frame(b"x"), frame(b"again", PING)])
 
-    def unmask(data, at):
-        size = data[at + 1] & 0x7F
-        mask, body = data[at + 2 : at + 6], data[at + 6 : at + 6 + size]
-        return data[at] & 15, bytes(b ^ mask[i % 4] for i, b in enumerate(body)), at + 6 + size
-
-    found, at = [], 0
-    while at < len(raw.received):
-        opcode, body, at = unmask(raw.received, at)
-        found.append((opcode, body))
+    found = list(answers(raw.received))
     assert found[:2] == [(PONG, b"hello"), (PONG, b"again")]
     assert found[2][0] == CLOSE
 
@@ -193,6 +202,7 @@ def test_pings_are_answered():
         (frame(b"x", opcode=0x3), 1002),
         (frame(b"x", rsv=0x40), 1002),
         (frame(b"x", CONTINUATION), 1002),
+        (frame(b"x", fin=False) + frame(b"whole, between the fragments"), 1002),
         (frame(b"x" * 200, mask=True), 1002),
         (b"\x81\x7f" + (1 << 40).to_bytes(8, "big"), 1009),
         (b"\x81\x7f" + (17 << 20).to_bytes(8, "big") + b"x", 1009),
@@ -208,14 +218,16 @@ def test_a_frame_that_breaks_the_protocol_ends_the_connection_after_what_came_be
 def test_a_server_that_just_hangs_up_ends_the_stream():
     async def main():
         raw = RawServer([frame(b"one"), frame(b"cut short")[:5]], close=False)
-        async with raw:
-            async with connect(
+        async with (
+            raw,
+            connect(
                 raw.url, create_connection=BatchConnection, compression=None, ping_interval=None
-            ) as connection:
-                assert [t for t, _ in await connection.batch()] == [b"one"]
-                connection.transport.abort()
-                with pytest.raises(ConnectionClosed):
-                    await connection.batch()
+            ) as connection,
+        ):
+            assert [t for t, _ in await connection.batch()] == [b"one"]
+            connection.transport.abort()
+            with pytest.raises(ConnectionClosed):
+                await connection.batch()
 
     asyncio.run(main())
 

@@ -30,6 +30,8 @@ def run(list_source):
                 pipeline.on_signal(callback)
             pipeline.start()
             await pipeline.finished.wait()
+            if pipeline.receipt.left_path:
+                pipeline.receipt.left_path.unlink()
             assert not pipeline.ledger.imbalance()
             return pipeline
 
@@ -163,8 +165,6 @@ def test_on_error_raise_stops_the_pipeline_with_the_strategys_error(run, batches
     assert isinstance(pipeline.failure.__cause__, ValueError)
     with pytest.raises(StrategyError, match="broken here"):
         asyncio.run(pipeline.wait())
-    if pipeline.receipt.left_path:
-        pipeline.receipt.left_path.unlink()
 
 
 @pytest.mark.parametrize(

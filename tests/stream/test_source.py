@@ -218,7 +218,7 @@ def test_when_nothing_is_left_to_subscribe_to_it_ends_with_the_reason():
         async with md.Exchange(SYMBOLS, process=False) as exchange:
             rig = Rig(exchange.ws_url, channels=("depth",), symbols=("NOPE",))
             rig.pipeline.start()
-            with pytest.raises(md.MdkitError, match="2002.*NOPE"):
+            with pytest.raises(md.MdkitError, match=r"2002.*NOPE"):
                 await rig.pipeline.wait()
 
     asyncio.run(main())
@@ -266,6 +266,7 @@ def test_a_stalled_consumer_costs_neither_the_connection_nor_a_message(until):
                 stalls,
                 channels=("depth",),
                 heartbeat=0.2,
+                stale_after=60,
                 maxsize=50,
                 block_timeout=0.1,
             ) as rig,

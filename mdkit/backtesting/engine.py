@@ -1,0 +1,351 @@
+"""Backtests: a strategy over history, on the Python engine or the native one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from itertools import repeat
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from mdkit.backtesting import native
+from mdkit.backtesting.fills import FILL_FIELDS, Account, run_single
+from mdkit.backtesting.layout import CannotCompile
+from mdkit.errors import SettingsError, StrategyError
+from mdkit.events import Bar
+from mdkit.strategies.contract import Strategy, as_signal, as_strategy
+
+if TYPE_CHECKING:
+    from mdkit.backtesting.native import Columns, Floats
+    from mdkit.backtesting.panel import Panel
+    from mdkit.backtesting.result import Result
+
+Engine = Literal["auto", "python", "native"]
+Fill = Literal["next_open", "close"]
+_PRICES = ("open", "high", "low", "close")
+_WIDTH = len(FILL_FIELDS)
+
+
+@dataclass(frozen=True)
+class Terms:
+    """On what terms an account trades; see `backtest`."""
+
+    fee: float = 0.0
+    slippage: float = 0.0
+    fill: Fill = "next_open"
+    cash: float = 10_000.0
+    stop_loss: float | None = None
+    take_profit: float | None = None
+    weights: Mapping[str, float] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("fee", "slippage"):
+            value = getattr(self, name)
+            if not (_is_number(value) and 0.0 <= value < 0.5):
+                raise SettingsError(
+                    f"{name} is {value!r}; give a fraction of the value traded, such as 0.001"
+                )
+        for name in ("stop_loss", "take_profit"):
+            value = getattr(self, name)
+            if value is not None and not (_is_number(value) and value > 0.0):
+                raise SettingsError(
+                    f"{name} is {value!r}; give a fraction of the entry price, such as 0.05, or None"
+                )
+        if not (_is_number(self.cash) and 0.0 < self.cash < math.inf):
+            raise SettingsError(f"cash is {self.cash!r}; give a positive amount")
+        if self.fill not in ("next_open", "close"):
+            raise SettingsError(f'fill is {self.fill!r}; give "next_open" or "close"')
+
+    def is_simple(self, symbols: tuple[str, ...]) -> bool:
+        """Whether `fills.run_single` does: one symbol, no stops."""
+        return len(symbols) == 1 and self.stop_loss is None and self.take_profit is None
+
+    def single(self, symbols: tuple[str, ...]) -> list[float]:
+        """Return the terms that `fills.run_single` takes."""
+        (weight,) = self.shares(symbols)
+        return [weight, float(self.cash), float(self.fee), float(self.slippage)]
+
+    def shares(self, symbols: tuple[str, ...]) -> list[float]:
+        """Return each symbol's share of the equity."""
+        weights = self.weights
+        if weights is None:
+            weights = dict.fromkeys(symbols, 1.0 / len(symbols))
+        elif set(weights) != set(symbols):
+            raise SettingsError(
+                f"weights are for {', '.join(weights)}; the symbols are {', '.join(symbols)}"
+            )
+        return [float(weights[symbol]) for symbol in symbols]
+
+    def account(self, symbols: tuple[str, ...], fills: Any) -> Account:
+        """Return a fresh account for these symbols."""
+        return Account(
+            self.shares(symbols),
+            float(self.cash),
+            float(self.fee),
+            float(self.slippage),
+            math.inf if self.stop_loss is None else float(self.stop_loss),
+            math.inf if self.take_profit is None else float(self.take_profit),
+            fills,
+        )
+
+
+@dataclass(frozen=True)
+class Run:
+    """What an engine did: signals as flat columns, equity by bar, and fills of shape (n, 6)."""
+
+    signals: Floats
+    equity: Floats
+    fills: Floats
+
+
+def backtest(
+    strategy: Any,
+    bars: Any,
+    *,
+    fee: float = 0.0,
+    slippage: float = 0.0,
+    fill: Fill = "next_open",
+    cash: float = 10_000.0,
+    engine: Engine = "auto",
+    periods_per_year: float | None = None,
+    stop_loss: float | None = None,
+    take_profit: float | None = None,
+    risk_free: float = 0.0,
+    weights: Mapping[str, float] | None = None,
+    latency_ms: float = 0.0,
+) -> Result:
+    """Run a strategy over history and return what became of the money.
+
+    The strategy gets one completed bar at a time and answers with a target exposure in
+    [-1, 1] of equity, or None for no change; it cannot see a bar before it is complete,
+    because it is handed nothing else. The rules of orders, costs and stops stand in
+    `mdkit.backtesting.fills`.
+
+    Args:
+        strategy: a strategy on bars: decorated function or class, or an instance of one. Or
+            one on depth, with `bars` any iterable of `Depth` events.
+        bars: a DataFrame with a UTC index (bar starts) and `open high low close volume`;
+            several symbols in one account as a frame with a symbol level or a dict of frames.
+        fee, slippage: fractions of the value traded, 0.001 for 0.1 %.
+        fill: `"next_open"`, the open of the bar after the one that decided; or `"close"`, the
+            close of that bar itself, which assumes that one can trade at a price just seen.
+        cash: the account's equity at the beginning.
+        engine: `"python"` is the reference; `"native"` compiles the same object with numba and
+            gives the same bits; `"auto"` takes native where it can. `Result.engine` and
+            `Result.engine_reason` tell which ran and why.
+        periods_per_year: returns per year for annualised figures; None takes 365 for markets
+            that trade at weekends and 252 for others.
+        stop_loss, take_profit: fractions of the entry price; None for none.
+        risk_free: the yearly rate subtracted in Sharpe, Sortino and alpha.
+        weights: each symbol's share of the equity; equal shares unless given.
+        latency_ms: for depth alone: milliseconds from a book to the fill of what it led to.
+
+    Raises `SettingsError` for arguments or bars that cannot work, and `StrategyError` when the
+    strategy fails or says something that is no exposure.
+    """
+    from mdkit.backtesting.result import Result
+
+    chosen = as_strategy(strategy)
+    terms = Terms(fee, slippage, fill, cash, stop_loss, take_profit, weights)
+    if engine not in ("auto", "python", "native"):
+        raise SettingsError(f'engine is {engine!r}; give "auto", "python" or "native"')
+    if chosen.is_async:
+        raise SettingsError(f"strategy {chosen.name} is async, which runs live only")
+    if "bar" not in chosen.kinds:
+        from mdkit.backtesting.quotes import backtest_depth
+
+        return backtest_depth(
+            chosen,
+            bars,
+            terms,
+            latency_ms=latency_ms,
+            engine=engine,
+            periods_per_year=periods_per_year,
+            risk_free=risk_free,
+        )
+    if latency_ms:
+        raise SettingsError("latency_ms is for depth; bars fill at the next open or at the close")
+    from mdkit.backtesting.panel import make_panel
+
+    panel = make_panel(bars)
+    run, used, why = run_engine(chosen, panel, terms, engine)
+    return Result(
+        strategy=chosen,
+        panel=panel,
+        run=run,
+        terms=terms,
+        engine=used,
+        engine_reason=why,
+        periods_per_year=periods_per_year,
+        risk_free=risk_free,
+    )
+
+
+def run_engine(
+    strategy: Strategy, panel: Panel, terms: Terms, engine: Engine
+) -> tuple[Run, str, str]:
+    """Return what happened, which engine ran, and why that one."""
+    if engine == "python":
+        return python_run(strategy, panel, terms), "python", "asked for"
+    try:
+        run = native_run(strategy, panel, terms)
+    except CannotCompile as reason:
+        # The reference says what went wrong, and on which bar.
+        if isinstance(reason, native.NativeError):
+            python_run(strategy, panel, terms)
+        if engine == "native":
+            raise SettingsError(
+                f'strategy {strategy.name} cannot run natively: {reason}. Use engine="python", '
+                'or "auto" to have that chosen'
+            ) from reason
+        return python_run(strategy, panel, terms), "python", f"native cannot: {reason}"
+    return run, "native", "asked for" if engine == "native" else "it compiles"
+
+
+def python_run(strategy: Strategy, panel: Panel, terms: Terms) -> Run:
+    """Run the reference engine: bar by bar, in plain Python."""
+    signals = panel.spread([np.array(own, np.float64) for own in _python_signals(strategy, panel)])
+    _check_exposures(strategy, panel, signals)
+    equity = [0.0] * len(panel)
+    fills = [0.0] * (_WIDTH * (2 * _changes(signals) + 4 * len(panel.symbols) + 2))
+    said = signals.tolist()
+    at_close = terms.fill == "close"
+    if terms.is_simple(panel.symbols):
+        opens, closes = (panel.flat(name).tolist() for name in ("open", "close"))
+        costs = terms.single(panel.symbols)
+        count = run_single(said, opens, closes, at_close, costs, equity, fills)
+    else:
+        account = terms.account(panel.symbols, fills)
+        columns = (panel.flat(name).tolist() for name in _PRICES)
+        account.run(said, *columns, len(panel), at_close, equity)
+        count = account.count
+    return Run(signals, np.array(equity), np.array(fills[: _WIDTH * count]).reshape(-1, _WIDTH))
+
+
+def native_run(
+    strategy: Strategy, panel: Panel, terms: Terms, code: native.NativeStrategy | None = None
+) -> Run:
+    """Run the compiled engine; raise `CannotCompile` when the strategy has no compiled form."""
+    if strategy.per == "session" and len(panel.symbols) > 1:
+        raise CannotCompile('a strategy per="session" over several symbols')
+    if code is None:
+        code = native.compile_strategy(strategy)
+    own = []
+    for columns in panel.bars:
+        signals = np.empty(len(columns.close))
+        state = code.start(strategy)
+        try:
+            failed = code.run(state, columns, 0, len(signals), signals)
+        except Exception as error:
+            raise native.NativeError(f"it failed with {type(error).__name__}: {error}") from error
+        if failed >= 0:
+            raise native.NativeError("it returned nan")
+        own.append(signals)
+    signals = panel.spread(own)
+    _check_exposures(strategy, panel, signals)
+    return Run(signals, *native_account(panel, terms, signals))
+
+
+def native_account(panel: Panel, terms: Terms, signals: Floats) -> tuple[Floats, Floats]:
+    """Return the equity at each close, and fills of shape (n, 6), of an account run natively."""
+    equity = np.empty(len(panel))
+    at_close = terms.fill == "close"
+    room = len(signals) // 16 + 64
+    count = -1
+    while count < 0:
+        room *= 4
+        fills = np.empty(_WIDTH * room)
+        if terms.is_simple(panel.symbols):
+            opens, closes = panel.flat("open"), panel.flat("close")
+            costs = np.array(terms.single(panel.symbols))
+            count = native.run_single(signals, opens, closes, at_close, costs, equity, fills)
+        else:
+            account = terms.account(panel.symbols, fills)
+            columns = (panel.flat(name) for name in _PRICES)
+            done = native.run_account(account, signals, *columns, len(panel), at_close, equity)
+            count = account.count if done else -1
+    return equity, fills[: _WIDTH * count].copy().reshape(-1, _WIDTH)
+
+
+def interval_name(nanoseconds: int) -> str:
+    """Return a bar's length as the service writes it: "1m", "4h", "1d"."""
+    seconds = nanoseconds // 1_000_000_000
+    for size, unit in ((604_800, "w"), (86_400, "d"), (3_600, "h"), (60, "m")):
+        if seconds and seconds % size == 0:
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"
+
+
+def bar_events(symbol: str, columns: Columns, interval: str) -> Iterable[Bar]:
+    """Return the bars of one symbol as events, one at a time."""
+    prices = (column.tolist() for column in columns[:5])
+    return map(Bar, repeat(symbol), *prices, columns.start_ns.tolist(), repeat(interval))
+
+
+def _python_signals(strategy: Strategy, panel: Panel) -> list[list[float]]:
+    """Return every symbol's own signals, nan for None."""
+    interval = interval_name(panel.step.value)
+    events = [
+        bar_events(symbol, columns, interval)
+        for symbol, columns in zip(panel.symbols, panel.bars, strict=True)
+    ]
+    if strategy.per == "symbol" or len(events) == 1:
+        return [_signals(strategy, strategy.instance(), bars) for bars in events]
+    # One instance sees all symbols, in order of time and, within a bar, of symbols.
+    queue = sorted(
+        ((bar.start_ns, s, bar) for s, bars in enumerate(events) for bar in bars),
+        key=lambda entry: entry[:2],
+    )
+    said = iter(_signals(strategy, strategy.instance(), (bar for _, _, bar in queue)))
+    own: list[list[float]] = [[] for _ in events]
+    for _, s, _ in queue:
+        own[s].append(next(said))
+    return own
+
+
+def _signals(strategy: Strategy, call: Callable[[Any], Any], bars: Iterable[Bar]) -> list[float]:
+    signals: list[float] = []
+    append = signals.append
+    nan = math.nan
+    for bar in bars:
+        try:
+            value = call(bar)
+        except Exception as error:
+            raise StrategyError(
+                f"strategy {strategy.name} failed on the bar of {_when(bar.start_ns)}: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+        if value is None:
+            append(nan)
+        elif type(value) is float and value == value:
+            append(value)
+        else:
+            append(as_signal(value, strategy.name))  # type: ignore[arg-type]
+    return signals
+
+
+def _check_exposures(strategy: Strategy, panel: Panel, signals: Floats) -> None:
+    with np.errstate(invalid="ignore"):
+        highest, lowest = np.fmax.reduce(signals), np.fmin.reduce(signals)
+    if not (highest > 1.0 or lowest < -1.0):
+        return
+    at = int(np.argmax((signals > 1.0) | (signals < -1.0)))
+    raise StrategyError(
+        f"strategy {strategy.name} said {signals[at]:g} on the bar of "
+        f"{panel.index[at % len(panel)]}; a target exposure lies between -1 and 1"
+    )
+
+
+def _changes(signals: Floats) -> int:
+    said = signals[signals == signals]
+    return int(np.count_nonzero(said[1:] != said[:-1])) + 1
+
+
+def _when(nanoseconds: int) -> str:
+    return f"{np.datetime64(nanoseconds, 'ns')!s:.19}Z"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float, np.number)) and not isinstance(value, bool)

@@ -1,0 +1,122 @@
+"""The compiled loops: over a strategy's bars, and over an account's. Needs numba."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numba
+import numpy as np
+from numba.core import types
+
+from mdkit.backtesting.fills import run_single
+from mdkit.backtesting.layout import Kind, Layout
+from mdkit.backtesting.mirror import Translator, answer, loader, save, wider_attributes
+from mdkit.backtesting.native import BarRow
+
+_FLOATS = types.float64[::1]
+# Columns of a DataFrame are read-only; arrays that are not may take their place.
+_COLUMN = types.Array(types.float64, 1, "C", readonly=True)
+_BARS = (*(_COLUMN,) * 5, types.Array(types.int64, 1, "C", readonly=True))
+_OPTIONS = {"nogil": True, "no_cfunc_wrapper": True}
+_NAN = np.nan
+
+
+def instance_kernel(layout: Layout) -> tuple[Any, dict[tuple[type, str], Kind]]:
+    """Return the compiled loop of a class, and the attributes that need wider types."""
+    translator = Translator()
+    load = loader(translator.mirror(layout))
+
+    def kernel(  # type: ignore[no-untyped-def]
+        address, opens, highs, lows, closes, volumes, starts, begin, end, signals
+    ):
+        strategy = load(address)
+        for i in range(begin, end):
+            said, value = answer(
+                strategy.__call__(
+                    BarRow(opens[i], highs[i], lows[i], closes[i], volumes[i], starts[i])
+                )
+            )
+            if said and value != value:
+                return i
+            signals[i] = value if said else _NAN
+        save(address, strategy)
+        return -1
+
+    arguments = (types.uintp, *_BARS, types.int64, types.int64, _FLOATS)
+    compiled = numba.njit(types.int64(*arguments), **_OPTIONS)(kernel)
+    return compiled, wider_attributes(translator)
+
+
+def function_kernel(function: Any, params: tuple[Any, ...]) -> Any:
+    """Return the compiled loop of a function that is given its parameters as a tuple."""
+    translator = Translator()
+    call = translator(function)
+
+    def kernel(  # type: ignore[no-untyped-def]
+        params, opens, highs, lows, closes, volumes, starts, begin, end, signals
+    ):
+        for i in range(begin, end):
+            bar = BarRow(opens[i], highs[i], lows[i], closes[i], volumes[i], starts[i])
+            said, value = answer(call(bar, *params))
+            if said and value != value:
+                return i
+            signals[i] = value if said else _NAN
+        return -1
+
+    arguments = (numba.typeof(params), *_BARS, types.int64, types.int64, _FLOATS)
+    compiled = numba.njit(types.int64(*arguments), **_OPTIONS)(kernel)
+    wider_attributes(translator)
+    return compiled
+
+
+def single_kernel() -> Any:
+    """Return `fills.run_single`, compiled."""
+    arguments = (_COLUMN, _COLUMN, _COLUMN, types.boolean, _FLOATS, _FLOATS, _FLOATS)
+    return numba.njit(types.int64(*arguments), **_OPTIONS)(run_single)
+
+
+def account_kernel(layout: Layout) -> Any:
+    """Return `Account.run`, compiled."""
+    # Trades are rare and their code is large: inlined everywhere it would only take longer to
+    # compile.
+    translator = Translator(inline=False)
+    load = loader(translator.mirror(layout))
+
+    def kernel(  # type: ignore[no-untyped-def]
+        address, signals, opens, highs, lows, closes, bars, at_close, equities
+    ):
+        account = load(address)
+        done = account.run(signals, opens, highs, lows, closes, bars, at_close, equities)
+        save(address, account)
+        return done
+
+    columns = (_COLUMN,) * 5
+    arguments = (types.uintp, *columns, types.int64, types.boolean, _FLOATS)
+    return numba.njit(types.boolean(*arguments), **_OPTIONS)(kernel)
+
+
+def reason(error: Exception) -> str:
+    """Return the sentence of a numba error that tells a user what to change."""
+    text = str(error)
+    known = (
+        r"Unknown attribute '(?P<a>\w+)' of type (?P<t>[\w ]+)",
+        r"Untyped global name '(?P<g>[\w.]+)'",
+        r"(?P<k>it returns .*)",
+        r"(?P<u>(?:Use of unsupported|The '\w+' syntax|Unsupported|Cannot unify|No implementation).*)",
+    )
+    for pattern in known:
+        found = re.search(pattern, text)
+        if found is None:
+            continue
+        if "a" in found.groupdict():
+            return (
+                f"it uses {found['t'].strip()}.{found['a']}, which compiled code does not have "
+                "(attributes are made in start())"
+            )
+        if "g" in found.groupdict():
+            return f"it uses {found['g']}, which numba cannot compile"
+        return found[0].strip()[:200]
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    told = next((line for line in lines if not line.startswith("Failed in")), type(error).__name__)
+    return told[:200]

@@ -1,0 +1,55 @@
+"""Every notebook runs top to bottom without an error, a warning or a key, and keeps its picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+nbformat = pytest.importorskip("nbformat")
+nbclient = pytest.importorskip("nbclient")
+
+NOTEBOOKS = sorted((Path(__file__).resolve().parent.parent.parent / "notebooks").glob("*.ipynb"))
+
+
+def outputs(notebook):
+    return [output for cell in notebook.cells for output in cell.get("outputs", [])]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_runs_without_errors_and_warnings(path, tmp_path):
+    notebook = nbformat.read(path, as_version=4)
+    client = nbclient.NotebookClient(
+        notebook, timeout=180, resources={"metadata": {"path": str(tmp_path)}}
+    )
+    client.execute()
+    complaints = [
+        output.get("text", output.get("evalue", ""))
+        for output in outputs(notebook)
+        if output.output_type == "error" or output.get("name") == "stderr"
+    ]
+    assert complaints == []
+    boards = [o for o in outputs(notebook) if "mdkit-dashboard-still" in str(o.get("data", ""))]
+    assert boards, "no dashboard has left its picture"
+    for board in boards:
+        assert "data:image/png;base64," in board.data["text/html"]
+        assert "image/png" in board.data
+        assert "the ledger balances" in board.data["text/html"]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_is_saved_with_its_outputs(path):
+    notebook = nbformat.read(path, as_version=4)
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source]
+    assert all(cell.execution_count for cell in cells)
+    assert not [o for o in outputs(notebook) if o.output_type == "error"]
+    assert notebook.cells[0].cell_type == "markdown"
+
+
+def test_an_exported_notebook_shows_the_last_picture(tmp_path):
+    nbconvert = pytest.importorskip("nbconvert")
+    notebook = nbformat.read(NOTEBOOKS[0], as_version=4)
+    notebook.metadata.pop("widgets", None)
+    page, _ = nbconvert.HTMLExporter().from_notebook_node(notebook)
+    assert "mdkit-dashboard-still" in page
+    assert "data:image/png;base64," in page

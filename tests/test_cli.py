@@ -1,0 +1,187 @@
+"""The command line as a stranger runs it: output, files, exit codes, no traceback ever."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+
+import mdkit as md
+
+
+@pytest.fixture
+def cli(tmp_path):
+    """`cli("demo", ...)` runs a command to its end; returns (exit code, stdout, stderr)."""
+
+    def run(*arguments, code=None):
+        start = ["-c", code] if code else ["-m", "mdkit"]
+        done = subprocess.run(
+            [sys.executable, *start, *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            cwd=tmp_path,
+            env={**os.environ, "COLUMNS": "160"},
+        )
+        assert "Traceback" not in done.stdout + done.stderr
+        return done.returncode, done.stdout, done.stderr
+
+    return run
+
+
+@pytest.fixture
+def recording(tmp_path, depth_message):
+    path = tmp_path / "small.jsonl"
+    lines = [
+        b"%d\t%b\n" % (1_700_000_000_000_000_000 + n * 1_000_000, depth_message(symbol, n))
+        for n in range(300)
+        for symbol in ("A", "B")
+    ]
+    path.write_bytes(b"".join(lines))
+    return path
+
+
+def test_version_and_help(cli):
+    assert cli("--version") == (0, f"mdkit {md.__version__}\n", "")
+    code, out, _ = cli("--help")
+    assert code == 0
+    assert all(command in out for command in ("demo", "serve", "doctor"))
+
+
+@pytest.mark.parametrize("more", [[], ["--scenario", "open"]])
+def test_demo_shows_pressure_and_ends_with_ledger_and_chart(cli, tmp_path, more):
+    code, out, err = cli("demo", "--seconds", "1.5", "--out", "out", *more)
+    assert (code, err) == (0, "")
+    assert "pressure AAPL.US" in out
+    assert "msg/s" in out
+    assert "Where every message went" in out
+    assert "the ledger balances" in out
+    assert "overview.png" in out
+    assert (tmp_path / "out" / "overview.png").read_bytes().startswith(b"\x89PNG")
+    for table in ("ledger.csv", "signals.csv"):
+        assert (tmp_path / "out" / table).stat().st_size > 0
+
+
+def test_demo_plays_a_recording_to_its_end(cli, recording):
+    code, out, err = cli("demo", "--replay", recording, "--speed", "0.5", "--out", "out")
+    assert (code, err) == (0, "")
+    assert "600 messages in" in out
+    assert "600 processed" in out
+
+
+def test_demo_loses_nothing_of_a_recording_played_at_full_speed(cli, tmp_path, depth_message):
+    path = tmp_path / "large.jsonl"
+    count = 30_000
+    path.write_bytes(
+        b"".join(b"%d\t%b\n" % (1 + n, depth_message("A", n, 10)) for n in range(count))
+    )
+    code, out, err = cli("demo", "--replay", path, "--speed", "0", "--out", "out")
+    assert (code, err) == (0, "")
+    assert f"{count:,} processed" in out
+
+
+def test_doctor_reports_and_never_shows_the_key(cli, monkeypatch):
+    monkeypatch.setenv("TICKDB_API_KEY", "sk-secret-1")
+    code, out, err = cli("doctor")
+    assert code in (0, 1)
+    assert err == ""
+    assert code == int(any(line.startswith("!") for line in out.splitlines()))
+    for name in ("python", "mdkit", "websockets", "numba", "ipykernel", "event loop", "chromium"):
+        assert name in out
+    assert "TICKDB_API_KEY       set" in out
+    assert "sk-secret-1" not in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (["demo", "--scenario", "nothing"], 1, "scenario='nothing' is unknown"),
+        (["serve", "--scenario", "nothing"], 1, "scenario='nothing' is unknown"),
+        (["demo", "--replay", "absent.jsonl"], 1, "no recording absent.jsonl"),
+        (["serve", "--replay", "absent.jsonl"], 1, "no recording absent.jsonl"),
+        (["demo", "--symbols", "A A"], 1, "'A A' is not a symbol"),
+        (["demo", "--symbols", ","], 1, "symbols is empty"),
+        (["demo", "--speed", "-1"], 1, "speed=-1"),
+        (["demo", "--seconds", "0"], 2, "0.1"),
+        (["serve", "--port", "70000"], 2, "65535"),
+        (["nothing"], 2, "No such command"),
+    ],
+)
+def test_what_is_wrong_is_told_in_one_sentence_with_an_exit_code(cli, arguments, code, told):
+    found, out, err = cli(*arguments)
+    assert found == code
+    assert told in err
+    if code == 1:
+        assert err.startswith("mdkit: ")
+        assert err.count("\n") == 1
+        assert out == ""
+
+
+@pytest.mark.parametrize("command", ["demo", "serve"])
+@pytest.mark.parametrize("content", [b"hello\n", b"", b"\x1f\x8b broken", b"\x89PNG\r\n\x00\xff"])
+def test_a_file_that_is_no_recording_is_told(cli, tmp_path, command, content):
+    (tmp_path / "file").write_bytes(content)
+    code, _, err = cli(command, "--replay", "file")
+    assert code == 1
+    assert err.startswith("mdkit: file ")
+    assert err.count("\n") == 1
+
+
+def test_a_port_that_is_taken_is_told(cli):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        code, _, err = cli("serve", "--port", port)
+    assert code == 1
+    assert f"127.0.0.1:{port}" in err
+
+
+def test_an_output_folder_that_cannot_be_is_told(cli, tmp_path):
+    (tmp_path / "file").write_text("")
+    code, _, err = cli("demo", "--seconds", "0.5", "--out", "file")
+    assert code == 1
+    assert "file" in err
+
+
+def test_a_refused_key_exits_3(cli):
+    code = """
+import mdkit.notebook.terminal as terminal
+from mdkit.wire.codes import classify
+from mdkit.cli import main
+def refuse(*args):
+    raise classify(1001)
+terminal.run_demo = refuse
+main(["demo"])
+"""
+    found, _, err = cli(code=code)
+    assert found == 3
+    assert "1001" in err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows cannot send SIGINT to one process")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_serve_serves_until_it_is_told_to_stop(until, number):
+    child = subprocess.Popen(
+        [sys.executable, "-m", "mdkit", "serve", "--port", "0", "--symbols", "AAPL.US"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+    async def use(url):
+        async with md.live(["AAPL.US"], source=url, name="serve") as session:
+            await until(lambda: session.ledger()["processed"].sum() > 5)
+            child.send_signal(number)
+            await until(lambda: child.poll() is not None)
+
+    try:
+        url = child.stdout.readline().split()[1]
+        assert url.startswith("ws://127.0.0.1:")
+        asyncio.run(use(url))
+        _, err = child.communicate(timeout=30)
+    finally:
+        child.kill()
+        child.communicate()
+    assert (child.returncode, err) == (0, "")
