@@ -7,6 +7,7 @@ import atexit
 import concurrent.futures
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -248,7 +249,10 @@ class Session:
         """
         self.start()
         ended = asyncio.wrap_future(self._ended)
-        await asyncio.wait([ended], timeout=seconds)
+        due = time.monotonic() + (float("inf") if seconds is None else seconds)
+        # In short stretches: an ipykernel whose loop sleeps takes no notice of an interrupt.
+        while not ended.done() and (left := due - time.monotonic()) > 0:
+            await asyncio.wait([ended], timeout=min(left, 0.25))
         if ended.done():
             self._failure_told = True
             return ended.result()

@@ -162,8 +162,22 @@ class Page:
             self.errors.append(message.text)
 
     def run_all(self) -> None:
-        self.page.click(".lm-MenuBar-itemLabel:text-is('Run')")
-        self.page.click(".lm-Menu-itemLabel:text-is('Run All Cells')")
+        """Run all cells by the menu; a page that still loads its theme may miss a click."""
+        for _ in range(5):
+            self.page.click(".lm-MenuBar-itemLabel:text-is('Run')")
+            self.page.click(".lm-Menu-itemLabel:text-is('Run All Cells')")
+            try:
+                self.wait_for_script(
+                    "() => [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')]"
+                    r".some(e => /\[[*\d]+\]/.test(e.innerText))",
+                    timeout=8,
+                )
+            except Exception as error:
+                if "Timeout" not in str(error):
+                    raise
+            else:
+                return
+        raise AssertionError("the menu's Run All Cells does nothing")
 
     def press(self, label: str) -> None:
         self.page.click(f".mdkit-dashboard button:has-text('{label}')")

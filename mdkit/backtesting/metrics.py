@@ -1,0 +1,286 @@
+"""What a backtest's equity and trades amount to: every figure with its formula and source.
+
+Ratios are of *daily* returns: equity at the last bar of each UTC day over that of the day
+before, the first day's over the cash at the beginning, however little of that day there was.
+Bars longer than a day give a return each. This is how empyrical (Quantopian; now
+empyrical-reloaded) computes them, so that figures can be compared; libraries that annualise the
+returns of single bars print ratios that differ by large factors for the same equity.
+
+Symbols: r are the returns, N how many; A the returns per year (`periods_per_year`); f the
+risk-free rate per return, (1 + risk_free)^(1/A) - 1; E the equity at each bar's close.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+Floats = npt.NDArray[np.float64]
+DAY = 86_400_000_000_000
+NAN = math.nan
+
+
+@dataclass(frozen=True)
+class Account:
+    """What the figures are computed from.
+
+    Attributes:
+        cash: the equity at the beginning.
+        starts: of the bars, ns UTC, (bars,).
+        step: the usual time between bars, ns.
+        equity: at each close, (bars,).
+        benchmark: value at each close of 1.0 held without costs since the first open, (bars,).
+        invested: whether any position was held after each close, (bars,).
+        traded: value traded in all, over the equity's mean.
+        trades: as `trades.trades_frame` returns them; called for when needed.
+        periods_per_year: A; None to choose by the calendar.
+        risk_free: a year.
+    """
+
+    cash: float
+    starts: npt.NDArray[np.int64]
+    step: int
+    equity: Floats
+    benchmark: Floats
+    invested: Callable[[], Floats]
+    traded: Callable[[], float]
+    get_trades: Callable[[], pd.DataFrame]
+    periods_per_year: float | None = None
+    risk_free: float = 0.0
+
+    @cached_property
+    def frequency(self) -> str:
+        """What a return covers: "daily (UTC)", or "per bar" for bars longer than a day."""
+        return "daily (UTC)" if self.step <= DAY else "per bar"
+
+    @cached_property
+    def ends(self) -> npt.NDArray[np.int64]:
+        """The bars at which a return ends."""
+        if self.step > DAY:
+            return np.arange(len(self.starts))
+        days = self.starts // DAY
+        return np.append(np.flatnonzero(days[1:] != days[:-1]), len(days) - 1)
+
+    @cached_property
+    def returns(self) -> Floats:
+        """The r of the formulas."""
+        return _returns(self.equity[self.ends], self.cash)
+
+    @cached_property
+    def benchmark_returns(self) -> Floats:
+        """The same of buying and holding."""
+        return _returns(self.benchmark[self.ends], 1.0)
+
+    @cached_property
+    def year(self) -> float:
+        """A: as given; else 365 where there are bars at weekends, 252 where not."""
+        if self.periods_per_year is not None:
+            return float(self.periods_per_year)
+        if self.step > DAY:
+            return 365.25 * DAY / self.step
+        days = np.unique(self.starts // DAY)
+        return 365.0 if bool(((days + 3) % 7 >= 5).any()) else 252.0
+
+    @cached_property
+    def free(self) -> float:
+        """The f of the formulas."""
+        return float((1.0 + self.risk_free) ** (1.0 / self.year) - 1.0)
+
+    @cached_property
+    def years(self) -> float:
+        """From the start of the first bar to the end of the last, in years of 365.25 days."""
+        return float(self.starts[-1] - self.starts[0] + self.step) / (365.25 * DAY)
+
+    @cached_property
+    def drawdowns(self) -> Floats:
+        """E over its highest so far (the beginning included) - 1, at each close."""
+        return self.equity / self.peaks - 1.0
+
+    @cached_property
+    def peaks(self) -> Floats:
+        """The highest equity so far, the beginning included, at each close."""
+        peaks: Floats = np.maximum(np.maximum.accumulate(self.equity), self.cash)
+        return peaks
+
+    @cached_property
+    def closed(self) -> pd.DataFrame:
+        """The trades that have ended."""
+        trades = self.get_trades()
+        return trades[trades["exit_reason"] != "open"]
+
+
+def _returns(values: Floats, start: float) -> Floats:
+    before = np.concatenate([[start], values[:-1]])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # Nothing can be earned on an equity that is gone.
+        return np.where(before > 0.0, values / before - 1.0, 0.0)
+
+
+def total_return(a: Account) -> float:
+    """Return E_last / cash - 1."""
+    return float(a.equity[-1]) / a.cash - 1.0
+
+
+def cagr(a: Account) -> float:
+    """Return (E_last / cash)^(1 / years) - 1, years of 365.25 days; -1 when nothing is left."""
+    if a.equity[-1] <= 0.0:
+        return -1.0
+    growth = math.log(float(a.equity[-1]) / a.cash) / a.years
+    return math.expm1(growth) if growth < 700.0 else math.inf
+
+
+def volatility(a: Account) -> float:
+    """Return std(r, ddof=1) sqrt(A)."""
+    return float(np.std(a.returns, ddof=1)) * math.sqrt(a.year) if len(a.returns) > 1 else NAN
+
+
+def sharpe(a: Account) -> float:
+    """Return mean(r - f) / std(r - f, ddof=1) sqrt(A). Sharpe 1994."""
+    excess = a.returns - a.free
+    if len(excess) < 2:
+        return NAN
+    return _ratio(float(np.mean(excess)), float(np.std(excess, ddof=1))) * math.sqrt(a.year)
+
+
+def sortino(a: Account) -> float:
+    """Return mean(r - f) / sqrt(sum(min(r - f, 0)^2) / N) sqrt(A), over all N. Sortino 1994."""
+    excess = a.returns - a.free
+    if len(excess) < 2:
+        return NAN
+    downside = math.sqrt(float(np.mean(np.minimum(excess, 0.0) ** 2)))
+    return _ratio(float(np.mean(excess)), downside) * math.sqrt(a.year)
+
+
+def max_drawdown(a: Account) -> float:
+    """Return min(E / (highest E so far) - 1) over the closes of all bars; 0 or negative."""
+    return float(a.drawdowns.min())
+
+
+def max_drawdown_duration(a: Account) -> pd.Timedelta:
+    """Return the longest time below an earlier high, from that high's bar to the recovery's."""
+    under = a.drawdowns < 0.0
+    if not under.any():
+        return pd.Timedelta(0)
+    # The last bar not under water, at each bar; before the first there is the beginning itself.
+    above = np.maximum.accumulate(np.where(under, -1, np.arange(len(under))))
+    began = np.where(above < 0, a.starts[0], a.starts[np.maximum(above, 0)])
+    after = np.append(a.starts[1:], a.starts[-1])
+    return pd.Timedelta(int((after - began)[under].max()), "ns")
+
+
+def calmar(a: Account) -> float:
+    """Return CAGR / |max drawdown|. Young 1991."""
+    return _ratio(cagr(a), abs(max_drawdown(a)))
+
+
+def exposure(a: Account) -> float:
+    """Return the share of bars after whose close a position was held."""
+    return float(a.invested().mean())
+
+
+def turnover(a: Account) -> float:
+    """Return the value traded over the mean equity, a year; buying and selling both count."""
+    return a.traded() / a.years
+
+
+def trade_count(a: Account) -> int:
+    """Return how many trades have ended."""
+    return len(a.closed)
+
+
+def win_rate(a: Account) -> float:
+    """Return the share of ended trades with a positive pnl."""
+    return float((a.closed["pnl"] > 0.0).mean()) if len(a.closed) else NAN
+
+
+def profit_factor(a: Account) -> float:
+    """Return the sum of the winners' pnl over that of the losers, ended trades."""
+    pnl = a.closed["pnl"]
+    return _ratio(float(pnl[pnl > 0].sum()), -float(pnl[pnl < 0].sum()))
+
+
+def expectancy(a: Account) -> float:
+    """Return the mean return of the ended trades."""
+    return float(a.closed["return"].mean()) if len(a.closed) else NAN
+
+
+def sqn(a: Account) -> float:
+    """Return sqrt(n) mean(pnl) / std(pnl, ddof=1) over n ended trades. Tharp 2008."""
+    pnl = a.closed["pnl"]
+    if len(pnl) < 2:
+        return NAN
+    return _ratio(float(pnl.mean()), float(pnl.std())) * math.sqrt(len(pnl))
+
+
+def buy_and_hold(a: Account) -> float:
+    """Return what holding from the first open to the last close gave, equal shares, no costs."""
+    return float(a.benchmark[-1]) - 1.0
+
+
+def beta(a: Account) -> float:
+    """Return cov(r, b) / var(b), with b the returns of buying and holding. CAPM."""
+    if len(a.returns) < 2:
+        return NAN
+    own = a.returns - np.mean(a.returns)
+    other = a.benchmark_returns - np.mean(a.benchmark_returns)
+    return _ratio(float(np.mean(own * other)), float(np.mean(other * other)))
+
+
+def alpha(a: Account) -> float:
+    """Return (1 + mean((r - f) - beta (b - f)))^A - 1. Jensen 1968, annualised."""
+    slope = beta(a)
+    if math.isnan(slope):
+        return NAN
+    rest = (a.returns - a.free) - slope * (a.benchmark_returns - a.free)
+    growth = a.year * math.log1p(max(float(np.mean(rest)), -1.0 + 1e-300))
+    return math.expm1(growth) if growth < 700.0 else math.inf
+
+
+def _ratio(over: float, under: float) -> float:
+    """Return over / under; inf with the sign of `over` when under is 0, nan when both are."""
+    if under > 1e-15 * abs(over) or under < 0.0:
+        return over / under
+    return math.copysign(math.inf, over) if over else NAN
+
+
+class Metric(NamedTuple):
+    """A figure: how it is computed, and how to show it: "share", "number", "count", "time"."""
+
+    compute: Callable[[Account], Any]
+    form: str
+
+
+METRICS: Mapping[str, Metric] = {
+    "return": Metric(total_return, "share"),
+    "cagr": Metric(cagr, "share"),
+    "volatility": Metric(volatility, "share"),
+    "sharpe": Metric(sharpe, "number"),
+    "sortino": Metric(sortino, "number"),
+    "calmar": Metric(calmar, "number"),
+    "max_drawdown": Metric(max_drawdown, "share"),
+    "max_drawdown_duration": Metric(max_drawdown_duration, "time"),
+    "exposure": Metric(exposure, "share"),
+    "turnover": Metric(turnover, "number"),
+    "trades": Metric(trade_count, "count"),
+    "win_rate": Metric(win_rate, "share"),
+    "profit_factor": Metric(profit_factor, "number"),
+    "expectancy": Metric(expectancy, "share"),
+    "sqn": Metric(sqn, "number"),
+    "buy_and_hold": Metric(buy_and_hold, "share"),
+    "alpha": Metric(alpha, "share"),
+    "beta": Metric(beta, "number"),
+}
+"""Every figure of `Result.stats`, by name; the docstring of `compute` is its definition."""
+
+
+def describe(name: str) -> str:
+    """Return the formula and source of a figure, such as `describe("sharpe")`."""
+    text = METRICS[name].compute.__doc__ or ""
+    return " ".join(text.split()).removeprefix("Return ")

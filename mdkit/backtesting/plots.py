@@ -1,0 +1,412 @@
+"""Pictures of backtests and sweeps, drawn by matplotlib without pyplot.
+
+Every figure is private (a `Figure` on an Agg canvas), so that nothing shows up among the user's
+own figures or follows their style sheet; all text is plain, since two threads that draw mathtext
+at once corrupt memory.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import LinearSegmentedColormap, TwoSlopeNorm
+from matplotlib.dates import AutoDateLocator, num2date
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
+
+if TYPE_CHECKING:
+    from mdkit.backtesting.result import Result
+
+INK, MUTED, GRID = "#1f2933", "#616e7c", "#e4e7eb"
+BLUE, GREEN, AMBER, RED = "#1f6fb2", "#2a9d6f", "#d98e04", "#c8323c"
+SERIES = ("#1f6fb2", "#d9722e", "#2a9d6f", "#8e5bb5", "#c8323c", "#7a5c45", "#d05fa2", "#5f7a1f")
+_FONT = "DejaVu Sans"  # comes with matplotlib, so figures look the same everywhere
+_MAX_MARKS = 150
+
+
+def draw_result(result: Result, points: int) -> Figure:
+    """Return the picture of one backtest: price and trades, exposure, equity, drawdown."""
+    from mdkit.backtesting.result import shown_value
+
+    figure, panels = _figure((10, 8.2), (3, 0.9, 2.2, 1.1), f"{result.strategy!r}\n ")
+    price, exposure, equity, drawdown = panels
+    index = result.panel.index
+    frame = result.equity
+    symbols = result.panel.symbols
+
+    closes = pd.DataFrame(
+        result.panel.flat("close").reshape(len(symbols), -1).T, index, columns=list(symbols)
+    )
+    if len(symbols) == 1:
+        _name(price, f"{symbols[0]}: price and trades", "price")
+        _line(price, _thin(closes[symbols[0]], points), INK, 1.0, "close")
+        _mark_trades(price, result)
+    else:
+        _name(price, "Prices", "multiple of the first")
+        for symbol, colour in zip(symbols, _colours(len(symbols)), strict=True):
+            own = closes[symbol].dropna()
+            _line(price, _thin(own / own.iloc[0], points), colour, 1.1, symbol)
+    _legend(price)
+
+    _name(exposure, "Exposure", "of equity")
+    shown = frame["exposure"].iloc[_spots(len(frame), points)]
+    exposure.fill_between(
+        _dates(shown.index), shown.to_numpy(), step="post", color=BLUE, alpha=0.35, linewidth=0
+    )
+    reach = max(1.0, float(np.abs(shown.to_numpy()).max())) * 1.08
+    exposure.set_ylim(-reach if shown.min() < 0 else 0.0, reach)
+    exposure.yaxis.set_major_locator(MaxNLocator(3))
+    exposure.yaxis.set_major_formatter(FuncFormatter(_percent))
+
+    _name(equity, "Equity", "money")
+    held = pd.Series(result.account.benchmark * result.terms.cash, index)
+    _line(equity, _thin(held, points), MUTED, 1.0, "buy and hold", alpha=0.8)
+    _line(equity, _thin(frame["equity"], points), BLUE, 1.5, "strategy")
+    equity.axhline(result.terms.cash, color=GRID, linewidth=1.2, zorder=0)
+    equity.yaxis.set_major_formatter(FuncFormatter(_count))
+    _legend(equity)
+
+    _name(drawdown, "Drawdown", "below the high")
+    fallen = _thin(frame["drawdown"], points, "min")
+    drawdown.fill_between(
+        _dates(fallen.index), fallen.to_numpy(), color=RED, alpha=0.3, linewidth=0
+    )
+    drawdown.set_ylim(min(float(fallen.min()) * 1.1, -0.01), 0.0)
+    drawdown.yaxis.set_major_locator(MaxNLocator(3))
+    drawdown.yaxis.set_major_formatter(FuncFormatter(_percent))
+
+    stats = result.stats
+    names = ("return", "buy_and_hold", "cagr", "sharpe", "max_drawdown", "trades")
+    told = [f"{n.replace('_', ' ')} {shown_value(n, stats[n])}" for n in names]
+    figure.align_ylabels()
+    _label_time(panels, index)
+    basis = (
+        f"{len(index):,} bars; {len(result.account.returns):,} returns, "
+        f"{result.account.frequency}, {result.account.year:g} a year; "
+        f"fee {result.terms.fee:.2%}, slippage {result.terms.slippage:.2%}; "
+        f"{result.engine} engine"
+    )
+    _subtitle(figure, ["     ".join(told), basis])
+    return figure
+
+
+def draw_comparison(results: Mapping[str, Result], points: int) -> Figure:
+    """Return equities, as multiples of their beginnings, and drawdowns of several backtests."""
+    figure, (equity, drawdown) = _figure((10, 5.6), (2.4, 1), "")
+    _name(equity, "Equity", "multiple of the beginning")
+    _name(drawdown, "Drawdown", "below the high")
+    for (name, result), colour in zip(results.items(), _colours(len(results)), strict=True):
+        frame = result.equity
+        _line(equity, _thin(frame["equity"] / result.terms.cash, points), colour, 1.4, name)
+        _line(drawdown, _thin(frame["drawdown"], points, "min"), colour, 1.0, name)
+    equity.axhline(1.0, color=GRID, linewidth=1.2, zorder=0)
+    drawdown.set_ylim(top=0.0)
+    drawdown.yaxis.set_major_locator(MaxNLocator(3))
+    drawdown.yaxis.set_major_formatter(FuncFormatter(_percent))
+    figure.legend(
+        *equity.get_legend_handles_labels(),
+        loc="outside upper left",
+        ncols=2 if len(results) > 2 else 1,
+        frameon=False,
+        labelcolor=INK,
+        handlelength=1.4,
+        prop={"family": _FONT, "size": 9},
+    )
+    figure.align_ylabels()
+    first = min(result.panel.index[0] for result in results.values())
+    last = max(result.panel.index[-1] for result in results.values())
+    _label_time((equity, drawdown), pd.DatetimeIndex([first, last]))
+    return figure
+
+
+def draw_heatmap(table: pd.DataFrame, title: str, metric: str) -> Figure:
+    """Return a heat map: rows downwards by index, columns by columns, values by colour.
+
+    Zero is white where values lie on both sides of it; the best cell is framed. Cells are
+    labelled while there is room.
+    """
+    rows, columns = table.shape
+    figure = Figure(
+        figsize=(min(12.0, 3.4 + 0.62 * columns), min(9.0, 2.2 + 0.42 * rows)),
+        dpi=110,
+        facecolor="white",
+        layout=ConstrainedLayoutEngine(h_pad=0.08, w_pad=0.08),
+    )
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    values = table.to_numpy(float)
+    known = values[np.isfinite(values)]
+    low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
+    both = LinearSegmentedColormap.from_list("mdkit", [RED, "#f3b6b0", "white", "#a8cbe6", BLUE])
+    both.set_bad("#eef0f2")
+    reach = max(abs(low), abs(high)) or 1.0
+    norm = TwoSlopeNorm(0.0, -reach, reach)
+    image = axes.imshow(
+        np.ma.masked_invalid(values), cmap=both, norm=norm, aspect="auto", interpolation="nearest"
+    )
+    if known.size:
+        row, column = np.unravel_index(int(np.nanargmax(values)), values.shape)
+        axes.add_patch(
+            Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor=INK, linewidth=2)
+        )
+    if rows * columns <= 240:
+        for (row, column), value in np.ndenumerate(values):
+            if np.isfinite(value):
+                dark = abs(value) > 0.72 * reach
+                axes.text(
+                    column, row, f"{value:.2f}", ha="center", va="center", fontsize=8,
+                    family=_FONT, color="white" if dark else INK,
+                )  # fmt: skip
+    for axis, labels, name in (
+        (axes.xaxis, table.columns, table.columns.name),
+        (axes.yaxis, table.index, table.index.name),
+    ):
+        every = max(1, len(labels) // 16)
+        places = list(range(0, len(labels), every))
+        axis.set_ticks(places, [_plain(labels[i]) for i in places])
+        axis.set_label_text(str(name or ""), fontsize=10, color=INK, family=_FONT)
+    axes.tick_params(length=0, labelsize=9, labelcolor=MUTED, labelfontfamily=_FONT)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    bar = figure.colorbar(image, ax=axes, shrink=0.85, pad=0.02, aspect=24)
+    bar.outline.set_visible(False)
+    bar.ax.set_ylim(low, high) if high > low else None
+    bar.ax.tick_params(length=0, labelsize=8.5, labelcolor=MUTED, labelfontfamily=_FONT)
+    bar.set_label(metric.replace("_", " "), fontsize=9, color=MUTED, family=_FONT)
+    axes.set_title(title, loc="left", fontsize=12, fontweight="bold", color=INK, family=_FONT)
+    return figure
+
+
+def draw_walk_forward(
+    equity: pd.Series[Any], windows: Sequence[tuple[Any, Any, str]], title: str, points: int = 1500
+) -> Figure:
+    """Return the out-of-sample equity, with the windows and what was chosen for each."""
+    figure, (axes,) = _figure((10, 4.2), (1,), title)
+    _name(axes, "Equity out of sample", "multiple of the beginning")
+    _line(axes, _thin(equity, points), BLUE, 1.5, "out of sample")
+    axes.axhline(1.0, color=GRID, linewidth=1.2, zorder=0)
+    for number, (start, stop, label) in enumerate(windows):
+        left, right = _dates(pd.DatetimeIndex([start, stop]))
+        if number % 2:
+            axes.axvspan(left, right, color=GRID, alpha=0.45, linewidth=0, zorder=0)
+        if len(windows) <= 12:
+            axes.annotate(
+                label,
+                ((left + right) / 2, 0.985),
+                xycoords=("data", "axes fraction"),
+                ha="center",
+                va="top",
+                fontsize=7.5,
+                color=MUTED,
+                family=_FONT,
+            )
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high + 0.12 * (high - low))
+    _label_time((axes,), pd.DatetimeIndex(equity.index))
+    return figure
+
+
+def png(figure: Figure) -> bytes:
+    """Return a figure as the bytes of a PNG file."""
+    file = io.BytesIO()
+    # Not savefig(), which follows the user's settings for resolution, colour and cropping.
+    FigureCanvasAgg(figure).print_png(file)  # type: ignore[no-untyped-call]
+    return file.getvalue()
+
+
+def html_page(result: Result) -> str:
+    """Return a page of its own: figures, picture, trades (the last 1,000)."""
+    picture = base64.b64encode(png(result.plot())).decode()
+    trades = result.trades.tail(1000).to_html(index=False, float_format="{:,.4f}".format, border=0)
+    style = (
+        f"body{{font:14px system-ui,sans-serif;color:{INK};max-width:1100px;margin:2em auto}}"
+        "table{border-collapse:collapse}td,th{padding:2px 8px;text-align:right;"
+        f"border-bottom:1px solid {GRID}}}img{{max-width:100%}}"
+    )
+    title = html.escape(repr(result.strategy))
+    return (
+        f"<!doctype html><html lang='en'><meta charset='utf-8'><title>{title}</title>"
+        f"<style>{style}</style><body>{result._repr_html_()}"
+        f"<img alt='backtest' src='data:image/png;base64,{picture}'>"
+        f"<h3>Trades</h3>{trades}</body></html>"
+    )
+
+
+def _figure(
+    size: tuple[float, float], heights: Sequence[float], title: str
+) -> tuple[Figure, Sequence[Any]]:
+    layout = ConstrainedLayoutEngine(h_pad=0.05, w_pad=0.08, hspace=0.04)
+    figure = Figure(figsize=size, dpi=110, facecolor="white", layout=layout)
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights, squeeze=False)
+    for axes in panels[:, 0]:
+        _clean(axes)
+    if title:
+        figure.suptitle(
+            title, x=0.012, y=0.99, ha="left", fontsize=13, fontweight="bold", color=INK,
+            family=_FONT, linespacing=2.2,
+        )  # fmt: skip
+    return figure, list(panels[:, 0])
+
+
+def _subtitle(figure: Figure, lines: Sequence[str]) -> None:
+    """Write smaller lines below the figure's title, whose empty second line keeps them room."""
+    from matplotlib.transforms import ScaledTranslation
+
+    for number, line in enumerate(lines):
+        down = ScaledTranslation(0, -(24 + 13 * number) / 72, figure.dpi_scale_trans)
+        text = figure.text(
+            0.012,
+            0.99,
+            line,
+            transform=figure.transFigure + down,
+            va="top",
+            fontsize=9,
+            color=INK if number == 0 else MUTED,
+            family=_FONT,
+        )
+        text.set_in_layout(False)
+
+
+def _mark_trades(axes: Any, result: Result) -> None:
+    trades = result.trades
+    if not len(trades) or len(trades) > _MAX_MARKS:
+        if len(trades):
+            axes.text(
+                0.006, 0.03, f"{len(trades):,} trades, too many to mark",
+                transform=axes.transAxes, fontsize=8, color=MUTED, family=_FONT,
+            )  # fmt: skip
+        return
+    long = trades["side"] == "long"
+    # A fill that turns the position is shown as the entry that it is.
+    ended = (trades["exit_reason"] != "open") & ~trades["exit_time"].isin(trades["entry_time"])
+    for rows, time, at, marker, colour, label in (
+        (trades[long], "entry_time", "entry_price", "^", GREEN, "buy"),
+        (trades[~long], "entry_time", "entry_price", "v", RED, "sell short"),
+        (trades[ended], "exit_time", "exit_price", "o", AMBER, "exit"),
+    ):
+        if len(rows):
+            axes.plot(
+                _dates(rows[time]), rows[at], linestyle="", marker=marker, markersize=5.5,
+                color=colour, markeredgecolor="white", markeredgewidth=0.6, label=label, zorder=3,
+            )  # fmt: skip
+
+
+def _line(
+    axes: Any, series: pd.Series[Any], colour: str, width: float, label: str, **style: Any
+) -> None:
+    look = {"color": colour, "linewidth": width, "linestyle": "-", "marker": "", **style}
+    axes.plot(_dates(series.index), series.to_numpy(), label=label, **look)
+
+
+def _spots(count: int, points: int) -> np.ndarray[Any, Any]:
+    return np.unique(np.linspace(0, count - 1, min(count, points)).astype(np.int64))
+
+
+def _thin(series: pd.Series[Any], points: int, how: str = "ends") -> pd.Series[Any]:
+    """Return at most about `points` values: of equal spans the lowest and highest, or the min."""
+    series = series.dropna()
+    if len(series) <= points:
+        return series
+    values = series.to_numpy(float)
+    per = -(-len(values) // (points if how == "min" else points // 2))
+    whole = np.concatenate([values, np.full(-len(values) % per, values[-1])]).reshape(-1, per)
+    starts = np.arange(len(whole)) * per
+    lows = starts + whole.argmin(axis=1)
+    kept = lows if how == "min" else np.concatenate([[0], lows, starts + whole.argmax(axis=1)])
+    kept = np.unique(np.minimum(np.append(kept, len(values) - 1), len(values) - 1))
+    return series.iloc[kept]
+
+
+def _dates(index: Any) -> Any:
+    """Return times as matplotlib's own days since 1970."""
+    return pd.DatetimeIndex(index).as_unit("ns").asi8 / 86_400e9
+
+
+def _label_time(panels: Sequence[Any], index: pd.DatetimeIndex) -> None:
+    axes = panels[-1]
+    if len(index) < 2 or index[0] == index[-1]:
+        axes.xaxis.set_major_locator(NullLocator())
+        return
+    first, last = index[0], index[-1]
+    axes.set_xlim(*_dates(pd.DatetimeIndex([first, last])))
+    days = (last - first).total_seconds() / 86_400
+    axes.xaxis.set_major_locator(AutoDateLocator(tz=UTC, minticks=4, maxticks=9))  # type: ignore[no-untyped-call]
+    form = "%H:%M" if days <= 2 else ("%b %d" if days <= 200 else "%b %Y")
+    form = "%Y" if days > 3000 else form
+
+    def clock(day: float, _: int | None = None) -> str:
+        moment: datetime = num2date(day, tz=UTC)  # type: ignore[no-untyped-call]
+        return f"{moment:{form}}"
+
+    axes.xaxis.set_major_formatter(FuncFormatter(clock))
+    axes.set_xlabel(
+        f"time (UTC), {first:%Y-%m-%d} to {last:%Y-%m-%d}", fontsize=9, color=MUTED, family=_FONT
+    )
+
+
+def _clean(axes: Any) -> None:
+    axes.set_facecolor("white")
+    for side, spine in axes.spines.items():
+        spine.set_visible(side == "bottom")
+        spine.set_color(MUTED)
+        spine.set_linewidth(0.8)
+    axes.tick_params(
+        which="both", length=0, labelsize=9, labelcolor=MUTED, labelfontfamily=_FONT, pad=5
+    )
+    axes.set_axisbelow(True)
+    axes.grid(True, axis="y", color=GRID, linewidth=0.8, linestyle="-", alpha=1)
+    axes.yaxis.set_major_formatter(FuncFormatter(_plain))
+
+
+def _name(axes: Any, heading: str, unit: str) -> None:
+    axes.set_title(
+        heading, loc="left", fontsize=10.5, fontweight="bold", color=INK, family=_FONT, pad=8
+    )
+    axes.set_ylabel(unit, fontsize=9, color=MUTED, family=_FONT, labelpad=5)
+
+
+def _legend(axes: Any) -> None:
+    lines = [line for line in axes.get_lines() if not line.get_label().startswith("_")]
+    axes.legend(
+        handles=lines[:8],
+        loc="lower right",
+        bbox_to_anchor=(1.0, 0.99),
+        ncols=min(8, len(lines)),
+        frameon=False,
+        labelcolor=INK,
+        handlelength=1.4,
+        handletextpad=0.5,
+        columnspacing=1.4,
+        borderaxespad=0.2,
+        prop={"family": _FONT, "size": 9},
+    )
+
+
+def _colours(count: int) -> list[str]:
+    return [SERIES[i % len(SERIES)] for i in range(count)]
+
+
+def _percent(value: float, _: int | None = None) -> str:
+    return f"{value:.0%}" if abs(value) >= 0.02 or value == 0 else f"{value:.1%}"
+
+
+def _plain(value: Any, _: int | None = None) -> str:
+    return f"{value:,g}" if isinstance(value, (int, float, np.number)) else str(value)
+
+
+def _count(value: float, _: int | None = None) -> str:
+    for size, suffix in ((1e9, "G"), (1e6, "M"), (1e5, "k")):
+        if abs(value) >= size:
+            return f"{value / (1e3 if suffix == 'k' else size):,g}{suffix}"
+    return f"{value:,g}"

@@ -1,0 +1,305 @@
+"""What a backtest returns: figures, trades, equity, signals, and a picture of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import html
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from mdkit.backtesting import metrics
+from mdkit.backtesting.engine import Run, Terms
+from mdkit.backtesting.panel import Panel
+from mdkit.backtesting.trades import trades_frame
+from mdkit.errors import SettingsError
+from mdkit.strategies.contract import Strategy
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """A finished backtest. Figures are computed when first asked for.
+
+    `engine` is the one that ran, `"python"` or `"native"`, and `engine_reason` why.
+    """
+
+    strategy: Strategy
+    panel: Panel
+    run: Run
+    terms: Terms
+    engine: str
+    engine_reason: str
+    periods_per_year: float | None = None
+    risk_free: float = 0.0
+
+    @cached_property
+    def stats(self) -> pd.Series[Any]:
+        """The figures, by name; `metrics.describe(name)` gives each one's formula and source.
+
+        Rates are fractions (0.1 is 10 %). The last entries say what the ratios rest on:
+        `periods_per_year`, `frequency` and number of `returns`, `risk_free`, first and last bar.
+        """
+        if self.periods_per_year is not None and not self.periods_per_year > 0:
+            raise SettingsError(f"periods_per_year is {self.periods_per_year!r}; give a number > 0")
+        account = self.account
+        entries = {name: metric.compute(account) for name, metric in metrics.METRICS.items()}
+        entries |= {
+            "periods_per_year": account.year,
+            "frequency": account.frequency,
+            "returns": len(account.returns),
+            "risk_free": self.risk_free,
+            "start": self.panel.index[0],
+            "end": self.panel.index[-1] + self.panel.step,
+            "bars": len(self.panel),
+            "final_equity": float(self.run.equity[-1]),
+            "fees": float(self.run.fills[:, 4].sum()),
+        }
+        return pd.Series(entries, dtype=object, name=repr(self.strategy))
+
+    @cached_property
+    def account(self) -> metrics.Account:
+        """What the figures are computed from."""
+        return metrics.Account(
+            cash=self.terms.cash,
+            starts=self.panel.starts,
+            step=self.panel.step.value,
+            equity=self.run.equity,
+            benchmark=self._benchmark,
+            invested=lambda: (self.units != 0.0).any(axis=0),
+            traded=self._traded,
+            get_trades=lambda: self.trades,
+            periods_per_year=self.periods_per_year,
+            risk_free=self.risk_free,
+        )
+
+    @cached_property
+    def trades(self) -> pd.DataFrame:
+        """The trades in order of their ends; see `trades.trades_frame` for the columns."""
+        last = [float(columns.close[-1]) for columns in self.panel.bars]
+        return trades_frame(self.run.fills, self.panel.symbols, self.panel.index, last)
+
+    @cached_property
+    def fills(self) -> pd.DataFrame:
+        """Every fill: time, symbol, units (negative: sold), price after slippage, fee, reason."""
+        from mdkit.backtesting.fills import REASONS
+
+        bars, symbols, units, prices, fees, reasons = self.run.fills.T
+        return pd.DataFrame(
+            {
+                "time": self.panel.index[bars.astype(np.int64)],
+                "symbol": [self.panel.symbols[int(s)] for s in symbols],
+                "units": units,
+                "price": prices,
+                "fee": fees,
+                "reason": [REASONS[int(reason)] for reason in reasons],
+            }
+        )
+
+    @cached_property
+    def equity(self) -> pd.DataFrame:
+        """By bar, after its close: `equity`, `exposure` (positions over equity), `drawdown`.
+
+        Several symbols have an exposure each as well, as `exposure <symbol>`.
+        """
+        value = self.units * self._closes
+        with np.errstate(divide="ignore", invalid="ignore"):
+            shares = np.where(self.run.equity > 0.0, value / self.run.equity, 0.0)
+        frame = pd.DataFrame(
+            {
+                "equity": self.run.equity,
+                "exposure": shares.sum(axis=0),
+                "drawdown": self.account.drawdowns,
+            },
+            self.panel.index,
+        )
+        if len(self.panel.symbols) > 1:
+            for symbol, share in zip(self.panel.symbols, shares, strict=True):
+                frame[f"exposure {symbol}"] = share
+        return frame
+
+    @cached_property
+    def signals(self) -> pd.DataFrame:
+        """What the strategy said on each bar, a column per symbol; nan where it said nothing."""
+        said = self.run.signals.reshape(len(self.panel.symbols), -1)
+        return pd.DataFrame(said.T.copy(), self.panel.index, columns=list(self.panel.symbols))
+
+    @cached_property
+    def units(self) -> np.ndarray[Any, Any]:
+        """Units held after each close, shape (symbols, bars)."""
+        steps = np.zeros((len(self.panel.symbols), len(self.panel)))
+        held = [0.0] * len(self.panel.symbols)
+        places: list[list[int]] = [[] for _ in held]
+        values: list[list[float]] = [[] for _ in held]
+        for bar, symbol, units, *_ in self.run.fills.tolist():
+            s = int(symbol)
+            held[s] += units
+            places[s].append(int(bar))
+            values[s].append(held[s])
+        for row, at, units_at in zip(steps, places, values, strict=True):
+            for start, stop, units in zip(at, [*at[1:], len(row)], units_at, strict=True):
+                row[start:stop] = units
+        return steps
+
+    @cached_property
+    def _closes(self) -> np.ndarray[Any, Any]:
+        """Last known closes, shape (symbols, bars); nan before a symbol's first bar is 0."""
+        closes = pd.DataFrame(self.panel.flat("close").reshape(len(self.panel.symbols), -1).T)
+        return closes.ffill().fillna(0.0).to_numpy().T
+
+    @cached_property
+    def _benchmark(self) -> np.ndarray[Any, Any]:
+        closes = self._closes
+        worth = np.zeros(len(self.panel))
+        for own, columns in zip(closes, self.panel.bars, strict=True):
+            # Before a symbol's first bar its share waits in cash.
+            worth += np.where(own > 0.0, own / columns.open[0], 1.0) / len(closes)
+        return worth
+
+    def _traded(self) -> float:
+        value = float(np.abs(self.run.fills[:, 2] * self.run.fills[:, 3]).sum())
+        mean = float(np.mean(self.run.equity))
+        return value / mean if mean > 0.0 else math.nan
+
+    def plot(self, *, max_points: int = 1500) -> Figure:
+        """Return a figure: price with trades, exposure, equity beside buy and hold, drawdown."""
+        from mdkit.backtesting.plots import draw_result
+
+        return draw_result(self, max_points)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the picture as PNG, or with the suffix .html figures, picture and trades."""
+        from mdkit.backtesting.plots import html_page, png
+
+        target = Path(path)
+        if target.suffix.lower() in (".html", ".htm"):
+            target.write_text(html_page(self), encoding="utf-8")
+        elif target.suffix.lower() == ".png":
+            target.write_bytes(png(self.plot()))
+        else:
+            raise SettingsError(f"{target.name}: give a name that ends in .png or .html")
+        return target
+
+    def to_parquet(self, folder: str | Path) -> Path:
+        """Write trades, fills, equity, signals and stats as Parquet files; return the folder."""
+        target = Path(folder)
+        target.mkdir(parents=True, exist_ok=True)
+        for name in ("trades", "fills", "equity", "signals"):
+            getattr(self, name).to_parquet(target / f"{name}.parquet")
+        stats = self.stats.map(str).to_frame("value")
+        stats.to_parquet(target / "stats.parquet")
+        return target
+
+    def __repr__(self) -> str:
+        shown = ", ".join(
+            f"{name.replace('_', ' ')} {shown_value(name, self.stats[name])}"
+            for name in ("return", "sharpe", "max_drawdown", "trades")
+        )
+        return f"<Result of {self.strategy!r}: {shown}; {len(self.panel):,} bars, {self.engine}>"
+
+    def __str__(self) -> str:
+        lines = [f"{name:<24}{shown_value(name, value):>24}" for name, value in self.stats.items()]
+        return "\n".join([repr(self.strategy), *lines, f"engine: {self._engine_line}"])
+
+    @property
+    def _engine_line(self) -> str:
+        return f"{self.engine} ({self.engine_reason})"
+
+    def _repr_html_(self) -> str:
+        a = self.account
+        ratios = (
+            f"Ratios: {len(a.returns):,} returns, {a.frequency}, {a.year:g} a year, "
+            f"risk-free {self.risk_free:.2%} a year. Engine: {self._engine_line}."
+        )
+        cells = [
+            f'<td style="text-align:left;padding-right:1em" title="{html.escape(metrics.describe(n))}">'
+            f"{html.escape(n.replace('_', ' '))}</td>"
+            f'<td style="text-align:right;padding-right:2.5em">'
+            f"{html.escape(shown_value(n, self.stats[n]))}</td>"
+            for n in metrics.METRICS
+        ]
+        thirds = math.ceil(len(cells) / 3)
+        rows = "".join(f"<tr>{''.join(cells[row::thirds])}</tr>" for row in range(thirds))
+        span = (
+            f"{', '.join(self.panel.symbols)}, {len(self.panel):,} bars from "
+            f"{self.stats['start']:%Y-%m-%d %H:%M} to {self.stats['end']:%Y-%m-%d %H:%M} UTC"
+        )
+        return (
+            f"<div><b>{html.escape(repr(self.strategy))}</b> on {html.escape(span)}"
+            f"<table>{rows}</table><small>{html.escape(ratios)}</small></div>"
+        )
+
+
+def shown_value(name: str, value: Any) -> str:
+    """Return a figure as a reader expects it."""
+    form = metrics.METRICS[name].form if name in metrics.METRICS else ""
+    if isinstance(value, pd.Timestamp):
+        return f"{value:%Y-%m-%d %H:%M}"
+    if isinstance(value, pd.Timedelta):
+        return str(value).removesuffix(" 00:00:00")
+    if isinstance(value, float) and not math.isfinite(value):
+        return "-" if math.isnan(value) else str(value)
+    if form == "share":
+        return f"{value:,.2%}"
+    if isinstance(value, float):
+        return f"{value:,.2f}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+class Comparison:
+    """Several results side by side: `stats` (a column each), and their equities in one plot."""
+
+    def __init__(self, results: Mapping[str, Result]) -> None:
+        self.results = dict(results)
+        self.stats = pd.DataFrame({name: result.stats for name, result in results.items()})
+
+    def plot(self, *, max_points: int = 1500) -> Figure:
+        """Return a figure of the equities, each as a multiple of its beginning, and drawdowns."""
+        from mdkit.backtesting.plots import draw_comparison
+
+        return draw_comparison(self.results, max_points)
+
+    def __repr__(self) -> str:
+        return str(self._shown())
+
+    def _repr_html_(self) -> str:
+        return str(self._shown().to_html())
+
+    def _shown(self) -> pd.DataFrame:
+        frame = self.stats.astype(object).copy()
+        for name in frame.index:
+            frame.loc[name] = [shown_value(name, value) for value in frame.loc[name]]
+        return frame
+
+
+def compare(results: Sequence[Result] | Mapping[str, Result]) -> Comparison:
+    """Return several results side by side; a dict names them.
+
+    Without names they are called by their strategies, with what differs in the terms.
+    """
+    if isinstance(results, Mapping):
+        named = dict(results)
+    else:
+        named = {}
+        for result in results:
+            name = repr(result.strategy)
+            if name in named:
+                first = named[name].terms
+                changed = [
+                    f"{field.name}={getattr(result.terms, field.name)}"
+                    for field in dataclasses.fields(Terms)
+                    if getattr(result.terms, field.name) != getattr(first, field.name)
+                ]
+                name = f"{name} {', '.join(changed) or f'#{len(named) + 1}'}"
+            named[name] = result
+    if not named:
+        raise SettingsError("compare needs at least one result")
+    return Comparison(named)

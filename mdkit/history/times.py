@@ -1,0 +1,47 @@
+"""What may be written for `start` and `end`: text, datetimes, Timestamps, or "30d" for ago."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime
+from typing import Any
+
+from mdkit.errors import SettingsError
+from mdkit.history.intervals import DAY_MS, MINUTE_MS
+
+_AGO = re.compile(r"(\d{1,6})\s*(m|h|d|w|y)")
+_UNITS = {"m": MINUTE_MS, "h": 60 * MINUTE_MS, "d": DAY_MS, "w": 7 * DAY_MS, "y": 365 * DAY_MS}
+_CURE = (
+    'write it as "2025-01-31", "2025-01-31T14:30", a datetime or a Timestamp (without a time '
+    'zone it is UTC), or as "30d" for that long ago (m, h, d, w, y)'
+)
+_LAST_MS = 9_223_372_036_854
+
+
+def milliseconds(value: Any, name: str, now_ms: int) -> int:
+    """Return a time as ms since the epoch; raise `SettingsError` that says what is accepted.
+
+    A time without a zone is UTC. "30d" is 30 days before `now_ms`.
+    """
+    if isinstance(value, str):
+        text = value.strip().lower()
+        ago = _AGO.fullmatch(text)
+        if ago:
+            return max(0, now_ms - int(ago[1]) * _UNITS[ago[2]])
+        if text in ("now", "today", "yesterday"):
+            today = now_ms // DAY_MS * DAY_MS
+            return {"now": now_ms, "today": today, "yesterday": today - DAY_MS}[text]
+    import numpy as np
+    import pandas as pd
+
+    if not isinstance(value, str | date | datetime | np.datetime64) or value is pd.NaT:
+        raise SettingsError(f"{name}={value!r} is not a time: {_CURE}.")
+    try:
+        stamp = pd.Timestamp(value)
+        stamp = stamp.tz_localize(UTC) if stamp.tzinfo is None else stamp.tz_convert(UTC)
+        ms = stamp.as_unit("ns").value // 1_000_000
+    except (ValueError, OverflowError, TypeError, AttributeError):
+        raise SettingsError(f"{name}={value!r} is not a time: {_CURE}.") from None
+    if not 0 <= ms <= _LAST_MS:
+        raise SettingsError(f"{name}={value!r} is outside 1970 to 2262.")
+    return ms

@@ -1,0 +1,223 @@
+"""TickDB's REST answers: parameters to a query, bytes to bars. Pure.
+
+Every answer is an envelope `{"code":0,"message":"success","data":...}`. What the service does
+not document is accepted either way: `data` as an object that holds `klines` or as a bare list,
+decimal strings or numbers, further fields, any order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from math import inf
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+
+from mdkit.errors import InvalidMessage
+
+KLINE_PATH = "/market/kline"
+"""Appended to the REST base."""
+KLINE_INTERVALS = ("1m", "5m", "15m", "30m", "1h", "2h", "4h", "1d", "1w", "1M")
+"""What the service serves completed bars at; "1M" is a calendar month."""
+MAX_KLINES = 1000
+"""The most bars in one answer."""
+
+
+class Kline(Struct, gc=False):
+    """One completed bar as the service gives it. `time` is its start in ms since the epoch."""
+
+    time: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float = 0.0
+    quote_volume: float | None = None
+
+
+class Answer(Struct):
+    """The envelope around every answer. `code` 0 means success, whatever the HTTP status."""
+
+    code: int = 0
+    message: str = ""
+    data: Raw = Raw(b"null")
+
+
+class _Line(Struct, gc=False):
+    """A bar on the wire. None is accepted here, to be named as a missing number later."""
+
+    time: int | None = None
+    timestamp: int | None = None
+    open: float | None = None
+    high: float | None = None
+    low: float | None = None
+    close: float | None = None
+    volume: float | None = 0.0
+    quote_volume: float | None = None
+
+
+class _Series(Struct):
+    klines: list[_Line]
+
+
+_read_answer = msgspec.json.Decoder(Answer, strict=False).decode
+_read_lines = msgspec.json.Decoder(list[_Line], strict=False).decode
+_read_series = msgspec.json.Decoder(_Series | None, strict=False).decode
+_read_head = msgspec.json.Decoder(dict[str, Raw]).decode
+_NAMED = 3
+
+
+def kline_params(
+    symbol: str,
+    interval: str,
+    *,
+    start_ms: int | None = None,
+    end_ms: int | None = None,
+    limit: int = MAX_KLINES,
+) -> dict[str, str]:
+    """Return the query of `GET /v1/market/kline`; a time of None is left out."""
+    params = {"symbol": symbol, "interval": interval, "limit": str(limit)}
+    if start_ms is not None:
+        params["start_time"] = str(start_ms)
+    if end_ms is not None:
+        params["end_time"] = str(end_ms)
+    return params
+
+
+def decode_answer(body: bytes) -> Answer:
+    """Return the envelope; raise `InvalidMessage` when the bytes are not one."""
+    try:
+        return _read_answer(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidMessage(f"not an answer of the service: {_reason(error)}") from None
+
+
+def decode_klines(data: bytes | Raw, about: str = "klines") -> list[Kline]:
+    """Return the bars of an answer's `data`, in the order they stand there.
+
+    `data` is an object that holds `klines`, a bare list, or null (no bars). Raises
+    `InvalidMessage` when it is neither, and when bars cannot be true: a price that is missing,
+    not finite or not positive, a negative volume, a high below or a low above the others. The
+    message names `about` and the first such bars by their time.
+    """
+    lines = _lines(bytes(data), about)
+    klines: list[Kline] = []
+    wrong: list[str] = []
+    for line in lines:
+        reason = _wrong(line)
+        if reason:
+            wrong.append(f"{_when(line)}: {reason}")
+            continue
+        stamp = line.time if line.time is not None else line.timestamp
+        klines.append(
+            Kline(
+                stamp,  # type: ignore[arg-type]
+                line.open,  # type: ignore[arg-type]
+                line.high,  # type: ignore[arg-type]
+                line.low,  # type: ignore[arg-type]
+                line.close,  # type: ignore[arg-type]
+                line.volume or 0.0,
+                line.quote_volume,
+            )
+        )
+    if wrong:
+        raise InvalidMessage(invalid_bars(about, wrong))
+    return klines
+
+
+def decode_answer_or_data(body: bytes, about: str) -> list[Kline]:
+    """Return the bars of a whole answer, or of its `data` alone, as it may lie in a file."""
+    if body.lstrip()[:1] != b"{":
+        return decode_klines(body, about)
+    try:
+        head = _read_head(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidMessage(f"{about}: {_reason(error)}") from None
+    if "data" in head:
+        return decode_klines(head["data"], about)
+    return decode_klines(body, about)
+
+
+def symbol_of(body: bytes) -> str | None:
+    """Return the symbol that an answer, or its `data` alone, says it is about."""
+
+    class Said(Struct):
+        symbol: str | None = None
+
+    class Whole(Struct):
+        symbol: str | None = None
+        data: Said | list[Any] | None = None
+
+    try:
+        whole = msgspec.json.decode(body, type=Whole)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return whole.data.symbol if isinstance(whole.data, Said) else whole.symbol
+
+
+def invalid_bars(about: str, wrong: Sequence[str]) -> str:
+    """Return the sentence that names bars which cannot be true; each entry says when and why."""
+    more = f" and {len(wrong) - _NAMED:,} more" if len(wrong) > _NAMED else ""
+    bars = "invalid bar" if len(wrong) == 1 else f"{len(wrong):,} invalid bars"
+    return f"{about}: {bars}: {'; '.join(wrong[:_NAMED])}{more}"
+
+
+def _lines(data: bytes, about: str) -> list[_Line]:
+    try:
+        if data.lstrip()[:1] == b"[":
+            return _read_lines(data)
+        series = _read_series(data)
+        return [] if series is None else series.klines
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidMessage(f"{about}: {_reason(error)}") from None
+
+
+def _wrong(line: _Line) -> str:
+    """Return why a bar cannot be true, or an empty text. nan makes every comparison false."""
+    stamp = line.time if line.time is not None else line.timestamp
+    if stamp is None or not 0 <= stamp <= 9_223_372_036_854:
+        return f"time {stamp} is not in milliseconds since the epoch"
+    for name in ("open", "high", "low", "close"):
+        price = getattr(line, name)
+        if price is None or not 0 < price < inf:
+            return f"{name} is {_figure(price)}, not a positive number"
+    for name in ("volume", "quote_volume"):
+        figure = getattr(line, name)
+        if figure is not None and not 0 <= figure < inf:
+            return f"{name} is {figure:g}, not a number of 0 or more"
+    open_, high, low, close = line.open, line.high, line.low, line.close
+    if high < low:  # type: ignore[operator]
+        return f"high {high:g} is below low {low:g}"
+    if high < max(open_, close):  # type: ignore[operator,type-var]
+        return f"high {high:g} is below open {open_:g} or close {close:g}"
+    if low > min(open_, close):  # type: ignore[operator,type-var]
+        return f"low {low:g} is above open {open_:g} or close {close:g}"
+    return ""
+
+
+def _figure(price: float | None) -> str:
+    return "missing" if price is None else f"{price:g}"
+
+
+def _when(line: _Line) -> str:
+    stamp = line.time if line.time is not None else line.timestamp
+    return when(stamp) if stamp is not None else "a bar without a time"
+
+
+def when(ms: int) -> str:
+    """Return a time as text in UTC, to the minute where it is whole minutes."""
+    try:
+        moment = datetime.fromtimestamp(ms / 1000, UTC)
+    except (OverflowError, ValueError, OSError):
+        return f"{ms} ms"
+    return f"{moment:%Y-%m-%d %H:%M}" + (f":{moment:%S.%f}" if ms % 60_000 else "") + " UTC"
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return "text is not UTF-8"
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    return str(error).replace("`", "")
