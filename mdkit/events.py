@@ -115,7 +115,10 @@ class Ticker(Event, frozen=True, gc=False):
 
 
 class Bar(Event, frozen=True, gc=False):
-    """Open, high, low, close and volume of one period that began at `start_ns`."""
+    """Open, high, low, close and volume of one period that began at `start_ns`.
+
+    `partial` marks a bar that may lack trades: a live feed began, broke or ended within it.
+    """
 
     kind: ClassVar[str] = "bar"
 
@@ -127,10 +130,19 @@ class Bar(Event, frozen=True, gc=False):
     volume: float
     start_ns: int
     interval: str = "1m"
+    partial: bool = False
+
+    @property
+    def exchange_ns(self) -> int:
+        """The time that signals about this bar carry: its start."""
+        return self.start_ns
 
     def as_dict(self) -> dict[str, Any]:
-        """Return `type, symbol, time, open, high, low, close, volume, interval`."""
-        return {
+        """Return `type, symbol, time, open, high, low, close, volume, interval, partial`.
+
+        `partial` is left out where it is false.
+        """
+        fields: dict[str, Any] = {
             "type": "kline",
             "symbol": self.symbol,
             "interval": self.interval,
@@ -141,6 +153,7 @@ class Bar(Event, frozen=True, gc=False):
             "close": self.close,
             "volume": self.volume,
         }
+        return {**fields, "partial": True} if self.partial else fields
 
 
 class Gap(Event, frozen=True, gc=False):
@@ -166,7 +179,7 @@ class Gap(Event, frozen=True, gc=False):
         }
 
 
-MarketEvent = Depth | Trade | Ticker
+MarketEvent = Depth | Trade | Ticker | Bar
 """What the live channels carry."""
 
 

@@ -44,6 +44,7 @@ class Settings(BaseSettings):
         "NVDA.US",
     )
     spill_quota_bytes: Annotated[int, Field(ge=0)] = 1 << 30
+    rest_calls_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] = 30
 
     def __init__(self, **overrides: Any) -> None:
         try:

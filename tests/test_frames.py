@@ -327,7 +327,9 @@ def test_unknown_kinds_are_told_from_the_known():
 def test_the_size_of_all_tables_is_known_and_shown():
     frames = Frames(capacity=100)
     assert frames.nbytes == 0
-    frames.extend("trade", "A", [make("trade", n) for n in range(600)])
+    for start in range(0, 600, 100):
+        frames.extend("trade", "A", [make("trade", n) for n in range(start, start + 100)])
+        frames.frame("trade")
     assert frames.nbytes == 2 * 100 * 6 * 8
     assert "trade 1" in repr(frames)
     assert frames.frame("trade")["price"].tolist() == np.arange(501.0, 601.0).tolist()

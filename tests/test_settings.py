@@ -37,6 +37,7 @@ def test_the_defaults_are_the_articles():
         ("HEARTBEAT_INTERVAL", "10", 10.0),
         ("SUBSCRIBED_SYMBOLS", " A.US , B.HK,A.US", ("A.US", "B.HK")),
         ("SPILL_QUOTA_BYTES", "0", 0),
+        ("REST_CALLS_PER_MINUTE", "600", 600),
     ],
 )
 def test_every_variable_is_honoured_and_code_overrides_it(monkeypatch, variable, text, value):

@@ -1,5 +1,8 @@
 """The compiled loops: over a strategy's bars, and over an account's. Needs numba."""
 
+# numba's own types say little about what it takes, and differ between its versions.
+# mypy: disable-error-code="no-untyped-call,no-untyped-def,call-overload,misc,untyped-decorator,call-arg,var-annotated,attr-defined,arg-type,no-any-return"
+
 from __future__ import annotations
 
 import re
@@ -27,7 +30,7 @@ def instance_kernel(layout: Layout) -> tuple[Any, dict[tuple[type, str], Kind]]:
     translator = Translator()
     load = loader(translator.mirror(layout))
 
-    def kernel(  # type: ignore[no-untyped-def]
+    def kernel(
         address, opens, highs, lows, closes, volumes, starts, begin, end, signals
     ):
         strategy = load(address)
@@ -53,7 +56,7 @@ def function_kernel(function: Any, params: tuple[Any, ...]) -> Any:
     translator = Translator()
     call = translator(function)
 
-    def kernel(  # type: ignore[no-untyped-def]
+    def kernel(
         params, opens, highs, lows, closes, volumes, starts, begin, end, signals
     ):
         for i in range(begin, end):
@@ -83,7 +86,7 @@ def account_kernel(layout: Layout) -> Any:
     translator = Translator(inline=False)
     load = loader(translator.mirror(layout))
 
-    def kernel(  # type: ignore[no-untyped-def]
+    def kernel(
         address, signals, opens, highs, lows, closes, bars, at_close, equities
     ):
         account = load(address)

@@ -28,32 +28,16 @@ NAN = math.nan
 
 
 @dataclass(frozen=True)
-class Account:
-    """What the figures are computed from.
+class Calendar:
+    """When bars begin, and which of them end a return.
 
     Attributes:
-        cash: the equity at the beginning.
         starts: of the bars, ns UTC, (bars,).
         step: the usual time between bars, ns.
-        equity: at each close, (bars,).
-        benchmark: value at each close of 1.0 held without costs since the first open, (bars,).
-        invested: whether any position was held after each close, (bars,).
-        traded: value traded in all, over the equity's mean.
-        trades: as `trades.trades_frame` returns them; called for when needed.
-        periods_per_year: A; None to choose by the calendar.
-        risk_free: a year.
     """
 
-    cash: float
     starts: npt.NDArray[np.int64]
     step: int
-    equity: Floats
-    benchmark: Floats
-    invested: Callable[[], Floats]
-    traded: Callable[[], float]
-    get_trades: Callable[[], pd.DataFrame]
-    periods_per_year: float | None = None
-    risk_free: float = 0.0
 
     @cached_property
     def frequency(self) -> str:
@@ -69,34 +53,71 @@ class Account:
         return np.append(np.flatnonzero(days[1:] != days[:-1]), len(days) - 1)
 
     @cached_property
-    def returns(self) -> Floats:
-        """The r of the formulas."""
-        return _returns(self.equity[self.ends], self.cash)
-
-    @cached_property
-    def benchmark_returns(self) -> Floats:
-        """The same of buying and holding."""
-        return _returns(self.benchmark[self.ends], 1.0)
-
-    @cached_property
-    def year(self) -> float:
-        """A: as given; else 365 where there are bars at weekends, 252 where not."""
-        if self.periods_per_year is not None:
-            return float(self.periods_per_year)
+    def returns_per_year(self) -> float:
+        """365 where there are bars at weekends, 252 where not; longer bars by their length."""
         if self.step > DAY:
             return 365.25 * DAY / self.step
-        days = np.unique(self.starts // DAY)
+        days = self.starts[self.ends] // DAY
+        # 1970-01-01 was a Thursday.
         return 365.0 if bool(((days + 3) % 7 >= 5).any()) else 252.0
-
-    @cached_property
-    def free(self) -> float:
-        """The f of the formulas."""
-        return float((1.0 + self.risk_free) ** (1.0 / self.year) - 1.0)
 
     @cached_property
     def years(self) -> float:
         """From the start of the first bar to the end of the last, in years of 365.25 days."""
         return float(self.starts[-1] - self.starts[0] + self.step) / (365.25 * DAY)
+
+
+@dataclass(frozen=True)
+class Account:
+    """What the figures are computed from. What not every figure needs is called for.
+
+    Attributes:
+        cash: the equity at the beginning.
+        calendar: of the bars.
+        equity: at each close, (bars,).
+        get_benchmark: value at each close of 1.0 held without costs since the first open, (bars,).
+        get_invested: whether any position was held after each close, (bars,).
+        get_traded: value traded in all, over the equity's mean.
+        get_trades: as `trades.trades_frame` returns them.
+        periods_per_year: A; None takes the calendar's.
+        risk_free: a year.
+    """
+
+    cash: float
+    calendar: Calendar
+    equity: Floats
+    get_benchmark: Callable[[], Floats]
+    get_invested: Callable[[], Any]
+    get_traded: Callable[[], float]
+    get_trades: Callable[[], pd.DataFrame]
+    periods_per_year: float | None = None
+    risk_free: float = 0.0
+
+    @cached_property
+    def year(self) -> float:
+        """A, the returns per year."""
+        given = self.periods_per_year
+        return self.calendar.returns_per_year if given is None else float(given)
+
+    @cached_property
+    def returns(self) -> Floats:
+        """The r of the formulas."""
+        return _returns(self.equity[self.calendar.ends], self.cash)
+
+    @cached_property
+    def benchmark_returns(self) -> Floats:
+        """The same of buying and holding."""
+        return _returns(self.benchmark[self.calendar.ends], 1.0)
+
+    @cached_property
+    def benchmark(self) -> Floats:
+        """See `get_benchmark`."""
+        return self.get_benchmark()
+
+    @cached_property
+    def free(self) -> float:
+        """The f of the formulas."""
+        return float((1.0 + self.risk_free) ** (1.0 / self.year) - 1.0)
 
     @cached_property
     def drawdowns(self) -> Floats:
@@ -132,7 +153,7 @@ def cagr(a: Account) -> float:
     """Return (E_last / cash)^(1 / years) - 1, years of 365.25 days; -1 when nothing is left."""
     if a.equity[-1] <= 0.0:
         return -1.0
-    growth = math.log(float(a.equity[-1]) / a.cash) / a.years
+    growth = math.log(float(a.equity[-1]) / a.cash) / a.calendar.years
     return math.expm1(growth) if growth < 700.0 else math.inf
 
 
@@ -170,8 +191,8 @@ def max_drawdown_duration(a: Account) -> pd.Timedelta:
         return pd.Timedelta(0)
     # The last bar not under water, at each bar; before the first there is the beginning itself.
     above = np.maximum.accumulate(np.where(under, -1, np.arange(len(under))))
-    began = np.where(above < 0, a.starts[0], a.starts[np.maximum(above, 0)])
-    after = np.append(a.starts[1:], a.starts[-1])
+    began = np.where(above < 0, a.calendar.starts[0], a.calendar.starts[np.maximum(above, 0)])
+    after = np.append(a.calendar.starts[1:], a.calendar.starts[-1])
     return pd.Timedelta(int((after - began)[under].max()), "ns")
 
 
@@ -182,12 +203,12 @@ def calmar(a: Account) -> float:
 
 def exposure(a: Account) -> float:
     """Return the share of bars after whose close a position was held."""
-    return float(a.invested().mean())
+    return float(a.get_invested().mean())
 
 
 def turnover(a: Account) -> float:
     """Return the value traded over the mean equity, a year; buying and selling both count."""
-    return a.traded() / a.years
+    return a.get_traded() / a.calendar.years
 
 
 def trade_count(a: Account) -> int:

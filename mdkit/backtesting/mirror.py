@@ -6,6 +6,9 @@ arithmetic of a moving average. Here a `Mirror` is a plain address into the bloc
 address within its owner, and LLVM inlines the methods. Needs numba; imported by `native` alone.
 """
 
+# numba's own types say little about what it takes, and differ between its versions.
+# mypy: disable-error-code="no-untyped-call,no-untyped-def,call-overload,misc,untyped-decorator,call-arg,var-annotated,attr-defined,arg-type,no-any-return"
+
 from __future__ import annotations
 
 import functools
@@ -43,7 +46,7 @@ _OPTIONS = {
 _NUMBERS = itertools.count(1)
 
 
-class Mirror(types.Type):  # type: ignore[misc]
+class Mirror(types.Type):
     """The state of one layout. Made by a `Translator`, once for each layout."""
 
     def __init__(self, layout: Layout, translate: Translator) -> None:
@@ -154,7 +157,7 @@ def loader(mirror: Mirror) -> Any:
     There nothing else can point to it, so that LLVM keeps it in registers. `saver` copies back.
     """
 
-    @intrinsic  # type: ignore[untyped-decorator]
+    @intrinsic
     def load(typing: Any, address: Any) -> Any:
         def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
             size = max(8, mirror.layout.size)
@@ -169,7 +172,7 @@ def loader(mirror: Mirror) -> Any:
     return load
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def save(typing: Any, address: Any, state: Any) -> Any:
     """Copy a state back to its address."""
 
@@ -182,7 +185,7 @@ def save(typing: Any, address: Any, state: Any) -> Any:
     return types.void(types.uintp, state), generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def answer(typing: Any, value: Any) -> Any:
     """Return (whether something was said, what as a float) for a float, an int or None."""
     inner = value.type if isinstance(value, types.Optional) else value
@@ -207,7 +210,7 @@ def answer(typing: Any, value: Any) -> Any:
 
 
 @infer_getattr
-class _MirrorAttributes(AttributeTemplate):  # type: ignore[misc]
+class _MirrorAttributes(AttributeTemplate):
     key = Mirror
 
     def generic_resolve(self, mirror: Mirror, name: str) -> Any:
@@ -218,7 +221,7 @@ class _MirrorAttributes(AttributeTemplate):  # type: ignore[misc]
             dispatcher = types.Dispatcher(method)
             _lower_method(name)
 
-            class Method(AbstractTemplate):  # type: ignore[misc]
+            class Method(AbstractTemplate):
                 key = (Mirror, name)
 
                 def generic(self, args: Any, kws: Any) -> Any:
@@ -258,7 +261,7 @@ def _pointer(builder: Any, base: Any, kind: Any, offset: int) -> Any:
     return builder.bitcast(place, kind.as_pointer())
 
 
-@lower_getattr_generic(Mirror)  # type: ignore[untyped-decorator]
+@lower_getattr_generic(Mirror)
 def _get(context: Any, builder: Any, mirror: Mirror, base: Any, name: str) -> Any:
     if name not in mirror.members:
         getter = mirror.getter(name)
@@ -310,7 +313,7 @@ def _get(context: Any, builder: Any, mirror: Mirror, base: Any, name: str) -> An
     return array._getvalue()
 
 
-@lower_setattr_generic(Mirror)  # type: ignore[untyped-decorator]
+@lower_setattr_generic(Mirror)
 def _set(context: Any, builder: Any, sig: Any, args: Any, name: str) -> None:
     mirror, base, value = sig.args[0], args[0], args[1]
     if name not in mirror.members:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from mdkit.backtesting.metrics import Calendar
 from mdkit.backtesting.native import Columns
 from mdkit.errors import SettingsError
 
@@ -49,6 +50,25 @@ class Panel:
         if len(self) < 2:
             return pd.Timedelta(days=1)
         return pd.Timedelta(int(np.median(np.diff(self.starts))), "ns")
+
+    @cached_property
+    def calendar(self) -> Calendar:
+        """When the bars begin, and which of them end a day."""
+        return Calendar(self.starts, self.step.value)
+
+    def cut(self, begin: int, end: int) -> Panel:
+        """Return the points [begin, end) of the time axis; symbols without a bar there stay out."""
+        kept = []
+        for symbol, columns, places in zip(self.symbols, self.bars, self.places, strict=True):
+            if places is None:
+                kept.append((symbol, Columns(*(x[begin:end] for x in columns)), None))
+                continue
+            low, high = np.searchsorted(places, (begin, end))
+            if low < high:
+                own = Columns(*(x[low:high] for x in columns))
+                kept.append((symbol, own, places[low:high] - begin))
+        symbols, bars, at = zip(*kept, strict=True)
+        return Panel(symbols, self.index[begin:end], bars, at)
 
     def flat(self, column: str) -> npt.NDArray[np.float64]:
         """Return one column of all symbols, one symbol after the other, nan where one has no bar.

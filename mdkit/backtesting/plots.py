@@ -38,7 +38,17 @@ def draw_result(result: Result, points: int) -> Figure:
     """Return the picture of one backtest: price and trades, exposure, equity, drawdown."""
     from mdkit.backtesting.result import shown_value
 
-    figure, panels = _figure((10, 8.2), (3, 0.9, 2.2, 1.1), f"{result.strategy!r}\n ")
+    stats = result.stats
+    names = ("return", "buy_and_hold", "cagr", "sharpe", "max_drawdown", "trades")
+    told = "     ".join(f"{n.replace('_', ' ')} {shown_value(n, stats[n])}" for n in names)
+    basis = (
+        f"{len(result.panel):,} bars; {len(result.account.returns):,} returns, "
+        f"{result.account.calendar.frequency}, {result.account.year:g} a year; "
+        f"fee {result.terms.fee:.2%}, slippage {result.terms.slippage:.2%}; "
+        f"{result.engine} engine"
+    )
+    head = (repr(result.strategy), told, basis)
+    figure, panels = _figure((10, 8.4), (3, 0.9, 2.2, 1.1), head)
     price, exposure, equity, drawdown = panels
     index = result.panel.index
     frame = result.equity
@@ -85,24 +95,14 @@ def draw_result(result: Result, points: int) -> Figure:
     drawdown.yaxis.set_major_locator(MaxNLocator(3))
     drawdown.yaxis.set_major_formatter(FuncFormatter(_percent))
 
-    stats = result.stats
-    names = ("return", "buy_and_hold", "cagr", "sharpe", "max_drawdown", "trades")
-    told = [f"{n.replace('_', ' ')} {shown_value(n, stats[n])}" for n in names]
     figure.align_ylabels()
     _label_time(panels, index)
-    basis = (
-        f"{len(index):,} bars; {len(result.account.returns):,} returns, "
-        f"{result.account.frequency}, {result.account.year:g} a year; "
-        f"fee {result.terms.fee:.2%}, slippage {result.terms.slippage:.2%}; "
-        f"{result.engine} engine"
-    )
-    _subtitle(figure, ["     ".join(told), basis])
     return figure
 
 
 def draw_comparison(results: Mapping[str, Result], points: int) -> Figure:
     """Return equities, as multiples of their beginnings, and drawdowns of several backtests."""
-    figure, (equity, drawdown) = _figure((10, 5.6), (2.4, 1), "")
+    figure, (equity, drawdown) = _figure((10, 5.6), (2.4, 1), ())
     _name(equity, "Equity", "multiple of the beginning")
     _name(drawdown, "Drawdown", "below the high")
     for (name, result), colour in zip(results.items(), _colours(len(results)), strict=True):
@@ -148,7 +148,7 @@ def draw_heatmap(table: pd.DataFrame, title: str, metric: str) -> Figure:
     known = values[np.isfinite(values)]
     low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
     both = LinearSegmentedColormap.from_list("mdkit", [RED, "#f3b6b0", "white", "#a8cbe6", BLUE])
-    both.set_bad("#eef0f2")
+    axes.set_facecolor("#eef0f2")  # shows where there is no value
     reach = max(abs(low), abs(high)) or 1.0
     norm = TwoSlopeNorm(0.0, -reach, reach)
     image = axes.imshow(
@@ -191,7 +191,7 @@ def draw_walk_forward(
     equity: pd.Series[Any], windows: Sequence[tuple[Any, Any, str]], title: str, points: int = 1500
 ) -> Figure:
     """Return the out-of-sample equity, with the windows and what was chosen for each."""
-    figure, (axes,) = _figure((10, 4.2), (1,), title)
+    figure, (axes,) = _figure((10, 4.2), (1,), (title,))
     _name(axes, "Equity out of sample", "multiple of the beginning")
     _line(axes, _thin(equity, points), BLUE, 1.5, "out of sample")
     axes.axhline(1.0, color=GRID, linewidth=1.2, zorder=0)
@@ -243,39 +243,30 @@ def html_page(result: Result) -> str:
 
 
 def _figure(
-    size: tuple[float, float], heights: Sequence[float], title: str
+    size: tuple[float, float], heights: Sequence[float], head: Sequence[str]
 ) -> tuple[Figure, Sequence[Any]]:
-    layout = ConstrainedLayoutEngine(h_pad=0.05, w_pad=0.08, hspace=0.04)
+    """Return panels below each other, with a title and smaller lines above them."""
+    height = 0.1 + (0.26 if head else 0.0) + 0.18 * max(0, len(head) - 1)
+    top = 1.0 - height / size[1] if head else 1.0
+    layout = ConstrainedLayoutEngine(h_pad=0.05, w_pad=0.08, hspace=0.04, rect=(0, 0, 1, top))
     figure = Figure(figsize=size, dpi=110, facecolor="white", layout=layout)
     FigureCanvasAgg(figure)
     panels = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights, squeeze=False)
     for axes in panels[:, 0]:
         _clean(axes)
-    if title:
-        figure.suptitle(
-            title, x=0.012, y=0.99, ha="left", fontsize=13, fontweight="bold", color=INK,
-            family=_FONT, linespacing=2.2,
-        )  # fmt: skip
-    return figure, list(panels[:, 0])
-
-
-def _subtitle(figure: Figure, lines: Sequence[str]) -> None:
-    """Write smaller lines below the figure's title, whose empty second line keeps them room."""
-    from matplotlib.transforms import ScaledTranslation
-
-    for number, line in enumerate(lines):
-        down = ScaledTranslation(0, -(24 + 13 * number) / 72, figure.dpi_scale_trans)
+    for number, line in enumerate(head):
         text = figure.text(
             0.012,
-            0.99,
+            1.0 - (0.08 + (0.10 + 0.18 * number if number else 0.0)) / size[1],
             line,
-            transform=figure.transFigure + down,
             va="top",
-            fontsize=9,
-            color=INK if number == 0 else MUTED,
+            fontsize=9 if number else 13,
+            fontweight="normal" if number else "bold",
+            color=MUTED if number > 1 else INK,
             family=_FONT,
         )
         text.set_in_layout(False)
+    return figure, list(panels[:, 0])
 
 
 def _mark_trades(axes: Any, result: Result) -> None:

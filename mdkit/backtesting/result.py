@@ -54,7 +54,7 @@ class Result:
         entries = {name: metric.compute(account) for name, metric in metrics.METRICS.items()}
         entries |= {
             "periods_per_year": account.year,
-            "frequency": account.frequency,
+            "frequency": account.calendar.frequency,
             "returns": len(account.returns),
             "risk_free": self.risk_free,
             "start": self.panel.index[0],
@@ -70,12 +70,11 @@ class Result:
         """What the figures are computed from."""
         return metrics.Account(
             cash=self.terms.cash,
-            starts=self.panel.starts,
-            step=self.panel.step.value,
+            calendar=self.panel.calendar,
             equity=self.run.equity,
-            benchmark=self._benchmark,
-            invested=lambda: (self.units != 0.0).any(axis=0),
-            traded=self._traded,
+            get_benchmark=lambda: self._benchmark,
+            get_invested=lambda: (self.units != 0.0).any(axis=0),
+            get_traded=self._traded,
             get_trades=lambda: self.trades,
             periods_per_year=self.periods_per_year,
             risk_free=self.risk_free,
@@ -216,7 +215,7 @@ class Result:
     def _repr_html_(self) -> str:
         a = self.account
         ratios = (
-            f"Ratios: {len(a.returns):,} returns, {a.frequency}, {a.year:g} a year, "
+            f"Ratios: {len(a.returns):,} returns, {a.calendar.frequency}, {a.year:g} a year, "
             f"risk-free {self.risk_free:.2%} a year. Engine: {self._engine_line}."
         )
         cells = [

@@ -35,7 +35,8 @@ SCENARIOS: dict[str, Scenario] = {
         ((2.3, 847), (2.7, 3200 - 847), (5.0, 1800), (5.0, 900), (5.0, 4100)),
     ),
     "flood": Scenario(
-        "as fast as the client takes them: 20,000 depth messages, prepared once and repeated",
+        "as fast as the client takes them, or at a steady rate: 20,000 depth messages, prepared "
+        "once and repeated",
         None,
     ),
 }

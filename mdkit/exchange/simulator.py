@@ -163,7 +163,9 @@ class SimulatedFeed:
         self._next_ticker = [0.0] * len(self.symbols)
         self._trade_ids = [1_000_000] * len(self.symbols)
         self._pending: list[Message] = []
-        self._lap: list[list[Message]] | None = None if self.paced else []
+        self._rate = config.rate
+        repeats = not self.paced or scenario.rate is None
+        self._lap: list[list[Message]] | None = [] if repeats else None
         self._due: float | None = None
 
     def begin(self, now_ms: int) -> None:
@@ -197,7 +199,7 @@ class SimulatedFeed:
             self.finished = True
             return None
         if self._lap is not None:
-            return 0.0
+            return self._depths / self._rate if self.paced and self._rate else 0.0
         # Only the time is drawn ahead: the books must not move before it has come.
         if self._due is None:
             self._due = next(self._offsets)

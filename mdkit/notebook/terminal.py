@@ -45,7 +45,9 @@ def run_demo(exchange: Exchange, seconds: float | None, folder: Path) -> Receipt
             rows=_KEPT_ROWS,
             name="demo",
         )
-        console.print(f"Embedded exchange at {exchange.ws_url} (simulated or replayed data).")
+        console.print(
+            f"Embedded exchange at {exchange.ws_url} (simulated or replayed data).", soft_wrap=True
+        )
         session.start()
 
         def is_over(began: float) -> bool:

@@ -17,10 +17,11 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from mdkit.errors import InvalidMessage
-from mdkit.events import Depth, Event, MarketEvent, Ticker, Trade
+from mdkit.events import Bar, Depth, Event, MarketEvent, Ticker, Trade
 
 Dialect = Literal["realtime", "article"]
 CHANNELS = ("depth", "trade", "ticker")
+"""What can be subscribed to. Bars ("kline") are understood as well: they go on channel "bar"."""
 ANSWER = "answer"
 """The channel of answers to commands, which are not market data."""
 UNREADABLE = "unreadable"
@@ -75,6 +76,16 @@ class _Figures(Struct, gc=False):
     timestamp: _Millis = 0
 
 
+class _Candle(Struct, gc=False):
+    time: _Millis
+    open: _Price
+    high: _Price
+    low: _Price
+    close: _Price
+    volume: _Size = 0.0
+    interval: str = "1m"
+
+
 class _Head(Struct, gc=False):
     """Enough of any message to tell what it is."""
 
@@ -99,6 +110,10 @@ class _ExecutionsMessage(Struct, gc=False):
 
 class _FiguresMessage(Struct, gc=False):
     data: _Figures | list[_Figures]
+
+
+class _CandleMessage(Struct, gc=False):
+    data: _Candle
 
 
 class Answer(Struct, gc=False):
@@ -225,6 +240,19 @@ def _ticker_route(symbol: str, enveloped: bool) -> Route:
     return Route("ticker", symbol, decode)
 
 
+def _bar_route(symbol: str, enveloped: bool) -> Route:
+    read = _json_decoder(_CandleMessage if enveloped else _Candle)
+
+    def decode(raw: bytes, received_ns: int) -> tuple[MarketEvent, ...]:
+        x = read(raw).data if enveloped else read(raw)
+        if x.low > min(x.open, x.close) or x.high < max(x.open, x.close):
+            raise InvalidMessage(f"bar is impossible: high {x.high:g}, low {x.low:g}")
+        start_ns = x.time * _MS
+        return (Bar(symbol, x.open, x.high, x.low, x.close, x.volume, start_ns, x.interval),)
+
+    return Route("bar", symbol, decode)
+
+
 def _invalid_route(channel: str, symbol: str, reason: str) -> Route:
     def decode(raw: bytes, received_ns: int) -> tuple[MarketEvent, ...]:
         raise InvalidMessage(reason)
@@ -243,8 +271,8 @@ SEVERAL = _invalid_route("ticker", "", "a list about several symbols must be spl
 
 # The heads whose bytes alone settle channel and symbol; anything else is parsed.
 _HEAD = re.compile(
-    rb'\{\s*"(?:cmd"\s*:\s*"(?P<enveloped>depth|trade|ticker)"\s*,\s*"data"\s*:\s*\{'
-    rb'|type"\s*:\s*"(?P<flat>depth|trade|ticker)"\s*,)'
+    rb'\{\s*"(?:cmd"\s*:\s*"(?P<enveloped>depth|trade|ticker|kline)"\s*,\s*"data"\s*:\s*\{'
+    rb'|type"\s*:\s*"(?P<flat>depth|trade|ticker|kline)"\s*,)'
     rb'\s*"symbol"\s*:\s*"(?P<symbol>[^"\\]{1,64})"\s*'
 )
 _MAX_LEARNT = 100_000
@@ -324,7 +352,7 @@ class Router:
             refused = head.code is not None and (head.code != 0 or channel not in CHANNELS)
             if refused or head.cmd in _COMMANDS:
                 return _ANSWER_ROUTE
-            if channel not in CHANNELS:
+            if channel not in _MAKERS:
                 named = repr(channel[:40]) if channel else "none"
                 return _invalid_route(UNREADABLE, "", f"unknown command: {named}")
             if not head.cmd:
@@ -353,7 +381,12 @@ class Router:
         return route
 
 
-_MAKERS = {"depth": _depth_route, "trade": _trade_route, "ticker": _ticker_route}
+_MAKERS = {
+    "depth": _depth_route,
+    "trade": _trade_route,
+    "ticker": _ticker_route,
+    "kline": _bar_route,
+}
 
 
 def decode(raw: bytes, received_ns: int = 0) -> tuple[MarketEvent, ...]:
@@ -392,7 +425,7 @@ def encode(event: Event | Sequence[Trade], dialect: Dialect = "realtime") -> byt
             body["asks"] = [[repr(price), repr(size)] for price, size in body["asks"]]
         elif channel == "trade":
             body = {"symbol": body.pop("symbol"), "trades": [_decimal_strings(body)]}
-        elif channel == "ticker":
+        elif channel in ("ticker", "kline"):
             body = _decimal_strings(body)
         else:
             raise InvalidMessage(f"a {type(event).__name__} is not pushed on any channel")

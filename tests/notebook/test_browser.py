@@ -1,6 +1,6 @@
 """The notebooks in a real JupyterLab in a real browser; screenshots go to out/screenshots.
 
-    python -m pytest tests/notebook/test_browser.py
+    python -m pytest -m browser
 
 Needs JupyterLab, Playwright's Python package and a Chromium on the path. On a machine without
 them these tests are skipped; with CI=true in the environment that is a failure.

@@ -1,4 +1,7 @@
-"""Every notebook runs top to bottom without an error, a warning or a key, and keeps its picture."""
+"""Every notebook runs top to bottom without an error, a warning or a key, and keeps its picture.
+
+Running them takes a minute or two: python -m pytest -m slow tests/notebook/test_notebooks.py
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ def outputs(notebook):
     return [output for cell in notebook.cells for output in cell.get("outputs", [])]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_runs_without_errors_and_warnings(path, tmp_path):
     notebook = nbformat.read(path, as_version=4)

@@ -339,7 +339,7 @@ def test_a_connection_on_which_nothing_arrives_is_given_up(until):
         ):
             await rig.more(until)
             exchange.inject("freeze", duration=1.0)
-            await until(lambda: rig.source.disconnects == 1)
+            await until(lambda: rig.source.disconnects == 1 and rig.pipeline.problems)
             assert "nothing arrived" in str(rig.pipeline.problems[-1])
             await until(lambda: rig.source.connects >= 2)
             await rig.more(until)

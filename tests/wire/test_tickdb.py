@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mdkit.errors import InvalidMessage
-from mdkit.events import Bar, Depth, Ticker, Trade
+from mdkit.events import Depth, Gap, Ticker, Trade
 from mdkit.wire import tickdb
 from mdkit.wire.tickdb import ANSWER, SEVERAL, UNREADABLE, Router, decode, encode
 
@@ -63,9 +63,8 @@ def test_the_time_of_receipt_is_the_one_given(event, stamp):
 
 
 def test_what_has_no_channel_is_not_encoded():
-    bar = Bar("A", 1.0, 1.0, 1.0, 1.0, 1.0, 0)
-    with pytest.raises(InvalidMessage, match="Bar"):
-        encode(bar)
+    with pytest.raises(InvalidMessage, match="Gap"):
+        encode(Gap("A", "depth", "disconnect", 1, 2))
     with pytest.raises(InvalidMessage, match="0 trades"):
         encode([])
     with pytest.raises(InvalidMessage, match="1 trades"):

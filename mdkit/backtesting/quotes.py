@@ -1,0 +1,222 @@
+"""Depth recordings backtested: decided on one book, filled at a later one's opposite touch."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from array import array
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from mdkit.backtesting.engine import Run, Terms
+from mdkit.backtesting.native import Columns
+from mdkit.backtesting.panel import Panel
+from mdkit.errors import SettingsError, StrategyError
+from mdkit.events import Depth
+from mdkit.strategies.contract import Strategy, as_signal
+
+if TYPE_CHECKING:
+    from mdkit.backtesting.result import Result
+
+_MS = 1_000_000
+
+
+class _Symbol:
+    """One symbol's instance, book and position."""
+
+    __slots__ = ("ask", "bid", "call", "number", "said", "units")
+
+    def __init__(self, number: int, call: Any) -> None:
+        self.number = number
+        self.call = call
+        self.bid = self.ask = math.nan
+        self.said = 0.0
+        self.units = 0.0
+
+    @property
+    def mid(self) -> float:
+        return (self.bid + self.ask) / 2.0
+
+
+def backtest_depth(
+    strategy: Strategy,
+    events: Iterable[Any],
+    terms: Terms,
+    *,
+    latency_ms: float,
+    engine: str,
+    periods_per_year: float | None,
+    risk_free: float,
+) -> Result:
+    """Run a strategy over recorded books; the arguments are those of `backtest`.
+
+    What a book leads to is filled `latency_ms` later, by the clock of `received_ns` (by
+    `exchange_ns` where a book has no time of receipt): bought at the best ask, sold at the best
+    bid of the book in force then, whatever its size. Equity is marked at mid prices, one row of
+    the result per book with both sides. Events that are no `Depth` are passed over. An order
+    that would come due after the last book is not filled, and one that waits when the strategy
+    changes its mind is filled first. Targets count as on bars: a repeated one is no order.
+    """
+    from mdkit.backtesting.result import Result
+
+    if engine == "native":
+        raise SettingsError('depth runs in Python only; use engine="auto"')
+    if "depth" not in strategy.kinds:
+        raise SettingsError(
+            f"strategy {strategy.name} wants {' and '.join(strategy.kinds)}; backtests run on bar "
+            "or on depth"
+        )
+    if not (isinstance(latency_ms, (int, float)) and 0 <= latency_ms < math.inf):
+        raise SettingsError(f"latency_ms is {latency_ms!r}; give milliseconds, 0 or more")
+    if terms.stop_loss is not None or terms.take_profit is not None:
+        raise SettingsError("stop_loss and take_profit are for bars; decide it in the strategy")
+    if isinstance(events, (str, bytes, pd.DataFrame)):
+        raise SettingsError("for depth give Depth events, such as md.read_recording(path)")
+    replay = _Replay(strategy, terms, round(latency_ms * _MS))
+    for event in events:
+        if isinstance(event, Depth):
+            replay.take(event)
+    panel, run = replay.finish()
+    return Result(
+        strategy=strategy,
+        panel=panel,
+        run=run,
+        terms=terms,
+        engine="python",
+        engine_reason="depth runs in Python",
+        periods_per_year=periods_per_year,
+        risk_free=risk_free,
+    )
+
+
+class _Replay:
+    """The account over a stream of books."""
+
+    def __init__(self, strategy: Strategy, terms: Terms, latency_ns: int) -> None:
+        self.strategy = strategy
+        self.terms = terms
+        self.latency_ns = latency_ns
+        self.cash = float(terms.cash)
+        self.symbols: dict[str, _Symbol] = {}
+        self.due: list[tuple[int, int, str, float]] = []
+        self.shared = strategy.instance() if strategy.per == "session" else None
+        self.now = 0
+        self.orders = 0
+        self.times = array("q")
+        self.owner = array("q")
+        self.mids, self.equities, self.signals = array("d"), array("d"), array("d")
+        self.fills: list[tuple[float, ...]] = []
+
+    def take(self, book: Depth) -> None:
+        """Fill what is due before this book, put it in force, let the strategy decide."""
+        time = book.received_ns or book.exchange_ns
+        if time < self.now:
+            raise SettingsError(
+                f"the books are not in order of time: {book.symbol} at {time} comes after "
+                f"{self.now}; sort them by received_ns"
+            )
+        self.now = time
+        symbol = self.symbols.get(book.symbol)
+        if symbol is None:
+            call = self.shared or self.strategy.instance()
+            symbol = self.symbols[book.symbol] = _Symbol(len(self.symbols), call)
+        self._fill(before=time)
+        if book.bids and book.asks:
+            symbol.bid, symbol.ask = book.bids[0][0], book.asks[0][0]
+        signal = self._decide(symbol, book)
+        if signal is not None and signal != symbol.said:
+            symbol.said = signal
+            self.orders += 1
+            entry = (time + self.latency_ns, self.orders, book.symbol, signal)
+            heapq.heappush(self.due, entry)
+        self._fill(before=time + 1)
+        if symbol.bid == symbol.bid:
+            self.times.append(time)
+            self.owner.append(symbol.number)
+            self.mids.append(symbol.mid)
+            self.signals.append(math.nan if signal is None else signal)
+            self.equities.append(self._equity())
+
+    def _decide(self, symbol: _Symbol, book: Depth) -> float | None:
+        try:
+            signal = as_signal(symbol.call(book), self.strategy.name)
+        except StrategyError:
+            raise
+        except Exception as error:
+            raise StrategyError(
+                f"strategy {self.strategy.name} failed on the book of {book.symbol} at "
+                f"{self.now}: {type(error).__name__}: {error}"
+            ) from error
+        if signal is not None and not -1.0 <= signal <= 1.0:
+            raise StrategyError(
+                f"strategy {self.strategy.name} said {signal:g} on a book of {book.symbol}; a "
+                "target exposure lies between -1 and 1"
+            )
+        return signal
+
+    def _equity(self) -> float:
+        held = (s for s in self.symbols.values() if s.units != 0.0)
+        return self.cash + math.fsum(s.units * s.mid for s in held)
+
+    def _fill(self, before: int) -> None:
+        """Fill the orders that came due before a time, each at its symbol's book in force."""
+        while self.due and self.due[0][0] < before:
+            _, _, name, target = heapq.heappop(self.due)
+            symbol = self.symbols[name]
+            if symbol.bid == symbol.bid:
+                self._trade(symbol, target)
+
+    def _trade(self, symbol: _Symbol, target: float) -> None:
+        equity = self._equity()
+        if equity <= 0.0 and target != 0.0:
+            return
+        weights = self.terms.weights
+        missing = target * (1.0 if weights is None else weights[_name_of(self, symbol)]) * equity
+        missing -= symbol.units * symbol.mid
+        buying = missing > 0.0 if target != 0.0 else symbol.units < 0.0
+        slippage = self.terms.slippage
+        paid = symbol.ask * (1.0 + slippage) if buying else symbol.bid * (1.0 - slippage)
+        units = missing / (paid * (1.0 + self.terms.fee)) if target != 0.0 else -symbol.units
+        if units == 0.0:
+            return
+        charge = self.terms.fee * abs(units * paid)
+        self.cash -= units * paid + charge
+        symbol.units += units
+        if abs(symbol.units) < 1e-12 * abs(units):
+            symbol.units = 0.0
+        # A fill belongs to the row that the book in hand is about to write, or has written last.
+        row = float(len(self.times))
+        self.fills.append((row, float(symbol.number), units, paid, charge, 0.0))
+
+    def finish(self) -> tuple[Panel, Run]:
+        """Return books as a panel, and what happened; raise `SettingsError` without any book."""
+        if not self.times:
+            raise SettingsError("there is no book with both sides among the events")
+        stamps = np.array(self.times, np.int64)
+        # Books of one nanosecond are told apart by their order.
+        stamps = np.maximum.accumulate(stamps - np.arange(len(stamps))) + np.arange(len(stamps))
+        index = pd.DatetimeIndex(stamps).tz_localize("UTC")
+        owner = np.array(self.owner)
+        mids, said = np.array(self.mids), np.array(self.signals)
+        bars, places = [], []
+        signals = np.full((len(self.symbols), len(stamps)), np.nan)
+        for symbol in self.symbols.values():
+            own = np.flatnonzero(owner == symbol.number)
+            if not len(own):
+                raise SettingsError("a symbol's books never have both sides")
+            mid = mids[own]
+            bars.append(Columns(mid, mid, mid, mid, np.zeros(len(own)), stamps[own]))
+            places.append(None if len(own) == len(stamps) else own)
+            signals[symbol.number, own] = said[own]
+        panel = Panel(tuple(self.symbols), index, tuple(bars), tuple(places))
+        last = float(len(stamps) - 1)
+        fills = np.array(self.fills).reshape(-1, 6)
+        fills[:, 0] = np.minimum(fills[:, 0], last)
+        return panel, Run(signals.ravel(), np.array(self.equities), fills)
+
+
+def _name_of(replay: _Replay, symbol: _Symbol) -> str:
+    return next(name for name, other in replay.symbols.items() if other is symbol)

@@ -1,0 +1,309 @@
+"""A strategy with many parameters: over one machine's cores, or a Dask cluster's."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice, product
+from multiprocessing import get_context
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from mdkit.backtesting import native
+from mdkit.backtesting.engine import Engine, Run, Terms, native_run, run_engine
+from mdkit.backtesting.layout import CannotCompile
+from mdkit.backtesting.metrics import METRICS
+from mdkit.backtesting.panel import Panel, make_panel
+from mdkit.backtesting.result import Result
+from mdkit.errors import SettingsError
+from mdkit.strategies.contract import Strategy, as_strategy
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Params = dict[str, Any]
+Progress = bool | Callable[[int, int], Any] | None
+_WORTH_PROCESSES = 3_000_000
+"""Bars times combinations from which starting Python processes pays."""
+_shared: list[Job] = []
+"""What a worker process was given once, at its start."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What all combinations of a sweep have in common."""
+
+    strategy: Strategy
+    panel: Panel
+    terms: Terms
+    engine: Engine
+    metrics: tuple[str, ...]
+    periods_per_year: float | None
+    risk_free: float
+
+    def evaluate(self, params: Params) -> tuple[Any, ...]:
+        """Return the figures of one combination."""
+        chosen = self.strategy.with_params(**params)
+        run, used, why = run_engine(chosen, self.panel, self.terms, self.engine)
+        return self.figures(chosen, run, used, why)
+
+    def evaluate_native(self, code: native.NativeStrategy, params: Params) -> tuple[Any, ...]:
+        """Do the same with code that is at hand."""
+        chosen = self.strategy.with_params(**params)
+        try:
+            run = native_run(chosen, self.panel, self.terms, code)
+        except CannotCompile:
+            return self.evaluate(params)
+        return self.figures(chosen, run, "native", "")
+
+    def figures(self, chosen: Strategy, run: Run, used: str, why: str) -> tuple[Any, ...]:
+        """Return the figures of a run."""
+        result = Result(
+            chosen, self.panel, run, self.terms, used, why, self.periods_per_year, self.risk_free
+        )
+        return tuple(METRICS[name].compute(result.account) for name in self.metrics)
+
+
+def sweep(
+    strategy: Any,
+    bars: Any,
+    grid: Mapping[str, Iterable[Any]],
+    *,
+    metric: str | Sequence[str] = "sharpe",
+    constraint: Callable[[Params], bool] | None = None,
+    client: Any = None,
+    progress: Progress = None,
+    engine: Engine = "auto",
+    workers: int | None = None,
+    periods_per_year: float | None = None,
+    risk_free: float = 0.0,
+    **terms: Any,
+) -> pd.DataFrame:
+    """Backtest every combination of parameters; return a row for each, in the grid's order.
+
+    Args:
+        strategy, bars: as for `backtest`; what the grid does not name keeps its value.
+        grid: values to try, by parameter.
+        metric: which figures to compute, one name or several; see `metrics.METRICS`.
+        constraint: called with each combination as a dict; those it returns False for are left
+            out, such as `lambda p: p["fast"] < p["slow"]`.
+        client: a `dask.distributed.Client`: the combinations run on its workers, to which the
+            bars are sent once. A worker that dies costs its unfinished tasks, which run again
+            elsewhere.
+        progress: True shows a bar; a function is called with (done, all).
+        workers: how many at once on this machine; the number of processors unless given.
+            Compiled strategies use threads, which numba lets run side by side, others processes.
+        engine, periods_per_year, risk_free, terms: as for `backtest`.
+
+    Returns a DataFrame: a column per parameter of the grid, then one per figure. `heatmap` draws
+    it. Raises `SettingsError` for parameters, figures or terms that there are not.
+    """
+    names = (metric,) if isinstance(metric, str) else tuple(metric)
+    unknown = [name for name in names if name not in METRICS]
+    if unknown or not names:
+        raise SettingsError(f"metric {unknown[:1] or '()'}: choose from {', '.join(METRICS)}")
+    chosen = as_strategy(strategy)
+    if chosen.is_async or "bar" not in chosen.kinds:
+        raise SettingsError(f"strategy {chosen.name} does not run on bars; sweeps are over bars")
+    try:
+        agreed = Terms(**terms)
+    except TypeError as error:
+        raise SettingsError(f"sweep: {error}".replace("Terms.__init__() ", "")) from None
+    combinations = _combinations(chosen, grid, constraint)
+    panel = make_panel(bars)
+    job = Job(chosen, panel, agreed, engine, names, periods_per_year, risk_free)
+    report = _reporter(progress, len(combinations))
+    if client is not None:
+        figures = _on_dask(job, combinations, client, report)
+    else:
+        figures = _here(job, combinations, workers or os.cpu_count() or 1, report)
+    frame = pd.DataFrame(combinations, columns=list(grid))
+    for name, column in zip(names, zip(*figures, strict=True), strict=True):
+        frame[name] = list(column)
+    frame.attrs["parameters"] = list(grid)
+    return frame
+
+
+def _combinations(
+    strategy: Strategy,
+    grid: Mapping[str, Iterable[Any]],
+    constraint: Callable[[Params], bool] | None,
+) -> list[Params]:
+    if not isinstance(grid, Mapping) or not grid:
+        raise SettingsError('grid is empty; give values by parameter, {"fast": [5, 10]}')
+    values = {name: list(tried) for name, tried in grid.items()}
+    for name, tried in values.items():
+        if not tried:
+            raise SettingsError(f"grid: no values for {name}")
+    found = [dict(zip(values, row, strict=True)) for row in product(*values.values())]
+    # Checked before anything runs, and NumPy's scalars become Python's numbers.
+    found = [
+        {name: strategy.with_params(**params).params.get(name) for name in params}
+        for params in found
+        if constraint is None or constraint(params)
+    ]
+    if not found:
+        raise SettingsError("the constraint leaves no combination of the grid")
+    return found
+
+
+Report = Callable[[int], None]
+
+
+def _here(
+    job: Job, combinations: list[Params], workers: int, report: Report
+) -> list[tuple[Any, ...]]:
+    code = None
+    why = None
+    if job.engine != "python":
+        try:
+            code = native.compile_strategy(job.strategy.with_params(**combinations[0]))
+        except CannotCompile as reason:
+            why = reason
+            if job.engine == "native":
+                raise SettingsError(
+                    f"strategy {job.strategy.name} cannot run natively: {why}"
+                ) from reason
+    if code is not None:
+        # What all runs share is made before they start.
+        _ = job.panel.calendar.ends
+        return _native_threads(job, code, combinations, workers, report)
+    heavy = len(job.panel) * len(job.panel.symbols) * len(combinations) > _WORTH_PROCESSES
+    if workers > 1 and heavy and _can_travel(job):
+        with ProcessPoolExecutor(
+            workers, get_context("spawn"), initializer=_receive, initargs=(job,)
+        ) as pool:
+            return _counted(pool.map(_evaluate_shared, combinations), report)
+    return _counted(map(job.evaluate, combinations), report)
+
+
+def _native_threads(
+    job: Job,
+    code: native.NativeStrategy,
+    combinations: list[Params],
+    workers: int,
+    report: Report,
+) -> list[tuple[Any, ...]]:
+    # The first run compiles what is left to compile, alone.
+    first = [job.evaluate_native(code, combinations[0])]
+    report(1)
+    rest = combinations[1:]
+    if workers == 1 or len(rest) < 2:
+        found = (job.evaluate_native(code, params) for params in rest)
+        return first + _counted(found, report, 1)
+    with ThreadPoolExecutor(workers, thread_name_prefix="mdkit sweep") as pool:
+        runs = pool.map(lambda params: job.evaluate_native(code, params), rest)
+        return first + _counted(runs, report, 1)
+
+
+def _counted(
+    results: Iterable[tuple[Any, ...]], report: Report, done: int = 0
+) -> list[tuple[Any, ...]]:
+    found = []
+    for result in results:
+        found.append(result)
+        done += 1
+        report(done)
+    return found
+
+
+def _can_travel(job: Job) -> bool:
+    try:
+        pickle.dumps(job.strategy)
+    except Exception:
+        return False
+    return type(job.strategy).__module__ != "__main__" and job.strategy.__module__ != "__main__"
+
+
+def _receive(job: Job) -> None:
+    _shared[:] = [job]
+
+
+def _evaluate_shared(params: Params) -> tuple[Any, ...]:
+    return _shared[0].evaluate(params)
+
+
+def _evaluate_many(job: Job, some: list[Params]) -> list[tuple[Any, ...]]:
+    return [job.evaluate(params) for params in some]
+
+
+def _on_dask(
+    job: Job, combinations: list[Params], client: Any, report: Report
+) -> list[tuple[Any, ...]]:
+    from distributed import as_completed
+
+    threads = sum(client.nthreads().values()) or 1
+    # Several tasks a thread, so that a slow or dying worker holds up little.
+    size = max(1, -(-len(combinations) // (4 * threads)))
+    chunks = list(_chunks(combinations, size))
+    shared = client.scatter(job, broadcast=True, hash=False)
+    # Never taken for an earlier sweep's tasks (pure): a function may have changed meanwhile.
+    tasks = [client.submit(_evaluate_many, shared, some, pure=False) for some in chunks]
+    place = {task.key: number for number, task in enumerate(tasks)}
+    found: list[list[tuple[Any, ...]]] = [[] for _ in chunks]
+    done = 0
+    try:
+        for task in as_completed(tasks):
+            number = place[task.key]
+            found[number] = task.result()
+            done += len(chunks[number])
+            report(done)
+    finally:
+        client.cancel(tasks)
+    return [figures for some in found for figures in some]
+
+
+def _chunks(items: Sequence[Params], size: int) -> Iterator[list[Params]]:
+    iterator = iter(items)
+    while chunk := list(islice(iterator, size)):
+        yield chunk
+
+
+def _reporter(progress: Progress, total: int) -> Report:
+    if callable(progress):
+        return lambda done: progress(done, total)
+    if not progress:
+        return lambda done: None
+    from tqdm.auto import tqdm
+
+    bar = tqdm(total=total, desc="sweep", unit="run")
+
+    def report(done: int) -> None:
+        bar.update(done - bar.n)
+        if done == total:
+            bar.close()
+
+    return report
+
+
+def heatmap(
+    frame: pd.DataFrame, x: str | None = None, y: str | None = None, metric: str | None = None
+) -> Figure:
+    """Return a picture of a sweep: `x` across, `y` down, the figure by colour, the best framed.
+
+    Without names: the grid's first two parameters and the first figure. Where the sweep varied
+    more than two parameters, each cell shows the best over the others.
+    """
+    from mdkit.backtesting.plots import draw_heatmap
+
+    parameters = frame.attrs.get("parameters") or [
+        name for name in frame.columns if name not in METRICS
+    ]
+    if len(parameters) < 2:
+        raise SettingsError("a heat map needs two parameters; use frame.plot for one")
+    y = y or next(name for name in parameters if name != x)
+    x = x or next(name for name in parameters if name != y)
+    metric = metric or next(name for name in frame.columns if name not in parameters)
+    for name in (x, y, metric):
+        if name not in frame.columns:
+            raise SettingsError(f"no column {name}; there are {', '.join(map(str, frame.columns))}")
+    table = frame.pivot_table(
+        index=y, columns=x, values=metric, aggfunc="max", sort=True, dropna=False
+    )
+    others = [name for name in parameters if name not in (x, y)]
+    note = f", best over {', '.join(others)}" if others else ""
+    return draw_heatmap(table, f"{metric.replace('_', ' ')} by {y} and {x}{note}", metric)

@@ -1,0 +1,359 @@
+"""HTTP to a service of TickDB's kind: timeouts, retries, a request budget, errors with a cure.
+
+What is tried again: no connection (twice), no answer in time (twice), HTTP 429 and 5xx (five
+times, waiting as long as Retry-After says) by urllib3's `Retry`; a body that breaks off or is
+not an answer, and the codes 3001 and 5xxx under HTTP 200, by `RestClient` itself. Everything
+else is raised at once. The key travels in a header and is in no message.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.exceptions import InvalidHeader, MaxRetryError, ReadTimeoutError
+from urllib3.util.retry import Retry
+
+from mdkit.errors import (
+    AuthenticationError,
+    FeedError,
+    InvalidMessage,
+    MdkitError,
+    RateLimitError,
+    RequestError,
+    ServerError,
+    ServiceError,
+    SettingsError,
+)
+from mdkit.wire.codes import classify
+from mdkit.wire.rest import KLINE_PATH, Answer, Kline, decode_answer, decode_klines, kline_params
+
+TIMEOUTS = (3.05, 10.0)
+"""Seconds to connect, and between two bytes of an answer."""
+RETRIED_STATUS = (429, 500, 502, 503, 504)
+LONGEST_WAIT = 120.0
+"""A Retry-After of more seconds is an error instead: nobody watches a cell for that long."""
+_TRIES = 5
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+Waiting = Callable[[float, str], None]
+"""Told the seconds and the reason before a wait."""
+
+
+class Budget:
+    """At most `per_minute` calls in any 60 seconds; None is without limit. Thread-safe."""
+
+    def __init__(
+        self,
+        per_minute: int | None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Any] = time.sleep,
+    ) -> None:
+        if per_minute is not None and per_minute < 1:
+            raise SettingsError(f"a budget of {per_minute} calls a minute allows no call at all")
+        self.per_minute = per_minute
+        self._clock = clock
+        self._sleep = sleep
+        self._calls: deque[float] = deque()
+        self._lock = threading.Lock()
+
+    def spend(self, waiting: Waiting | None = None) -> None:
+        """Count one call, after waiting until the budget allows it."""
+        if self.per_minute is None:
+            return
+        while True:
+            with self._lock:
+                now = self._clock()
+                while self._calls and self._calls[0] <= now - 60.0:
+                    self._calls.popleft()
+                if len(self._calls) < self.per_minute:
+                    self._calls.append(now)
+                    return
+                pause = self._calls[0] + 60.0 - now
+            if waiting is not None:
+                waiting(pause, f"the budget of {self.per_minute} calls a minute")
+            self._sleep(pause)
+
+
+_budgets: dict[tuple[str, str, int | None], Budget] = {}
+
+
+def shared_budget(base_url: str, api_key: str | None, per_minute: int | None) -> Budget:
+    """Return the budget that all calls of this process to one service with one key share."""
+    digest = hashlib.blake2b((api_key or "").encode(), digest_size=8).hexdigest()
+    return _budgets.setdefault((base_url, digest, per_minute), Budget(per_minute))
+
+
+def is_loopback(base_url: str) -> bool:
+    """Whether a URL names this machine."""
+    return urlsplit(base_url).hostname in _LOOPBACK
+
+
+class RestClient:
+    """Asks one service for bars. A context manager; `close()` ends its connections.
+
+    Args:
+        base_url: the REST base, such as "https://api.tickdb.ai/v1".
+        api_key: goes into the header X-API-Key.
+        budget: calls a minute; without limit unless given.
+        timeouts: seconds to connect and to wait for an answer.
+        sleep: how to wait between tries; replaced in tests.
+        waiting: told before a wait.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        api_key: str | None = None,
+        *,
+        budget: Budget | None = None,
+        timeouts: tuple[float, float] = TIMEOUTS,
+        sleep: Callable[[float], Any] = time.sleep,
+        waiting: Waiting | None = None,
+    ) -> None:
+        parts = urlsplit(base_url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise SettingsError(
+                f"{base_url.partition('?')[0]!r} is not a REST base: give one such as "
+                "https://api.tickdb.ai/v1."
+            )
+        if parts.query or parts.username or parts.password:
+            raise SettingsError(
+                "A REST base has no query, user or password: pass the key as api_key= instead."
+            )
+        if api_key is not None and (not api_key.isascii() or not api_key.isprintable()):
+            raise AuthenticationError("The API key holds characters that no key has; check it.")
+        self.base_url = base_url.rstrip("/")
+        self.name = parts.netloc
+        self.waiting = waiting
+        self.requests = 0
+        self._key = api_key
+        self._budget = budget or Budget(None)
+        self._timeouts = timeouts
+        self._sleep = sleep
+        self._session = requests.Session()
+        # A proxy of the environment knows nothing about this machine's own ports.
+        self._session.trust_env = not is_loopback(base_url)
+        if api_key:
+            self._session.headers["X-API-Key"] = api_key
+        adapter = HTTPAdapter(max_retries=_Patience.of(self._pause, self._spend))
+        self._session.mount(f"{parts.scheme}://", adapter)
+
+    def klines(
+        self,
+        symbol: str,
+        interval: str,
+        *,
+        start_ms: int | None = None,
+        end_ms: int | None = None,
+        limit: int,
+    ) -> list[Kline]:
+        """Return one page of completed bars, in whatever order the service gives them.
+
+        Raises a `ServiceError` when it refuses, `FeedError` when it cannot be reached and
+        `InvalidMessage` when its bars cannot be true.
+        """
+        about = f"klines {symbol} {interval}"
+        params = kline_params(symbol, interval, start_ms=start_ms, end_ms=end_ms, limit=limit)
+        return decode_klines(self._get(KLINE_PATH, params, about).data, f"{symbol} {interval}")
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<RestClient {self.base_url}, {self.requests:,} requests>"
+
+    def _get(self, path: str, params: dict[str, str], about: str) -> Answer:
+        trouble: MdkitError | None = None
+        for attempt in range(_TRIES):
+            if trouble is not None:
+                wait = getattr(trouble, "retry_after", None)
+                self._pause(0.5 * 2 ** (attempt - 1) if wait is None else wait, str(trouble))
+            self._spend()
+            try:
+                return self._try(path, params, about)
+            except _Again as again:
+                trouble = again.error
+        assert trouble is not None
+        raise _given_up(trouble, _TRIES)
+
+    def _try(self, path: str, params: dict[str, str], about: str) -> Answer:
+        """Return the answer; raise `_Again` for what is worth another try."""
+        broke_off = None
+        try:
+            # A redirect would carry the key's header to wherever it points.
+            response = self._session.get(
+                self.base_url + path, params=params, timeout=self._timeouts, allow_redirects=False
+            )
+        except (requests.exceptions.ChunkedEncodingError, requests.ContentDecodingError):
+            broke_off = FeedError(f"The answer of {self.name} broke off ({about}).")
+        except requests.ConnectionError as error:
+            reason = error.args[0] if error.args else None
+            if isinstance(reason, ReadTimeoutError):  # between two parts of a body
+                broke_off = FeedError(f"The answer of {self.name} broke off ({about}).")
+            else:
+                raise self._unreachable(reason, about) from None
+        except requests.Timeout as error:
+            raise self._unreachable(error, about) from None
+        except requests.RequestException as error:
+            raise FeedError(
+                f"The request to {self.name} failed ({type(error).__name__}; {about})."
+            ) from None
+        if broke_off is not None:
+            raise _Again(broke_off)
+        return self._read(response, about)
+
+    def _read(self, response: requests.Response, about: str) -> Answer:
+        status, ok = response.status_code, response.status_code == 200
+        if 300 <= status < 400:
+            raise FeedError(
+                f"{self.name} answers with a redirect, which mdkit does not follow with a key: "
+                "set the final address as TICKDB_REST_URL or source=."
+            )
+        try:
+            answer = decode_answer(response.content)
+        except InvalidMessage as error:
+            if ok:
+                raise _Again(ServerError(f"{self.name} gave {error} ({about})")) from None
+            answer = Answer(code=0, message="")
+        if ok and answer.code == 0:
+            return answer
+        refusal = classify(
+            answer.code or None,
+            http_status=status,
+            message=self._without_key(answer.message),
+            about=about,
+            retry_after=_retry_after(response),
+        )
+        if isinstance(refusal, RateLimitError | ServerError):
+            if ok:
+                if isinstance(refusal, RateLimitError):
+                    _check_wait(refusal.retry_after, about)
+                raise _Again(refusal)
+            raise _given_up(refusal, _Patience.STATUS_RETRIES + 1)
+        if isinstance(refusal, RequestError) and refusal.code == 2002:
+            raise RequestError(
+                f"{refusal} Symbols are written like AAPL.US, 700.HK, EURUSD or BTCUSDT.",
+                code=2002,
+            )
+        raise refusal
+
+    def _unreachable(self, reason: Any, about: str) -> FeedError:
+        cause = reason.reason if isinstance(reason, MaxRetryError) else reason
+        if isinstance(cause, ReadTimeoutError):
+            return FeedError(
+                f"{self.name} gave no answer within {self._timeouts[1]:g} s, several times "
+                f"({about}); try again later."
+            )
+        return FeedError(
+            f"No connection to {self.name} ({type(cause).__name__}; {about}): check the network "
+            'and the address. source="demo" works without either.'
+        )
+
+    def _without_key(self, text: str) -> str:
+        return text.replace(self._key, "***") if self._key else text
+
+    def _spend(self) -> None:
+        self._budget.spend(self.waiting)
+        self.requests += 1
+
+    def _pause(self, seconds: float, why: str) -> None:
+        if self.waiting is not None:
+            self.waiting(seconds, why)
+        self._sleep(seconds)
+
+
+class _Again(Exception):  # noqa: N818 - an order to `_get`, which never leaves it
+    def __init__(self, error: MdkitError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+class _Patience(Retry):
+    """urllib3's `Retry` with a replaceable clock, a longest wait, and a budget for every try."""
+
+    STATUS_RETRIES = 5
+    _pause: Callable[[float, str], None]
+    _spend: Callable[[], None]
+
+    @classmethod
+    def of(cls, pause: Callable[[float, str], None], spend: Callable[[], None]) -> Self:
+        patience = cls(
+            total=cls.STATUS_RETRIES,
+            connect=2,
+            read=2,
+            status=cls.STATUS_RETRIES,
+            allowed_methods=frozenset({"GET"}),
+            status_forcelist=RETRIED_STATUS,
+            backoff_factor=0.5,
+            backoff_max=20,
+            raise_on_status=False,
+        )
+        patience._pause, patience._spend = pause, spend
+        return patience
+
+    def new(self, **changes: Any) -> Self:
+        fresh = super().new(**changes)
+        fresh._pause, fresh._spend = self._pause, self._spend
+        return fresh
+
+    def sleep(self, response: Any = None) -> None:
+        try:
+            wait = self.get_retry_after(response) if response is not None else None
+        except InvalidHeader:
+            wait = None
+        status = f"HTTP {response.status}" if response is not None else "no connection"
+        _check_wait(wait, status)
+        self._pause(self.get_backoff_time() if wait is None else wait, status)
+        self._spend()
+
+
+def _check_wait(wait: float | None, about: str) -> None:
+    if wait is not None and wait > LONGEST_WAIT:
+        raise RateLimitError(
+            f"The service asks to wait {wait:g} s ({about}), longer than the {LONGEST_WAIT:g} s "
+            "that mdkit waits by itself; try again then.",
+            code=3001,
+            retry_after=wait,
+        )
+
+
+def _given_up(error: MdkitError, tries: int) -> MdkitError:
+    """Return the error of the last try, saying that there were several."""
+    said = re.sub(r"; (retrying with backoff|backing off|waiting [\d.e+]+ s)", "", str(error))
+    said = f"{said.rstrip('.')}; given up after {tries} tries. Try again later."
+    if isinstance(error, RateLimitError):
+        return RateLimitError(said, code=error.code, retry_after=error.retry_after)
+    if isinstance(error, ServiceError):
+        return type(error)(said, code=error.code)
+    return type(error)(said)
+
+
+def _retry_after(response: requests.Response) -> float | None:
+    header = response.headers.get("Retry-After")
+    try:
+        return None if header is None else float(Retry().parse_retry_after(header))
+    except Exception:  # whatever a server wrote there, it is only a hint
+        return None

@@ -1,0 +1,30 @@
+"""The README's Python runs as it stands, only shorter, and says what the README says it says."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+README = Path(__file__).resolve().parent.parent / "README.md"
+BLOCKS = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+
+
+@pytest.mark.parametrize("code", BLOCKS, ids=range(len(BLOCKS)))
+def test_a_block_of_the_readme_runs(code, capsys):
+    namespace = {}
+    if "import mdkit" not in code:
+        exec("import mdkit as md", namespace)
+    exec(re.sub(r"run_blocking\(\d+\)", "run_blocking(3)", code), namespace)
+    if "print(receipt)" in code:
+        shown = capsys.readouterr().out
+        assert "the ledger balances" in shown
+        assert "AAPL.US depth" in shown
+    if "gaps()" in code:
+        assert "connection lost without a close frame" in capsys.readouterr().out
+
+
+def test_the_readme_names_files_that_exist():
+    for name in re.findall(r"(?:python |\()((?:tests|data|notebooks)/[\w./-]+)", README.read_text()):
+        assert (README.parent / name).exists(), name
