@@ -1,4 +1,4 @@
-"""The command line: `mdkit demo`, `mdkit serve`, `mdkit doctor`.
+"""The command line: `mdkit demo`, `mdkit serve`, `mdkit lab`, `mdkit doctor`.
 
 Exit codes: 0 done, 1 an error told in one sentence, 2 wrong usage, 3 the API key was refused.
 """
@@ -91,6 +91,21 @@ def serve(
         print(text, flush=True)
 
     asyncio.run(serve_forever(config, announce=announce))
+
+
+@app.command()
+def lab(
+    folder: Annotated[Path, typer.Argument(help="Where your notebooks are.")] = Path("notebooks"),
+) -> None:
+    """Open JupyterLab (mdkit[lab]) in a folder of notebooks."""
+    import importlib.util
+    import subprocess
+
+    if importlib.util.find_spec("jupyterlab") is None:
+        raise MdkitError("JupyterLab is not installed: pip install 'mdkit[lab]'.")
+    where = folder if folder.is_dir() else Path()
+    command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={where.resolve()}"]
+    raise typer.Exit(subprocess.run(command, check=False).returncode)
 
 
 @app.command()

@@ -58,7 +58,9 @@ def _examine() -> Iterator[Finding]:
     python = platform.python_version()
     yield Finding("python", f"{python} on {platform.system()}", sys.version_info < (3, 11))
     yield Finding("mdkit", version_of("mdkit") or "not installed (running from a folder)")
-    yield Finding("event loop", asyncio.get_event_loop_policy().__class__.__name__)
+    loop = asyncio.new_event_loop()
+    yield Finding("event loop", type(loop).__name__)
+    loop.close()
     for name in _CORE:
         version = version_of(name)
         yield Finding(name, version or "missing: pip install mdkit", version is None)

@@ -26,5 +26,7 @@ def test_a_block_of_the_readme_runs(code, capsys):
 
 
 def test_the_readme_names_files_that_exist():
-    for name in re.findall(r"(?:python |\()((?:tests|data|notebooks)/[\w./-]+)", README.read_text()):
+    for name in re.findall(
+        r"(?:python |\()((?:tests|data|notebooks)/[\w./-]+)", README.read_text()
+    ):
         assert (README.parent / name).exists(), name

@@ -208,6 +208,13 @@ def python_run(strategy: Strategy, panel: Panel, terms: Terms) -> Run:
     """Run the reference engine: bar by bar, in plain Python."""
     signals = panel.spread([np.array(own, np.float64) for own in _python_signals(strategy, panel)])
     _check_exposures(strategy, panel, signals)
+    return account_run(panel, terms, signals, "python")
+
+
+def account_run(panel: Panel, terms: Terms, signals: Floats, engine: str) -> Run:
+    """Run an account alone, over signals as flat columns."""
+    if engine == "native":
+        return Run(signals, *native_account(panel, terms, signals, Scratch()))
     equity = [0.0] * len(panel)
     fills = [0.0] * (_WIDTH * (2 * _changes(signals) + 4 * len(panel.symbols) + 2))
     said = signals.tolist()
@@ -224,17 +231,39 @@ def python_run(strategy: Strategy, panel: Panel, terms: Terms) -> Run:
     return Run(signals, np.array(equity), np.array(fills[: _WIDTH * count]).reshape(-1, _WIDTH))
 
 
+class Scratch:
+    """Arrays that are used again: fresh pages from the system cost a sweep a third of its time.
+
+    A `Run` made with one is good until the next. Belongs to one thread.
+    """
+
+    def __init__(self) -> None:
+        self._arrays: dict[str, Floats] = {}
+
+    def take(self, name: str, size: int) -> Floats:
+        """Return an array of floats of this size, of any content."""
+        kept = self._arrays.get(name)
+        if kept is None or len(kept) < size:
+            kept = self._arrays[name] = np.empty(size)
+        return kept[:size]
+
+
 def native_run(
-    strategy: Strategy, panel: Panel, terms: Terms, code: native.NativeStrategy | None = None
+    strategy: Strategy,
+    panel: Panel,
+    terms: Terms,
+    code: native.NativeStrategy | None = None,
+    scratch: Scratch | None = None,
 ) -> Run:
     """Run the compiled engine; raise `CannotCompile` when the strategy has no compiled form."""
+    scratch = scratch or Scratch()
     if strategy.per == "session" and len(panel.symbols) > 1:
         raise CannotCompile('a strategy per="session" over several symbols')
     if code is None:
         code = native.compile_strategy(strategy)
     own = []
-    for columns in panel.bars:
-        signals = np.empty(len(columns.close))
+    for number, columns in enumerate(panel.bars):
+        signals = scratch.take(f"signals {number}", len(columns.close))
         state = code.start(strategy)
         try:
             failed = code.run(state, columns, 0, len(signals), signals)
@@ -245,18 +274,20 @@ def native_run(
         own.append(signals)
     signals = panel.spread(own)
     _check_exposures(strategy, panel, signals)
-    return Run(signals, *native_account(panel, terms, signals))
+    return Run(signals, *native_account(panel, terms, signals, scratch))
 
 
-def native_account(panel: Panel, terms: Terms, signals: Floats) -> tuple[Floats, Floats]:
+def native_account(
+    panel: Panel, terms: Terms, signals: Floats, scratch: Scratch
+) -> tuple[Floats, Floats]:
     """Return the equity at each close, and fills of shape (n, 6), of an account run natively."""
-    equity = np.empty(len(panel))
+    equity = scratch.take("equity", len(panel))
     at_close = terms.fill == "close"
     room = len(signals) // 16 + 64
     count = -1
     while count < 0:
         room *= 4
-        fills = np.empty(_WIDTH * room)
+        fills = scratch.take("fills", _WIDTH * room)
         if terms.is_simple(panel.symbols):
             opens, closes = panel.flat("open"), panel.flat("close")
             costs = np.array(terms.single(panel.symbols))

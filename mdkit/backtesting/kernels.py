@@ -30,9 +30,7 @@ def instance_kernel(layout: Layout) -> tuple[Any, dict[tuple[type, str], Kind]]:
     translator = Translator()
     load = loader(translator.mirror(layout))
 
-    def kernel(
-        address, opens, highs, lows, closes, volumes, starts, begin, end, signals
-    ):
+    def kernel(address, opens, highs, lows, closes, volumes, starts, begin, end, signals):
         strategy = load(address)
         for i in range(begin, end):
             said, value = answer(
@@ -56,9 +54,7 @@ def function_kernel(function: Any, params: tuple[Any, ...]) -> Any:
     translator = Translator()
     call = translator(function)
 
-    def kernel(
-        params, opens, highs, lows, closes, volumes, starts, begin, end, signals
-    ):
+    def kernel(params, opens, highs, lows, closes, volumes, starts, begin, end, signals):
         for i in range(begin, end):
             bar = BarRow(opens[i], highs[i], lows[i], closes[i], volumes[i], starts[i])
             said, value = answer(call(bar, *params))
@@ -86,9 +82,7 @@ def account_kernel(layout: Layout) -> Any:
     translator = Translator(inline=False)
     load = loader(translator.mirror(layout))
 
-    def kernel(
-        address, signals, opens, highs, lows, closes, bars, at_close, equities
-    ):
+    def kernel(address, signals, opens, highs, lows, closes, bars, at_close, equities):
         account = load(address)
         done = account.run(signals, opens, highs, lows, closes, bars, at_close, equities)
         save(address, account)

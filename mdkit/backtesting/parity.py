@@ -427,4 +427,3 @@ def _in_own_loop(work: Callable[[], Any]) -> None:
     thread.join()
     if failure:
         raise failure[0]
-

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from mdkit.backtesting import native
-from mdkit.backtesting.engine import Engine, Run, Terms, native_run, run_engine
+from mdkit.backtesting.engine import Engine, Run, Scratch, Terms, native_run, run_engine
 from mdkit.backtesting.layout import CannotCompile
 from mdkit.backtesting.metrics import METRICS
 from mdkit.backtesting.panel import Panel, make_panel
@@ -27,8 +28,10 @@ if TYPE_CHECKING:
 
 Params = dict[str, Any]
 Progress = bool | Callable[[int, int], Any] | None
+Report = Callable[[int], None]
 _WORTH_PROCESSES = 3_000_000
 """Bars times combinations from which starting Python processes pays."""
+_own = threading.local()
 _shared: list[Job] = []
 """What a worker process was given once, at its start."""
 
@@ -54,8 +57,11 @@ class Job:
     def evaluate_native(self, code: native.NativeStrategy, params: Params) -> tuple[Any, ...]:
         """Do the same with code that is at hand."""
         chosen = self.strategy.with_params(**params)
+        scratch = getattr(_own, "scratch", None)
+        if scratch is None:
+            scratch = _own.scratch = Scratch()
         try:
-            run = native_run(chosen, self.panel, self.terms, code)
+            run = native_run(chosen, self.panel, self.terms, code, scratch)
         except CannotCompile:
             return self.evaluate(params)
         return self.figures(chosen, run, "native", "")
@@ -102,10 +108,39 @@ def sweep(
     Returns a DataFrame: a column per parameter of the grid, then one per figure. `heatmap` draws
     it. Raises `SettingsError` for parameters, figures or terms that there are not.
     """
+    job, combinations, report = make_job(
+        strategy, make_panel(bars), grid, metric, constraint, progress, engine, periods_per_year,
+        risk_free, terms,
+    )  # fmt: skip
+    if client is not None:
+        figures = _on_dask(job, combinations, client, report)
+    else:
+        figures = evaluate_all(job, combinations, report, workers)
+    frame = pd.DataFrame(combinations, columns=list(grid))
+    for name, column in zip(job.metrics, zip(*figures, strict=True), strict=True):
+        frame[name] = list(column)
+    frame.attrs["parameters"] = list(grid)
+    return frame
+
+
+def make_job(
+    strategy: Any,
+    panel: Panel,
+    grid: Mapping[str, Iterable[Any]],
+    metric: str | Sequence[str],
+    constraint: Callable[[Params], bool] | None,
+    progress: Progress,
+    engine: Engine,
+    periods_per_year: float | None,
+    risk_free: float,
+    terms: Mapping[str, Any],
+    rounds: int = 1,
+) -> tuple[Job, list[Params], Report]:
+    """Return checked arguments of `sweep`: the job, the combinations, whom to tell of progress."""
     names = (metric,) if isinstance(metric, str) else tuple(metric)
     unknown = [name for name in names if name not in METRICS]
     if unknown or not names:
-        raise SettingsError(f"metric {unknown[:1] or '()'}: choose from {', '.join(METRICS)}")
+        raise SettingsError(f"metric is {metric!r}; choose from {', '.join(METRICS)}")
     chosen = as_strategy(strategy)
     if chosen.is_async or "bar" not in chosen.kinds:
         raise SettingsError(f"strategy {chosen.name} does not run on bars; sweeps are over bars")
@@ -114,18 +149,8 @@ def sweep(
     except TypeError as error:
         raise SettingsError(f"sweep: {error}".replace("Terms.__init__() ", "")) from None
     combinations = _combinations(chosen, grid, constraint)
-    panel = make_panel(bars)
     job = Job(chosen, panel, agreed, engine, names, periods_per_year, risk_free)
-    report = _reporter(progress, len(combinations))
-    if client is not None:
-        figures = _on_dask(job, combinations, client, report)
-    else:
-        figures = _here(job, combinations, workers or os.cpu_count() or 1, report)
-    frame = pd.DataFrame(combinations, columns=list(grid))
-    for name, column in zip(names, zip(*figures, strict=True), strict=True):
-        frame[name] = list(column)
-    frame.attrs["parameters"] = list(grid)
-    return frame
+    return job, combinations, _reporter(progress, rounds * len(combinations))
 
 
 def _combinations(
@@ -151,22 +176,19 @@ def _combinations(
     return found
 
 
-Report = Callable[[int], None]
-
-
-def _here(
-    job: Job, combinations: list[Params], workers: int, report: Report
+def evaluate_all(
+    job: Job, combinations: list[Params], report: Report, workers: int | None = None
 ) -> list[tuple[Any, ...]]:
+    """Return the figures of every combination, in order, computed on this machine."""
+    workers = workers or os.cpu_count() or 1
     code = None
-    why = None
     if job.engine != "python":
         try:
             code = native.compile_strategy(job.strategy.with_params(**combinations[0]))
         except CannotCompile as reason:
-            why = reason
             if job.engine == "native":
                 raise SettingsError(
-                    f"strategy {job.strategy.name} cannot run natively: {why}"
+                    f"strategy {job.strategy.name} cannot run natively: {reason}"
                 ) from reason
     if code is not None:
         # What all runs share is made before they start.
@@ -216,7 +238,9 @@ def _can_travel(job: Job) -> bool:
         pickle.dumps(job.strategy)
     except Exception:
         return False
-    return type(job.strategy).__module__ != "__main__" and job.strategy.__module__ != "__main__"
+    # What is defined in a notebook pickles by its name, which another process cannot look up.
+    home = getattr(job.strategy, "configured", job.strategy)
+    return type(home).__module__ != "__main__" and getattr(home, "__module__", "") != "__main__"
 
 
 def _receive(job: Job) -> None:

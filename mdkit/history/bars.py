@@ -249,5 +249,6 @@ def bar_events(
         raise SettingsError("The bars do not say of which symbol they are: pass symbol=.")
     interval = interval or bars.attrs.get("interval") or infer_interval(starts)
     columns = [frame[column].tolist() for column in ("open", "high", "low", "close", "volume")]
-    for *figures, start in zip(*columns, starts.tolist(), strict=True):
-        yield Bar(symbol, *figures, start * _MS, interval)
+    rows = zip(*columns, starts.tolist(), strict=True)
+    for open_, high, low, close, volume, start in rows:
+        yield Bar(symbol, open_, high, low, close, volume, start * _MS, interval)

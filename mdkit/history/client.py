@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
+from requests.exceptions import ChunkedEncodingError, ContentDecodingError
 from urllib3.exceptions import InvalidHeader, MaxRetryError, ReadTimeoutError
 from urllib3.util.retry import Retry
 
@@ -207,7 +208,7 @@ class RestClient:
             response = self._session.get(
                 self.base_url + path, params=params, timeout=self._timeouts, allow_redirects=False
             )
-        except (requests.exceptions.ChunkedEncodingError, requests.ContentDecodingError):
+        except (ChunkedEncodingError, ContentDecodingError):
             broke_off = FeedError(f"The answer of {self.name} broke off ({about}).")
         except requests.ConnectionError as error:
             reason = error.args[0] if error.args else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 _FEW_PAGES = 4
@@ -60,10 +61,10 @@ class Progress:
             )
 
 
-def _bar_class() -> type[Any]:
-    from tqdm.auto import tqdm
+def _bar_class() -> Any:
+    tqdm: Any = import_module("tqdm.auto").tqdm
 
-    class Bar(tqdm):  # type: ignore[type-arg,misc]
+    class Bar(tqdm):  # type: ignore[misc]
         # tqdm's watching thread would outlive the load.
         monitor_interval = 0
 

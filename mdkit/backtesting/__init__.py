@@ -1,0 +1,13 @@
+"""History through the strategies that also run live, and what came of it.
+
+engine.py      backtest(): a strategy over bars, on the Python engine or the native one
+native.py      a strategy's own code compiled by numba; with layout, mirror and kernels
+fills.py       orders, costs, stops: the account's rules, shared by the engines
+quotes.py      depth recordings, filled at the touch after a latency
+metrics.py     every figure, with formula and source
+result.py      Result and compare(); trades.py and plots.py make its parts
+sweep.py       many parameters at once; walk.py chooses and judges on different stretches
+parity.py      verify(): every engine and the live path, bit by bit; lint.py warns before
+"""
+
+from __future__ import annotations
