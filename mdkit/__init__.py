@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from mdkit.measures import imbalance, microprice, mid, pressure_ratio, spread
     from mdkit.notebook.article import MarketDataPipeline
     from mdkit.notebook.kernel import enable_nested
-    from mdkit.notebook.session import Session, live
+    from mdkit.notebook.live import live
+    from mdkit.notebook.session import Session
     from mdkit.settings import Settings
     from mdkit.strategies.contract import messages, strategy
     from mdkit.stream.pipeline import Receipt
@@ -36,7 +37,8 @@ _HOMES = {
     "mdkit.measures": ("imbalance", "microprice", "mid", "pressure_ratio", "spread"),
     "mdkit.notebook.article": ("MarketDataPipeline",),
     "mdkit.notebook.kernel": ("enable_nested",),
-    "mdkit.notebook.session": ("Session", "live"),
+    "mdkit.notebook.live": ("live",),
+    "mdkit.notebook.session": ("Session",),
     "mdkit.settings": ("Settings",),
     "mdkit.strategies.contract": ("messages", "strategy"),
     "mdkit.stream.pipeline": ("Receipt",),

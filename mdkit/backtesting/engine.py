@@ -51,7 +51,7 @@ class Terms:
             value = getattr(self, name)
             if value is not None and not (_is_number(value) and value > 0.0):
                 raise SettingsError(
-                    f"{name} is {value!r}; give a fraction of the entry price, such as 0.05, or None"
+                    f"{name} is {value!r}; give None or a fraction of the entry price, such as 0.05"
                 )
         if not (_is_number(self.cash) and 0.0 < self.cash < math.inf):
             raise SettingsError(f"cash is {self.cash!r}; give a positive amount")
@@ -225,8 +225,8 @@ def account_run(panel: Panel, terms: Terms, signals: Floats, engine: str) -> Run
         count = run_single(said, opens, closes, at_close, costs, equity, fills)
     else:
         account = terms.account(panel.symbols, fills)
-        columns = (panel.flat(name).tolist() for name in _PRICES)
-        account.run(said, *columns, len(panel), at_close, equity)
+        opens, highs, lows, closes = (panel.flat(name).tolist() for name in _PRICES)
+        account.run(said, opens, highs, lows, closes, len(panel), at_close, equity)
         count = account.count
     return Run(signals, np.array(equity), np.array(fills[: _WIDTH * count]).reshape(-1, _WIDTH))
 

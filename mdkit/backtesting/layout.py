@@ -25,7 +25,7 @@ _LARGEST = 1 << 62
 _ARRAY_KINDS = {"float64": "float", "int64": "int", "bool": "bool"}
 
 
-class CannotCompile(MdkitError):
+class CannotCompile(MdkitError):  # noqa: N818 - a verdict on code, not a failure
     """A strategy holds or does something that cannot be compiled; `str()` is the reason."""
 
 
@@ -101,9 +101,7 @@ def _kind(value: Any, where: str, wider: Wider, seen: dict[int, str]) -> tuple[K
         return "int", None
     if value is None:
         return "maybe", None
-    if isinstance(value, str) or (
-        isinstance(value, tuple) and value and all(type(x) in (int, float) for x in value)
-    ):
+    if isinstance(value, str) or _is_numbers(value):
         return "constant", value
     if isinstance(value, list):
         return "array", (_list_kind(value, where), 1)
@@ -117,6 +115,10 @@ def _kind(value: Any, where: str, wider: Wider, seen: dict[int, str]) -> tuple[K
     if hasattr(value, "__dict__") or hasattr(type(value), "__slots__"):
         return "object", _describe(value, wider, where, seen)
     raise CannotCompile(f"{where} holds a {type(value).__name__}")
+
+
+def _is_numbers(value: Any) -> bool:
+    return isinstance(value, tuple) and bool(value) and all(type(x) in (int, float) for x in value)
 
 
 def _list_kind(value: list[Any], where: str) -> str:
@@ -234,9 +236,7 @@ def _collect(thing: Any, path: str, state: dict[str, Any], seen: set[int]) -> No
 
 
 def _collect_value(value: Any, where: str, state: dict[str, Any], seen: set[int]) -> None:
-    if value is None or isinstance(value, (bool, int, float, str)):
-        state[where] = value
-    elif isinstance(value, tuple) and value and all(type(x) in (int, float) for x in value):
+    if value is None or isinstance(value, (bool, int, float, str)) or _is_numbers(value):
         state[where] = value
     elif isinstance(value, np.ndarray):
         for i, item in enumerate(value.ravel().tolist()):

@@ -7,7 +7,7 @@ address within its owner, and LLVM inlines the methods. Needs numba; imported by
 """
 
 # numba's own types say little about what it takes, and differ between its versions.
-# mypy: disable-error-code="no-untyped-call,no-untyped-def,call-overload,misc,untyped-decorator,call-arg,var-annotated,attr-defined,arg-type,no-any-return"
+# mypy: ignore-errors
 
 from __future__ import annotations
 

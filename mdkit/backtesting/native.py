@@ -61,6 +61,10 @@ class Columns(NamedTuple):
     volume: Floats
     start_ns: npt.NDArray[np.int64]
 
+    def cut(self, begin: int, end: int) -> Columns:
+        """Return the bars [begin, end)."""
+        return self._make(column[begin:end] for column in self)
+
 
 @dataclass(frozen=True)
 class NativeStrategy:

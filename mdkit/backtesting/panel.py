@@ -58,15 +58,14 @@ class Panel:
 
     def cut(self, begin: int, end: int) -> Panel:
         """Return the points [begin, end) of the time axis; symbols without a bar there stay out."""
-        kept = []
+        kept: list[tuple[str, Columns, npt.NDArray[np.int64] | None]] = []
         for symbol, columns, places in zip(self.symbols, self.bars, self.places, strict=True):
             if places is None:
-                kept.append((symbol, Columns(*(x[begin:end] for x in columns)), None))
+                kept.append((symbol, columns.cut(begin, end), None))
                 continue
-            low, high = np.searchsorted(places, (begin, end))
+            low, high = np.searchsorted(places, (begin, end)).tolist()
             if low < high:
-                own = Columns(*(x[low:high] for x in columns))
-                kept.append((symbol, own, places[low:high] - begin))
+                kept.append((symbol, columns.cut(low, high), places[low:high] - begin))
         symbols, bars, at = zip(*kept, strict=True)
         return Panel(symbols, self.index[begin:end], bars, at)
 

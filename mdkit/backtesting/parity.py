@@ -353,9 +353,8 @@ def _run_both(
 
 
 def _columns(bars: Sequence[Bar]) -> Columns:
-    names = ("open", "high", "low", "close", "volume")
-    prices = (np.array([getattr(bar, name) for bar in bars], np.float64) for name in names)
-    return Columns(*prices, np.array([bar.start_ns for bar in bars], np.int64))
+    columns = [np.array([getattr(bar, name) for bar in bars]) for name in Columns._fields]
+    return Columns._make(columns)
 
 
 # -- live -----------------------------------------------------------------------------------------

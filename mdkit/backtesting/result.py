@@ -205,7 +205,9 @@ class Result:
         return f"<Result of {self.strategy!r}: {shown}; {len(self.panel):,} bars, {self.engine}>"
 
     def __str__(self) -> str:
-        lines = [f"{name:<24}{shown_value(name, value):>24}" for name, value in self.stats.items()]
+        lines = [
+            f"{name:<24}{shown_value(str(name), value):>24}" for name, value in self.stats.items()
+        ]
         return "\n".join([repr(self.strategy), *lines, f"engine: {self._engine_line}"])
 
     @property
@@ -219,7 +221,8 @@ class Result:
             f"risk-free {self.risk_free:.2%} a year. Engine: {self._engine_line}."
         )
         cells = [
-            f'<td style="text-align:left;padding-right:1em" title="{html.escape(metrics.describe(n))}">'
+            f'<td style="text-align:left;padding-right:1em" '
+            f'title="{html.escape(metrics.describe(n))}">'
             f"{html.escape(n.replace('_', ' '))}</td>"
             f'<td style="text-align:right;padding-right:2.5em">'
             f"{html.escape(shown_value(n, self.stats[n]))}</td>"
@@ -275,7 +278,7 @@ class Comparison:
     def _shown(self) -> pd.DataFrame:
         frame = self.stats.astype(object).copy()
         for name in frame.index:
-            frame.loc[name] = [shown_value(name, value) for value in frame.loc[name]]
+            frame.loc[name] = [shown_value(str(name), value) for value in frame.loc[name]]
         return frame
 
 

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
+from importlib import import_module
 from itertools import islice, product
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
@@ -271,7 +272,7 @@ def _on_dask(
     found: list[list[tuple[Any, ...]]] = [[] for _ in chunks]
     done = 0
     try:
-        for task in as_completed(tasks):
+        for task in as_completed(tasks):  # type: ignore[no-untyped-call,unused-ignore]
             number = place[task.key]
             found[number] = task.result()
             done += len(chunks[number])
@@ -292,9 +293,13 @@ def _reporter(progress: Progress, total: int) -> Report:
         return lambda done: progress(done, total)
     if not progress:
         return lambda done: None
-    from tqdm.auto import tqdm
+    tqdm: Any = import_module("tqdm.auto").tqdm
 
-    bar = tqdm(total=total, desc="sweep", unit="run")
+    class Bar(tqdm):  # type: ignore[misc]
+        # tqdm's watching thread would outlive the sweep.
+        monitor_interval = 0
+
+    bar = Bar(total=total, desc="sweep", unit="run")
 
     def report(done: int) -> None:
         bar.update(done - bar.n)

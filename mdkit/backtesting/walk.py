@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from mdkit.backtesting.engine import Engine, account_run, run_engine
 from mdkit.backtesting.metrics import METRICS
 from mdkit.backtesting.panel import Panel, make_panel
 from mdkit.backtesting.result import Result
-from mdkit.backtesting.sweep import Job, Params, Progress, evaluate_all, make_job
+from mdkit.backtesting.sweep import Job, Params, Progress, Report, evaluate_all, make_job
 from mdkit.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -54,8 +55,8 @@ class WalkForward:
             for _, row in self.windows.iterrows()
         ]
         name = self.results[0].strategy.name
-        inside, outside = (self.windows[f"{x}_of_sample" if x == "out" else "in_sample"].mean()
-                           for x in ("in", "out"))  # fmt: skip
+        inside = self.windows["in_sample"].mean()
+        outside = self.windows["out_of_sample"].mean()
         metric = self.metric.replace("_", " ")
         title = f"{name} walked forward: mean {metric} {inside:.2f} in, {outside:.2f} out of sample"
         return draw_walk_forward(self.equity, labels, title)
@@ -115,11 +116,8 @@ def walk_forward(
     for number, start in enumerate(range(0, len(panel) - train - test + 1, test)):
         middle, end = start + train, start + train + test
         here = dataclasses.replace(job, panel=panel.cut(start, middle))
-        before = number * len(combinations)
-        figures = [
-            row[0]
-            for row in evaluate_all(here, combinations, lambda done, b=before: report(b + done))
-        ]
+        sofar = partial(_report_from, report, number * len(combinations))
+        figures = [row[0] for row in evaluate_all(here, combinations, sofar)]
         values = np.array(figures, float)
         best = int(np.nanargmax(values)) if not np.isnan(values).all() else 0
         result = _out_of_sample(job, combinations[best], panel.cut(start, end), train)
@@ -135,6 +133,10 @@ def walk_forward(
             }
         )
     return WalkForward(pd.DataFrame(rows), tuple(results), _chained(results), job.metrics[0])
+
+
+def _report_from(report: Report, before: int, done: int) -> None:
+    report(before + done)
 
 
 def _out_of_sample(job: Job, params: Params, panel: Panel, train: int) -> Result:

@@ -27,6 +27,8 @@ SETTLED_MS = DAY_MS
 _STORE_PAGES = 20
 _MANY_STRAYS = 10
 _BAD_RANGE = 2003
+_SLACK = 8
+"""Asked for beyond what is wanted: an inclusive bound spends a place on a bar too new."""
 
 
 class PageWarning(UserWarning):
@@ -118,7 +120,10 @@ class Pager:
         """Yield pages backwards from `end` until `count` bars have come or there are no more."""
         at, left = end, count
         while left > 0 and at > 0:
-            raw = self._ask(symbol, interval, None, at, min(MAX_KLINES, left + 1))
+            limit = min(MAX_KLINES, left + _SLACK)
+            raw = self._ask(symbol, interval, None, at, limit)
+            if limit < MAX_KLINES and raw.bars and not raw.between(0, at).bars:
+                raw = self._ask(symbol, interval, None, at, MAX_KLINES)
             got = raw.between(0, at)
             if not got.bars:
                 if raw.bars > _MANY_STRAYS:

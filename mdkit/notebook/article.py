@@ -10,7 +10,8 @@ from typing import Any
 
 from mdkit.errors import SessionError
 from mdkit.exchange import Exchange
-from mdkit.notebook.session import Session, live
+from mdkit.notebook.live import live
+from mdkit.notebook.session import Session
 from mdkit.settings import Settings
 from mdkit.strategies.contract import messages
 from mdkit.stream.pipeline import Receipt

@@ -1,34 +1,28 @@
-"""`live()`: a Session, which a person holds; it owns a pipeline and the loop that turns it."""
+"""A Session, which a person holds: it owns a pipeline and the loop that turns it."""
 
 from __future__ import annotations
 
 import asyncio
-import atexit
 import concurrent.futures
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from mdkit.errors import SessionError, SettingsError
 from mdkit.events import Signal
-from mdkit.exchange import Exchange
 from mdkit.frames import book_frame
 from mdkit.notebook import tables
 from mdkit.notebook.clock import Clock
-from mdkit.notebook.feeds import open_source
 from mdkit.notebook.kernel import check_kernel
 from mdkit.notebook.loops import LoopThread, call_in, running_loop, stop_signals
-from mdkit.settings import Settings
-from mdkit.strategies.contract import as_strategy
-from mdkit.stream.buffer import Overflow, check_overflow
+from mdkit.notebook.stopping import Stopping
 from mdkit.stream.health import Health
-from mdkit.stream.lanes import OnError
 from mdkit.stream.pipeline import Pipeline, Receipt
-from mdkit.stream.source import Source, WebSocketSource
+from mdkit.stream.source import WebSocketSource
 from mdkit.wire.tickdb import CHANNELS
 
 if TYPE_CHECKING:
@@ -40,141 +34,6 @@ if TYPE_CHECKING:
 
 Runner = Literal["notebook", "thread"]
 T = TypeVar("T")
-
-_sessions: dict[str, Session] = {}
-
-
-@atexit.register
-def _stop_all() -> None:
-    """End sessions that run in threads while their loops still turn: sockets, files, processes."""
-    for session in list(_sessions.values()):
-        if session.running and session._thread is not None:
-            session.stop(timeout=2.0)
-            session._thread.join(timeout=5.0)
-
-
-def live(
-    symbols: Sequence[str] | str | None = None,
-    *,
-    channels: Sequence[str] = ("depth",),
-    source: str | Source | Exchange | None = None,
-    api_key: str | None = None,
-    strategies: Sequence[Any] = (),
-    workers: int | None = None,
-    maxsize: int | None = None,
-    overflow: Overflow | Mapping[str, Overflow] = "block",
-    block_timeout: float | None = None,
-    max_retries: int = 3,
-    on_error: OnError = "dead_letter",
-    runner: Runner = "notebook",
-    rows: int = 10_000,
-    levels: int = 10,
-    name: str = "default",
-    settings: Settings | None = None,
-) -> Session:
-    """Make a session: a feed, a bounded queue, and your strategies. It begins with `start()`.
-
-    Args:
-        symbols: what to watch; unless given, SUBSCRIBED_SYMBOLS, or what a given `Exchange`
-            carries.
-        channels: any of "depth", "trade", "ticker".
-        source: None takes TickDB when TICKDB_API_KEY is set and else the embedded exchange,
-            and prints one line saying which; "tickdb"; "demo"; a ws:// or wss:// URL; an
-            `Exchange`; or any `Source`.
-        api_key: overrides TICKDB_API_KEY.
-        strategies: functions or classes made with `@md.strategy(...)`, or `md.messages(fn)`.
-        workers: tasks that serve the symbols' lanes (WORKER_COUNT). They share one core; more
-            than one helps strategies that await.
-        maxsize: messages the queue holds in memory (MAX_QUEUE_DEPTH).
-        overflow: what to do when it is full: "block", "drop_oldest", "drop_newest",
-            "conflate", "spill", or a dict by channel. See `mdkit.stream.buffer.Buffer`.
-        block_timeout: seconds that "block" may hold the connection up before messages go to
-            disk; half the keepalive budget (HEARTBEAT_INTERVAL) unless given.
-        max_retries: how often a message is tried again after a `TransientError`.
-        on_error: "dead_letter" keeps a failed message and goes on; "raise" stops the session.
-        runner: "notebook" uses the running loop, "thread" a loop of its own in a thread, which
-            a busy cell cannot stall. Without a running loop both mean a thread.
-        rows, levels: how many events a frame keeps for each symbol, and book levels a side.
-        name: calling `live` again with the same name, as re-running a cell does, stops and
-            replaces the session of that name.
-        settings: overrides what is read from the environment.
-
-    Raises `SettingsError` when an argument cannot work, `AuthenticationError` when TickDB is
-    asked for without a key.
-    """
-    settings = settings or Settings()
-    wanted = (symbols,) if isinstance(symbols, str) else tuple(symbols or ())
-    wanted = tuple(dict.fromkeys(wanted))
-    chosen = (channels,) if isinstance(channels, str) else tuple(channels)
-    for channel in chosen:
-        if channel not in CHANNELS:
-            raise SettingsError(
-                f"channel {channel!r} does not exist: choose from {', '.join(CHANNELS)}."
-            )
-    if not chosen:
-        raise SettingsError(f"channels is empty: choose from {', '.join(CHANNELS)}.")
-    if runner not in ("notebook", "thread"):
-        raise SettingsError(f'runner={runner!r} does not exist: choose "notebook" or "thread".')
-    if on_error not in ("dead_letter", "raise"):
-        raise SettingsError(f'on_error={on_error!r} is not "dead_letter" or "raise".')
-    workers = settings.worker_count if workers is None else workers
-    if workers < 1:
-        raise SettingsError(f"workers={workers} is not usable: at least 1 must serve the queue.")
-    if max_retries < 0:
-        raise SettingsError(f"max_retries={max_retries} is not usable: 0 never tries again.")
-    check_overflow(overflow)
-    pipeline = Pipeline(
-        open_source(source, chosen, wanted, settings, api_key),
-        [as_strategy(strategy) for strategy in strategies],
-        workers=workers,
-        maxsize=settings.max_queue_depth if maxsize is None else maxsize,
-        overflow=overflow,
-        block_timeout=settings.heartbeat_interval if block_timeout is None else block_timeout,
-        spill_quota_bytes=settings.spill_quota_bytes,
-        max_retries=max_retries,
-        on_error=on_error,
-        frame_rows=rows,
-        levels=levels,
-    )
-    predecessor = _sessions.get(name)
-    session = _sessions[name] = Session(pipeline, runner, name, predecessor)
-    return session
-
-
-class Stopping:
-    """A stop under way: `await` it, or in a plain script call `result()`; or leave it alone."""
-
-    def __init__(
-        self,
-        future: concurrent.futures.Future[Receipt],
-        loop: asyncio.AbstractEventLoop | None,
-        clock: Clock | None = None,
-    ) -> None:
-        self._future = future
-        self._loop = loop
-        self._clock = clock
-
-    def __await__(self) -> Generator[Any, None, Receipt]:
-        return self._wait().__await__()
-
-    async def _wait(self) -> Receipt:
-        # Shielded: interrupting the cell that waits must not cancel the stop.
-        receipt = await asyncio.shield(asyncio.wrap_future(self._future))
-        if self._clock is not None:
-            await self._clock.last_picture()
-        return receipt
-
-    def result(self, timeout: float | None = None) -> Receipt:
-        """Block until the session has stopped and return its receipt."""
-        if not self._future.done() and self._loop is not None and running_loop() is self._loop:
-            raise SessionError(
-                "The session runs in this very loop, so waiting would block it: write "
-                "`await session.stop()`."
-            )
-        return self._future.result(timeout)
-
-    def __repr__(self) -> str:
-        return f"<Stopping: {self._future.result() if self._future.done() else 'under way'}>"
 
 
 class Session:
@@ -327,6 +186,12 @@ class Session:
         traceback: TracebackType | None,
     ) -> None:
         await self.stop()
+
+    def close_at_exit(self) -> None:
+        """End a session whose loop still turns in a thread: sockets, files, processes."""
+        if self.running and self._thread is not None:
+            self.stop(timeout=2.0)
+            self._thread.join(timeout=5.0)
 
     def pause(self) -> None:
         """Take nothing from the feed until `resume()`; the connection feels backpressure."""

@@ -15,8 +15,9 @@ from rich.text import Text
 
 from mdkit.exchange import Exchange
 from mdkit.measures import mid, pressure_ratio, spread
+from mdkit.notebook.live import live
 from mdkit.notebook.loops import stop_signals
-from mdkit.notebook.session import Session, live
+from mdkit.notebook.session import Session
 from mdkit.strategies import pressure
 
 if TYPE_CHECKING:
