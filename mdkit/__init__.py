@@ -14,13 +14,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mdkit import strategies
+    from mdkit.backtesting.engine import backtest
+    from mdkit.backtesting.parity import verify
+    from mdkit.backtesting.result import Result, compare
+    from mdkit.backtesting.sweep import heatmap, sweep
+    from mdkit.backtesting.walk import walk_forward
     from mdkit.errors import MdkitError, TransientError
     from mdkit.events import Bar, Depth, Gap, Signal, Ticker, Trade
     from mdkit.exchange import Exchange, Fault, PlanLimits
     from mdkit.frames import LiveFrame
+    from mdkit.history.files import read_klines
+    from mdkit.history.reshape import gaps, resample
     from mdkit.measures import imbalance, microprice, mid, pressure_ratio, spread
     from mdkit.notebook.article import MarketDataPipeline
     from mdkit.notebook.kernel import enable_nested
+    from mdkit.notebook.klines import klines
     from mdkit.notebook.live import live
     from mdkit.notebook.session import Session
     from mdkit.settings import Settings
@@ -30,6 +38,23 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "mdkit.backtesting.engine": ("backtest",),
+    "mdkit.backtesting.parity": ("verify",),
+    "mdkit.backtesting.result": (
+        "Result",
+        "compare",
+    ),
+    "mdkit.backtesting.sweep": (
+        "heatmap",
+        "sweep",
+    ),
+    "mdkit.backtesting.walk": ("walk_forward",),
+    "mdkit.history.files": ("read_klines",),
+    "mdkit.history.reshape": (
+        "gaps",
+        "resample",
+    ),
+    "mdkit.notebook.klines": ("klines",),
     "mdkit.errors": ("MdkitError", "TransientError"),
     "mdkit.events": ("Bar", "Depth", "Gap", "Signal", "Ticker", "Trade"),
     "mdkit.exchange": ("Exchange", "Fault", "PlanLimits"),
@@ -56,22 +81,33 @@ __all__ = [
     "MdkitError",
     "PlanLimits",
     "Receipt",
+    "Result",
     "Session",
     "Settings",
     "Signal",
     "Ticker",
     "Trade",
     "TransientError",
+    "backtest",
+    "compare",
     "enable_nested",
+    "gaps",
+    "heatmap",
     "imbalance",
+    "klines",
     "live",
     "messages",
     "microprice",
     "mid",
     "pressure_ratio",
+    "read_klines",
+    "resample",
     "spread",
     "strategies",
     "strategy",
+    "sweep",
+    "verify",
+    "walk_forward",
 ]
 
 

@@ -63,7 +63,7 @@ class Columns(NamedTuple):
 
     def cut(self, begin: int, end: int) -> Columns:
         """Return the bars [begin, end)."""
-        return self._make(column[begin:end] for column in self)
+        return Columns._make(column[begin:end] for column in self)
 
 
 @dataclass(frozen=True)
