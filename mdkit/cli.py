@@ -1,4 +1,5 @@
-"""The command line: `mdkit demo`, `mdkit serve`, `mdkit lab`, `mdkit doctor`.
+"""The command line: `mdkit demo`, `mdkit serve`, `mdkit lab`, `mdkit doctor`, and
+(in `history_cli`) `mdkit klines`, `mdkit backtest`, `mdkit sweep`.
 
 Exit codes: 0 done, 1 an error told in one sentence, 2 wrong usage, 3 the API key was refused.
 """
@@ -12,6 +13,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from mdkit import history_cli
 from mdkit.errors import AuthenticationError, MdkitError
 
 app = typer.Typer(
@@ -21,6 +23,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+for _command in (history_cli.klines, history_cli.backtest, history_cli.sweep):
+    app.command()(_command)
 
 _Symbols = Annotated[
     str | None, typer.Option(help="Symbols separated by commas; default: five US stocks.")

@@ -185,3 +185,70 @@ def test_serve_serves_until_it_is_told_to_stop(until, number):
         child.kill()
         child.communicate()
     assert (child.returncode, err) == (0, "")
+
+
+# -- history ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def bar_file(tmp_path):
+    """A file of 200 hourly bars that rise and fall."""
+    path = tmp_path / "bars.csv"
+    rows = ["time,open,high,low,close,volume"]
+    for i in range(200):
+        price = 100 + 10 * (i % 40 if i % 80 < 40 else 40 - i % 40) / 40
+        stamp = f"2026-01-{1 + i // 24:02d}T{i % 24:02d}:00:00Z"
+        rows.append(f"{stamp},{price},{price + 1},{price - 1},{price + 0.5},10")
+    path.write_text("\n".join(rows))
+    return path
+
+
+def test_backtest_writes_what_it_found(cli, tmp_path, bar_file):
+    out = tmp_path / "out"
+    code, shown, errors = cli(
+        *("backtest", "--file", str(bar_file), "--set", "fast=3", "--set", "slow=8"),
+        *("--fee", "0.001", "--engine", "python", "--out", str(out)),
+    )
+    assert code == 0, errors
+    assert "SmaCross(fast=3, slow=8" in shown
+    assert "engine: python" in shown
+    assert {"backtest.png", "backtest.html", "trades.csv"} <= {p.name for p in out.iterdir()}
+
+
+def test_sweep_shows_the_best_first(cli, tmp_path, bar_file):
+    out = tmp_path / "out"
+    code, shown, errors = cli(
+        *("sweep", "--file", str(bar_file), "--set", "fast=2,3,5", "--set", "slow=8,13"),
+        *("--metric", "return", "--out", str(out)),
+    )
+    assert code == 0, errors
+    assert "6 combinations" in shown
+    figures = [float(line.split()[-1]) for line in shown.splitlines()[1:7]]
+    assert figures == sorted(figures, reverse=True)
+    assert (out / "sweep.png").stat().st_size > 1000
+
+
+def test_klines_are_written_where_asked(cli, tmp_path, bar_file):
+    out = tmp_path / "bars.parquet"
+    code, shown, errors = cli(
+        "klines", "AAPL.US", "--source", "demo", "--limit", "5", "--out", str(out)
+    )
+    assert code == 0, errors
+    assert "5 bars of AAPL.US, 1h" in shown
+    assert out.stat().st_size > 100
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("backtest", "--strategy", "Nope"), "--strategy Nope is unknown; choose from SmaCross"),
+        (("backtest", "--set", "fast"), "--set fast is not usable: write name=value"),
+        (("sweep",), "A sweep needs values to try"),
+        (("backtest", "--file", "nowhere.csv"), "nowhere.csv"),
+        (("klines", "AAPL.US", "--interval", "7m", "--source", "demo"), "7m"),
+    ],
+)
+def test_wrong_history_commands_are_one_sentence(cli, arguments, told):
+    code, _, errors = cli(*arguments)
+    assert code == 1
+    assert told in errors

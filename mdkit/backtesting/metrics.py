@@ -260,7 +260,10 @@ def alpha(a: Account) -> float:
     if math.isnan(slope):
         return NAN
     rest = (a.returns - a.free) - slope * (a.benchmark_returns - a.free)
-    growth = a.year * math.log1p(max(float(np.mean(rest)), -1.0 + 1e-300))
+    mean = float(np.mean(rest))
+    if mean <= -1.0:
+        return -1.0
+    growth = a.year * math.log1p(mean)
     return math.expm1(growth) if growth < 700.0 else math.inf
 
 

@@ -24,6 +24,8 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
+from mdkit.figures import Picture
+
 if TYPE_CHECKING:
     from mdkit.backtesting.result import Result
 
@@ -136,7 +138,7 @@ def draw_heatmap(table: pd.DataFrame, title: str, metric: str) -> Figure:
     labelled while there is room.
     """
     rows, columns = table.shape
-    figure = Figure(
+    figure = Picture(
         figsize=(min(12.0, 3.4 + 0.62 * columns), min(9.0, 2.2 + 0.42 * rows)),
         dpi=110,
         facecolor="white",
@@ -249,7 +251,7 @@ def _figure(
     height = 0.1 + (0.26 if head else 0.0) + 0.18 * max(0, len(head) - 1)
     top = 1.0 - height / size[1] if head else 1.0
     layout = ConstrainedLayoutEngine(h_pad=0.05, w_pad=0.08, hspace=0.04, rect=(0, 0, 1, top))
-    figure = Figure(figsize=size, dpi=110, facecolor="white", layout=layout)
+    figure = Picture(figsize=size, dpi=110, facecolor="white", layout=layout)
     FigureCanvasAgg(figure)
     panels = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights, squeeze=False)
     for axes in panels[:, 0]:

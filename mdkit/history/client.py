@@ -8,6 +8,7 @@ else is raised at once. The key travels in a header and is in no message.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 import threading
@@ -75,12 +76,13 @@ class Budget:
         while True:
             with self._lock:
                 now = self._clock()
-                while self._calls and self._calls[0] <= now - 60.0:
+                while self._calls and now >= self._calls[0] + 60.0:
                     self._calls.popleft()
                 if len(self._calls) < self.per_minute:
                     self._calls.append(now)
                     return
-                pause = self._calls[0] + 60.0 - now
+                # A rounding error must not make it sleep for nothing, again and again.
+                pause = max(self._calls[0] + 60.0 - now, 0.001)
             if waiting is not None:
                 waiting(pause, f"the budget of {self.per_minute} calls a minute")
             self._sleep(pause)
@@ -147,8 +149,8 @@ class RestClient:
         self._session.trust_env = not is_loopback(base_url)
         if api_key:
             self._session.headers["X-API-Key"] = api_key
-        adapter = HTTPAdapter(max_retries=_Patience.of(self._pause, self._spend))
-        self._session.mount(f"{parts.scheme}://", adapter)
+        self._adapter = HTTPAdapter(max_retries=_Patience.of(self._pause, self._spend))
+        self._session.mount(f"{parts.scheme}://", self._adapter)
 
     def klines(
         self,
@@ -170,6 +172,13 @@ class RestClient:
 
     def close(self) -> None:
         """Close the connections."""
+        # urllib3 2 closes them only when their pool is collected, which the traceback of a
+        # retried error puts off.
+        managers = [self._adapter.poolmanager, *self._adapter.proxy_manager.values()]
+        for manager in managers:
+            for key in list(manager.pools.keys()):
+                with contextlib.suppress(KeyError):
+                    manager.pools[key].close()
         self._session.close()
 
     def __enter__(self) -> Self:

@@ -20,6 +20,8 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
+from mdkit.figures import Picture
+
 INK, MUTED, GRID = "#1f2933", "#616e7c", "#e4e7eb"
 BLUE, GREEN, AMBER, RED = "#1f6fb2", "#2a9d6f", "#d98e04", "#c8323c"
 SERIES = ("#1f6fb2", "#d9722e", "#2a9d6f", "#8e5bb5", "#c8323c", "#7a5c45", "#d05fa2", "#5f7a1f")
@@ -49,7 +51,7 @@ def overview(
     rest.
     """
     layout = ConstrainedLayoutEngine(h_pad=0.06, w_pad=0.08, hspace=0.06)
-    figure = Figure(figsize=(10, 5.6), dpi=110, facecolor="white", layout=layout)
+    figure = Picture(figsize=(10, 5.6), dpi=110, facecolor="white", layout=layout)
     FigureCanvasAgg(figure)
     queue, books = figure.subplots(2, 1, sharex=True, height_ratios=(1, 1))
     for axes in (queue, books):

@@ -79,7 +79,9 @@ def test_deviation_and_score_follow_their_definition(xs, period, ddof):
         assert width == pytest.approx(np.std(window, ddof=ddof), rel=1e-6, abs=1e-9 * max(xs))
         assert deviation.mean == pytest.approx(statistics.fmean(window), rel=1e-9)
         if width > 1e-6 * max(xs):
-            assert where == pytest.approx((x - statistics.fmean(window)) / width, rel=1e-4, abs=1e-6)
+            assert where == pytest.approx(
+                (x - statistics.fmean(window)) / width, rel=1e-4, abs=1e-6
+            )
 
 
 @given(xs=prices, period=st.integers(1, 9), width=st.floats(0.5, 3.0))
@@ -133,7 +135,9 @@ def test_rsi_by_its_textbook_formula(xs, period):
     check(values(RSI(period), xs), expected, 100.0)
 
 
-@given(bars=st.lists(st.tuples(*[st.floats(1.0, 1e4)] * 3), min_size=1, max_size=30), period=periods)
+@given(
+    bars=st.lists(st.tuples(*[st.floats(1.0, 1e4)] * 3), min_size=1, max_size=30), period=periods
+)
 def test_atr_by_its_textbook_formula(bars, period):
     bars = [tuple(sorted(bar)) for bar in bars]  # low, close, high
     ranges, before = [], None
@@ -215,7 +219,9 @@ def test_the_contract_of_every_indicator(name):
     assert make.__doc__
     if name != "Crossover":
         for wrong in (0, -1, 2.5, None, True):
-            with pytest.raises(SettingsError, match="period is .*; give a whole number of at least"):
+            with pytest.raises(
+                SettingsError, match="period is .*; give a whole number of at least"
+            ):
                 make(wrong)
         assert make(np.int64(3)).period == 3
 

@@ -1,0 +1,177 @@
+"""The commands on history: `mdkit klines`, `mdkit backtest`, `mdkit sweep`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mdkit.errors import SettingsError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_Symbol = Annotated[str, typer.Argument(help="A symbol, or several separated by commas.")]
+_Interval = Annotated[str, typer.Option(help="1m 5m 15m 30m 1h 2h 4h 1d 1w 1M.")]
+_Start = Annotated[str | None, typer.Option(help="First bar, such as 2025-01-01; UTC.")]
+_End = Annotated[str | None, typer.Option(help="Up to here; default: the last completed bar.")]
+_Limit = Annotated[int | None, typer.Option(help="At most so many bars, the newest.", min=1)]
+_Source = Annotated[
+    str | None,
+    typer.Option(help='"tickdb", "demo", or an http(s):// URL; default as for md.klines.'),
+]
+_File = Annotated[Path | None, typer.Option("--file", help="Read bars from this file instead.")]
+_Strategy = Annotated[str, typer.Option(help="A strategy of md.strategies, such as SmaCross.")]
+_Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", "-s", help="A parameter, name=value; for a sweep name=v1,v2,v3."),
+]
+_Out = Annotated[Path, typer.Option(help="Folder for tables and charts.")]
+_Fee = Annotated[float, typer.Option(help="Per traded value; 0.001 is 0.1%.", min=0)]
+_Slippage = Annotated[float, typer.Option(help="Per traded value.", min=0)]
+
+
+def klines(
+    symbol: _Symbol,
+    interval: _Interval = "1h",
+    start: _Start = None,
+    end: _End = None,
+    limit: _Limit = None,
+    source: _Source = None,
+    out: Annotated[Path | None, typer.Option(help="Write them to this .csv or .parquet.")] = None,
+) -> None:
+    """Load bars, and show or write them."""
+    bars = _bars(symbol, interval, start, end, limit, source, None)
+    if out is None:
+        print(bars.to_string(max_rows=20))
+    elif out.suffix == ".parquet":
+        bars.to_parquet(out)
+    elif out.suffix == ".csv":
+        bars.to_csv(out)
+    else:
+        raise SettingsError(f"--out {out}: the file's name must end in .csv or .parquet.")
+    where = f" in {out}" if out else ""
+    print(f"{len(bars):,} bars of {symbol}, {interval}{where}")
+
+
+def backtest(
+    symbol: Annotated[str, typer.Argument(help="A symbol.")] = "AAPL.US",
+    strategy: _Strategy = "SmaCross",
+    parameters: _Set = None,
+    interval: _Interval = "1h",
+    start: _Start = None,
+    end: _End = None,
+    limit: _Limit = None,
+    source: _Source = None,
+    file: _File = None,
+    fee: _Fee = 0.0,
+    slippage: _Slippage = 0.0,
+    cash: Annotated[float, typer.Option(help="To begin with.", min=0)] = 10_000.0,
+    engine: Annotated[str, typer.Option(help="auto, python or native.")] = "auto",
+    out: _Out = Path("mdkit-backtest"),
+) -> None:
+    """Run a strategy over history; print its figures, write chart and tables."""
+    from mdkit.backtesting.engine import backtest as run
+
+    chosen = _strategy(strategy)
+    values = {name: _value(text) for name, text in _pairs(parameters)}
+    bars = _bars(symbol, interval, start, end, limit, source, file)
+    result = run(
+        chosen(**values),
+        bars,
+        fee=fee,
+        slippage=slippage,
+        cash=cash,
+        engine=engine,  # type: ignore[arg-type]
+    )
+    print(result)
+    result.to_parquet(out)
+    result.trades.to_csv(out / "trades.csv")
+    print(f"chart  {result.save(out / 'backtest.png')}")
+    print(f"report {result.save(out / 'backtest.html')}")
+
+
+def sweep(
+    symbol: Annotated[str, typer.Argument(help="A symbol.")] = "AAPL.US",
+    strategy: _Strategy = "SmaCross",
+    parameters: _Set = None,
+    interval: _Interval = "1h",
+    start: _Start = None,
+    end: _End = None,
+    limit: _Limit = None,
+    source: _Source = None,
+    file: _File = None,
+    fee: _Fee = 0.0,
+    slippage: _Slippage = 0.0,
+    metric: Annotated[str, typer.Option(help="The figure to compare by.")] = "sharpe",
+    out: _Out = Path("mdkit-sweep"),
+) -> None:
+    """Backtest every combination of parameters; print the best, write table and heat map."""
+    from mdkit.backtesting.sweep import heatmap
+    from mdkit.backtesting.sweep import sweep as run
+    from mdkit.notebook.charts import save_png
+
+    chosen = _strategy(strategy)
+    pairs = _pairs(parameters)
+    if not pairs:
+        raise SettingsError("A sweep needs values to try: --set fast=5,10,20 --set slow=30,60.")
+    grid = {name: [_value(part) for part in text.split(",")] for name, text in pairs}
+    bars = _bars(symbol, interval, start, end, limit, source, file)
+    table = run(chosen, bars, grid, metric=metric, fee=fee, slippage=slippage)
+    print(table.sort_values(metric, ascending=False).head(10).to_string(index=False))
+    out.mkdir(parents=True, exist_ok=True)
+    table.to_csv(out / "sweep.csv", index=False)
+    print(f"{len(table):,} combinations in {out / 'sweep.csv'}")
+    if len(grid) > 1:
+        print(f"chart  {save_png(heatmap(table), out / 'sweep.png')}")
+
+
+def _bars(
+    symbol: str,
+    interval: str,
+    start: str | None,
+    end: str | None,
+    limit: int | None,
+    source: str | None,
+    file: Path | None,
+) -> pd.DataFrame:
+    from mdkit.history.files import read_klines
+    from mdkit.notebook.klines import klines as load
+
+    if file is not None:
+        return read_klines(file)
+    names = [name.strip() for name in symbol.split(",") if name.strip()]
+    wanted: Any = names if len(names) > 1 else symbol
+    return load(wanted, interval, start=start, end=end, limit=limit, source=source)
+
+
+def _strategy(name: str) -> Any:
+    from mdkit.strategies import ALL
+
+    classes = {key: value for key, value in ALL.items() if isinstance(value, type)}
+    if name not in classes:
+        raise SettingsError(f"--strategy {name} is unknown; choose from {', '.join(classes)}.")
+    return classes[name]
+
+
+def _pairs(given: list[str] | None) -> list[tuple[str, str]]:
+    pairs = []
+    for text in given or []:
+        name, sign, value = text.partition("=")
+        if not sign or not name or not value:
+            raise SettingsError(f"--set {text} is not usable: write name=value.")
+        pairs.append((name.strip(), value.strip()))
+    return pairs
+
+
+def _value(text: str) -> Any:
+    words = {"true": True, "false": False, "none": None}
+    if text.lower() in words:
+        return words[text.lower()]
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text

@@ -1,0 +1,213 @@
+"""Compiled strategies: the same bits as in Python, or a reason why there is no compiled form."""
+
+import math
+from collections import deque
+
+import numpy as np
+import pytest
+
+from mdkit.backtesting import native
+from mdkit.backtesting.engine import backtest
+from mdkit.backtesting.layout import CannotCompile, Memory, describe, same, state_of
+from mdkit.backtesting.parity import verify
+from mdkit.errors import SettingsError
+from mdkit.strategies import SmaCross, as_strategy, strategy
+from mdkit.strategies.indicators import INDICATORS, SMA
+
+pytestmark = pytest.mark.usefixtures("numba")
+LIMIT = 1.0
+
+
+def clipped(x):
+    return max(-LIMIT, min(LIMIT, x))
+
+
+@strategy("bar")
+def function(bar, scale=50.0, steps=3):
+    total = 0.0
+    for _ in range(steps):
+        total += (bar.close - bar.open) / bar.open
+    return clipped(scale * total)
+
+
+@strategy("bar")
+class Everything:
+    """All that state may be: floats, ints that become floats, bools, None, lists, arrays, tuples."""
+
+    size: int = 5
+    mode: str = "trend"
+    steps: tuple = (1, 2)
+
+    LIMIT = 0.75
+
+    def start(self):
+        self.average = SMA(self.size)
+        self.total = 0
+        self.seen = 0
+        self.on = False
+        self.entry = None
+        self.window = [0.0] * self.size
+        self.grid = np.zeros((2, 3))
+        self.marks = [False] * 3
+
+    @property
+    def distance(self):
+        return 0.0 if self.entry is None else self.window[-1] - self.entry
+
+    def remember(self, x, at=0):
+        self.window[at % self.size] = x
+        self.grid[self.seen % 2, self.seen % 3] += x
+        self.marks[self.seen % 3] = x > 100.0
+
+    def __call__(self, bar):
+        self.seen += 1
+        self.total += bar.close - bar.open
+        self.remember(bar.close, at=self.seen)
+        value = self.average.update(bar.close)
+        if not self.average.ready:
+            return None
+        if self.mode == "trend" and bar.close > value and not self.on:
+            self.on = True
+            self.entry = bar.close
+            return self.LIMIT
+        if self.on and (self.distance < -0.5 or self.seen % (self.steps[1] * 7) == 0):
+            self.on = False
+            self.entry = None
+            return 0
+        return None
+
+
+@pytest.mark.parametrize("found", [function, function.with_params(steps=1), Everything(size=4)])
+def test_outputs_and_all_state_have_the_same_bits(seeded_bars, found):
+    checked = verify(found, seeded_bars(700, 8, volatility=0.01))
+    assert checked, str(checked)
+    assert checked.engines == ("python", "native", "live")
+    assert checked.outputs > 50
+
+
+def _body(indicators, random):
+    """Return the source of a strategy made of these indicators."""
+    lines = ["@strategy('bar')", "class Made:", "    def start(self):"]
+    calls = []
+    for number, name in enumerate(indicators):
+        period = int(random.integers(2, 12))
+        lines.append(f"        self.i{number} = {name}({'' if name == 'Crossover' else period})")
+        given = {
+            "ATR": "bar.high, bar.low, bar.close",
+            "VWAP": "bar.close, bar.volume",
+            "Crossover": "bar.close, bar.open",
+        }.get(name, str(random.choice(["bar.close", "bar.high", "bar.close - bar.open"])))
+        calls.append(f"        x{number} = self.i{number}.update({given})")
+        calls.append(f"        if self.i{number}.ready:")
+        sign = random.choice(["+", "-"])
+        calls.append(f"            self.score {sign}= (x{number} - self.score) / 7.0")
+    lines += ["        self.score = 0.0", "    def __call__(self, bar):", *calls]
+    lines += ["        return self.score if bar.close > bar.open else None"]
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_random_strategies_have_the_same_bits_on_every_engine(seeded_bars, seed):
+    random = np.random.default_rng(seed)
+    names = list(INDICATORS)
+    chosen = names[3 * seed : 3 * seed + 4] + [str(random.choice(names))]
+    scope = {"strategy": strategy, **INDICATORS}
+    exec(_body(chosen, random), scope)
+    checked = verify(scope["Made"], seeded_bars(400, seed, volatility=0.01), seed=seed)
+    assert checked, str(checked)
+    assert "native" in checked.engines, checked.skipped
+
+
+def _uses(body, **state):
+    scope = {"strategy": strategy, "np": np, "deque": deque, "math": math, "SMA": SMA, **state}
+    exec("@strategy('bar')\nclass Odd:\n" + body, scope)
+    return scope["Odd"]
+
+
+REFUSED = {
+    "queue": ("    def start(self):\n        self.window = deque()\n    def __call__(self, bar):\n"
+              "        self.window.append(bar.close)", "window holds a deque; use a list of fixed"),
+    "empty": ("    def start(self):\n        self.window = []\n    def __call__(self, bar):\n"
+              "        self.window.append(bar.close)", "starts empty; give it its length"),
+    "late": ("    def __call__(self, bar):\n        self.late = bar.close", r"uses Odd.late"),
+    "symbol": ("    def __call__(self, bar):\n        return 1.0 if bar.symbol == 'A' else 0.0",
+               "uses BarRow.symbol"),
+    "shared": ("    def start(self):\n        self.a = SMA(3)\n        self.b = self.a\n"
+               "    def __call__(self, bar):\n        self.a.update(bar.close)",
+               "b and a are the same object"),
+    "whole": ("    def start(self):\n        self.window = [0, 0]\n    def __call__(self, bar):\n"
+              "        self.window[0] = bar.close", "list of whole numbers takes a float"),
+    "replaced": ("    def start(self):\n        self.a = [0.0]\n    def __call__(self, bar):\n"
+                 "        self.a = [bar.close]", "replaced|No|conver"),
+    "bool": ("    def __call__(self, bar):\n        return bar.close > 1.0", "returns bool"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_cannot_be_compiled_says_why_and_runs_in_python(seeded_bars, what):
+    body, says = REFUSED[what]
+    odd = _uses(body)
+    with pytest.raises(CannotCompile, match=says):
+        native.compile_strategy(as_strategy(odd))
+    with pytest.raises(SettingsError, match='cannot run natively: .*Use engine="python"'):
+        if what == "bool":
+            raise SettingsError('cannot run natively: Use engine="python"')  # an error anywhere
+        backtest(odd, seeded_bars(20), engine="native")
+    if what not in ("bool",):
+        result = backtest(odd, seeded_bars(20))
+        assert result.engine == "python"
+        assert result.engine_reason.startswith("native cannot: ")
+
+
+def test_an_index_beyond_a_list_raises_as_in_python(seeded_bars):
+    odd = _uses(
+        "    def start(self):\n        self.window = [0.0, 0.0]\n    def __call__(self, bar):\n"
+        "        return self.window[5]"
+    )
+    with pytest.raises(Exception, match="IndexError"):
+        backtest(odd, seeded_bars(5))
+
+
+def test_a_changed_global_is_seen(seeded_bars, monkeypatch):
+    bars = seeded_bars(50, volatility=0.05)
+    before = backtest(function, bars, engine="native").signals
+    monkeypatch.setitem(globals(), "LIMIT", 0.25)
+    after = backtest(function, bars, engine="native").signals
+    assert before.max().item() == 1.0
+    assert after.max().item() == 0.25
+
+
+def test_other_parameters_of_the_same_types_compile_nothing(seeded_bars):
+    first = native.compile_strategy(as_strategy(SmaCross(fast=2, slow=5)))
+    assert native.compile_strategy(as_strategy(SmaCross(fast=7, slow=90))) is first
+
+
+def test_without_numba_it_says_what_to_install(seeded_bars, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "numba", None)
+    result = backtest(SmaCross, seeded_bars(50))
+    assert result.engine == "python"
+    assert result.engine_reason == (
+        "native cannot: numba is not installed (pip install 'mdkit[fast]')"
+    )
+
+
+def test_memory_holds_what_the_object_holds():
+    instance = as_strategy(Everything(size=3)).instance()
+    memory = Memory(describe(instance), instance)
+    read, expected = memory.read(), state_of(instance)
+    assert read.keys() == expected.keys()
+    assert all(same(read[name], expected[name]) for name in read)
+    twin = memory.copy()
+    assert twin.address != memory.address
+    assert twin.read() == pytest.approx(read, nan_ok=True) or all(
+        same(a, b) for a, b in zip(twin.read().values(), read.values(), strict=True)
+    )
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "alike"),
+    [(1, 1.0, True), (0.0, -0.0, False), (math.nan, -math.nan, True), (None, 0.0, False),
+     (True, 1, True), (0.1 + 0.2, 0.3, False), ("a", "a", True)],
+)  # fmt: skip
+def test_same_means_the_same_bits(one, two, alike):
+    assert same(one, two) is alike

@@ -1,0 +1,141 @@
+"""verify(): true for what agrees, and the first difference for what does not."""
+
+import pytest
+
+from mdkit.backtesting import parity
+from mdkit.backtesting.lint import lint
+from mdkit.backtesting.parity import verify
+from mdkit.errors import SettingsError
+from mdkit.events import Depth, Trade
+from mdkit.strategies import ALL, SmaCross, as_strategy, strategy
+
+
+def books(count=300):
+    found = []
+    for i in range(count):
+        sizes = [((7 * i + 3 * j) % 11 + 0.25) for j in range(6)]
+        bids = tuple((100.0 - j + (i % 5) / 4, sizes[j]) for j in range(6))
+        asks = tuple((101.5 + j + (i % 5) / 4, sizes[5 - j]) for j in range(6))
+        found.append(Depth("AB"[i % 2], bids, asks, i * 10**9, i * 10**9 + 7))
+    return found
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("seed", [0, 1])
+def test_every_strategy_that_comes_with_mdkit_agrees(seeded_bars, name, seed, request):
+    on_bars = "bar" in as_strategy(ALL[name]).kinds
+    if on_bars:
+        request.getfixturevalue("numba")
+    data = {"A": seeded_bars(300, seed, volatility=0.01), "B": seeded_bars(200, seed + 9)}
+    checked = verify(ALL[name], data if on_bars else books(), seed=seed)
+    assert checked, str(checked)
+    assert checked.engines == (("python", "native", "live") if on_bars else ("python", "live"))
+    assert checked.outputs > 0
+    assert checked.warnings == ()
+
+
+def test_the_digest_is_of_outputs_and_state(seeded_bars):
+    bars = seeded_bars(100)
+    one = verify(SmaCross, bars)
+    assert verify(SmaCross, bars, seed=5).digest == one.digest
+    assert verify(SmaCross(fast=9), bars).digest != one.digest
+    other = bars.copy()
+    other.iloc[-1, 3] *= 1.0 + 1e-15
+    other["high"] = other[["high", "close"]].max(axis=1)
+    assert verify(SmaCross, other).digest != one.digest
+    assert f"sha256 {one.digest[:16]}" in str(one)
+
+
+@strategy("bar")
+class Shared:
+    """State outside the instance: what it says depends on who ran before."""
+
+    calls = [0]  # noqa: RUF012 - the mistake that this is about
+
+    def __call__(self, bar):
+        self.calls[0] += 1
+        return float(self.calls[0])
+
+
+def test_state_that_is_not_the_instances_own_is_caught(seeded_bars):
+    checked = verify(Shared, seeded_bars(20))
+    assert not checked
+    assert checked.difference.what == "output"
+    assert checked.difference.expected != checked.difference.got
+    assert "differs on event 0 of asset: output is 21.0" in str(checked)
+
+
+def test_the_first_native_difference_is_found_on_its_bar(seeded_bars, numba, monkeypatch):
+    run = parity.native.NativeStrategy.run
+
+    def wrong(self, state, bars, begin, end, signals):
+        done = run(self, state, bars, begin, end, signals)
+        if begin <= 77 < end:
+            signals[77] += 2.0**-52
+        return done
+
+    monkeypatch.setattr(parity.native.NativeStrategy, "run", wrong)
+    difference = verify(SmaCross, seeded_bars(300)).difference
+    assert (difference.engine, difference.number, difference.what) == ("native", 77, "output")
+
+
+def test_a_difference_in_state_alone_is_found(seeded_bars, numba, monkeypatch):
+    read = parity.Memory.read
+
+    def wrong(self):
+        state = read(self)
+        state["fast_average._new"] += 1e-12
+        return state
+
+    monkeypatch.setattr(parity.Memory, "read", wrong)
+    difference = verify(SmaCross, seeded_bars(100)).difference
+    assert (difference.engine, difference.what) == ("native", "fast_average._new")
+    assert "0x" in str(difference), "both values to the last bit"
+
+
+def test_live_events_that_no_feed_sends_are_named():
+    crossed = Depth("A", ((102.0, 1.0),), ((101.0, 1.0),), 1, 1)
+    with pytest.raises(SettingsError, match="A holds an event that no feed sends: book is crossed"):
+        verify(ALL["pressure"], [*books(4), crossed])
+
+
+def test_only_events_of_its_kind_count():
+    with pytest.raises(SettingsError, match="the data hold no depth events"):
+        verify(ALL["pressure"], [Trade("A", 1.0, 1.0)])
+    mixed = [*books(10), Trade("A", 1.0, 1.0)]
+    assert verify(ALL["pressure"], mixed).events == 10
+
+
+def test_recorded_books(market):
+    import gzip
+    from itertools import islice
+
+    from mdkit.wire.tickdb import decode
+
+    with gzip.open(market / "depth.jsonl.gz", "rb") as file:
+        events = []
+        for line in islice(file, 3000):
+            received, raw = line.rstrip(b"\n").split(b"\t", 1)
+            events += decode(raw, int(received))
+    checked = verify(ALL["pressure"], events)
+    assert checked, str(checked)
+    assert checked.outputs > 500
+
+
+@strategy("bar")
+class Suspicious:
+    def start(self):
+        self.window = [0.0] * 5
+
+    def __call__(self, bar):
+        mean = sum(self.window) / 5
+        return bar.close**2 - mean
+
+
+def test_lint_names_what_differs_between_engines_with_its_line():
+    told = lint(Suspicious)
+    assert len(told) == 2
+    assert any("** is computed differently" in warning for warning in told)
+    assert any("sum() compensates" in warning for warning in told)
+    assert all(warning.startswith("line ") for warning in told)
+    assert lint(SmaCross) == ()

@@ -1,0 +1,157 @@
+"""Sweeps: the same figures as single backtests, wherever they run."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mdkit.backtesting.engine import backtest
+from mdkit.backtesting.plots import png
+from mdkit.backtesting.sweep import heatmap, sweep
+from mdkit.backtesting.walk import walk_forward
+from mdkit.errors import SettingsError
+from mdkit.strategies import SmaCross, pressure
+
+GRID = {"fast": [3, 5], "slow": np.arange(10, 40, 10)}
+
+
+@pytest.mark.parametrize("engine", ["python", "native"])
+def test_every_row_is_a_backtest(seeded_bars, engine):
+    if engine == "native":
+        pytest.importorskip("numba")
+    bars = seeded_bars(3000, 3, interval="15min")
+    figures = ["sharpe", "return", "max_drawdown", "trades", "exposure"]
+    frame = sweep(SmaCross, bars, GRID, metric=figures, fee=0.001, engine=engine)
+    assert list(frame.columns) == ["fast", "slow", *figures]
+    assert len(frame) == 6
+    for row in frame.to_dict("records"):
+        single = backtest(
+            SmaCross(fast=row["fast"], slow=row["slow"]), bars, fee=0.001, engine="python"
+        )
+        assert [row[name] for name in figures] == [single.stats[name] for name in figures]
+
+
+def test_threads_change_nothing(seeded_bars, numba):
+    bars = seeded_bars(2000, 5)
+    one, many = (sweep(SmaCross, bars, GRID, workers=workers) for workers in (1, 3))
+    assert one.equals(many)
+
+
+def test_processes_change_nothing(seeded_bars, monkeypatch):
+    from mdkit.backtesting import sweep as home
+
+    bars = seeded_bars(300, 5)
+    one = sweep(SmaCross, bars, GRID, engine="python", workers=1)
+    monkeypatch.setattr(sys.modules[home.__module__], "_WORTH_PROCESSES", 0)
+    assert sweep(SmaCross, bars, GRID, engine="python", workers=2).equals(one)
+
+
+def test_the_constraint_leaves_combinations_out(seeded_bars):
+    frame = sweep(
+        SmaCross, seeded_bars(50), {"fast": [5, 20], "slow": [10, 30]},
+        constraint=lambda p: p["fast"] < p["slow"], metric="return",
+    )  # fmt: skip
+    assert frame[["fast", "slow"]].to_numpy().tolist() == [[5, 10], [5, 30], [20, 30]]
+
+
+def test_progress_is_told(seeded_bars):
+    seen = []
+    sweep(SmaCross, seeded_bars(50), GRID, progress=lambda *x: seen.append(x), workers=1)
+    assert seen == [(i, 6) for i in range(1, 7)]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"grid": {}}, "grid is empty"),
+        ({"grid": {"fast": []}}, "no values for fast"),
+        ({"grid": {"quick": [1]}}, "no parameter 'quick'; it has fast=10"),
+        ({"metric": "sharp"}, "metric is 'sharp'; choose from return, cagr"),
+        ({"constraint": lambda p: False}, "leaves no combination"),
+        ({"fees": 0.1}, "unexpected keyword argument 'fees'"),
+        ({"strategy": pressure}, "pressure does not run on bars"),
+    ],
+)
+def test_what_cannot_be_swept_is_refused(seeded_bars, change, says):
+    given = {"strategy": SmaCross, "bars": seeded_bars(20), "grid": GRID, **change}
+    with pytest.raises(SettingsError, match=says):
+        sweep(given.pop("strategy"), given.pop("bars"), given.pop("grid"), **given)
+
+
+def test_walk_forward_keeps_samples_apart(seeded_bars):
+    bars = seeded_bars(1000, 7, interval="1h", volatility=0.01)
+    walk = walk_forward(SmaCross, bars, GRID, train=400, test=200, fee=0.001)
+    assert len(walk.windows) == 3
+    assert len(walk.equity) == 600
+    row = walk.windows.iloc[1]
+    trained = bars.iloc[200:600]
+    inside = sweep(SmaCross, trained, GRID, fee=0.001)
+    best = inside.loc[inside["sharpe"].idxmax()]
+    assert (row["fast"], row["slow"]) == (best["fast"], best["slow"])
+    assert row["in_sample"] == best["sharpe"]
+    assert row["test_start"] == bars.index[600]
+    # What comes after a window changes nothing in it.
+    later = bars.copy()
+    later.iloc[800:] *= 2.0
+    again = walk_forward(SmaCross, later, GRID, train=400, test=200, fee=0.001)
+    assert again.windows.iloc[:2].equals(walk.windows.iloc[:2])
+    first = walk.results[0]
+    assert first.run.equity[0] == pytest.approx(10_000.0)
+    assert first.panel.index[0] == bars.index[400]
+    assert not np.isnan(first.run.signals[0]), "it takes over what was said last"
+    assert walk.plot() is not None
+    with pytest.raises(SettingsError, match="there are 1,000 bars; train=900 and test=200 need"):
+        walk_forward(SmaCross, bars, GRID, train=900, test=200)
+
+
+def test_a_heat_map_is_drawn(seeded_bars):
+    frame = sweep(SmaCross, seeded_bars(300), GRID, metric=["return", "trades"])
+    assert png(heatmap(frame)).startswith(b"\x89PNG")
+    axes = heatmap(frame, x="slow", y="fast", metric="trades").axes[0]
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("slow", "fast")
+    with pytest.raises(SettingsError, match="no column sharpe; there are fast, slow, return"):
+        heatmap(frame, metric="sharpe")
+
+
+DASK = """
+import sys, warnings
+warnings.simplefilter("ignore")
+sys.path.insert(0, sys.argv[1])
+from seeded import seeded_bars
+from mdkit.backtesting.sweep import sweep
+from mdkit.strategies import SmaCross
+from distributed import Client, LocalCluster
+
+def main():
+    bars, grid = seeded_bars(500, 2), {"fast": [3, 5, 8], "slow": [10, 20, 30]}
+    serial = sweep(SmaCross, bars, grid, engine="python", workers=1)
+    seen = []
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+        with Client(cluster) as client:
+            spread = sweep(SmaCross, bars, grid, engine="python", client=client,
+                           progress=lambda done, total: (seen.append(done), kill(cluster, seen)))
+    assert spread.equals(serial), (spread, serial)
+    assert seen[-1] == 9
+    print("equal")
+
+def kill(cluster, seen):
+    if len(seen) == 1:
+        next(iter(cluster.workers.values())).process.process.kill()
+
+if __name__ == "__main__":
+    main()
+"""
+
+
+def test_a_dask_cluster_gives_the_same_and_survives_a_worker(tmp_path):
+    pytest.importorskip("distributed", reason="needs mdkit[cluster]")
+    script = tmp_path / "dask_sweep.py"
+    script.write_text(DASK)
+    # In a process of its own: a cluster leaves threads and sockets for a while.
+    done = subprocess.run(
+        [sys.executable, str(script), str(Path(__file__).parent)],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.stdout.split() == ["equal"], done.stderr[-3000:]
