@@ -93,28 +93,41 @@ def account_kernel(layout: Layout) -> Any:
     return numba.njit(types.boolean(*arguments), **_OPTIONS)(kernel)
 
 
+_REASONS = (
+    (
+        r"Cannot resolve setattr: \((\w+) #\d+\)\.(\w+)",
+        "{0}.{1} is first set while it runs; make it in start()",
+    ),
+    (
+        r"Cannot cast none to \w+[^\0]*?lowering \"\((\w+)\)\.(\w+)",
+        "{0}.{1} becomes None while it runs; let it be None in start() too",
+    ),
+    (
+        r"Cannot cast [^\0]*?lowering \"\((\w+)\)\.(\w+)",
+        "{0}.{1} is replaced by something else while it runs; only numbers can be",
+    ),
+    (
+        r"Unknown attribute '(\w+)' of type BarRow",
+        "it uses bar.{0}; compiled code sees prices, volume and start_ns",
+    ),
+    (
+        r"Unknown attribute '(\w+)' of type ([\w ]+)",
+        "it uses {0} of a {1}, which compiled code does not have",
+    ),
+    (r"Untyped global name '([\w.]+)'", "it uses {0}, which numba cannot compile"),
+    (r"(it returns .*)", "{0}"),
+    (r"((?:Use of unsupported|The '\w+' syntax|Unsupported|Cannot unify).*)", "{0}"),
+    (r"(No (?:implementation|matching) .*(?:\n.*){0,3})", "{0}"),
+)
+
+
 def reason(error: Exception) -> str:
-    """Return the sentence of a numba error that tells a user what to change."""
+    """Return a sentence that tells a user what numba could not compile."""
     text = str(error)
-    known = (
-        r"Unknown attribute '(?P<a>\w+)' of type (?P<t>[\w ]+)",
-        r"Untyped global name '(?P<g>[\w.]+)'",
-        r"(?P<k>it returns .*)",
-        r"(?P<u>(?:Use of unsupported|The '\w+' syntax|Unsupported).*)",
-        r"(?P<u>(?:Cannot unify|No implementation|No matching).*)",
-    )
-    for pattern in known:
+    for pattern, sentence in _REASONS:
         found = re.search(pattern, text)
-        if found is None:
-            continue
-        if "a" in found.groupdict():
-            return (
-                f"it uses {found['t'].strip()}.{found['a']}, which compiled code does not have "
-                "(attributes are made in start())"
-            )
-        if "g" in found.groupdict():
-            return f"it uses {found['g']}, which numba cannot compile"
-        return found[0].strip()[:200]
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    told = next((line for line in lines if not line.startswith("Failed in")), type(error).__name__)
-    return told[:200]
+        if found is not None:
+            return " ".join(sentence.format(*found.groups()).split())[:200]
+    lines = (line.strip("- ") for line in text.splitlines())
+    noise = ("Failed in", "Resolution failure")
+    return next((x for x in lines if x and not x.startswith(noise)), type(error).__name__)[:200]

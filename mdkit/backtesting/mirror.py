@@ -106,7 +106,7 @@ class Translator:
         if function not in self._done:
             self._done[function] = None  # a function that calls itself finds this, and is refused
             # An index beyond its list must raise as in Python. mdkit's own code is known not to.
-            checked = not function.__module__.startswith("mdkit.")
+            checked = not str(function.__module__).startswith("mdkit.")
             prepared = self._with_compiled_helpers(function)
             compiled = numba.njit(boundscheck=checked, **self._options)(prepared)
             self._done[function] = compiled

@@ -144,8 +144,8 @@ class Result:
             places[s].append(int(bar))
             values[s].append(held[s])
         for row, at, units_at in zip(steps, places, values, strict=True):
-            for start, stop, units in zip(at, [*at[1:], len(row)], units_at, strict=True):
-                row[start:stop] = units
+            for number, start in enumerate(at):
+                row[start:] = units_at[number]
         return steps
 
     @cached_property

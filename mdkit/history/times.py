@@ -39,7 +39,7 @@ def milliseconds(value: Any, name: str, now_ms: int) -> int:
     try:
         stamp = pd.Timestamp(value)
         stamp = stamp.tz_localize(UTC) if stamp.tzinfo is None else stamp.tz_convert(UTC)
-        ms = stamp.as_unit("ns").value // 1_000_000
+        ms = int(stamp.to_datetime64().astype("M8[ms]").astype(np.int64))
     except (ValueError, OverflowError, TypeError, AttributeError):
         raise SettingsError(f"{name}={value!r} is not a time: {_CURE}.") from None
     if not 0 <= ms <= _LAST_MS:

@@ -267,6 +267,11 @@ class Dashboard:
         if self._display is not None:
             self._display.update(self._encoded(), raw=True)
 
+    def leave_picture(self) -> None:
+        """Update the cell that shows the dashboard, if it has ended, to its last picture."""
+        if self._closed:
+            self._refresh_still()
+
     def _finish(self) -> None:
         """Replace the widgets by the last picture: nothing can move or be pressed any more."""
         if self._closed:

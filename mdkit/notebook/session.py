@@ -164,7 +164,17 @@ class Session:
                 self._loop.call_soon_threadsafe(self.pipeline.stop, timeout)
         if self._ended.done() and self._ended.exception() is not None:
             self._failure_told = True
-        return Stopping(self._ended, self._loop, self._clock)
+        return Stopping(self._ended, self._loop, self._show_end)
+
+    async def _show_end(self) -> None:
+        """Have the dashboard show how it ended, in the name of the cell that waits for that.
+
+        A program that runs notebooks ignores what background tasks of earlier cells publish.
+        """
+        if self._clock is not None:
+            await self._clock.last_picture()
+        for dashboard in self._dashboards:
+            dashboard.leave_picture()
 
     async def _end(self) -> None:
         """Stop and wait, whatever state and loop the session is in."""

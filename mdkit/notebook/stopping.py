@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-from collections.abc import Generator
+from collections.abc import Awaitable, Callable, Generator
 from typing import Any
 
 from mdkit.errors import SessionError
-from mdkit.notebook.clock import Clock
 from mdkit.notebook.loops import running_loop
 from mdkit.stream.pipeline import Receipt
 
@@ -20,11 +19,11 @@ class Stopping:
         self,
         future: concurrent.futures.Future[Receipt],
         loop: asyncio.AbstractEventLoop | None,
-        clock: Clock | None = None,
+        show_end: Callable[[], Awaitable[None]],
     ) -> None:
         self._future = future
         self._loop = loop
-        self._clock = clock
+        self._show_end = show_end
 
     def __await__(self) -> Generator[Any, None, Receipt]:
         return self._wait().__await__()
@@ -32,8 +31,7 @@ class Stopping:
     async def _wait(self) -> Receipt:
         # Shielded: interrupting the cell that waits must not cancel the stop.
         receipt = await asyncio.shield(asyncio.wrap_future(self._future))
-        if self._clock is not None:
-            await self._clock.last_picture()
+        await self._show_end()
         return receipt
 
     def result(self, timeout: float | None = None) -> Receipt:

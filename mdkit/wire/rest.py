@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from math import inf
-from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct
@@ -62,9 +61,19 @@ class _Series(Struct):
     klines: list[_Line]
 
 
+class _Said(Struct):
+    symbol: str | None = None
+
+
+class _Whole(Struct):
+    symbol: str | None = None
+    data: _Said | list[Raw] | None = None
+
+
 _read_answer = msgspec.json.Decoder(Answer, strict=False).decode
 _read_lines = msgspec.json.Decoder(list[_Line], strict=False).decode
 _read_series = msgspec.json.Decoder(_Series | None, strict=False).decode
+_read_whole = msgspec.json.Decoder(_Whole).decode
 _read_head = msgspec.json.Decoder(dict[str, Raw]).decode
 _NAMED = 3
 
@@ -142,19 +151,11 @@ def decode_answer_or_data(body: bytes, about: str) -> list[Kline]:
 
 def symbol_of(body: bytes) -> str | None:
     """Return the symbol that an answer, or its `data` alone, says it is about."""
-
-    class Said(Struct):
-        symbol: str | None = None
-
-    class Whole(Struct):
-        symbol: str | None = None
-        data: Said | list[Any] | None = None
-
     try:
-        whole = msgspec.json.decode(body, type=Whole)
+        whole = _read_whole(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    return whole.data.symbol if isinstance(whole.data, Said) else whole.symbol
+    return whole.data.symbol if isinstance(whole.data, _Said) else whole.symbol
 
 
 def invalid_bars(about: str, wrong: Sequence[str]) -> str:

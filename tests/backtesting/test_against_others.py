@@ -1,4 +1,4 @@
-"""Equity and trades beside backtesting.py, figures beside empyrical; skipped where those are not."""
+"""Equity and trades beside backtesting.py, figures beside empyrical; skipped without them."""
 
 import warnings
 

@@ -13,9 +13,9 @@ from mdkit.strategies import ALL, SmaCross, as_strategy, strategy
 def books(count=300):
     found = []
     for i in range(count):
-        sizes = [((7 * i + 3 * j) % 11 + 0.25) for j in range(6)]
-        bids = tuple((100.0 - j + (i % 5) / 4, sizes[j]) for j in range(6))
-        asks = tuple((101.5 + j + (i % 5) / 4, sizes[5 - j]) for j in range(6))
+        heavy = 1.0 + i % 7  # the one side, then the other
+        bids = tuple((100.0 - j + (i % 5) / 4, heavy + j / 3) for j in range(6))
+        asks = tuple((101.5 + j + (i % 5) / 4, 4.0 + j / 7) for j in range(6))
         found.append(Depth("AB"[i % 2], bids, asks, i * 10**9, i * 10**9 + 7))
     return found
 

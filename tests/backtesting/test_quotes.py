@@ -93,4 +93,8 @@ def test_pressure_over_recorded_books(market):
     slow, fast = (backtest(pressure, events, latency_ms=ms) for ms in (50, 0))
     assert len(slow.trades) > 10
     assert slow.run.signals.tobytes() == fast.run.signals.tobytes()
-    assert slow.equity["equity"].iloc[-1] < 10_000, "crossing the spread at every turn costs"
+    assert slow.run.equity.tobytes() != fast.run.equity.tobytes()
+    by_books = {(e.symbol, e.bids[0][0], e.asks[0][0]) for e in events}
+    for fill in fast.fills.to_dict("records")[:50]:
+        side = 1 if fill["units"] < 0 else 2
+        assert any(b[0] == fill["symbol"] and b[side] == fill["price"] for b in by_books)

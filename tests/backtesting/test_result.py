@@ -64,7 +64,7 @@ def test_pictures_and_files(result, tmp_path):
     page = result.save(tmp_path / "r.html").read_text(encoding="utf-8")
     assert page.startswith("<!doctype html>")
     assert "data:image/png;base64," in page
-    with pytest.raises(SettingsError, match="ends in .png or .html"):
+    with pytest.raises(SettingsError, match=r"ends in \.png or \.html"):
         result.save(tmp_path / "r.pdf")
     folder = result.to_parquet(tmp_path / "run")
     read = pd.read_parquet(folder / "equity.parquet")

@@ -144,9 +144,10 @@ def test_a_body_that_was_cut_and_fits_its_length_is_fetched_again():
 
 
 def test_what_is_no_json_for_ever_is_an_error():
-    with serve(SERVICE, *[(200, {}, b"<html>login</html>")] * 9) as (url, _):
-        with pytest.raises(ServerError, match="not an answer of the service"):
-            ask(url)
+    login = (200, {}, b"<html>login</html>")
+    said = pytest.raises(ServerError, match="not an answer of the service")
+    with serve(SERVICE, *[login] * 9) as (url, _), said:
+        ask(url)
 
 
 def test_a_service_that_is_silent():
@@ -216,9 +217,9 @@ def test_a_refusal_is_raised_at_once(code, status, kind, said):
 
 
 def test_an_answer_that_is_no_envelope_is_judged_by_its_status():
-    with serve(SERVICE, (404, {}, b"<html>nothing here")) as (url, _):
-        with pytest.raises(RequestError, match="HTTP 404"):
-            ask(url)
+    said = pytest.raises(RequestError, match="HTTP 404")
+    with serve(SERVICE, (404, {}, b"<html>nothing here")) as (url, _), said:
+        ask(url)
     with serve(SERVICE, (401, {}, b"")) as (url, _), pytest.raises(AuthenticationError):
         ask(url)
 
@@ -234,9 +235,9 @@ def test_a_redirect_is_not_followed_with_the_key():
 def test_bars_that_cannot_be_true_are_an_error_that_names_them():
     spoilt = minutes(T0, 5)
     spoilt[3] = type(spoilt[3])(T0 + 3 * MINUTE, 10.0, 9.0, 11.0, 10.0)
-    with serve(Service(spoilt)) as (url, _):
-        with pytest.raises(InvalidMessage, match=r"A\.US 1m: invalid bar: 2025-01-01 00:03 UTC: "):
-            ask(url)
+    said = r"A\.US 1m: invalid bar: 2025-01-01 00:03 UTC: "
+    with serve(Service(spoilt)) as (url, _), pytest.raises(InvalidMessage, match=said):
+        ask(url)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Indicators against plain definitions over the whole window, on any numbers."""
 
+import itertools
 import math
 import statistics
 
@@ -121,7 +122,7 @@ def wilder(xs, period):
 
 @given(xs=prices, period=periods)
 def test_rsi_by_its_textbook_formula(xs, period):
-    changes = [b - a for a, b in zip(xs, xs[1:], strict=False)]
+    changes = [b - a for a, b in itertools.pairwise(xs)]
     gains = wilder([max(c, 0.0) for c in changes], period)
     losses = wilder([max(-c, 0.0) for c in changes], period)
     expected = [None]
@@ -220,12 +221,12 @@ def test_the_contract_of_every_indicator(name):
     if name != "Crossover":
         for wrong in (0, -1, 2.5, None, True):
             with pytest.raises(
-                SettingsError, match="period is .*; give a whole number of at least"
+                SettingsError, match=r"period is .*; give a whole number of at least"
             ):
                 make(wrong)
         assert make(np.int64(3)).period == 3
 
 
 def test_bollinger_refuses_a_width_that_is_none():
-    with pytest.raises(SettingsError, match="width is 0.0"):
+    with pytest.raises(SettingsError, match=r"width is 0\.0"):
         Bollinger(20, 0.0)
