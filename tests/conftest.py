@@ -44,8 +44,9 @@ def pytest_configure(config):
 
 
 @pytest.fixture(autouse=True)
-def clean_environment(monkeypatch):
-    """No test depends on what the machine's environment says about mdkit."""
+def clean_environment(monkeypatch, tmp_path_factory):
+    """No test depends on what the machine's environment says about mdkit, nor on its cache."""
+    monkeypatch.setenv("MDKIT_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
     for name in SETTINGS:
         monkeypatch.delenv(name, raising=False)
 

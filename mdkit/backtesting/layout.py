@@ -12,6 +12,7 @@ import copy
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -50,6 +51,11 @@ class Layout:
     cls: type
     fields: tuple[Field, ...]
     size: int
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """The names of the attributes."""
+        return frozenset(field.name for field in self.fields)
 
 
 def attributes(thing: Any) -> dict[str, Any]:
@@ -121,6 +127,13 @@ def _is_numbers(value: Any) -> bool:
     return isinstance(value, tuple) and bool(value) and all(type(x) in (int, float) for x in value)
 
 
+def _is_array(value: Any, dtype: str, dimensions: int) -> bool:
+    if isinstance(value, np.ndarray):
+        return value.dtype.name == dtype and value.ndim == dimensions
+    # Whole numbers fit among floats; anything else would be cut to fit.
+    return isinstance(value, list) and (dtype == "float64" or _list_kind(value, "a list") == dtype)
+
+
 def _list_kind(value: list[Any], where: str) -> str:
     kinds = {type(x) for x in value}
     if kinds == {float}:
@@ -155,6 +168,7 @@ class Memory:
     """
 
     def __init__(self, layout: Layout, thing: Any) -> None:
+        """Raise `CannotCompile` when `thing` does not fit the layout."""
         self.layout = layout
         self._words = np.zeros(max(1, layout.size // _SLOT), np.int64)
         self._floats = self._words.view(np.float64)
@@ -163,20 +177,25 @@ class Memory:
         self._fill(layout, thing, 0)
 
     def _fill(self, layout: Layout, thing: Any, start: int) -> None:
+        if type(thing) is not layout.cls or attributes(thing).keys() != layout.names:
+            raise CannotCompile("its state has other attributes with these parameters")
         for field in layout.fields:
             value = getattr(thing, field.name)
             at = start + field.offset // _SLOT
-            if field.kind == "object":
+            kind = field.kind
+            if kind == "object":
                 self._fill(field.detail, value, at)
-            elif field.kind == "float":
+            elif kind == "float" and type(value) in (float, int):
                 self._floats[at] = value
-            elif field.kind in ("int", "bool"):
+            elif type(value) is bool or (kind == "int" and type(value) is int):
                 self._words[at] = value
-            elif field.kind == "array":
+            elif kind == "array" and _is_array(value, *field.detail):
                 items = np.asarray(value, field.detail[0])
                 self._arrays[at] = items
                 self._words[at] = items.ctypes.data
                 self._words[at + 1 : at + 1 + items.ndim] = items.shape
+            elif not (kind == "maybe" and value is None) and value != field.detail:
+                raise CannotCompile(f"{field.name} has another type with these parameters")
 
     def copy(self) -> Memory:
         """Return the same state in memory of its own."""

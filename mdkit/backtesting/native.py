@@ -23,7 +23,6 @@ from mdkit.backtesting.layout import (
     Kind,
     Layout,
     Memory,
-    Wider,
     attributes,
     describe,
 )
@@ -73,7 +72,6 @@ class NativeStrategy:
     kernel: Any
     layout: Layout | None
     """Of the state that the code works on; None for a function, which has none."""
-    wider: Wider
 
     def start(self, strategy: Strategy) -> Any:
         """Return a fresh state for this strategy, perhaps with other parameters.
@@ -83,10 +81,7 @@ class NativeStrategy:
         """
         if self.layout is None:
             return tuple(strategy.params.values())
-        instance = strategy.instance()
-        if describe(instance, self.wider) != self.layout:
-            raise CannotCompile("its state has other types with these parameters")
-        return Memory(self.layout, instance)
+        return Memory(self.layout, strategy.instance())
 
     def run(self, state: Any, bars: Columns, begin: int, end: int, signals: Floats) -> int:
         """Write the signals of bars [begin, end), nan for None; the state goes along.
@@ -200,13 +195,13 @@ def _compile(strategy: Strategy, layout: Layout | None) -> NativeStrategy:
     try:
         if isinstance(strategy, FunctionStrategy):
             params = tuple(strategy.params.values())
-            return NativeStrategy(kernels.function_kernel(strategy.function, params), None, {})
+            return NativeStrategy(kernels.function_kernel(strategy.function, params), None)
         assert layout is not None
         wider: dict[tuple[type, str], Kind] = {}
         while True:
             kernel, more = kernels.instance_kernel(layout)
             if not more:
-                return NativeStrategy(kernel, layout, wider)
+                return NativeStrategy(kernel, layout)
             wider |= more
             layout = describe(strategy.instance(), wider)
     except CannotCompile:

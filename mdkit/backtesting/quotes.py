@@ -27,11 +27,12 @@ _MS = 1_000_000
 class _Symbol:
     """One symbol's instance, book and position."""
 
-    __slots__ = ("ask", "bid", "call", "number", "said", "units")
+    __slots__ = ("ask", "bid", "call", "number", "said", "share", "units")
 
-    def __init__(self, number: int, call: Any) -> None:
+    def __init__(self, number: int, call: Any, share: float) -> None:
         self.number = number
         self.call = call
+        self.share = share
         self.bid = self.ask = math.nan
         self.said = 0.0
         self.units = 0.0
@@ -58,7 +59,10 @@ def backtest_depth(
     bid of the book in force then, whatever its size. Equity is marked at mid prices, one row of
     the result per book with both sides. Events that are no `Depth` are passed over. An order
     that would come due after the last book is not filled, and one that waits when the strategy
-    changes its mind is filled first. Targets count as on bars: a repeated one is no order.
+    changes its mind is filled first. Targets count as on bars: a repeated one is no order. What
+    a position lacks of its target is measured at mid prices and bought or sold at the touch. Each
+    symbol's target is of the whole equity unless `weights` says otherwise, since how many
+    symbols will come is not known at the beginning.
     """
     from mdkit.backtesting.result import Result
 
@@ -122,7 +126,10 @@ class _Replay:
         symbol = self.symbols.get(book.symbol)
         if symbol is None:
             call = self.shared or self.strategy.instance()
-            symbol = self.symbols[book.symbol] = _Symbol(len(self.symbols), call)
+            share = 1.0
+            if self.terms.weights is not None:
+                share = self.terms.weights.get(book.symbol, 0.0)
+            symbol = self.symbols[book.symbol] = _Symbol(len(self.symbols), call, share)
         self._fill(before=time)
         if book.bids and book.asks:
             symbol.bid, symbol.ask = book.bids[0][0], book.asks[0][0]
@@ -173,9 +180,7 @@ class _Replay:
         equity = self._equity()
         if equity <= 0.0 and target != 0.0:
             return
-        weights = self.terms.weights
-        missing = target * (1.0 if weights is None else weights[_name_of(self, symbol)]) * equity
-        missing -= symbol.units * symbol.mid
+        missing = target * symbol.share * equity - symbol.units * symbol.mid
         buying = missing > 0.0 if target != 0.0 else symbol.units < 0.0
         slippage = self.terms.slippage
         paid = symbol.ask * (1.0 + slippage) if buying else symbol.bid * (1.0 - slippage)
@@ -216,7 +221,3 @@ class _Replay:
         fills = np.array(self.fills).reshape(-1, 6)
         fills[:, 0] = np.minimum(fills[:, 0], last)
         return panel, Run(signals.ravel(), np.array(self.equities), fills)
-
-
-def _name_of(replay: _Replay, symbol: _Symbol) -> str:
-    return next(name for name, other in replay.symbols.items() if other is symbol)

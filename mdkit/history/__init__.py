@@ -3,6 +3,8 @@
     klines.py      pages a service until a stretch is complete, through the cache
     client.py      HTTP: timeouts, retries, a request budget, errors with a cure
     cache.py       Parquet files by month that know what they cover
+    locks.py       a lock between processes
+    progress.py    a progress bar for loads of more than a few pages
     columns.py     bars as plain columns, and as the DataFrame a user gets
     intervals.py   where periods begin and end
     times.py       what may be written for `start` and `end`

@@ -139,15 +139,24 @@ class Monitor:
             return "producer_bound"
         return "balanced"
 
-    def health(self, *, connected: bool, stale_for: float) -> Health:
-        """Return the judgement on the window."""
+    def health(self, *, connected: bool, stale_for: float, utilisation: float) -> Health:
+        """Return the judgement on the window; `utilisation` is that of this moment."""
         recent = self.recent()
         if not recent:
-            return Health("normal", "balanced", 0.0, 0.0, 0.0, 0.0, 0.0, connected, stale_for)
+            return Health(
+                state_of(utilisation),
+                "balanced",
+                utilisation,
+                0.0,
+                0.0,
+                0.0,
+                0.0,
+                connected,
+                stale_for,
+            )
         first, last = recent[0], recent[-1]
         span = max(last.at - first.at, 1e-9)
         many = len(recent) > 1
-        utilisation = (last.queued + last.spilled) / last.maxsize
         return Health(
             state=state_of(utilisation),
             bottleneck=self.diagnose(),

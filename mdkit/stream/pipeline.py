@@ -411,7 +411,11 @@ class Pipeline:
 
     def health(self) -> Health:
         """Return the judgement on the last seconds."""
-        return self.monitor.health(connected=self.source.connected, stale_for=self.source.stale_for)
+        return self.monitor.health(
+            connected=self.source.connected,
+            stale_for=self.source.stale_for,
+            utilisation=self.buffer.statistics().utilisation,
+        )
 
     def explain(self) -> str:
         """Return one sentence, made of measurements, on how the pipeline is doing."""

@@ -129,7 +129,8 @@ REFUSED = {
               "        self.window.append(bar.close)", "window holds a deque; use a list of fixed"),
     "empty": ("    def start(self):\n        self.window = []\n    def __call__(self, bar):\n"
               "        self.window.append(bar.close)", "starts empty; give it its length"),
-    "late": ("    def __call__(self, bar):\n        self.late = bar.close", r"Odd.late is first set while it runs; make it in start\(\)"),
+    "late": ("    def __call__(self, bar):\n        self.late = bar.close",
+             r"Odd.late is first set while it runs; make it in start\(\)"),
     "symbol": ("    def __call__(self, bar):\n        return 1.0 if bar.symbol == 'A' else 0.0",
                "it uses bar.symbol; compiled code sees"),
     "shared": ("    def start(self):\n        self.a = SMA(3)\n        self.b = self.a\n"
@@ -186,6 +187,23 @@ def test_a_changed_global_is_seen(seeded_bars, monkeypatch):
 def test_other_parameters_of_the_same_types_compile_nothing(seeded_bars):
     first = native.compile_strategy(as_strategy(SmaCross(fast=2, slow=5)))
     assert native.compile_strategy(as_strategy(SmaCross(fast=7, slow=90))) is first
+
+
+def test_state_of_other_types_gets_code_of_its_own(seeded_bars):
+    @strategy("bar")
+    class Turning:
+        use: bool = False
+
+        def start(self):
+            self.parts = [0.5] if self.use else [1, 2]
+
+        def __call__(self, bar):
+            return self.parts[0] / 2.0
+
+    code = native.compile_strategy(as_strategy(Turning))
+    with pytest.raises(CannotCompile, match="parts has another type with these parameters"):
+        code.start(as_strategy(Turning(use=True)))
+    assert verify(Turning(use=True), seeded_bars(20))
 
 
 def test_without_numba_it_says_what_to_install(seeded_bars, monkeypatch):
