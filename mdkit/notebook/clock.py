@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from mdkit.errors import SettingsError
@@ -124,12 +125,11 @@ class Clock:
 
     async def tick(self) -> None:
         """Look, and draw what has changed."""
-        views = list(self._views)
-        data = await self._look(lambda: self._gather(views))
-        if data is None:
+        if not await self._look(self._has_changed):
             return
         spent = 0.0
-        for view, seen in zip(views, data, strict=True):
+        for view in list(self._views):
+            seen = await self._look(partial(view.look, self.pipeline))
             spent += self._draw(view, seen)
             await asyncio.sleep(0)  # others in this loop have a turn between pictures
         self.drawn += 1
@@ -143,7 +143,7 @@ class Clock:
         for view in views:
             self._draw(view, view.look(self.pipeline))
 
-    def _gather(self, views: Sequence[View]) -> list[Any] | None:
+    def _has_changed(self) -> bool:
         pipeline = self.pipeline
         stamp = (
             pipeline.metrics.total,
@@ -151,12 +151,11 @@ class Clock:
             pipeline.gap_count,
             pipeline.paused,
             pipeline.finished.is_set(),
-            len(views),
+            len(self._views),
         )
-        if stamp == self._stamp:
-            return None
+        changed = bool(stamp != self._stamp)
         self._stamp = stamp
-        return [view.look(pipeline) for view in views]
+        return changed
 
     def _draw(self, view: View, data: Any) -> float:
         # Of this thread's CPU: that another program is busy is no reason to draw less.

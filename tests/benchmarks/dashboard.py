@@ -64,7 +64,7 @@ def timed(view, data):
 board.clock._draw = timed
 drawing["spent"] = drawing["count"] = 0
 display(board)
-await asyncio.sleep(3)
+await asyncio.sleep(6)
 await measure('mdkit dashboard', {seconds}, drawing)
 board.close()
 """

@@ -9,7 +9,15 @@ from matplotlib.lines import Line2D
 
 from mdkit.events import Depth, Level
 from mdkit.measures import mid, pressure_ratio, spread
-from mdkit.notebook.views.raster import GREEN, INK, RED, Raster, nice_ceiling, quiet_axes
+from mdkit.notebook.views.raster import (
+    GREEN,
+    INK,
+    RED,
+    Raster,
+    keep_or_change,
+    nice_ceiling,
+    quiet_axes,
+)
 from mdkit.notebook.views.view import HtmlView, PictureView
 
 if TYPE_CHECKING:
@@ -96,9 +104,11 @@ class _Curve(Raster):
             tallest = max(tallest, total)
             edge.set_data(*zip(*points, strict=True))
             area.set_verts([[(points[0][0], 0.0), *points, (points[-1][0], 0.0)]])
-        wanted = (nice_ceiling(reach * 1e6) / 1e6, nice_ceiling(tallest))
-        # Grow at once, shrink only when the picture would be more than half empty.
-        if any(w > old or w < old / 2 for w, old in zip(wanted, self.limits, strict=True)):
+        wanted = (
+            keep_or_change(self.limits[0], nice_ceiling(reach * 1e6) / 1e6),
+            keep_or_change(self.limits[1], nice_ceiling(tallest)),
+        )
+        if wanted != self.limits:
             self.limits = wanted
             self.axes.set_xlim(-wanted[0], wanted[0])
             self.axes.set_ylim(0, wanted[1])

@@ -56,7 +56,7 @@ class _Chart(Raster):
     def fit(self, reach: float) -> None:
         """Let the scale hold log2 ratios up to `reach` either way."""
         power = next((p for p in _SCALES if p >= reach), _SCALES[-1])
-        if power == self.power:
+        if power <= self.power:  # a scale that has grown stays: changing it takes long
             return
         self.power = power
         step = 1 if power <= 3 else 2

@@ -16,6 +16,7 @@ from mdkit.notebook.views.raster import (
     PURPLE,
     RED,
     Raster,
+    keep_or_change,
     legend,
     nice_ceiling,
     quiet_axes,
@@ -87,6 +88,11 @@ class _Chart(Raster):
         near = depth > 0.5 * maxsize
         if near:
             wanted = (max(maxsize * 1.08, depth * 1.05), wanted[1])
+        # Grow at once, shrink rarely: new scales mean a new background, which takes long.
+        wanted = (
+            keep_or_change(self.limits[0], wanted[0]),
+            keep_or_change(self.limits[1], wanted[1]),
+        )
         if wanted == self.limits:
             return
         self.limits = wanted

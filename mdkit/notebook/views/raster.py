@@ -108,3 +108,8 @@ def nice_ceiling(value: float) -> float:
         return 1.0
     scale = 10.0 ** math.floor(math.log10(value))
     return next(step * scale for step in (1, 2, 5, 10) if step * scale >= value)
+
+
+def keep_or_change(limit: float, wanted: float) -> float:
+    """Return the limit to use: grown at once, shrunk only when a fifth of it would do."""
+    return wanted if wanted > limit or wanted < limit / 5 else limit
