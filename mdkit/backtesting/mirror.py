@@ -39,10 +39,10 @@ from mdkit.backtesting.layout import CannotCompile, Field, Kind, Layout
 _SCALARS = {"float": types.float64, "int": types.int64, "bool": types.boolean}
 _ITEMS = {"float64": types.float64, "int64": types.int64, "bool": types.boolean}
 _OPTIONS = {
-    "error_model": "python",
     "no_cpython_wrapper": True,
     "no_cfunc_wrapper": True,
 }
+_OWN = ("mdkit.strategies.", "mdkit.backtesting.")
 _NUMBERS = itertools.count(1)
 
 
@@ -105,10 +105,12 @@ class Translator:
         """Return the numba dispatcher of a plain function."""
         if function not in self._done:
             self._done[function] = None  # a function that calls itself finds this, and is refused
-            # An index beyond its list must raise as in Python. mdkit's own code is known not to.
-            checked = not str(function.__module__).startswith("mdkit.")
-            prepared = self._with_compiled_helpers(function)
-            compiled = numba.njit(boundscheck=checked, **self._options)(prepared)
+            # An index beyond its list and a division by zero must raise as in Python; mdkit's
+            # own code is known to do neither.
+            own = str(function.__module__).startswith(_OWN)
+            compiled = numba.njit(
+                boundscheck=not own, error_model="numpy" if own else "python", **self._options
+            )(self._with_compiled_helpers(function))
             self._done[function] = compiled
         if self._done[function] is None:
             raise CannotCompile(f"{function.__name__} calls itself")

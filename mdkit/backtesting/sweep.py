@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import import_module
-from itertools import islice, product
+from itertools import chain, islice, product
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
 
@@ -218,8 +218,14 @@ def _native_threads(
     if workers == 1 or len(rest) < 2:
         found = (job.evaluate_native(code, params) for params in rest)
         return first + _counted(found, report, 1)
+    # Some at a time, since handing over work costs about as much as a short run.
+    some = list(_chunks(rest, max(1, len(rest) // (8 * workers))))
+
+    def evaluate(params: list[Params]) -> list[tuple[Any, ...]]:
+        return [job.evaluate_native(code, each) for each in params]
+
     with ThreadPoolExecutor(workers, thread_name_prefix="mdkit sweep") as pool:
-        runs = pool.map(lambda params: job.evaluate_native(code, params), rest)
+        runs = chain.from_iterable(pool.map(evaluate, some))
         return first + _counted(runs, report, 1)
 
 

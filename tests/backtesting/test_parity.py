@@ -65,6 +65,23 @@ def test_state_that_is_not_the_instances_own_is_caught(seeded_bars):
     assert "differs on event 0 of asset: output is 21.0" in str(checked)
 
 
+@strategy("bar")
+class Secret:
+    """Says the same whoever ran before, but remembers something else."""
+
+    calls = [0]  # noqa: RUF012
+
+    def __call__(self, bar):
+        self.calls[0] += 1
+        self.seen = float(self.calls[0])
+
+
+def test_a_difference_in_live_state_alone_is_caught(seeded_bars):
+    difference = verify(Secret, seeded_bars(20)).difference
+    assert (difference.engine, difference.what) == ("live", "seen")
+    assert (difference.expected, difference.got) == (20.0, 40.0)
+
+
 def test_the_first_native_difference_is_found_on_its_bar(seeded_bars, numba, monkeypatch):
     run = parity.native.NativeStrategy.run
 

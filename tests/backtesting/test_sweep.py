@@ -12,7 +12,7 @@ from mdkit.backtesting.plots import png
 from mdkit.backtesting.sweep import heatmap, sweep
 from mdkit.backtesting.walk import walk_forward
 from mdkit.errors import SettingsError
-from mdkit.strategies import SmaCross, pressure
+from mdkit.strategies import BuyAndHold, SmaCross, pressure
 
 GRID = {"fast": [3, 5], "slow": np.arange(10, 40, 10)}
 
@@ -91,10 +91,17 @@ def test_walk_forward_keeps_samples_apart(seeded_bars):
     first = walk.results[0]
     assert first.run.equity[0] == pytest.approx(10_000.0)
     assert first.panel.index[0] == bars.index[400]
-    assert not np.isnan(first.run.signals[0]), "it takes over what was said last"
     assert walk.plot() is not None
     with pytest.raises(SettingsError, match="there are 1,000 bars; train=900 and test=200 need"):
         walk_forward(SmaCross, bars, GRID, train=900, test=200)
+
+
+def test_walking_forward_takes_over_what_was_said_in_training(seeded_bars):
+    walk = walk_forward(BuyAndHold, seeded_bars(90), {"exposure": [0.5, 1.0]}, train=40, test=25)
+    for result in walk.results:
+        assert result.run.signals[0] == walk.windows["exposure"].iloc[0]
+        assert np.isnan(result.run.signals[1:]).all()
+        assert len(result.fills) == 1
 
 
 def test_a_heat_map_is_drawn(seeded_bars):

@@ -2,11 +2,11 @@
 
     python tests/benchmarks/backtests.py [--bars 500000] [--rounds 5]
 
-SMA 10/30 on seeded one-minute bars, fee 0.1 %; then a sweep of 100 pairs over a tenth of the bars
-for their Sharpe ratios. vectorbt and backtesting.py are needed for this script alone: pip install
-vectorbt backtesting. First calls are timed in fresh processes, importing the engine included.
-vectorbt gets bars without a time zone, whose index it converts at great length. Medians of the
-rounds; the ratios are what to look at.
+SMA 10/30 on seeded one-minute bars, fee 0.1 %; then a sweep of 100 pairs over a tenth of the
+bars for their Sharpe ratios. vectorbt and backtesting.py are needed for this script alone:
+pip install vectorbt backtesting. First calls are timed in fresh processes, importing the engine
+included. vectorbt gets bars without a time zone, since it converts such an index at great
+length. Medians of the rounds; the ratios are what to look at.
 """
 
 from __future__ import annotations
