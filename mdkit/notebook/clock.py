@@ -130,6 +130,8 @@ class Clock:
         spent = 0.0
         for view in list(self._views):
             seen = await self._look(partial(view.look, self.pipeline))
+            if self.frozen and not self.pipeline.finished.is_set():
+                return  # paused between two views: what is shown stays as it is
             spent += self._draw(view, seen)
             await asyncio.sleep(0)  # others in this loop have a turn between pictures
         self.drawn += 1
