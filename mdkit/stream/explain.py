@@ -60,7 +60,8 @@ def explain(pipeline: Pipeline) -> str:
         said.append(f"{disconnects:,} disconnects so far")
     if monitor.blocks and health.lag <= BLOCKED:
         said.append(
-            f"the loop was blocked {monitor.blocks} times, {monitor.longest_block:.1f} s at "
+            f"the loop was blocked {'once' if monitor.blocks == 1 else f'{monitor.blocks} times'}, "
+            f"{monitor.longest_block:.1f} s at "
             f'most{_cost(monitor)}; runner="thread" avoids it'
         )
     flow = (
