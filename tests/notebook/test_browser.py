@@ -162,11 +162,18 @@ class Page:
             self.errors.append(message.text)
 
     def run_all(self) -> None:
-        """Run all cells by the menu; a page that still loads its theme may miss a click."""
-        for _ in range(5):
-            self.page.click(".lm-MenuBar-itemLabel:text-is('Run')")
-            self.page.click(".lm-Menu-itemLabel:text-is('Run All Cells')")
+        """Run all cells by the menu.
+
+        A page that still loads may miss a click, or ask which kernel to use: it is told again,
+        and takes the kernel that it suggests.
+        """
+        trouble = ""
+        for _ in range(8):
+            for button in self.page.query_selector_all(".jp-Dialog button.jp-mod-accept"):
+                button.click()
             try:
+                self.page.click(".lm-MenuBar-itemLabel:text-is('Run')", timeout=5000)
+                self.page.click(".lm-Menu-itemLabel:text-is('Run All Cells')", timeout=5000)
                 self.wait_for_script(
                     "() => [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')]"
                     r".some(e => /\[[*\d]+\]/.test(e.innerText))",
@@ -175,9 +182,10 @@ class Page:
             except Exception as error:
                 if "Timeout" not in str(error):
                     raise
+                trouble = str(error)
             else:
                 return
-        raise AssertionError("the menu's Run All Cells does nothing")
+        raise AssertionError(f"the menu's Run All Cells does nothing: {trouble}")
 
     def press(self, label: str) -> None:
         self.page.click(f".mdkit-dashboard button:has-text('{label}')")
