@@ -16,7 +16,9 @@ def test_a_block_of_the_readme_runs(code, capsys):
     namespace = {}
     if "import mdkit" not in code:
         exec("import mdkit as md", namespace)
-    exec(re.sub(r"run_blocking\(\d+\)", "run_blocking(3)", code), namespace)
+    if "gaps()" not in code:  # a reconnect may take its second, and must be seen
+        code = re.sub(r"run_blocking\(\d+\)", "run_blocking(3)", code)
+    exec(code, namespace)
     if "print(receipt)" in code:
         shown = capsys.readouterr().out
         assert "the ledger balances" in shown
