@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from mdkit.notebook.session import Session
     from mdkit.settings import Settings
     from mdkit.strategies.contract import messages, strategy
-    from mdkit.stream.pipeline import Receipt
+    from mdkit.stream.receipt import Receipt
 
 __version__ = "0.1.0"
 
@@ -66,7 +66,7 @@ _HOMES = {
     "mdkit.notebook.session": ("Session",),
     "mdkit.settings": ("Settings",),
     "mdkit.strategies.contract": ("messages", "strategy"),
-    "mdkit.stream.pipeline": ("Receipt",),
+    "mdkit.stream.receipt": ("Receipt",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -102,5 +102,9 @@ class RecordingError(MdkitError, ValueError):
     """A file is not a recording, or cannot be read as one."""
 
 
+class RecordingWarning(UserWarning):
+    """A recording was read, but something in it is missing or damaged; says what and how much."""
+
+
 class ExchangeError(MdkitError):
     """The embedded exchange could not start, or could not play what it was given."""

@@ -157,7 +157,10 @@ class Bar(Event, frozen=True, gc=False):
 
 
 class Gap(Event, frozen=True, gc=False):
-    """A stretch of a channel that was not seen: from `from_ns` to `to_ns` by the local clock."""
+    """A stretch of a channel that was not seen: from `from_ns` to `to_ns` by the local clock.
+
+    `lost` is how many messages are known to be missing, None where nobody can know.
+    """
 
     kind: ClassVar[str] = "gap"
 
@@ -166,9 +169,10 @@ class Gap(Event, frozen=True, gc=False):
     reason: str
     from_ns: int
     to_ns: int
+    lost: int | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """Return `type, symbol, channel, reason, from_ns, to_ns`."""
+        """Return `type, symbol, channel, reason, from_ns, to_ns, lost`."""
         return {
             "type": "gap",
             "symbol": self.symbol,
@@ -176,8 +180,12 @@ class Gap(Event, frozen=True, gc=False):
             "reason": self.reason,
             "from_ns": self.from_ns,
             "to_ns": self.to_ns,
+            "lost": self.lost,
         }
 
+
+DROPPED = "dropped"
+"""The reason of a gap that the queue's own policy made."""
 
 MarketEvent = Depth | Trade | Ticker | Bar
 """What the live channels carry."""

@@ -35,6 +35,9 @@ _CHUNK = 64
 
 _WATCHED_SECONDS = 2.0
 
+_AFTER_GAP, _FROM_REST, _PARTIAL = 1, 2, 4
+_GAP = object()
+
 _NAT = np.iinfo(np.int64).min
 
 
@@ -49,6 +52,8 @@ class _Block(NamedTuple):
     """Shape (time columns, rows)."""
     objects: npt.NDArray[np.object_]
     """Shape (object columns, rows)."""
+    flags: npt.NDArray[np.uint8]
+    """Shape (rows,): what is to know about a row, as bits."""
 
     @classmethod
     def empty(cls, columns: Mapping[str, Column], rows: int) -> _Block:
@@ -58,12 +63,17 @@ class _Block(NamedTuple):
             np.empty((kinds.count("float"), rows)),
             np.empty((kinds.count("time"), rows), np.int64),
             np.empty((kinds.count("object"), rows), object),
+            np.zeros(rows, np.uint8),
         )
 
     def rows(self, start: int, stop: int) -> _Block:
         span = slice(start, stop)
         return _Block(
-            self.received[span], self.floats[:, span], self.times[:, span], self.objects[:, span]
+            self.received[span],
+            self.floats[:, span],
+            self.times[:, span],
+            self.objects[:, span],
+            self.flags[span],
         )
 
 
@@ -145,7 +155,9 @@ class LiveFrame(Generic[Row]):
         # Taken off first: rows that cannot be converted must not fail every later snapshot too.
         rows, self._pending = self._pending[-self.capacity :], []
         start = self._reserve(len(rows))
-        self._write(rows, self._block.rows(start, start + len(rows)))
+        into = self._block.rows(start, start + len(rows))
+        into.flags[:] = 0
+        self._write(rows, into)
         self._end = start + len(rows)
 
     def _reserve(self, count: int) -> int:
@@ -219,6 +231,10 @@ class EventFrame(LiveFrame[_Event]):
     tables are looked at rarely. So a table that nobody watches may be given undecoded messages
     (`keep`), of which it decodes the newest `capacity` when it is next looked at. A look makes
     it `watched` for two seconds, in which it should be given events (`extend`) as they come.
+
+    The last columns of a snapshot say what is to know about a row: `gap` is True for the first
+    row after something was missed (`break_off`), `source` is "live", or "rest" for a row that
+    the REST service filled in.
     """
 
     read: Callable[[Any], Sequence[_Event]]
@@ -229,6 +245,9 @@ class EventFrame(LiveFrame[_Event]):
         self._latest: _Event | None = None
         self._unread: list[Any] = []
         self._watched_until = 0.0
+        # By row number, counted from the first row ever; few, and gone once converted.
+        self._flags: dict[int, int] = {}
+        self._taken = 0
 
     def __len__(self) -> int:
         self._read_kept()
@@ -242,8 +261,9 @@ class EventFrame(LiveFrame[_Event]):
     @property
     def latest(self) -> _Event | None:
         """The newest event, or None when none came."""
-        if self._unread:
-            return self.read(self._unread[-1])[-1]
+        for message in reversed(self._unread):
+            if message is not _GAP:
+                return self.read(message)[-1]
         return self._latest
 
     def keep(self, messages: Sequence[Any]) -> None:
@@ -257,6 +277,20 @@ class EventFrame(LiveFrame[_Event]):
         if len(unread) > 2 * self.capacity:
             del unread[: -self.capacity]
 
+    def break_off(self) -> None:
+        """Say that something was missed: the next row follows a gap."""
+        if not self._unread:
+            self._flags[self._taken] = self._flags.get(self._taken, 0) | _AFTER_GAP
+        elif self._unread[-1] is not _GAP:
+            self._unread.append(_GAP)
+
+    def fill_in(self, rows: Sequence[_Event]) -> None:
+        """Append events that the REST service gave."""
+        self._read_kept()
+        for number in range(self._taken, self._taken + len(rows)):
+            self._flags[number] = self._flags.get(number, 0) | _FROM_REST
+        self.extend(rows)
+
     def extend(self, rows: Sequence[_Event]) -> None:
         """Append events, oldest first."""
         if self._unread:
@@ -264,6 +298,7 @@ class EventFrame(LiveFrame[_Event]):
         if rows:
             self._latest = rows[-1]
             self.total += len(rows)
+            self._taken += len(rows)
             pending = self._pending
             pending.extend(rows)
             if len(pending) >= _CHUNK:
@@ -273,7 +308,22 @@ class EventFrame(LiveFrame[_Event]):
         """Forget all events; `total` keeps counting."""
         super().clear()
         self._unread.clear()
+        self._flags.clear()
         self._latest = None
+
+    def snapshot(self, last: int | None = None) -> pd.DataFrame:
+        """Return the events held, or the `last` ones, as a DataFrame of its own."""
+        block = self._rows(last)
+        return _flagged(_dataframe(self.columns, block, self.index_name), block.flags)
+
+    def _convert(self) -> None:
+        super()._convert()
+        if self._flags:
+            first = self._taken - self._end
+            for number, flag in self._flags.items():
+                if first <= number < self._taken:
+                    self._block.flags[number - first] |= flag
+            self._flags = {n: flag for n, flag in self._flags.items() if n >= self._taken}
 
     def _rows(self, last: int | None) -> _Block:
         self._read_kept()
@@ -283,12 +333,19 @@ class EventFrame(LiveFrame[_Event]):
     def _read_kept(self) -> None:
         """Decode what was kept, in chunks: a chunk's events stay in the processor's cache."""
         unread, self._unread = self._unread[-self.capacity :], []
-        for start in range(0, len(unread), _CHUNK):
-            events: list[_Event] = []
-            for message in unread[start : start + _CHUNK]:
-                events += self.read(message)
-            self.total -= min(_CHUNK, len(unread) - start)
-            self.extend(events)
+        events: list[_Event] = []
+        for message in unread:
+            if message is _GAP:
+                self.extend(events)
+                events = []
+                self._flags[self._taken] = self._flags.get(self._taken, 0) | _AFTER_GAP
+                continue
+            self.total -= 1
+            events += self.read(message)
+            if len(events) >= _CHUNK:
+                self.extend(events)
+                events = []
+        self.extend(events)
 
 
 class DepthFrame(EventFrame[Depth]):
@@ -409,7 +466,10 @@ class TickerFrame(EventFrame[Ticker]):
 
 
 class BarFrame(EventFrame[Bar]):
-    """Bars: open, high, low, close, volume, interval; the index is when each bar began."""
+    """Bars: open, high, low, close, volume, interval; the index is when each bar began.
+
+    `partial` marks bars that may lack trades, see `Bar`.
+    """
 
     index_name = "start"
     figures = ("open", "high", "low", "close", "volume")
@@ -423,6 +483,13 @@ class BarFrame(EventFrame[Bar]):
         for line, name in zip(into.floats, self.figures, strict=True):
             line[:] = [getattr(bar, name) for bar in rows]
         into.objects[0] = [bar.interval for bar in rows]
+        into.flags[:] = [_PARTIAL if bar.partial else 0 for bar in rows]
+
+    def snapshot(self, last: int | None = None) -> pd.DataFrame:
+        """Return the bars held, or the `last` ones, as a DataFrame of its own."""
+        block = self._rows(last)
+        frame = _dataframe(self.columns, block, self.index_name)
+        return _flagged(frame, block.flags, partial=True)
 
 
 KINDS = ("depth", "trade", "ticker", "bar")
@@ -482,8 +549,10 @@ class Frames:
             np.hstack([block.floats for block in blocks])[:, order],
             np.hstack([block.times for block in blocks])[:, order],
             np.vstack([names, np.hstack([block.objects for block in blocks])])[:, order],
+            np.concatenate([block.flags for block in blocks])[order],
         )
-        return _dataframe({"symbol": "object", **blank.columns}, merged, blank.index_name)
+        table = _dataframe({"symbol": "object", **blank.columns}, merged, blank.index_name)
+        return _flagged(table, merged.flags, partial=kind == "bar")
 
     def table(self, kind: str, symbol: str) -> EventFrame[Any]:
         """Return the table of one kind and symbol, made when first asked for.
@@ -539,6 +608,20 @@ def book_frame(depth: Depth | None) -> pd.DataFrame:
             ladder[total, : len(side)] = np.cumsum(ladder[size, : len(side)])
     names = ["bid_size_total", "bid_size", "bid", "ask", "ask_size", "ask_size_total"]
     return pd.DataFrame(ladder.T, pd.RangeIndex(1, count + 1, name="level"), names)
+
+
+def _flagged(
+    frame: pd.DataFrame, flags: npt.NDArray[np.uint8], *, partial: bool = False
+) -> pd.DataFrame:
+    """Add the columns that flags stand for."""
+    import pandas as pd
+
+    if partial:
+        frame["partial"] = (flags & _PARTIAL) > 0
+    frame["gap"] = (flags & _AFTER_GAP) > 0
+    codes = ((flags & _FROM_REST) > 0).astype(np.int8)
+    frame["source"] = pd.Categorical.from_codes(codes, pd.Index(["live", "rest"]))
+    return frame
 
 
 def _dataframe(columns: Mapping[str, Column], block: _Block, index_name: str) -> pd.DataFrame:

@@ -92,7 +92,7 @@ def test_memory_stops_growing_at_two_windows():
     for number in range(20_000):
         frame.append((T0 + number, 1.0))
         peak = max(peak, frame.nbytes)
-    assert peak == 2 * 1000 * 16
+    assert peak == 2 * 1000 * 17
     assert len(frame) == 1000
     assert frame.total == 20_000
 
@@ -204,6 +204,7 @@ def test_depth_columns_come_in_reading_order():
         *("exchange_time", "bid", "bid_size", "ask", "ask_size", "mid", "spread", "pressure"),
         *("bid_1", "bid_size_1", "bid_2", "bid_size_2"),
         *("ask_1", "ask_size_1", "ask_2", "ask_size_2"),
+        *("gap", "source"),
     ]
 
 
@@ -228,7 +229,7 @@ def test_trades():
     frame = TradeFrame()
     frame.extend([Trade("A", 1.5, 2.0, "sell", "t1", T0, T0 + 5), Trade("A", 2.5, 1.0)])
     got = frame.snapshot()
-    assert list(got.columns) == ["price", "size", "side", "id", "exchange_time"]
+    assert list(got.columns) == ["price", "size", "side", "id", "exchange_time", "gap", "source"]
     assert got["price"].tolist() == [1.5, 2.5]
     assert got["size"].tolist() == [2.0, 1.0]
     assert got["side"].tolist() == ["sell", "neutral"]
@@ -330,6 +331,6 @@ def test_the_size_of_all_tables_is_known_and_shown():
     for start in range(0, 600, 100):
         frames.extend("trade", "A", [make("trade", n) for n in range(start, start + 100)])
         frames.frame("trade")
-    assert frames.nbytes == 2 * 100 * 6 * 8
+    assert frames.nbytes == 2 * 100 * (6 * 8 + 1)
     assert "trade 1" in repr(frames)
     assert frames.frame("trade")["price"].tolist() == np.arange(501.0, 601.0).tolist()

@@ -37,7 +37,18 @@ from mdkit.errors import (
     SettingsError,
 )
 from mdkit.wire.codes import classify
-from mdkit.wire.rest import KLINE_PATH, Answer, Kline, decode_answer, decode_klines, kline_params
+from mdkit.wire.rest import (
+    DEPTH_PATH,
+    KLINE_PATH,
+    MAX_TRADES,
+    TRADES_PATH,
+    Answer,
+    Kline,
+    decode_answer,
+    decode_klines,
+    kline_params,
+)
+from mdkit.wire.tickdb import rest_message
 
 TIMEOUTS = (3.05, 10.0)
 """Seconds to connect, and between two bytes of an answer."""
@@ -169,6 +180,25 @@ class RestClient:
         about = f"klines {symbol} {interval}"
         params = kline_params(symbol, interval, start_ms=start_ms, end_ms=end_ms, limit=limit)
         return decode_klines(self._get(KLINE_PATH, params, about).data, f"{symbol} {interval}")
+
+    def depth(self, symbol: str, levels: int = 50) -> bytes:
+        """Return the current book as the message that would push it, marked as filled in.
+
+        Raises as `klines` does.
+        """
+        params = {"symbol": symbol, "limit": str(levels)}
+        return self._message("depth", DEPTH_PATH, params, f"the book of {symbol}")
+
+    def trades(self, symbol: str, limit: int = MAX_TRADES) -> bytes:
+        """Return the latest trades as the message that would push them, marked as filled in.
+
+        Raises as `klines` does.
+        """
+        params = {"symbol": symbol, "limit": str(limit)}
+        return self._message("trade", TRADES_PATH, params, f"trades of {symbol}")
+
+    def _message(self, channel: str, path: str, params: dict[str, str], about: str) -> bytes:
+        return rest_message(channel, bytes(self._get(path, params, about).data))
 
     def close(self) -> None:
         """Close the connections."""

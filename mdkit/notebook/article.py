@@ -14,7 +14,7 @@ from mdkit.notebook.live import live
 from mdkit.notebook.session import Session
 from mdkit.settings import Settings
 from mdkit.strategies.contract import messages
-from mdkit.stream.pipeline import Receipt
+from mdkit.stream.receipt import Receipt
 from mdkit.stream.source import Source
 
 

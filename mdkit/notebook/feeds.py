@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
 from mdkit.errors import SettingsError
 from mdkit.exchange import Exchange
+from mdkit.history.client import RestClient, is_loopback, shared_budget
 from mdkit.settings import Settings
 from mdkit.stream.source import Sink, Source, WebSocketSource
 
@@ -106,3 +108,35 @@ def open_source(
         f"source={source!r} is not a source: it needs run(sink), stop(), clock_ns(), name, "
         "symbols, connected and stale_for."
     )
+
+
+def open_history(
+    source: Source, settings: Settings, api_key: str | None = None
+) -> Callable[[], RestClient] | None:
+    """Return what makes a client of the REST service beside a feed, or None where there is none.
+
+    The service of a WebSocket URL is at the same address, so the key goes nowhere else.
+    """
+    if not isinstance(source, WebSocketSource):
+        return None
+    key = api_key
+    if key is None and settings.tickdb_api_key is not None:
+        key = settings.tickdb_api_key.get_secret_value()
+
+    def connect() -> RestClient:
+        base_url = _rest_url(source, settings)
+        limit = None if is_loopback(base_url) else settings.rest_calls_per_minute
+        return RestClient(base_url, key, budget=shared_budget(base_url, key, limit))
+
+    return connect
+
+
+def _rest_url(source: WebSocketSource, settings: Settings) -> str:
+    if isinstance(source, ExchangeSource):
+        return source.exchange.rest_url
+    feed, ours = urlsplit(source.url), urlsplit(settings.tickdb_rest_url)
+    if feed.netloc == urlsplit(settings.tickdb_ws_url).netloc and source.name == "tickdb":
+        return ours.geturl()
+    scheme = "https" if feed.scheme == "wss" else "http"
+    path = feed.path.removesuffix("/market/ws").removesuffix("/realtime")
+    return f"{scheme}://{feed.netloc}{path}"

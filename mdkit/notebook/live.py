@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import atexit
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from mdkit.errors import SettingsError
 from mdkit.exchange import Exchange
-from mdkit.notebook.feeds import open_source
+from mdkit.history.intervals import KLINE_INTERVALS, check_interval
+from mdkit.notebook.feeds import open_history, open_source
 from mdkit.notebook.session import Runner, Session
 from mdkit.settings import Settings
 from mdkit.strategies.contract import as_strategy
+from mdkit.stream.backfill import Backfill
 from mdkit.stream.buffer import Overflow, check_overflow
 from mdkit.stream.lanes import OnError
 from mdkit.stream.pipeline import Pipeline
+from mdkit.stream.record import Recorder
 from mdkit.stream.source import Source
 from mdkit.wire.tickdb import CHANNELS
 
@@ -42,6 +46,10 @@ def live(
     max_retries: int = 3,
     on_error: OnError = "dead_letter",
     runner: Runner = "notebook",
+    bars: str | None = None,
+    warmup: int = 0,
+    backfill: bool = True,
+    record: str | Path | Recorder | None = None,
     rows: int = 10_000,
     levels: int = 10,
     name: str = "default",
@@ -69,6 +77,14 @@ def live(
         on_error: "dead_letter" keeps a failed message and goes on; "raise" stops the session.
         runner: "notebook" uses the running loop, "thread" a loop of its own in a thread, which
             a busy cell cannot stall. Without a running loop both mean a thread.
+        bars: fold trades into bars of this interval ("1m", "1h", "1d", ...), for strategies of
+            bars and `frame("bar")`. Tickers are taken where they are subscribed to and trades
+            are not; where neither is, trades are subscribed to.
+        warmup: how many completed bars of each symbol the strategies see before live begins.
+        backfill: whether to ask the REST service, after a reconnect, for what was missed: the
+            current book, the latest trades, missing bars. Such rows say `source` "rest".
+        record: a file to write everything that arrives into, such as "data/today.jsonl.gz", or
+            a `Recorder` for more options. It replays with `md.replay`.
         rows, levels: how many events a frame keeps for each symbol, and book levels a side.
         name: calling `live` again with the same name, as re-running a cell does, stops and
             replaces the session of that name.
@@ -98,9 +114,25 @@ def live(
     if max_retries < 0:
         raise SettingsError(f"max_retries={max_retries} is not usable: 0 never tries again.")
     check_overflow(overflow)
+    ready = [as_strategy(strategy) for strategy in strategies]
+    if bars is not None:
+        bars = check_interval(bars)
+        if not {"trade", "ticker"} & set(chosen):
+            chosen = (*chosen, "trade")
+    elif warmup:
+        raise SettingsError(f'warmup={warmup} needs bars of some interval, such as bars="1m".')
+    if type(warmup) is not int or warmup < 0:
+        raise SettingsError(f"warmup={warmup!r} is not a number of bars.")
+    if warmup and bars not in KLINE_INTERVALS:
+        raise SettingsError(
+            f"warmup={warmup} cannot be had for bars={bars!r}: the service keeps history for "
+            f"{', '.join(KLINE_INTERVALS)}."
+        )
+    feed = open_source(source, chosen, wanted, settings, api_key)
+    history = open_history(feed, settings, api_key) if backfill or warmup else None
     pipeline = Pipeline(
-        open_source(source, chosen, wanted, settings, api_key),
-        [as_strategy(strategy) for strategy in strategies],
+        feed,
+        ready,
         workers=workers,
         maxsize=settings.max_queue_depth if maxsize is None else maxsize,
         overflow=overflow,
@@ -110,6 +142,11 @@ def live(
         on_error=on_error,
         frame_rows=rows,
         levels=levels,
+        interval=bars,
+        made_of="trade" if "trade" in chosen else "ticker",
+        warmup=warmup,
+        backfill=Backfill(history) if history is not None else None,
+        recorder=record if record is None or isinstance(record, Recorder) else Recorder(record),
     )
     predecessor = _sessions.get(name)
     session = _sessions[name] = Session(pipeline, runner, name, predecessor)

@@ -21,7 +21,9 @@ from mdkit.notebook.kernel import check_kernel
 from mdkit.notebook.loops import LoopThread, call_in, running_loop, stop_signals
 from mdkit.notebook.stopping import Stopping
 from mdkit.stream.health import Health
-from mdkit.stream.pipeline import Pipeline, Receipt
+from mdkit.stream.pipeline import Pipeline
+from mdkit.stream.receipt import Receipt
+from mdkit.stream.record import Recorder
 from mdkit.stream.source import WebSocketSource
 from mdkit.wire.tickdb import CHANNELS
 
@@ -223,6 +225,23 @@ class Session:
         """Call `callback` with every signal from now on, in the session's loop."""
         self._do(lambda: self.pipeline.on_signal(callback))
 
+    def record(self, path: str | Path | Recorder) -> Recorder:
+        """Write from now on everything that arrives into a file, until the session ends.
+
+        The suffix says how it is compressed: `.gz`, `.zst`, or not at all. `md.replay` plays it.
+        Raises `SettingsError` for a file that exists and `SessionError` while recording.
+        """
+        recorder = path if isinstance(path, Recorder) else Recorder(path)
+        if not self.running:
+            raise SessionError("Only a running session can be recorded: call start() first.")
+        self._do(lambda: self.pipeline.record(recorder))
+        return recorder
+
+    def stop_recording(self) -> None:
+        """Finish the recording while the session goes on; the file is complete soon after."""
+        if self._loop is not None and not self._ended.done():
+            asyncio.run_coroutine_threadsafe(self.pipeline.stop_recording(), self._loop)
+
     # -- looking ------------------------------------------------------------------------------
 
     @property
@@ -274,7 +293,11 @@ class Session:
         return self._look(lambda: tables.invalid(self.pipeline.lanes.outcome.invalid))
 
     def gaps(self) -> pd.DataFrame:
-        """Return the stretches that were not seen: symbol, channel, reason, from, to."""
+        """Return the stretches that were not seen: symbol, channel, reason, from, to, lost.
+
+        `lost` is how many messages are known to be missing: 0 where REST has filled the gap,
+        <NA> where nobody can know.
+        """
         return self._look(lambda: tables.gaps(self.pipeline.gaps))
 
     def health(self) -> Health:

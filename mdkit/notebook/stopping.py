@@ -9,7 +9,7 @@ from typing import Any
 
 from mdkit.errors import SessionError
 from mdkit.notebook.loops import running_loop
-from mdkit.stream.pipeline import Receipt
+from mdkit.stream.receipt import Receipt
 
 
 class Stopping:

@@ -30,7 +30,7 @@ def invalid(messages: Iterable[Invalid]) -> pd.DataFrame:
 
 
 def gaps(found: Iterable[Gap]) -> pd.DataFrame:
-    """Return one row a gap: symbol, channel, reason, from, to (UTC) and its seconds."""
+    """Return one row a gap: symbol, channel, reason, from, to (UTC), its seconds, lost."""
     import pandas as pd
 
     rows = list(found)
@@ -44,6 +44,7 @@ def gaps(found: Iterable[Gap]) -> pd.DataFrame:
             "from": begins,
             "to": ends,
             "seconds": [(gap.to_ns - gap.from_ns) / 1e9 for gap in rows],
+            "lost": pd.array([gap.lost for gap in rows], dtype="Int64"),
         }
     )
 
@@ -64,6 +65,23 @@ def stats(pipeline: Pipeline) -> dict[str, Any]:
         "signals": outcome.signals,
         "retries": outcome.retries,
         "gaps": pipeline.gap_count,
+        "bars": {
+            symbol: {
+                "late": fold.builder.late,
+                "ignored": fold.builder.ignored,
+                "empty": fold.builder.empty,
+                "skipped": fold.builder.skipped,
+            }
+            for symbol, fold in pipeline.places.folds.items()
+        },
+        "recording": None
+        if pipeline.recorder is None
+        else {
+            "path": str(pipeline.recorder.path),
+            "messages": pipeline.recorder.messages,
+            "lost": pipeline.recorder.lost,
+            "bytes": pipeline.recorder.bytes,
+        },
         "strategies": {
             timer.name: {
                 "calls_timed": timer.samples,

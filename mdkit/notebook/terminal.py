@@ -22,7 +22,7 @@ from mdkit.strategies import pressure
 
 if TYPE_CHECKING:
     from mdkit.events import Depth
-    from mdkit.stream.pipeline import Receipt
+    from mdkit.stream.receipt import Receipt
 
 _REFRESH = 4
 _KEPT_ROWS = 100_000

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from mdkit.errors import SessionError, SettingsError, SpillQuotaError
+from mdkit.stream.holes import Hole, Holes
 from mdkit.stream.ledger import Account
 from mdkit.stream.spill import SpillFile
 
@@ -25,10 +26,11 @@ _LOSSLESS = ("block", "spill")
 class Lane:
     """The messages of one symbol that wait, in order of arrival."""
 
-    __slots__ = ("held", "key", "messages", "scheduled", "slots", "spilled")
+    __slots__ = ("held", "holes", "key", "messages", "scheduled", "slots", "spilled")
 
     def __init__(self, key: str) -> None:
         self.key = key
+        self.holes: dict[Slot, Holes] = {}
         self.messages: deque[Message] = deque()
         self.slots: list[Slot] = []
         self.scheduled = False
@@ -39,23 +41,56 @@ class Lane:
 class Slot:
     """One symbol and channel: which lane its messages wait in, and who counts them.
 
-    `context` is the consumer's own; the buffer does not look at it.
+    `context` is the consumer's own; the buffer does not look at it. `symbol` is the account's,
+    unless several symbols share that account.
+
+    Messages are counted as they come: `refused` on arrival, or else `admitted`, and those leave
+    in order of arrival, given to a worker or given up. So the n-th that leaves is the n-th that
+    was admitted, which is how a recording tells what was not seen.
     """
 
-    __slots__ = ("account", "context", "entered", "index", "lane", "left", "policy")
+    __slots__ = (
+        "account",
+        "admitted",
+        "context",
+        "index",
+        "lane",
+        "left",
+        "policy",
+        "refused",
+        "spilled",
+        "symbol",
+    )
 
     def __init__(
-        self, account: Account, lane: Lane, policy: Overflow, index: int, context: Any = None
+        self,
+        account: Account,
+        lane: Lane,
+        policy: Overflow,
+        index: int,
+        context: Any = None,
+        symbol: str | None = None,
     ) -> None:
         self.account = account
         self.lane = lane
         self.policy = policy
         self.index = index
         self.context = context
-        # How many messages ever entered and left the lane: tells stale arrival notes apart.
-        self.entered = 0
+        self.symbol = account.symbol if symbol is None else symbol
+        self.admitted = 0
+        self.refused = 0
+        self.spilled = 0
         self.left = 0
 
+    def break_off(self, hole: Hole) -> None:
+        """Note a hole behind everything admitted so far."""
+        self.lane.holes.setdefault(self, Holes()).after(self.admitted, hole)
+
+
+Loss = Literal["refused", "dropped", "conflated"]
+OnLoss = Callable[["Slot", Loss, int, int], None]
+"""(slot, what happened, which message first, how many): `refused` counts arrivals from 1,
+`dropped` and `conflated` count admitted messages from 1."""
 
 Message = tuple[Slot, bytes, int]
 """(slot, raw bytes, received_ns)"""
@@ -147,17 +182,30 @@ class Buffer:
         self._blocked_seconds = 0.0
         self._overflows = 0
         self._closed = False
+        self.on_loss: OnLoss | None = None
 
     # -- places ---------------------------------------------------------------------------
 
-    def slot(self, account: Account, *, lane: str | None = None, context: Any = None) -> Slot:
-        """Make the place for an account's messages; `lane` is its symbol unless given."""
+    def slot(
+        self,
+        account: Account,
+        *,
+        lane: str | None = None,
+        context: Any = None,
+        symbol: str | None = None,
+        channel: str | None = None,
+    ) -> Slot:
+        """Make the place for an account's messages.
+
+        `lane` is the account's symbol unless given, and `channel`, which says the policy, is
+        the account's channel.
+        """
         key = account.symbol if lane is None else lane
         home = self._lanes.get(key)
         if home is None:
             home = self._lanes[key] = Lane(key)
-        policy = self._policies.get(account.channel, self._policies["*"])
-        slot = Slot(account, home, policy, len(self._slots), context)
+        policy = self.policy(account.channel if channel is None else channel)
+        slot = Slot(account, home, policy, len(self._slots), context, symbol)
         home.slots.append(slot)
         self._slots.append(slot)
         return slot
@@ -184,15 +232,16 @@ class Buffer:
         try:
             for message in messages:
                 if self._depth < self.maxsize and not self.spill:
-                    message[0].account.received += 1
+                    slot = message[0]
+                    slot.account.received += 1
+                    slot.admitted += 1
                     self._enter(message)
                 else:
                     await self._overflow(message)
                 done += 1
         finally:
-            for slot, _, _ in messages[done:]:
-                slot.account.received += 1
-                slot.account.dropped += 1
+            for message in messages[done:]:
+                self._refuse(message)
             self._peak = max(self._peak, self._depth)
             self._wake_getters()
             # Conflating may have made room for others; a cancelled put hands its turn on.
@@ -222,8 +271,7 @@ class Buffer:
             if policy == "drop_newest" or (
                 policy == "drop_oldest" and not self._evict_oldest(slot.account.channel)
             ):
-                slot.account.received += 1
-                slot.account.dropped += 1
+                self._refuse(message)
                 return
             if policy == "spill":
                 self._spill(message)
@@ -236,6 +284,7 @@ class Buffer:
                     self._spill(message)
                     return
         slot.account.received += 1
+        slot.admitted += 1
         self._enter(message)
 
     async def _wait_for_space(self) -> bool:
@@ -272,11 +321,12 @@ class Buffer:
         except SpillQuotaError:
             if slot.policy in _LOSSLESS:
                 raise
-            slot.account.received += 1
-            slot.account.dropped += 1
+            self._refuse(message)
             return
         slot.account.received += 1
+        slot.admitted += 1
         slot.account.spilled += 1
+        slot.spilled += 1
         slot.lane.spilled += 1
 
     def _refill(self) -> None:
@@ -284,6 +334,7 @@ class Buffer:
         for index, received_ns, raw in self.spill.take(min(self.maxsize - self._depth, 1024)):
             slot = self._slots[index]
             slot.account.spilled -= 1
+            slot.spilled -= 1
             slot.lane.spilled -= 1
             self._enter((slot, raw, received_ns))
         if not self.spill:
@@ -291,12 +342,22 @@ class Buffer:
 
     # -- giving up messages -----------------------------------------------------------------
 
+    def _refuse(self, message: Message) -> None:
+        """Drop a message on arrival."""
+        slot, _, received_ns = message
+        slot.account.received += 1
+        slot.account.dropped += 1
+        slot.refused += 1
+        slot.lane.holes.setdefault(slot, Holes()).refused(slot.admitted, received_ns)
+        if self.on_loss is not None:
+            self.on_loss(slot, "refused", slot.admitted + slot.refused, 1)
+
     def _note_arrival(self, slot: Slot) -> None:
-        slot.entered += 1
         notes = self._arrivals.get(slot.account.channel)
         if notes is None:
             notes = self._arrivals[slot.account.channel] = deque()
-        notes.append((slot, slot.entered))
+        # What enters from disk was admitted before, and is older than what is there still.
+        notes.append((slot, slot.admitted - slot.spilled))
         if len(notes) > 2 * self.maxsize + 1024:
             live = [note for note in notes if note[1] > note[0].left]
             notes.clear()
@@ -309,11 +370,16 @@ class Buffer:
             if serial > slot.left:
                 waiting = slot.lane.messages
                 # Nearly always the first; other channels of the symbol may stand before it.
-                del waiting[next(i for i, m in enumerate(waiting) if m[0] is slot)]
+                position = next(i for i, m in enumerate(waiting) if m[0] is slot)
+                received_ns = waiting[position][2]
+                del waiting[position]
                 slot.left += 1
                 slot.account.queued -= 1
                 slot.account.dropped += 1
                 self._depth -= 1
+                slot.lane.holes.setdefault(slot, Holes()).dropped(slot.left, received_ns)
+                if self.on_loss is not None:
+                    self.on_loss(slot, "dropped", slot.left, 1)
                 return True
         return False
 
@@ -347,6 +413,8 @@ class Buffer:
         slot.left += count
         slot.account.queued -= count
         self._depth -= count
+        if self.on_loss is not None:
+            self.on_loss(slot, "conflated", slot.left - count + 1, count)
         return count
 
     # -- out ------------------------------------------------------------------------------

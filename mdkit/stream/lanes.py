@@ -7,6 +7,7 @@ letter (a strategy failed on it). None of them stops the lane.
 from __future__ import annotations
 
 import asyncio
+import inspect
 import time
 import traceback
 from collections import Counter, deque
@@ -15,11 +16,14 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from mdkit.errors import InvalidMessage, StrategyError, TransientError
-from mdkit.events import MarketEvent, Signal
+from mdkit.events import DROPPED, Bar, Gap, MarketEvent, Signal
 from mdkit.frames import EventFrame
 from mdkit.strategies.contract import Strategy, as_signal
+from mdkit.stream.backfill import Recent
 from mdkit.stream.buffer import Buffer, Lane, Message, Slot
-from mdkit.wire.tickdb import Decode
+from mdkit.stream.folding import Fold
+from mdkit.stream.holes import Hole
+from mdkit.wire.tickdb import LIVE, Decode
 
 OnError = Literal["dead_letter", "raise"]
 
@@ -91,7 +95,7 @@ class StrategyTimer:
 class Handler:
     """One strategy's instance for one symbol (or for the session), and the cost of calling it."""
 
-    __slots__ = ("call", "is_async", "name", "timer")
+    __slots__ = ("call", "is_async", "name", "on_gap", "timer")
 
     def __init__(
         self, strategy: Strategy, call: Callable[[MarketEvent], Any], timer: StrategyTimer
@@ -99,6 +103,7 @@ class Handler:
         self.name = timer.name
         self.is_async = strategy.is_async
         self.call = call
+        self.on_gap: Callable[[Gap], Any] | None = getattr(call, "on_gap", None)
         self.timer = timer
 
     async def timed(self, event: MarketEvent) -> Any:
@@ -115,7 +120,9 @@ class Handler:
 class Reading:
     """The context of a slot: how to decode its messages and who sees their events.
 
-    `table` is None where no message can be valid.
+    `table` is None where no message can be valid. `fold` makes bars of the events, which
+    `bar_handlers` see before `handlers` see the event. `recent` leaves out trades that REST
+    has filled in already. `origin` is "live" or "rest".
     """
 
     symbol: str
@@ -123,6 +130,10 @@ class Reading:
     decode: Decode
     handlers: list[Handler]
     table: EventFrame[MarketEvent] | None
+    fold: Fold | None = None
+    bar_handlers: list[Handler] = field(default_factory=list)
+    recent: Recent | None = None
+    origin: str = LIVE
 
 
 @dataclass(slots=True)
@@ -166,6 +177,8 @@ class Lanes:
         self.on_error = on_error
         self.outcome = Outcome()
         self.callbacks: list[Callable[[Signal], Any]] = []
+        self.on_gap: Callable[[Gap], None] = lambda gap: None
+        self.on_partial: Callable[[Bar], None] = lambda bar: None
         self._sleep = sleep
         self._seconds_per_message = 1e-5
 
@@ -196,11 +209,16 @@ class Lanes:
         seen: dict[Reading, tuple[bool, list[Any]]] = {}
         signals: list[SignalRow] = []
         position = 0
+        holes = _holes_in(lane, batch) if lane.holes else None
         try:
             for position, message in enumerate(batch):
                 slot, raw, received_ns = message
                 reading: Reading = slot.context
                 account = slot.account
+                if holes is not None and position in holes:
+                    self._keep_rows(seen)
+                    for hole in holes[position]:
+                        await self._break_off(slot, hole)
                 try:
                     events = reading.decode(raw, received_ns)
                 except Exception as error:
@@ -208,8 +226,15 @@ class Lanes:
                     account.invalid += 1
                     self._note_invalid(reading, raw, received_ns, error)
                     continue
+                whole = events
+                if reading.recent is not None:
+                    events = reading.recent.fresh(events, reading.origin)
                 failed = False
                 for event in events:
+                    if reading.fold is not None:
+                        bars = reading.fold.update(event)
+                        if bars:
+                            failed |= await self._run_bars(bars, message, signals)
                     for handler in reading.handlers:
                         try:
                             if position == 0:
@@ -238,6 +263,12 @@ class Lanes:
                     account.dead_lettered += 1
                 else:
                     account.processed += 1
+                if reading.origin != LIVE or events is not whole:
+                    self._keep_rows(seen)
+                    table = reading.table
+                    if table is not None:
+                        (table.extend if reading.origin == LIVE else table.fill_in)(events)
+                    continue
                 if reading not in seen:
                     watched = reading.table is not None and reading.table.watched
                     seen[reading] = (watched, [])
@@ -260,11 +291,75 @@ class Lanes:
         else:
             self.buffer.release(lane)
         finally:
-            for reading, (watched, rows) in seen.items():
-                if reading.table is not None:
-                    (reading.table.extend if watched else reading.table.keep)(rows)
+            self._keep_rows(seen)
             if signals:
                 self._publish(signals)
+
+    def _keep_rows(self, seen: dict[Reading, tuple[bool, list[Any]]]) -> None:
+        """Give the tables what a batch has brought so far."""
+        for reading, (watched, rows) in seen.items():
+            if reading.table is not None:
+                (reading.table.extend if watched else reading.table.keep)(rows)
+        seen.clear()
+
+    async def _break_off(self, slot: Slot, hole: Hole) -> None:
+        """Tell everybody whom it concerns that something was missed before the next message."""
+        reading: Reading = slot.context
+        gap = hole.gap(slot.symbol, slot.account.channel)
+        if not hole.told:
+            self.on_gap(gap)
+        if reading.table is not None:
+            reading.table.break_off()
+        if reading.fold is not None:
+            reading.fold.interrupt(reading.channel, dropped=hole.reason == DROPPED)
+        await self._tell_gap(gap, reading.handlers)
+
+    async def _tell_gap(self, gap: Gap, handlers: Sequence[Handler]) -> None:
+        for handler in handlers:
+            if handler.on_gap is None:
+                continue
+            try:
+                result = handler.on_gap(gap)
+                if inspect.isawaitable(result):
+                    await result
+            except Exception as error:
+                self.outcome.callback_errors.append(
+                    f"on_gap of strategy {handler.name} failed with {type(error).__name__}: {error}"
+                )
+
+    async def _run_bars(
+        self, bars: Sequence[Bar | Gap], message: Message, signals: list[SignalRow]
+    ) -> bool:
+        """Show bars to the bar strategies, and gaps between them; whether a strategy failed.
+
+        A partial bar goes to the table alone: a strategy would take it for a whole one.
+        """
+        slot, raw, received_ns = message
+        reading: Reading = slot.context
+        assert reading.fold is not None
+        table = reading.fold.table
+        failed = False
+        for bar in bars:
+            if isinstance(bar, Gap):
+                self.on_gap(bar)
+                table.break_off()
+                await self._tell_gap(bar, reading.bar_handlers)
+                continue
+            (table.extend if reading.origin == LIVE else table.fill_in)((bar,))
+            if bar.partial:
+                self.on_partial(bar)
+                continue
+            for handler in reading.bar_handlers:
+                try:
+                    value = as_signal(await handler.timed(bar), handler.name)
+                except Exception as error:
+                    value, error_left, attempts = await self._retry(handler, bar, error)
+                    if error_left is not None:
+                        failed = True
+                        self._bury(handler, slot, raw, received_ns, error_left, attempts)
+                if value is not None:
+                    signals.append((received_ns, bar.symbol, handler.name, value, bar.exchange_ns))
+        return failed
 
     async def _retry(
         self, handler: Handler, event: MarketEvent, error: BaseException
@@ -344,6 +439,22 @@ class Lanes:
                     self.outcome.callback_errors.append(
                         f"an on_signal callback failed with {type(error).__name__}: {error}"
                     )
+
+
+def _holes_in(lane: Lane, batch: Sequence[Message]) -> dict[int, list[Hole]] | None:
+    """Return the holes of a lane that lie in a batch, by the position they lie before."""
+    found: dict[int, list[Hole]] = {}
+    for slot, holes in list(lane.holes.items()):
+        positions = [position for position, message in enumerate(batch) if message[0] is slot]
+        first = slot.left - len(positions) + 1
+        for number, position in enumerate(positions, first):
+            due = holes.before(number)
+            if due:
+                found[position] = due
+            if not holes:
+                del lane.holes[slot]
+                break
+    return found or None
 
 
 def _is_cancelled() -> bool:

@@ -9,80 +9,31 @@ import tempfile
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import Any
 
 from mdkit.errors import MdkitError, SessionError
-from mdkit.events import Gap, MarketEvent, Signal
+from mdkit.events import Gap, Signal
 from mdkit.frames import Frames, MetricsFrame, SignalFrame
 from mdkit.strategies.contract import Strategy
-from mdkit.stream.buffer import Buffer, Message, Overflow, Slot
+from mdkit.stream.backfill import Backfill
+from mdkit.stream.buffer import Buffer, Overflow
 from mdkit.stream.connection import RawMessage
 from mdkit.stream.explain import explain
+from mdkit.stream.filling import Filling
 from mdkit.stream.health import Health, Monitor, Sample
-from mdkit.stream.lanes import Handler, Lanes, OnError, Reading, StrategyTimer
+from mdkit.stream.holes import Hole
+from mdkit.stream.lanes import Lanes, OnError
 from mdkit.stream.ledger import Ledger
+from mdkit.stream.places import Places
+from mdkit.stream.receipt import Receipt
+from mdkit.stream.record import Recorder
+from mdkit.stream.scribe import Scribe
 from mdkit.stream.source import Source
-from mdkit.wire.tickdb import ANSWER, MAX_MESSAGE_BYTES, SEVERAL, Decode, Route, Router, decode
+from mdkit.wire.tickdb import ANSWER, MAX_MESSAGE_BYTES, SEVERAL, Router, stub
 
 _SAMPLE_SECONDS = 0.2
 _METRICS = ("queued", "spilled", "in_rate", "out_rate", "dropped", "lag_ms")
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """What a session did, handed over when it stops.
-
-    Attributes:
-        seconds: from start to stop.
-        totals: messages by column of the ledger, over all symbols and channels.
-        balanced: whether the ledger's equation held for every account at the end.
-        signals: how many signals the strategies gave.
-        gaps: how many stretches of a channel were not seen.
-        connects: connections made.
-        drained: whether everything that was received had been handled in time.
-        left_path: the file in which unhandled messages were saved (a recording that can be
-            replayed), or None.
-        reason: what ended the session: "stopped", "the source ended", or an error.
-    """
-
-    seconds: float
-    totals: Mapping[str, int]
-    balanced: bool
-    signals: int
-    gaps: int
-    connects: int
-    drained: bool
-    left_path: Path | None
-    reason: str
-
-    @property
-    def left(self) -> int:
-        """How many messages were received but not handled."""
-        return self.totals["queued"] + self.totals["spilled"] + self.totals["in_flight"]
-
-    def _repr_html_(self) -> str:
-        return f"<p>{escape(str(self))}</p>"
-
-    def __str__(self) -> str:
-        t = self.totals
-        ended = ", ".join(
-            f"{t[name]:,} {name.replace('_', ' ')}"
-            for name in ("processed", "dropped", "conflated", "dead_lettered", "invalid")
-            if t[name] or name == "processed"
-        )
-        left = (
-            f"{self.left:,} left unhandled, saved in {self.left_path}"
-            if self.left
-            else "nothing left"
-        )
-        balance = "the ledger balances" if self.balanced else "THE LEDGER DOES NOT BALANCE"
-        return (
-            f"{t['received']:,} messages in {self.seconds:.1f} s: {ended}; {left}; "
-            f"{self.signals:,} signals, {self.gaps:,} gaps; {balance} ({self.reason})."
-        )
 
 
 class Pipeline:
@@ -97,6 +48,10 @@ class Pipeline:
         maxsize, overflow, block_timeout: see `Buffer`.
         max_retries, on_error: see `Lanes`.
         frame_rows, levels: how many rows and book levels the live frames keep.
+        interval, made_of: fold "trade" or "ticker" events into bars of this interval.
+        warmup: how many completed bars of each symbol come before the stream.
+        backfill: who is asked for them, and for what was missed after a reconnect.
+        recorder: writes down what arrives; started and closed with the pipeline.
 
     For one event loop. All methods must be called in it.
     """
@@ -115,6 +70,11 @@ class Pipeline:
         on_error: OnError = "dead_letter",
         frame_rows: int = 10_000,
         levels: int = 10,
+        interval: str | None = None,
+        made_of: str = "trade",
+        warmup: int = 0,
+        backfill: Backfill | None = None,
+        recorder: Recorder | None = None,
     ) -> None:
         self.source = source
         self.strategies = tuple(strategies)
@@ -137,21 +97,24 @@ class Pipeline:
         self.gap_count = 0
         self.problems: deque[MdkitError] = deque(maxlen=100)
         self.problem_counts: Counter[str] = Counter()
-        self.timers = {
-            strategy: StrategyTimer(label)
-            for strategy, label in zip(self.strategies, _labels(self.strategies), strict=True)
-        }
+        self.places = Places(
+            self.strategies,
+            self.buffer,
+            self.ledger,
+            self.frames,
+            self.router,
+            interval=interval,
+            made_of=made_of,
+        )
+        self.timers = self.places.timers
+        self.filling = Filling(self, backfill, source, interval, warmup)
+        self.lanes.on_gap = self._note_gap
+        self.lanes.on_partial = self.filling.want
+        self.recorder = recorder
+        self._scribe: Scribe | None = None
         self.failure: BaseException | None = None
         self.receipt: Receipt | None = None
         self.finished = asyncio.Event()
-        self._slots: dict[Route, Slot] = {}
-        self._broken: dict[str, Slot] = {}
-        self._shared = {
-            strategy: Handler(strategy, strategy.instance(), self.timers[strategy])
-            for strategy in self.strategies
-            if strategy.per == "session"
-        }
-        self._per_symbol: dict[tuple[Strategy, str], Handler] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._producer: asyncio.Task[None] | None = None
         self._stopping: asyncio.Task[Receipt] | None = None
@@ -166,7 +129,7 @@ class Pipeline:
         """Queue messages in order; return those that are answers to commands."""
         if not self._running.is_set():
             await self._running.wait()
-        route_of, slots = self.router.route, self._slots
+        route_of, slots = self.router.route, self.places.by_route
         messages = []
         answers: list[bytes] = []
         for raw, received_ns in batch:
@@ -178,64 +141,83 @@ class Pipeline:
                     continue
                 if route is SEVERAL:
                     for part, item in self.router.split(raw):
-                        messages.append((self._slot(part), item, received_ns))
+                        messages.append((self.places.slot(part), item, received_ns))
                     continue
-                slot = self._slot(route)
-            if len(raw) > MAX_MESSAGE_BYTES:
-                slot = self._slot(self.router.oversized(route))
-                raw = raw[:512]
-            messages.append((slot, raw, received_ns))
+                slot = self.places.slot(route)
+            messages.append(
+                (slot, raw if len(raw) <= MAX_MESSAGE_BYTES else stub(raw), received_ns)
+            )
         if messages:
+            if self._scribe is not None:
+                told = set(map(id, answers))
+                self._scribe.write(
+                    [item for item in batch if id(item[0]) not in told] if answers else batch
+                )
             await self.buffer.put_many(messages)
         return answers
 
     def gap(self, gap: Gap) -> None:
-        """Keep a gap for `gaps()`."""
+        """Keep a gap for `gaps()`; strategies and frames meet it in its place in the stream.
+
+        A gap of which `lost` is 0 was filled, and is a row of `gaps()` only.
+        """
+        self._note_gap(gap)
+        if self._scribe is not None:
+            self._scribe.gap(gap)
+        slot = self.places.find(gap.symbol, gap.channel)
+        if slot is not None and gap.lost != 0:
+            slot.break_off(Hole(gap.reason, gap.from_ns, gap.to_ns, gap.lost))
+
+    def _note_gap(self, gap: Gap) -> None:
         self.gap_count += 1
         self.gaps.append(gap)
+
+    async def opened(self, gaps: Sequence[Gap]) -> None:
+        """Take note of a connection, and of what was missed since the last one."""
+        if self._scribe is not None:
+            self._scribe.connected(self.source.clock_ns())
+        await self.filling.opened(gaps)
+
+    async def subscribed(self) -> None:
+        """Take note that everything is subscribed to."""
+        await self.filling.subscribed()
+
+    def closed(self, reason: str) -> None:
+        """Take note of the end of a connection."""
+        if self._scribe is not None:
+            self._scribe.disconnected(self.source.clock_ns(), reason)
 
     def problem(self, error: MdkitError) -> None:
         """Keep trouble that the source survives."""
         self.problems.append(error)
         self.problem_counts[type(error).__name__] += 1
 
-    def _slot(self, route: Route) -> Slot:
-        """Return the place of a route, made when its first message arrives."""
-        if not route.symbol:
-            # Broken messages have routes of their own; they share one place, and why each is
-            # broken is found out again when its turn comes.
-            place = self._broken.get(route.channel)
-            if place is None:
-                place = self._broken[route.channel] = self._make_slot(route, decode, [])
-            return place
-        place = self._slots.get(route)
-        if place is None:
-            handlers = self._handlers(route.symbol, route.channel)
-            place = self._slots[route] = self._make_slot(route, route.decode, handlers)
-        return place
+    # -- recording ----------------------------------------------------------------------------
 
-    def _make_slot(self, route: Route, decode: Decode, handlers: list[Handler]) -> Slot:
-        table = None
-        if route.symbol:
-            table = self.frames.table(route.channel, route.symbol)
-            table.read = _read_message
-        return self.buffer.slot(
-            self.ledger.account(route.symbol, route.channel),
-            lane="(session)" if self._shared else None,
-            context=Reading(route.symbol, route.channel, decode, handlers, table),
+    def record(self, recorder: Recorder) -> None:
+        """Write down from now on what arrives. Raises `SessionError` when that is done already."""
+        if self._scribe is not None and self._scribe.recorder.running:
+            raise SessionError(
+                f"This session is being recorded already, into {self._scribe.recorder.path}; "
+                "stop that first."
+            )
+        self.recorder = recorder
+        self._scribe = Scribe(
+            recorder,
+            self.places,
+            source=self.source.name,
+            symbols=self.source.symbols,
+            on_problem=self.problem,
         )
+        self.buffer.on_loss = self._scribe.lost
 
-    def _handlers(self, symbol: str, channel: str) -> list[Handler]:
-        handlers = []
-        for strategy in self.strategies:
-            if channel not in strategy.kinds:
-                continue
-            handler = self._shared.get(strategy) or self._per_symbol.get((strategy, symbol))
-            if handler is None:
-                handler = Handler(strategy, strategy.instance(), self.timers[strategy])
-                self._per_symbol[strategy, symbol] = handler
-            handlers.append(handler)
-        return handlers
+    async def stop_recording(self) -> None:
+        """Finish the file. Nothing happens when there is no recording."""
+        scribe, self._scribe = self._scribe, None
+        self.buffer.on_loss = None
+        if scribe is not None:
+            scribe.end()
+            await asyncio.to_thread(scribe.recorder.close)
 
     # -- life ---------------------------------------------------------------------------------
 
@@ -243,6 +225,8 @@ class Pipeline:
         """Begin; returns at once. Needs a running loop."""
         if self._started_at is not None:
             raise SessionError("This pipeline has been started before; make a new one.")
+        if self.recorder is not None:
+            self.record(self.recorder)
         self._started_at = time.monotonic()
         self._producer = self._supervise(self.source.run(self), "producer")
         for number in range(self.workers):
@@ -308,6 +292,7 @@ class Pipeline:
                 # What it still has in hand is saved with the rest.
                 self.buffer.stop_blocking()
                 await self._until(time.monotonic() + 1.0, [self._producer])
+            await self.filling.stop()
             self.buffer.close()
             workers = [task for task in self._tasks if "worker" in task.get_name()]
             drained = await self._until(deadline, workers)
@@ -316,6 +301,7 @@ class Pipeline:
                 task.cancel()
             await asyncio.gather(*everyone, return_exceptions=True)
             self._take_sample(0.0)
+            self._close_holes()
             totals = self.ledger.totals()
             left_path = self._save_leftovers() if totals["queued"] + totals["spilled"] else None
             self.receipt = Receipt(
@@ -332,7 +318,18 @@ class Pipeline:
             return self.receipt
         finally:
             self.buffer.discard()
+            await self.stop_recording()
             self.finished.set()
+
+    def _close_holes(self) -> None:
+        """Count the gaps that no message came after, and keep the bars that were forming."""
+        for slot in self.places:
+            holes = slot.lane.holes.pop(slot, None)
+            for hole in holes.rest() if holes is not None else ():
+                if not hole.told:
+                    self._note_gap(hole.gap(slot.symbol, slot.account.channel))
+        for fold in self.places.folds.values():
+            fold.flush()
 
     async def _until(self, deadline: float | None, tasks: Sequence[asyncio.Task[None]]) -> bool:
         """Wait for tasks until the deadline; cancel what is left. True if nothing was left."""
@@ -350,6 +347,7 @@ class Pipeline:
         handle, name = tempfile.mkstemp(prefix="mdkit-left-", suffix=".jsonl")
         try:
             with os.fdopen(handle, "wb") as file:
+                file.write(b'{"mdkit":"recording"}\n')
                 for _, raw, received_ns in self.buffer.leftovers():
                     file.write(b"%d\t%b\n" % (received_ns, raw.replace(b"\n", b" ")))
         except OSError as error:
@@ -424,23 +422,6 @@ class Pipeline:
     def on_signal(self, callback: Callable[[Signal], Any]) -> None:
         """Call `callback` with every signal from now on, in the loop, in order by symbol."""
         self.lanes.callbacks.append(callback)
-
-
-def _read_message(message: Message) -> tuple[MarketEvent, ...]:
-    slot, raw, received_ns = message
-    events: tuple[MarketEvent, ...] = slot.context.decode(raw, received_ns)
-    return events
-
-
-def _labels(strategies: Sequence[Strategy]) -> list[str]:
-    """Return a name for each strategy: its own, or with parameters where names are not unique."""
-    names = Counter(strategy.name for strategy in strategies)
-    labels: list[str] = []
-    for strategy in strategies:
-        label = strategy.name if names[strategy.name] == 1 else repr(strategy)
-        same = labels.count(label)
-        labels.append(f"{label} #{same + 1}" if same else label)
-    return labels
 
 
 def _left(deadline: float | None) -> float | None:

@@ -61,6 +61,16 @@ class Sink(Protocol):
     def problem(self, error: MdkitError) -> None:
         """Take note of trouble that the source survives, to be shown to the user."""
 
+    async def opened(self, gaps: Sequence[Gap]) -> None:
+        """Take note of a connection on which nothing is subscribed yet, and of what was missed
+        since the last one. For sources that connect."""
+
+    async def subscribed(self) -> None:
+        """Take note that everything is subscribed to; what is pushed comes after this."""
+
+    def closed(self, reason: str) -> None:
+        """Take note that the connection is gone."""
+
 
 @runtime_checkable
 class Source(Protocol):
@@ -152,7 +162,7 @@ class WebSocketSource:
         self._delivering = False
         self._down_since_ns = 0
         self._down_reason = ""
-        self._resubscribe_after: float | None = None
+        self._told_open = False
 
     # -- what others look at ---------------------------------------------------------------
 
@@ -221,6 +231,9 @@ class WebSocketSource:
                 sink.problem(trouble or FeedError(f"No connection to {_shown(self.url)}: {said}."))
             except ConnectionClosed as closed:
                 self._note_down(_close_reason(closed))
+            if self._told_open:
+                self._told_open = False
+                sink.closed(self._down_reason)
             delay = self._backoff.delay(wait)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), delay)
@@ -234,13 +247,15 @@ class WebSocketSource:
         connection = await self._open()
         self._connection = connection
         self.connects += 1
+        self._told_open = True
         self._last_data = time.monotonic()
         self._backoff.connected()
         heart = asyncio.create_task(self._beat(connection), name="mdkit heartbeat")
         stopper = asyncio.create_task(self._close_on_stop(connection), name="mdkit stopper")
         try:
+            await sink.opened(self._gaps_since_last())
             await self._subscribe_all(connection)
-            self._report_gaps(sink)
+            await sink.subscribed()
             while True:
                 batch = await connection.batch()
                 silent = time.monotonic() - self._last_data
@@ -408,12 +423,15 @@ class WebSocketSource:
 
     # -- gaps ---------------------------------------------------------------------------------
 
-    def _report_gaps(self, sink: Sink) -> None:
-        if self._down_since_ns:
-            now = time.time_ns()
-            for channel, symbol in self.subscriptions:
-                sink.gap(Gap(symbol, channel, self._down_reason, self._down_since_ns, now))
-            self._down_since_ns = 0
+    def _gaps_since_last(self) -> list[Gap]:
+        since, self._down_since_ns = self._down_since_ns, 0
+        if not since:
+            return []
+        now = time.time_ns()
+        return [
+            Gap(symbol, channel, self._down_reason, since, now)
+            for channel, symbol in self.subscriptions
+        ]
 
     def _note_data(self, sink: Sink, silent: float, first_ns: int, last_ns: int) -> None:
         if silent > self.stale_after and self._last_data_ns:

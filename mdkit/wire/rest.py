@@ -16,12 +16,12 @@ from msgspec import Raw, Struct
 
 from mdkit.errors import InvalidMessage
 
-KLINE_PATH = "/market/kline"
+KLINE_PATH, DEPTH_PATH, TRADES_PATH = "/market/kline", "/market/depth", "/market/trades"
 """Appended to the REST base."""
 KLINE_INTERVALS = ("1m", "5m", "15m", "30m", "1h", "2h", "4h", "1d", "1w", "1M")
 """What the service serves completed bars at; "1M" is a calendar month."""
-MAX_KLINES = 1000
-"""The most bars in one answer."""
+MAX_KLINES = MAX_TRADES = 1000
+"""The most bars, and trades, in one answer."""
 
 
 class Kline(Struct, gc=False):

@@ -91,6 +91,7 @@ class _Head(Struct, gc=False):
 
     cmd: str = ""
     type: str = ""
+    via: str = ""
     code: int | None = None
     symbol: str | int = ""
     data: Raw = Raw(b"")
@@ -127,6 +128,9 @@ class Answer(Struct, gc=False):
 
 Decode = Callable[[bytes, int], tuple[MarketEvent, ...]]
 
+LIVE, REST = "live", "rest"
+"""Where a message came from: the socket, or the REST service after a gap."""
+
 
 class Route(Struct, frozen=True, eq=False, gc=False):
     """Where a message belongs, and how to read it.
@@ -138,6 +142,23 @@ class Route(Struct, frozen=True, eq=False, gc=False):
     channel: str
     symbol: str
     decode: Decode
+    origin: str = LIVE
+
+    @property
+    def account(self) -> str:
+        """The name under which such messages are counted: what REST filled in, by itself."""
+        return self.channel if self.origin == LIVE else f"{self.channel}:{self.origin}"
+
+
+MAX_MESSAGE_BYTES = 1 << 20
+"""Larger messages are not decoded: no market message comes near."""
+_TOO_LARGE = f"message is larger than {MAX_MESSAGE_BYTES:,} bytes"
+_STUB = b"\x00too large\x00"
+
+
+def stub(raw: bytes) -> bytes:
+    """Return what stands for a message that is too large: no decoder takes it, and says why."""
+    return _STUB + raw[:512]
 
 
 def _json_decoder(kind: Any) -> Callable[[bytes], Any]:
@@ -147,7 +168,8 @@ def _json_decoder(kind: Any) -> Callable[[bytes], Any]:
         try:
             return decode(raw)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise InvalidMessage(_reason(error)) from None
+            said = _TOO_LARGE if raw.startswith(_STUB) else _reason(error)
+            raise InvalidMessage(said) from None
 
     return checked
 
@@ -262,10 +284,6 @@ def _invalid_route(channel: str, symbol: str, reason: str) -> Route:
 
 _COMMANDS = ("pong", "ping", "subscribe", "unsubscribe", "error")
 _ANSWER_ROUTE = _invalid_route(ANSWER, "", "an answer to a command is not market data")
-MAX_MESSAGE_BYTES = 1 << 20
-"""Larger messages are not decoded: no market message comes near."""
-_TOO_LARGE = f"message is larger than {MAX_MESSAGE_BYTES:,} bytes"
-_OVERSIZED = _invalid_route(UNREADABLE, "", _TOO_LARGE)
 SEVERAL = _invalid_route("ticker", "", "a list about several symbols must be split first")
 """The route of a message about several symbols, which `Router.split` takes apart."""
 
@@ -287,7 +305,7 @@ class Router:
 
     def __init__(self, symbols: Iterable[str] = ()) -> None:
         self._learnt: dict[bytes, Route] = {}
-        self._made: dict[tuple[str, str, bool], Route] = {}
+        self._made: dict[tuple[str, str, bool, str], Route] = {}
         self.expect(symbols)
 
     def expect(self, symbols: Iterable[str]) -> None:
@@ -313,16 +331,6 @@ class Router:
         head = raw[: raw.find(b",", 24)]
         route = self._learnt.get(head)
         return route if route is not None else self._learn(head, raw)
-
-    def oversized(self, route: Route) -> Route:
-        """Return the route of a message on `route` that is over `MAX_MESSAGE_BYTES`."""
-        if not route.symbol:
-            return _OVERSIZED
-        key = (route.channel + " oversized", route.symbol, False)
-        made = self._made.get(key)
-        if made is None:
-            made = self._made[key] = _invalid_route(route.channel, route.symbol, _TOO_LARGE)
-        return made
 
     def split(self, raw: bytes) -> Iterator[tuple[Route, bytes]]:
         """Yield a `(route, raw)` for each entry of a list about several symbols."""
@@ -363,18 +371,21 @@ class Router:
                 if len(symbols) > 1:
                     return SEVERAL
                 return self._make(channel, "".join(symbols), True)
-            return self._make(channel, str(_read_symbol(body).symbol), True)
+            symbol = str(_read_symbol(body).symbol)
+            return self._make(channel, symbol, True, REST if head.via == REST else LIVE)
         except InvalidMessage as error:
             return _invalid_route(UNREADABLE, "", str(error))
 
-    def _make(self, channel: str, symbol: str, enveloped: bool) -> Route:
+    def _make(self, channel: str, symbol: str, enveloped: bool, origin: str = LIVE) -> Route:
         symbol = self._full_name.get(symbol, symbol)
         if not symbol:
             return _invalid_route(channel, "", "message names no symbol")
-        key = (channel, symbol, enveloped)
+        key = (channel, symbol, enveloped, origin)
         route = self._made.get(key)
         if route is None:
             route = _MAKERS[channel](symbol, enveloped)
+            if origin != LIVE:
+                route = msgspec.structs.replace(route, origin=origin)
             if len(self._made) >= _MAX_LEARNT:
                 self._made.clear()
             self._made[key] = route
@@ -437,6 +448,16 @@ def encode(event: Event | Sequence[Trade], dialect: Dialect = "realtime") -> byt
         del body["type"], body["symbol"]
     data = {"symbol": event[0].symbol, "trades": [_decimal_strings(body) for body in bodies]}
     return msgspec.json.encode({"cmd": "trade", "data": data})
+
+
+def via_rest(message: bytes) -> bytes:
+    """Return a message of the `realtime` dialect marked as filled in by the REST service."""
+    return b'{"via":"rest",' + message[1:]
+
+
+def rest_message(channel: str, data: bytes) -> bytes:
+    """Return the data of a REST answer as the message that would have pushed it, marked."""
+    return b'{"via":"rest","cmd":"%b","data":%b}' % (channel.encode(), data)
 
 
 def _decimal_strings(body: dict[str, Any]) -> dict[str, Any]:

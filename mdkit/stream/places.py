@@ -1,0 +1,154 @@
+"""Where each kind of message goes: its queue slot, its strategies, its table. Made on arrival."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from mdkit.events import MarketEvent
+from mdkit.frames import EventFrame, Frames
+from mdkit.strategies.contract import Strategy
+from mdkit.stream.backfill import Recent
+from mdkit.stream.buffer import Buffer, Message, Slot
+from mdkit.stream.folding import Fold
+from mdkit.stream.lanes import Handler, Reading, StrategyTimer
+from mdkit.stream.ledger import Ledger
+from mdkit.wire.tickdb import Route, Router, decode
+
+
+class Places:
+    """The slots of a pipeline by route, with what their messages are read by.
+
+    Args:
+        interval: of the bars that trades are folded into, or None for no bars.
+        made_of: "trade" or "ticker": what bars are made of.
+    """
+
+    def __init__(
+        self,
+        strategies: Sequence[Strategy],
+        buffer: Buffer,
+        ledger: Ledger,
+        frames: Frames,
+        router: Router,
+        *,
+        interval: str | None = None,
+        made_of: str = "trade",
+    ) -> None:
+        self.strategies = tuple(strategies)
+        self.timers = {
+            strategy: StrategyTimer(label)
+            for strategy, label in zip(self.strategies, _labels(self.strategies), strict=True)
+        }
+        self.folds: dict[str, Fold] = {}
+        self.recent: dict[str, Recent] = {}
+        self.by_route: dict[Route, Slot] = {}
+        self._by_account: dict[tuple[str, str], Slot] = {}
+        self._broken: dict[str, Slot] = {}
+        self._buffer = buffer
+        self._ledger = ledger
+        self._frames = frames
+        self._router = router
+        self._interval = interval
+        self._made_of = made_of
+        self._shared = {
+            strategy: Handler(strategy, strategy.instance(), self.timers[strategy])
+            for strategy in self.strategies
+            if strategy.per == "session"
+        }
+        self._per_symbol: dict[tuple[Strategy, str], Handler] = {}
+
+    def __iter__(self) -> Iterator[Slot]:
+        yield from self._by_account.values()
+        yield from self._broken.values()
+
+    def find(self, symbol: str, channel: str) -> Slot | None:
+        """Return the slot of what a symbol's channel pushes, or None before it has pushed."""
+        return self._by_account.get((symbol, channel))
+
+    def slot(self, route: Route) -> Slot:
+        """Return the place of a route, made when its first message arrives."""
+        if not route.symbol:
+            # Broken messages have routes of their own; they share one place, and why each is
+            # broken is found out again when its turn comes.
+            place = self._broken.get(route.channel)
+            if place is None:
+                reading = Reading(route.symbol, route.channel, decode, [], None)
+                place = self._broken[route.channel] = self._new_slot(route, reading)
+            return place
+        place = self.by_route.get(route)
+        if place is None:
+            place = self._by_account.get((route.symbol, route.account))
+            if place is None:
+                place = self._new_slot(route, self._reading(route))
+                self._by_account[route.symbol, route.account] = place
+            else:
+                # The same symbol in another dialect: from now on each message says how it is read.
+                place.context.decode = self._decode
+            self.by_route[route] = place
+        return place
+
+    def _new_slot(self, route: Route, reading: Reading) -> Slot:
+        return self._buffer.slot(
+            self._ledger.account(route.symbol, route.account),
+            lane="(session)" if self._shared else None,
+            context=reading,
+            symbol=route.symbol,
+            channel=route.channel,
+        )
+
+    def _reading(self, route: Route) -> Reading:
+        symbol, channel = route.symbol, route.channel
+        table = self._frames.table(channel, symbol)
+        table.read = _read_message
+        reading = Reading(symbol, channel, route.decode, [], table, origin=route.origin)
+        if self._interval is not None:
+            reading.fold = self._fold(symbol)
+            reading.bar_handlers = self._handlers(symbol, "bar")
+            if channel == "bar":
+                reading.table = None  # the fold's table is this one
+                return reading
+        reading.handlers = self._handlers(symbol, channel)
+        if channel == "trade":
+            reading.recent = self.recent.setdefault(symbol, Recent())
+        return reading
+
+    def _fold(self, symbol: str) -> Fold:
+        assert self._interval is not None
+        fold = self.folds.get(symbol)
+        if fold is None:
+            table: EventFrame[MarketEvent] = self._frames.table("bar", symbol)
+            fold = self.folds[symbol] = Fold(symbol, self._interval, self._made_of, table)
+        return fold
+
+    def _handlers(self, symbol: str, channel: str) -> list[Handler]:
+        handlers = []
+        for strategy in self.strategies:
+            if channel not in strategy.kinds:
+                continue
+            handler = self._shared.get(strategy) or self._per_symbol.get((strategy, symbol))
+            if handler is None:
+                handler = Handler(strategy, strategy.instance(), self.timers[strategy])
+                self._per_symbol[strategy, symbol] = handler
+            handlers.append(handler)
+        return handlers
+
+    def _decode(self, raw: bytes, received_ns: int) -> tuple[MarketEvent, ...]:
+        return self._router.route(raw).decode(raw, received_ns)
+
+
+def _read_message(message: Message) -> tuple[MarketEvent, ...]:
+    slot, raw, received_ns = message
+    events: tuple[MarketEvent, ...] = slot.context.decode(raw, received_ns)
+    return events
+
+
+def _labels(strategies: Sequence[Strategy]) -> list[str]:
+    """Return a name for each strategy: its own, or with parameters where names are not unique."""
+    names = Counter(strategy.name for strategy in strategies)
+    labels: list[str] = []
+    for strategy in strategies:
+        label = strategy.name if names[strategy.name] == 1 else repr(strategy)
+        same = labels.count(label)
+        labels.append(f"{label} #{same + 1}" if same else label)
+    return labels

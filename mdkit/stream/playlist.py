@@ -1,0 +1,190 @@
+"""Which files make up which recordings, and what they hold, merged by time."""
+
+from __future__ import annotations
+
+import glob
+import heapq
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
+from operator import itemgetter
+from os import PathLike, fspath
+from pathlib import Path
+
+from mdkit.errors import RecordingError
+from mdkit.events import Gap
+from mdkit.stream.connection import RawMessage
+from mdkit.stream.losses import Losses, Viewer
+from mdkit.stream.tape import Connected, Disconnected, Header, Missed, TapeFile
+from mdkit.stream.tape_writer import part_path
+from mdkit.wire.tickdb import Router
+
+Paths = str | PathLike[str] | Sequence[str | PathLike[str]]
+"""A file, a pattern such as `data/*.jsonl.gz`, or several of either."""
+
+Played = RawMessage | Gap | Connected | Disconnected
+"""What a recording holds, in order."""
+
+
+class Take:
+    """One recording: its parts in order.
+
+    `symbols` are those that the session was subscribed to; empty where the file does not say.
+    """
+
+    def __init__(self, parts: Sequence[tuple[Header, TapeFile]]) -> None:
+        ordered = sorted(parts, key=lambda part: part[0].part)
+        self.headers = tuple(header for header, _ in ordered)
+        self.files = tuple(file for _, file in ordered)
+        self.symbols = tuple(dict.fromkeys(s for header in self.headers for s in header.symbols))
+        self._losses: Losses | None = None
+
+    def __repr__(self) -> str:
+        return f"<Take of {', '.join(str(file.path) for file in self.files)}>"
+
+    def losses(self) -> Losses:
+        """Return what no strategy saw; reads all files when first asked."""
+        if self._losses is None:
+            self._losses = Losses(marker for file in self.files for marker in file.markers())
+        return self._losses
+
+    def absent_parts(self) -> list[str]:
+        """Return a sentence part for each stretch of parts that is not there."""
+        found = [header.part for header in self.headers]
+        first = self.files[0].path
+        told = []
+        if found[0] > 0:
+            told.append(f"it begins with part {found[0]}; what came before is not in {first.name}")
+        for before, after in pairwise(found):
+            if after > before + 1:
+                told.append(f"between its parts {before} and {after} something is missing")
+        end = self.files[-1].end
+        if end is not None and end.continued:
+            told.append(f"it goes on after {self.files[-1].path.name}, in a part that is not here")
+        return told
+
+    def play(
+        self, *, as_seen: bool = False, symbols: Iterable[str] | None = None
+    ) -> Iterator[tuple[int, Played]]:
+        """Yield `(due_ns, what)` in order; `due_ns` never decreases.
+
+        It is the time of receipt, or of the event that a marker tells of; for what has none, and
+        where the clock was set back, the time of what came before.
+        """
+        viewer = None
+        if symbols is not None or (as_seen and (self.losses() or len(self.files) > 1)):
+            losses = self.losses() if as_seen else Losses()
+            viewer = Viewer(losses, Router(self.symbols), symbols)
+        due = 0
+        for file in self.files:
+            for item in file:
+                if isinstance(item, tuple):
+                    if item[1] > due:
+                        due = item[1]
+                    if viewer is None:
+                        yield due, item
+                    else:
+                        for seen in viewer.message(item):
+                            yield due, seen
+                elif isinstance(item, Connected | Disconnected):
+                    due = max(due, item.at)
+                    yield due, item
+                elif viewer is not None:
+                    for gap in viewer.marker(item):
+                        due = max(due, gap.to_ns)
+                        yield due, gap
+                elif isinstance(item, Missed):
+                    due = max(due, item.to_ns)
+                    yield due, item.gap()
+        if viewer is not None:
+            for gap in viewer.end():
+                yield due, gap
+
+
+class Playlist:
+    """Some recordings as one: parts put in order, recordings merged by time.
+
+    Raises `RecordingError` when there is no such file. Of a recording that was rotated, the
+    first file stands for all of its parts that lie beside it.
+    """
+
+    def __init__(self, paths: Paths) -> None:
+        self.paths = find_files(paths)
+        self.takes = _group(self.paths)
+        self.symbols = tuple(dict.fromkeys(s for take in self.takes for s in take.symbols))
+
+    def __repr__(self) -> str:
+        return f"<Playlist of {len(self.takes)} recordings in {len(self.files)} files>"
+
+    @property
+    def files(self) -> tuple[TapeFile, ...]:
+        """All files, recording by recording."""
+        return tuple(file for take in self.takes for file in take.files)
+
+    @property
+    def faults(self) -> list[str]:
+        """Sentences on what is missing or damaged, once everything has been played."""
+        told = [f"{file.path}: {'; '.join(file.faults)}." for file in self.files if file.faults]
+        for take in self.takes:
+            absent = take.absent_parts()
+            if absent:
+                told.append(f"{take.files[0].path}: {'; '.join(absent)}.")
+        return told
+
+    def play(
+        self, *, as_seen: bool = False, symbols: Iterable[str] | None = None
+    ) -> Iterator[tuple[int, Played]]:
+        """Yield `(due_ns, what)` of all recordings, as `Take.play` does."""
+        wanted = None if symbols is None else tuple(symbols)
+        streams = [take.play(as_seen=as_seen, symbols=wanted) for take in self.takes]
+        if len(streams) == 1:
+            return streams[0]
+        return heapq.merge(*streams, key=itemgetter(0))
+
+
+def find_files(paths: Paths) -> list[Path]:
+    """Return the files that paths and patterns name, each once; `RecordingError` if none."""
+    given = [paths] if isinstance(paths, str | PathLike) else list(paths)
+    found: list[Path] = []
+    for entry in given:
+        text = fspath(entry)
+        matches = [Path(text)]
+        if glob.has_magic(text) and not matches[0].exists():
+            matches = [Path(name) for name in sorted(glob.glob(text), key=_natural)]
+            if not matches:
+                raise RecordingError(f"No recording matches {text}; check the pattern.")
+        found += matches
+    if not found:
+        raise RecordingError("There is no recording in an empty list; name at least one file.")
+    for path in found:
+        if not path.is_file():
+            kind = "is a folder; name the files in it" if path.is_dir() else "check the path"
+            raise RecordingError(f"There is no recording {path}: {kind}.")
+    return list(dict.fromkeys(found))
+
+
+def _group(paths: Iterable[Path]) -> tuple[Take, ...]:
+    groups: dict[str, dict[Path, tuple[Header, TapeFile]]] = {}
+    for number, path in enumerate(paths):
+        file = TapeFile(path)
+        header = file.read_header()
+        group = groups.setdefault(header.id or f"file {number}", {})
+        group[path] = header, file
+        if header.id and header.part == 0:
+            for sibling in _siblings(path):
+                other = TapeFile(sibling)
+                found = other.read_header()
+                if found.id == header.id and sibling not in group:
+                    group[sibling] = found, other
+    return tuple(Take(list(group.values())) for group in groups.values())
+
+
+def _siblings(path: Path) -> list[Path]:
+    """Return the files beside a recording whose names are those of its further parts."""
+    head, _, tail = part_path(path, 0).name.rpartition(".0")
+    pattern = re.compile(rf"{re.escape(head)}\.\d+{re.escape(tail)}")
+    return [other for other in path.parent.iterdir() if pattern.fullmatch(other.name)]
+
+
+def _natural(name: str) -> list[int | str]:
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]

@@ -1,0 +1,62 @@
+"""What a session did, handed over when it stops."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What a session did, handed over when it stops.
+
+    Attributes:
+        seconds: from start to stop.
+        totals: messages by column of the ledger, over all symbols and channels.
+        balanced: whether the ledger's equation held for every account at the end.
+        signals: how many signals the strategies gave.
+        gaps: how many stretches of a channel were not seen.
+        connects: connections made.
+        drained: whether everything that was received had been handled in time.
+        left_path: the file in which unhandled messages were saved (a recording that can be
+            replayed), or None.
+        reason: what ended the session: "stopped", "the source ended", or an error.
+    """
+
+    seconds: float
+    totals: Mapping[str, int]
+    balanced: bool
+    signals: int
+    gaps: int
+    connects: int
+    drained: bool
+    left_path: Path | None
+    reason: str
+
+    @property
+    def left(self) -> int:
+        """How many messages were received but not handled."""
+        return self.totals["queued"] + self.totals["spilled"] + self.totals["in_flight"]
+
+    def _repr_html_(self) -> str:
+        return f"<p>{escape(str(self))}</p>"
+
+    def __str__(self) -> str:
+        t = self.totals
+        ended = ", ".join(
+            f"{t[name]:,} {name.replace('_', ' ')}"
+            for name in ("processed", "dropped", "conflated", "dead_lettered", "invalid")
+            if t[name] or name == "processed"
+        )
+        left = (
+            f"{self.left:,} left unhandled, saved in {self.left_path}"
+            if self.left
+            else "nothing left"
+        )
+        balance = "the ledger balances" if self.balanced else "THE LEDGER DOES NOT BALANCE"
+        return (
+            f"{t['received']:,} messages in {self.seconds:.1f} s: {ended}; {left}; "
+            f"{self.signals:,} signals, {self.gaps:,} gaps; {balance} ({self.reason})."
+        )

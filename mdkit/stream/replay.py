@@ -1,0 +1,407 @@
+"""Recordings played as a live feed: paced as they were received, or as fast as they are taken."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, date
+from typing import Any
+
+import numpy as np
+
+from mdkit.errors import RecordingError, SessionError, SettingsError
+from mdkit.events import Gap
+from mdkit.stream.connection import RawMessage
+from mdkit.stream.playlist import Paths, Played, Playlist
+from mdkit.stream.source import Sink
+from mdkit.stream.tape import Connected, Disconnected, moment
+
+Step = tuple[int, Played]
+"""(when it is due in recorded ns, what)"""
+
+_BATCH = 256
+_SKIP = 4096
+_ROUND_NS = 1_000_000
+
+
+class Replay:
+    """A `Source` that plays recordings; see `replay`.
+
+    Attributes:
+        speed: how many times faster than recorded, or None. May be changed by `set_speed`.
+        connects, disconnects: as many as the recording tells of so far.
+        lap: which round is played, from 1; 0 before the first.
+    """
+
+    stale_for = 0.0
+
+    def __init__(
+        self,
+        paths: Paths,
+        speed: float | None = 1.0,
+        *,
+        loop: int | bool = 1,
+        start: Any = None,
+        symbols: Iterable[str] | str | None = None,
+        as_seen: bool = True,
+    ) -> None:
+        if speed is not None and not 0 < speed < float("inf"):
+            raise SettingsError(
+                f"speed={speed!r} is not usable: give a factor such as 1.0 or 10, or None for as "
+                "fast as the messages are taken."
+            )
+        if loop is not True and (isinstance(loop, bool) or loop < 1):
+            raise SettingsError(
+                f"loop={loop!r} is not usable: give a number of rounds, or True for no end."
+            )
+        self._playlist = Playlist(paths)
+        wanted = (symbols,) if isinstance(symbols, str) else symbols
+        self._wanted = None if wanted is None else tuple(dict.fromkeys(wanted))
+        self.speed = speed
+        self.loop = loop
+        self.as_seen = as_seen
+        self.lap = 0
+        self.connects = self.disconnects = 0
+        self.name = f"replay of {self._playlist.paths[0].name}"
+        if len(self._playlist.takes) > 1:
+            self.name += f" and {len(self._playlist.takes) - 1} more"
+        self._target: int | None = None if start is None else nanoseconds(start, "start")
+        self._paused_ns: int | None = None
+        self._is_paused = self._is_stopping = self._is_over = self._is_down = False
+        self._home: asyncio.AbstractEventLoop | None = None
+        self._change = asyncio.Event()
+        if self._target is not None:
+            self._change.set()
+        self._position_ns = self._first_ns = 0
+        # Recorded time `_anchor_ns` is played at `_anchor` of the loop's clock; None: not yet.
+        self._anchor: float | None = None
+        self._anchor_ns = 0
+
+    # -- what others look at -----------------------------------------------------------------
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The symbols asked for, or those that the recordings say they are of."""
+        return self._playlist.symbols if self._wanted is None else self._wanted
+
+    @property
+    def connected(self) -> bool:
+        """Whether it plays, and was connected at this place when it was recorded."""
+        return self._home is not None and not self._is_over and not self._is_down
+
+    @property
+    def paused(self) -> bool:
+        """Whether `pause` is in force."""
+        return self._is_paused
+
+    def clock_ns(self) -> int:
+        """The recording's present in ns since the epoch; 0 before it plays."""
+        if self._paused_ns is not None:
+            return self._paused_ns
+        if self._anchor is None or self._home is None or self.speed is None or self._is_over:
+            return self._position_ns
+        return max(self._position_ns, self._time_now())
+
+    def __repr__(self) -> str:
+        pace = "as fast as taken" if self.speed is None else f"{self.speed:g}x"
+        state = "over" if self._is_over else "not started" if self._home is None else "playing"
+        if self._is_paused and not self._is_over:
+            state = "paused"
+        at = f" at {moment(self.clock_ns())}" if self.clock_ns() else ""
+        return f"<Replay {self.name}, {pace}, {state}{at}>"
+
+    # -- control, from any thread --------------------------------------------------------------
+
+    def pause(self) -> None:
+        """Deliver nothing, and let the recording's time stand still, until `resume`."""
+
+        def change() -> None:
+            if not self._is_paused:
+                self._paused_ns = self.clock_ns()
+                self._is_paused = True
+
+        self._do(change)
+
+    def resume(self) -> None:
+        """Go on where `pause` stopped."""
+
+        def change() -> None:
+            if self._is_paused:
+                self._anchor_at(self._paused_ns or 0)
+                self._is_paused = False
+                self._paused_ns = None
+
+        self._do(change)
+
+    def seek(self, time: Any) -> None:
+        """Go on from a time, forwards or backwards.
+
+        `time` is a datetime, a Timestamp, text such as "2025-01-31 14:30:05" (UTC unless it says
+        otherwise), or nanoseconds since the epoch. Before the beginning means the beginning;
+        behind the end ends the round. What the session has collected stays as it is, and what
+        is skipped makes no gap.
+
+        Raises `SettingsError` when that is no time, `SessionError` when the replay is over.
+        """
+        target = nanoseconds(time, "time")
+        if self._is_over:
+            raise SessionError("The replay is over; make a new one with md.replay(...).")
+
+        def change() -> None:
+            self._target = target
+            if self._is_paused:
+                self._paused_ns = target
+
+        self._do(change)
+
+    def set_speed(self, speed: float | None) -> None:
+        """Play faster or slower from here on; None is as fast as the messages are taken."""
+        if speed is not None and not 0 < speed < float("inf"):
+            raise SettingsError(f"speed={speed!r} is not usable: give a positive factor, or None.")
+
+        def change() -> None:
+            self._anchor_at(self.clock_ns())
+            self.speed = speed
+
+        self._do(change)
+
+    def stop(self) -> None:
+        """Ask `run` to return soon; messages in hand are still delivered."""
+
+        def change() -> None:
+            self._is_stopping = True
+
+        self._do(change)
+
+    def _do(self, change: Callable[[], None]) -> None:
+        """Make a change in the loop that plays, or here if there is none."""
+
+        def make() -> None:
+            change()
+            self._change.set()
+
+        home = self._home
+        if home is None or home.is_closed() or _running_loop() is home:
+            make()
+        else:
+            home.call_soon_threadsafe(make)
+
+    # -- playing -------------------------------------------------------------------------------
+
+    async def run(self, sink: Sink) -> None:
+        """Deliver to the end of the last round. Raises `SessionError` when run twice.
+
+        What is wrong with the files is told to the sink as problems.
+        """
+        if self._home is not None:
+            raise SessionError("This replay has been played; make a new one with md.replay(...).")
+        self._home = asyncio.get_running_loop()
+        try:
+            if self.as_seen:
+                for take in self._playlist.takes:
+                    await asyncio.to_thread(take.losses)
+            while not self._is_stopping and (self.loop is True or self.lap < self.loop):
+                self.lap += 1
+                if not await self._play(sink):
+                    break
+        finally:
+            self._is_over = True
+        if not self._is_stopping:
+            for fault in self._playlist.faults:
+                sink.problem(RecordingError(fault))
+
+    async def _play(self, sink: Sink) -> bool:
+        """Play a round; return whether there was anything in it."""
+        steps, step = self._begin_round()
+        if step is None:
+            return False
+        if self._change.is_set():
+            steps, step = await self._heed(steps, step)
+        horizon = 0
+        batch: list[RawMessage] = []
+        while step is not None and not self._is_stopping:
+            due_ns, item = step
+            if self.speed is not None and due_ns > horizon:
+                horizon = self._horizon(due_ns)
+            if self.speed is None or due_ns <= horizon:
+                self._position_ns = due_ns
+                step = next(steps, None)
+                if isinstance(item, tuple):
+                    batch.append(item)
+                    if len(batch) < _BATCH:
+                        continue
+                    batch = await self._deliver(sink, batch)
+                else:
+                    batch = await self._deliver(sink, batch)
+                    self._pass_on(sink, item)
+            elif batch:
+                batch = await self._deliver(sink, batch)
+            else:
+                await self._wait_for(due_ns)
+            if self._change.is_set():
+                steps, step = await self._heed(steps, step)
+                horizon = 0
+        await self._deliver(sink, batch)
+        return True
+
+    def _begin_round(self) -> tuple[Iterator[Step], Step | None]:
+        """Open the recordings; the round begins a moment after the end of the one before."""
+        steps, step = self._open()
+        if self._anchor is not None and self.speed is not None and step is not None:
+            self._anchor += (self._position_ns + _ROUND_NS - self._anchor_ns) / 1e9 / self.speed
+            self._anchor_ns = step[0]
+        return steps, step
+
+    def _open(self) -> tuple[Iterator[Step], Step | None]:
+        steps = self._playlist.play(as_seen=self.as_seen, symbols=self._wanted)
+        step = next(steps, None)
+        self._is_down = False
+        self._first_ns = step[0] if step is not None else 0
+        return steps, step
+
+    async def _deliver(self, sink: Sink, batch: list[RawMessage]) -> list[RawMessage]:
+        """Hand a batch over, which may take long; return a new one."""
+        if batch:
+            await sink.deliver(batch)
+            # A sink with room to spare does not suspend, and others need their turn too.
+            await asyncio.sleep(0)
+        return []
+
+    def _pass_on(self, sink: Sink, item: Played) -> None:
+        if isinstance(item, Gap):
+            sink.gap(item)
+        elif isinstance(item, Connected):
+            self._is_down = False
+            self.connects += 1
+        elif isinstance(item, Disconnected):
+            self._is_down = True
+            self.disconnects += 1
+
+    async def _heed(
+        self, steps: Iterator[Step], step: Step | None
+    ) -> tuple[Iterator[Step], Step | None]:
+        """Do what was asked from outside, and stay here while paused."""
+        while True:
+            self._change.clear()
+            if self._target is not None:
+                target, self._target = self._target, None
+                steps, step = await self._find(target, steps, step)
+            if self._is_stopping or not self._is_paused:
+                return steps, step
+            await self._change.wait()
+
+    async def _find(
+        self, target_ns: int, steps: Iterator[Step], step: Step | None
+    ) -> tuple[Iterator[Step], Step | None]:
+        """Return the steps from a time on."""
+        if target_ns <= self._position_ns:
+            steps, step = self._open()
+        passed = 0
+        while step is not None and step[0] < target_ns and not self._is_stopping:
+            if isinstance(step[1], Connected | Disconnected):
+                self._is_down = isinstance(step[1], Disconnected)
+            step = next(steps, None)
+            passed += 1
+            if passed % _SKIP == 0:
+                await asyncio.sleep(0)
+        self._position_ns = max(target_ns, self._first_ns)
+        if self._is_paused:
+            self._paused_ns = self._position_ns
+        if step is None:
+            self._anchor = None
+        else:
+            self._anchor_at(self._position_ns)
+        return steps, step
+
+    # -- time ----------------------------------------------------------------------------------
+
+    def _anchor_at(self, ns: int) -> None:
+        """Play recorded time `ns` now, and what follows at its distance."""
+        self._anchor = self._home.time() if self._home is not None and ns else None
+        self._anchor_ns = ns
+
+    def _horizon(self, next_ns: int) -> int:
+        """Return the recorded time up to which everything is due."""
+        if self._anchor is None:
+            self._anchor_at(next_ns)
+        return self._time_now()
+
+    def _time_now(self) -> int:
+        if self._anchor is None or self._home is None or self.speed is None:
+            return self._anchor_ns
+        return self._anchor_ns + int((self._home.time() - self._anchor) * self.speed * 1e9)
+
+    async def _wait_for(self, due_ns: int) -> None:
+        """Return when a recorded time has come, or something was asked from outside."""
+        assert self._anchor is not None
+        assert self.speed is not None
+        when = self._anchor + (due_ns - self._anchor_ns) / 1e9 / self.speed
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(when):
+                await self._change.wait()
+
+
+def replay(
+    path: Paths,
+    speed: float | None = 1.0,
+    *,
+    loop: int | bool = 1,
+    start: Any = None,
+    symbols: Iterable[str] | str | None = None,
+    as_seen: bool = True,
+) -> Replay:
+    """Return recordings as a source for `md.live(source=...)`.
+
+        session = md.live(source=md.replay("morning.jsonl.gz", speed=10), strategies=[...])
+
+    Args:
+        path: a recording, a pattern such as "data/*.jsonl.gz", or a list. Parts of a rotated
+            recording are put in order, several recordings are merged by time of receipt.
+        speed: 1.0 keeps the recorded distances, 10 is ten times as fast. None is as fast as the
+            session takes the messages; it is held up rather than anything be lost.
+        loop: how many rounds, or True for no end. Every round has the recorded times again.
+        start: begin at this time; see `Replay.seek`.
+        symbols: play these alone.
+        as_seen: leave out what the strategies of the recorded session did not see, because it
+            was dropped or conflated, and tell the gaps that this made. False plays all that had
+            arrived.
+
+    Messages keep their recorded time of receipt, whatever the speed. Lines without a time come
+    together with what is before them. Where the session is slower than the speed asks for, the
+    replay falls behind, and catches up when it can.
+
+    Raises `RecordingError` when there is no such recording, `SettingsError` for arguments that
+    cannot work.
+    """
+    return Replay(path, speed, loop=loop, start=start, symbols=symbols, as_seen=as_seen)
+
+
+def nanoseconds(value: Any, name: str) -> int:
+    """Return a time as ns since the epoch; raise `SettingsError` that says what is accepted."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    import pandas as pd
+
+    if not isinstance(value, str | date | np.datetime64) or value is pd.NaT:
+        raise _no_time(value, name)
+    try:
+        stamp = pd.Timestamp(value)
+        stamp = stamp.tz_localize(UTC) if stamp.tzinfo is None else stamp.tz_convert(UTC)
+        return int(stamp.to_datetime64().astype("M8[ns]").astype(np.int64))
+    except (ValueError, OverflowError, TypeError):
+        raise _no_time(value, name) from None
+
+
+def _no_time(value: Any, name: str) -> SettingsError:
+    return SettingsError(
+        f'{name}={value!r} is not a time: write it as "2025-01-31 14:30:05.250", a datetime or a '
+        "Timestamp (UTC unless it has a time zone), or nanoseconds since the epoch."
+    )
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None

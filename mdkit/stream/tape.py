@@ -1,0 +1,372 @@
+"""A recording as a file: raw messages as they arrived, and beside them what happened.
+
+A line is `<received_ns>\t<raw message>`, or a marker: a JSON object that begins `{"mdkit":`.
+Blank lines and lines that begin with `#` are passed over, and so are markers of kinds not known
+here. A message alone, without a time, is accepted. Line breaks within messages are written as
+spaces, which JSON does not mind. The file may be compressed (`.gz`, `.zst`).
+
+Markers that tell of messages do so by number, apart for each symbol and channel: `Refused` by
+the number of its arrival, the others by the number among those that were admitted to the queue
+(arrivals less refused ones); both count from 1, over all parts of a recording. They may tell of
+messages that stand earlier in the file, or in an earlier part.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import get_args
+
+import msgspec
+from msgspec import Struct
+
+from mdkit.errors import RecordingError, RecordingWarning
+from mdkit.events import Gap
+from mdkit.stream.compression import GZIP_MAGIC, ZSTD_MAGIC, read_chunks
+from mdkit.stream.connection import MAX_MESSAGE_BYTES, RawMessage
+
+VERSION = 1
+MARK = b'{"mdkit"'
+"""What a marker line begins with."""
+
+_MOST_NS = 1 << 63
+_MOST_LINE_BYTES = MAX_MESSAGE_BYTES + 64
+_PATIENCE = 100
+_SHOWN_BYTES = 40
+_EXPECTED = (
+    "expected a time in nanoseconds, a tab and a message, or a message alone, and a line for each"
+)
+
+
+class Marker(Struct, frozen=True, tag_field="mdkit"):
+    """The root of all markers."""
+
+
+class Header(Marker, frozen=True, tag="recording"):
+    """Begins every part of a recording; all parts share the same random `id`."""
+
+    version: int = VERSION
+    at: int = 0
+    id: str = ""
+    part: int = 0
+    source: str = ""
+    symbols: tuple[str, ...] = ()
+
+
+class Base(Marker, frozen=True, tag="base"):
+    """How many messages had been received and admitted before the next one that is recorded."""
+
+    symbol: str
+    channel: str
+    received: int
+    admitted: int
+
+
+class Connected(Marker, frozen=True, tag="connected"):
+    """The source made a connection."""
+
+    at: int
+
+
+class Disconnected(Marker, frozen=True, tag="disconnected"):
+    """The source lost its connection."""
+
+    at: int
+    reason: str = ""
+
+
+class Missed(Marker, frozen=True, tag="gap"):
+    """A gap, in its place among the messages."""
+
+    symbol: str
+    channel: str
+    reason: str
+    from_ns: int
+    to_ns: int
+    lost: int | None = None
+
+    @classmethod
+    def of(cls, gap: Gap) -> Missed:
+        """Return the marker of a gap."""
+        return cls(gap.symbol, gap.channel, gap.reason, gap.from_ns, gap.to_ns, gap.lost)
+
+    def gap(self) -> Gap:
+        """Return the gap."""
+        return Gap(self.symbol, self.channel, self.reason, self.from_ns, self.to_ns, self.lost)
+
+
+class Unseen(Marker, frozen=True):
+    """Messages that no strategy saw: `count` of them, from number `first` on."""
+
+    symbol: str
+    channel: str
+    first: int
+    count: int
+
+
+class Refused(Unseen, frozen=True, tag="refused"):
+    """Dropped on arrival; `first` counts arrivals."""
+
+    kind: str = "dropped"
+
+
+class Dropped(Unseen, frozen=True, tag="dropped"):
+    """Dropped from the queue; `first` counts admitted messages."""
+
+
+class Conflated(Unseen, frozen=True, tag="conflated"):
+    """Replaced by a newer snapshot; `first` counts admitted messages."""
+
+
+class Left(Unseen, frozen=True, tag="left"):
+    """Not handled when the session stopped; `first` counts admitted messages."""
+
+
+class Lost(Marker, frozen=True, tag="lost"):
+    """Messages that came here but could not be written."""
+
+    count: int
+    reason: str = ""
+
+
+class End(Marker, frozen=True, tag="end"):
+    """The file was finished: how many messages it holds, and how many were lost on the way.
+
+    `continued` says that the recording goes on in a further part.
+    """
+
+    messages: int
+    lost: int = 0
+    continued: bool = False
+
+
+AnyMarker = (
+    Header
+    | Base
+    | Connected
+    | Disconnected
+    | Missed
+    | Refused
+    | Dropped
+    | Conflated
+    | Left
+    | Lost
+    | End
+)
+
+encode_marker = msgspec.json.Encoder().encode
+_read_marker = msgspec.json.Decoder(AnyMarker).decode
+_read_tag = msgspec.json.Decoder(dict[str, object]).decode
+_KNOWN_TAGS = {kind.__struct_config__.tag for kind in get_args(AnyMarker)}
+
+
+class TapeFile:
+    """One file of a recording, read as a stream in constant memory.
+
+    Iterating yields messages as `(raw, received_ns)`, 0 where a line has no time, and markers.
+    It raises `RecordingError` when there is no such file or it is no recording. Each iteration
+    reads the file anew and, at its end, has set:
+
+    Attributes:
+        header, end: these markers, or None where the file has none.
+        messages: how many messages the file holds.
+        text_bytes: how long its text is.
+        damaged: how many lines were passed over because they cannot be read.
+        damage: the first of them, as the end of a sentence; empty if there was none.
+        faults: what is missing or damaged, as parts of a sentence.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._begin()
+
+    def _begin(self) -> None:
+        self.header: Header | None = None
+        self.end: End | None = None
+        self.messages = 0
+        self.text_bytes = 0
+        self.damaged = 0
+        self.damage = ""
+        self.faults: list[str] = []
+        self._lost = 0
+
+    def __repr__(self) -> str:
+        return f"<TapeFile {self.path}>"
+
+    def __iter__(self) -> Iterator[RawMessage | Marker]:
+        self._begin()
+        number = messages = others = stamp = 0
+        rest = b""
+        for chunk in read_chunks(self.path, self.faults):
+            self.text_bytes += len(chunk)
+            lines = (rest + chunk).split(b"\n")
+            rest = lines.pop()
+            if len(rest) > _MOST_LINE_BYTES:
+                raise self._refusal(f"line {number + len(lines) + 1} does not end")
+            if b"\r" in chunk:
+                lines = [line.rstrip(b"\r") for line in lines]
+            for number, line in enumerate(lines, number + 1):  # noqa: B020 - it counts on
+                head, tab, raw = line.partition(b"\t")
+                if tab and len(head) < 20 and head.isdigit() and (stamp := int(head)) < _MOST_NS:
+                    messages += 1
+                    yield raw, stamp
+                elif (item := self._read_other(line, number)) is not None:
+                    others += 1
+                    yield item
+            if self.damaged >= _PATIENCE and not messages and not others:
+                raise self._refusal(self.damage)
+        last = self._read_last(rest, number + 1)
+        if last is not None:
+            others += 1
+            yield last
+        if self.damaged and not messages and not others:
+            raise self._refusal(self.damage)
+        self.messages += messages
+        self._judge(stamp)
+
+    def markers(self) -> Iterator[Marker]:
+        """Yield the markers alone, at a fraction of the cost of everything. Sets nothing."""
+        rest = b"\n"
+        for chunk in read_chunks(self.path, []):
+            text = rest + chunk
+            end = text.rfind(b"\n")
+            at = text.find(b"\n" + MARK)
+            while 0 <= at < end:
+                stop = text.find(b"\n", at + 1)
+                yield from _marker_in(text[at + 1 : stop])
+                at = text.find(b"\n" + MARK, stop)
+            rest = text[end:]
+        yield from _marker_in(rest[1:])
+
+    def read_header(self) -> Header:
+        """Return the header, or an empty one where the file does not begin with one.
+
+        Raises `RecordingError` as iterating does.
+        """
+        for item in self:
+            return item if isinstance(item, Header) else Header()
+        return Header()
+
+    def _read_other(self, line: bytes, number: int) -> RawMessage | Marker | None:
+        """Return what a line without a time is; None for nothing."""
+        line = line.strip()
+        if not line or line.startswith(b"#"):
+            return None
+        if line.startswith(MARK):
+            try:
+                return self._note(read_marker(line))
+            except ValueError:
+                self._note_damage(line, number)
+                return None
+        if line.startswith((b"{", b"[")):
+            self.messages += 1
+            return line, 0
+        self._note_damage(line, number)
+        return None
+
+    def _read_last(self, line: bytes, number: int) -> RawMessage | Marker | None:
+        """Return what a line without an end is, if it is whole."""
+        head, tab, raw = line.rstrip(b"\r").partition(b"\t")
+        timed = bool(tab) and len(head) < 20 and head.isdigit()
+        if _is_json(raw if timed else head):
+            if timed and int(head) < _MOST_NS:
+                self.messages += 1
+                return raw, int(head)
+            return self._read_other(line, number)
+        if line.strip() and not line.startswith(b"#"):
+            if line[:1].isdigit() or line.startswith((b"{", b"[")) or _is_cut_magic(line):
+                self.faults.append(f"its last line was cut off after {len(line):,} bytes")
+            else:
+                self._note_damage(line, number)
+        return None
+
+    def _note(self, marker: Marker | None) -> Marker | None:
+        if isinstance(marker, Header):
+            self.header = self.header or marker
+        elif isinstance(marker, End):
+            self.end = marker
+        elif isinstance(marker, Lost):
+            self._lost += marker.count
+        return marker
+
+    def _note_damage(self, line: bytes, number: int) -> None:
+        self.damaged += 1
+        if not self.damage:
+            shown = line[:_SHOWN_BYTES].decode(errors="replace")
+            self.damage = f"line {number:,} is not a market message ({shown!r})"
+
+    def _refusal(self, found: str) -> RecordingError:
+        return RecordingError(f"{self.path} is not a recording: {found}; {_EXPECTED}.")
+
+    def _judge(self, last_ns: int) -> None:
+        if self.damaged:
+            lines = "1 line was" if self.damaged == 1 else f"{self.damaged:,} lines were"
+            self.faults.append(f"{lines} damaged and passed over: {self.damage}")
+        if self._lost:
+            self.faults.append(f"{self._lost:,} messages could not be written when it was made")
+        if self.end is not None:
+            missing = self.end.messages - self.messages
+            if missing > 0:
+                self.faults.append(f"{missing:,} of {self.end.messages:,} messages are missing")
+        elif self.header is not None and self.header.id:
+            after = f"after {moment(last_ns)} " if last_ns else ""
+            self.faults.append(
+                "it has no end marker, so its recorder was killed or is still at work: about a "
+                f"second of messages {after}may be missing"
+            )
+
+
+def read_lines(path: str | Path) -> Iterator[RawMessage | Marker]:
+    """Yield what a `TapeFile` does, and warn with a `RecordingWarning` at the end of faults."""
+    file = TapeFile(path)
+    yield from file
+    warn_of(file)
+
+
+def warn_of(file: TapeFile) -> None:
+    """Give one `RecordingWarning` that tells all faults of a file; none if it has none."""
+    if file.faults:
+        warnings.warn(RecordingWarning(f"{file.path}: {'; '.join(file.faults)}."), stacklevel=3)
+
+
+def read_marker(line: bytes) -> Marker | None:
+    """Return the marker in a line, None if its kind is unknown; `ValueError` if it is damaged."""
+    try:
+        marker: AnyMarker = _read_marker(line)
+        return marker
+    except msgspec.ValidationError:
+        if _read_tag(line).get("mdkit") in _KNOWN_TAGS:
+            raise
+        return None
+
+
+def moment(ns: int) -> str:
+    """Return a time in nanoseconds since the epoch as text, in milliseconds, UTC."""
+    whole = datetime.fromtimestamp(ns // 1_000_000_000, UTC)
+    return f"{whole:%Y-%m-%d %H:%M:%S}.{ns // 1_000_000 % 1000:03d} UTC"
+
+
+def _marker_in(line: bytes) -> Iterator[Marker]:
+    if line.startswith(MARK):
+        with contextlib.suppress(ValueError):
+            marker = read_marker(line)
+            if marker is not None:
+                yield marker
+
+
+def _is_json(text: bytes) -> bool:
+    """Whether a text is a whole JSON object or list."""
+    if not text.rstrip().endswith((b"}", b"]")):
+        return False
+    try:
+        msgspec.json.decode(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_cut_magic(start: bytes) -> bool:
+    return GZIP_MAGIC.startswith(start) or ZSTD_MAGIC.startswith(start)
