@@ -11,10 +11,13 @@ from __future__ import annotations
 import operator
 from collections.abc import Mapping, Sequence
 from math import inf, nan
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mdkit.errors import SettingsError
 from mdkit.events import Depth
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Book = Depth | Mapping[str, Any]
 """An order book: a `Depth` event or a dict with `bids` and `asks`."""
@@ -73,6 +76,51 @@ def microprice(book: Book) -> float:
     ask, ask_size = asks[0]
     total = bid_size + ask_size
     return (bid * ask_size + ask * bid_size) / total if total else nan
+
+
+def rolling(
+    table: pd.DataFrame,
+    column: str,
+    window: int | str,
+    how: str = "mean",
+    *,
+    across_gaps: bool = False,
+) -> pd.Series:
+    """Return a rolling measure of a live frame's column that does not reach across gaps.
+
+    Args:
+        table: as `session.frame(channel, symbol)` gives it, of one symbol.
+        column: which figures.
+        window: rows (an int), or a time such as "30s".
+        how: "mean", "sum", "std", "min", "max", "median", or what else pandas rolls.
+        across_gaps: take no notice of gaps.
+
+    After a gap the result is nan until the window has filled again; as pandas, also at the
+    start, there for windows of rows only. Raises `SettingsError` for a column or a measure that
+    there is not.
+    """
+    import pandas as pd
+
+    if column not in table:
+        there = ", ".join(map(str, table))
+        raise SettingsError(f"the frame has no column {column!r}; it has {there}.")
+    if "symbol" in table and table["symbol"].nunique() > 1:
+        raise SettingsError(
+            "the frame holds several symbols: take one, as in frame(channel, symbol)."
+        )
+    values = table[column]
+    gaps = table["gap"].to_numpy() if "gap" in table and not across_gaps else None
+    parts = [values] if gaps is None else [p for _, p in values.groupby(gaps.cumsum())]
+    rolled = []
+    for number, part in enumerate(parts):
+        over = part.rolling(window)
+        if not callable(getattr(over, how, None)) or how.startswith("_"):
+            raise SettingsError(f'how={how!r} is not a rolling measure: try "mean" or "std".')
+        result = getattr(over, how)()
+        if number and isinstance(window, str):
+            result = result.mask(part.index < part.index[0] + pd.Timedelta(window))
+        rolled.append(result)
+    return pd.concat(rolled) if rolled else values.astype(float)
 
 
 def _sides(book: Book) -> tuple[Side, Side]:

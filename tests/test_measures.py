@@ -1,5 +1,6 @@
-from math import copysign, inf, isnan
+from math import copysign, inf, isnan, nan
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -92,3 +93,34 @@ def test_a_side_without_orders():
 def test_bad_levels_are_named(measure, levels):
     with pytest.raises(SettingsError, match=f"levels is {levels!r}"):
         measure(BOOK, levels)
+
+
+def gappy(values, gaps, step="1s"):
+    index = pd.date_range("2026-01-05", periods=len(values), freq=step, tz="UTC")
+    return pd.DataFrame({"mid": values, "gap": [i in gaps for i in range(len(values))]}, index)
+
+
+@given(
+    st.lists(st.integers(-1000, 1000).map(float), min_size=1, max_size=40),
+    st.sets(st.integers(0, 39)),
+    st.integers(1, 5),
+)
+def test_rolling_measures_never_reach_across_a_gap(values, gaps, window):
+    got = measures.rolling(gappy(values, gaps), "mid", window, "sum").tolist()
+    for i, value in enumerate(got):
+        since = max([0, *(g for g in gaps if g <= i)])
+        expected = sum(values[i - window + 1 : i + 1]) if i - window + 1 >= since else nan
+        assert value == expected or (isnan(value) and isnan(expected))
+
+
+def test_a_window_of_time_is_nan_until_it_has_filled_after_a_gap():
+    table = gappy([1.0] * 8, {4})
+    got = measures.rolling(table, "mid", "2s", "sum")
+    assert got.isna().tolist() == [False] * 4 + [True, True, False, False]
+    assert measures.rolling(table, "mid", "2s", "sum", across_gaps=True).notna().all()
+
+
+@pytest.mark.parametrize(("column", "how"), [("nonsense", "mean"), ("mid", "nonsense")])
+def test_rolling_says_what_there_is_not(column, how):
+    with pytest.raises(SettingsError, match="nonsense"):
+        measures.rolling(gappy([1.0], set()), column, 1, how)

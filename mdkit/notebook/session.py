@@ -300,6 +300,13 @@ class Session:
         """
         return self._look(lambda: tables.gaps(self.pipeline.gaps))
 
+    def clocks(self) -> pd.DataFrame:
+        """Return how far apart the exchange's clock and this one are, and the delay, by symbol.
+
+        See `mdkit.stream.quality.Clocks`.
+        """
+        return self._look(self.pipeline.lanes.clocks.frame)
+
     def health(self) -> Health:
         """Return a judgement on the last seconds: state, bottleneck, rates, lag."""
         return self._look(self.pipeline.health)

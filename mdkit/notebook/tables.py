@@ -74,6 +74,11 @@ def stats(pipeline: Pipeline) -> dict[str, Any]:
             }
             for symbol, fold in pipeline.places.folds.items()
         },
+        "suspicious": {
+            f"{slot.symbol} {slot.account.channel}": counts
+            for slot in pipeline.places
+            if any((counts := slot.context.watch.counts).values())
+        },
         "recording": None
         if pipeline.recorder is None
         else {

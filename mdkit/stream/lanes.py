@@ -23,6 +23,7 @@ from mdkit.stream.backfill import Recent
 from mdkit.stream.buffer import Buffer, Lane, Message, Slot
 from mdkit.stream.folding import Fold
 from mdkit.stream.holes import Hole
+from mdkit.stream.quality import Clocks, Watch
 from mdkit.wire.tickdb import LIVE, Decode
 
 OnError = Literal["dead_letter", "raise"]
@@ -134,6 +135,10 @@ class Reading:
     bar_handlers: list[Handler] = field(default_factory=list)
     recent: Recent | None = None
     origin: str = LIVE
+    watch: Watch = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.watch = Watch(self.channel)
 
 
 @dataclass(slots=True)
@@ -176,6 +181,7 @@ class Lanes:
         self.max_retries = max_retries
         self.on_error = on_error
         self.outcome = Outcome()
+        self.clocks = Clocks()
         self.callbacks: list[Callable[[Signal], Any]] = []
         self.on_gap: Callable[[Gap], None] = lambda gap: None
         self.on_partial: Callable[[Bar], None] = lambda bar: None
@@ -229,6 +235,17 @@ class Lanes:
                 whole = events
                 if reading.recent is not None:
                     events = reading.recent.fresh(events, reading.origin)
+                if events:
+                    watch = reading.watch
+                    told_ns = events[-1].exchange_ns
+                    if told_ns >= watch.newest_ns:
+                        watch.newest_ns = told_ns
+                    else:
+                        watch.backwards += 1
+                    if received_ns >= watch.look_ns:
+                        await self._look(reading, events[-1], received_ns)
+                    if position == 0 and told_ns:
+                        self.clocks.add(reading.symbol, received_ns - told_ns)
                 failed = False
                 for event in events:
                     if reading.fold is not None:
@@ -313,6 +330,14 @@ class Lanes:
         if reading.fold is not None:
             reading.fold.interrupt(reading.channel, dropped=hole.reason == DROPPED)
         await self._tell_gap(gap, reading.handlers)
+
+    async def _look(self, reading: Reading, event: MarketEvent, received_ns: int) -> None:
+        gap = reading.watch.look(event, received_ns)
+        if gap is not None:
+            self.on_gap(gap)
+            if reading.table is not None:
+                reading.table.break_off()
+            await self._tell_gap(gap, reading.handlers)
 
     async def _tell_gap(self, gap: Gap, handlers: Sequence[Handler]) -> None:
         for handler in handlers:

@@ -110,6 +110,11 @@ class Recorder:
         return self._received - self.lost
 
     @property
+    def flushed(self) -> int:
+        """Messages on the disk, which a sudden end of this process cannot take away any more."""
+        return self._writer.flushed if self._writer else 0
+
+    @property
     def lost(self) -> int:
         """Messages given that are not in the recording, because the disk was slow or full."""
         return self._left_out + (self._writer.lost if self._writer else 0)
@@ -130,7 +135,9 @@ class Recorder:
         return tuple(self._writer.paths) if self._writer else ()
 
     def __repr__(self) -> str:
-        state = "running" if self.running else "failed" if self._has_failed else "not running"
+        state = "closed" if self._closing else "running" if self._thread else "not started"
+        if self._has_failed:
+            state = "failed"
         lost = f", {self.lost:,} lost" if self.lost else ""
         files = f" in {len(self.paths)} files" if len(self.paths) > 1 else ""
         return (
@@ -301,8 +308,12 @@ class Recorder:
                 if closing:
                     writer.finish()
             except RecordingError as error:
-                # What the writer has taken in hand is counted by it; the rest is by draining on.
                 self._untold.append(error)
+                self._drain(writer)
+            except Exception as error:  # what was given is no message or marker
+                said = f"{type(error).__name__}: {error}"
+                self._untold.append(RecordingError(f"The recording {self.path} ended with {said}."))
+                writer.give_up()
                 self._drain(writer)
             if closing:
                 return
@@ -315,7 +326,10 @@ class Recorder:
             while self._queue:
                 item_size, item = self._queue.popleft()
                 size += item_size
-                if isinstance(item, _NextPart):
+                if writer.failed:
+                    if not isinstance(item, _NextPart | Marker):
+                        writer.lost += len(item)
+                elif isinstance(item, _NextPart):
                     taken, messages = messages, 0
                     writer.write(lines, taken)
                     lines = []

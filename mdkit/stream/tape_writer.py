@@ -37,6 +37,7 @@ class TapeWriter:
         paths: the files begun.
         part: the number of the present one.
         part_bytes, total_bytes: on the disk, in the present file and in all.
+        flushed: messages that a sudden end of the process cannot take away any more.
         lost: messages given that are in no file.
         failed: whether writing has ended for good.
     """
@@ -46,6 +47,7 @@ class TapeWriter:
         self.paths: list[Path] = []
         self.part = 0
         self.part_bytes = self.total_bytes = 0
+        self.flushed = 0
         self.lost = 0
         self.failed = False
         self._header = header
@@ -62,7 +64,7 @@ class TapeWriter:
         try:
             self._open(self.path, at_ns, bases)
         except OSError as error:
-            self._give_up()
+            self.give_up()
             raise _trouble(self.path, error) from None
 
     def next_part(self, at_ns: int, bases: Iterable[Marker]) -> None:
@@ -80,7 +82,7 @@ class TapeWriter:
         try:
             self._open(path, at_ns, bases)
         except OSError as error:
-            self._give_up()
+            self.give_up()
             raise _trouble(path, error) from None
 
     def write(self, lines: Sequence[bytes], messages: int) -> None:
@@ -95,7 +97,7 @@ class TapeWriter:
             self._put(self._compressor.compress(text))
         except OSError as error:
             self.lost += messages
-            self._give_up()
+            self.give_up()
             raise _trouble(self.paths[-1], error) from None
         self._messages += messages
         self._is_dirty = True
@@ -111,7 +113,7 @@ class TapeWriter:
         try:
             self._put(self._compressor.flush())
         except OSError as error:
-            self._give_up()
+            self.give_up()
             raise _trouble(self.paths[-1], error) from None
         self._flushed()
 
@@ -124,9 +126,23 @@ class TapeWriter:
         try:
             self._put(self._compressor.compress(_line(end)) + self._compressor.finish())
         except OSError as error:
-            self._give_up()
+            self.give_up()
             raise _trouble(self.paths[-1], error) from None
         self._file.close()
+        self._file = None
+
+    def give_up(self) -> None:
+        """End for good: cut the file back to the last flush and close it."""
+        self.failed = True
+        self.lost += self._messages - self._flushed_messages
+        if self._file is None:
+            return
+        with contextlib.suppress(OSError):
+            self._file.truncate(self._flushed_bytes)
+            self.total_bytes -= self.part_bytes - self._flushed_bytes
+            self.part_bytes = self._flushed_bytes
+        with contextlib.suppress(OSError):
+            self._file.close()
         self._file = None
 
     def _open(self, path: Path, at_ns: int, bases: Iterable[Marker]) -> None:
@@ -150,21 +166,9 @@ class TapeWriter:
             data = data[written:]
 
     def _flushed(self) -> None:
+        self.flushed += self._messages - self._flushed_messages
         self._flushed_bytes, self._flushed_messages = self.part_bytes, self._messages
         self._is_dirty = False
-
-    def _give_up(self) -> None:
-        self.failed = True
-        self.lost += self._messages - self._flushed_messages
-        if self._file is None:
-            return
-        with contextlib.suppress(OSError):
-            self._file.truncate(self._flushed_bytes)
-            self.total_bytes -= self.part_bytes - self._flushed_bytes
-            self.part_bytes = self._flushed_bytes
-        with contextlib.suppress(OSError):
-            self._file.close()
-        self._file = None
 
 
 def _line(marker: Marker) -> bytes:

@@ -1,0 +1,151 @@
+"""`read_recording`: the events of recordings, and DataFrames of them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from mdkit.errors import InvalidMessage, RecordingWarning
+from mdkit.events import Event, Gap, MarketEvent
+from mdkit.frames import EventFrame, Frames
+from mdkit.stream.playlist import Paths, Playlist
+from mdkit.wire.tickdb import ANSWER, LIVE, MAX_MESSAGE_BYTES, SEVERAL, Route, Router
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_EVERYTHING = 1 << 60
+_CHUNK = 64  # as many rows as the frames convert at a time
+
+
+class Recording:
+    """Recordings as an iterable of events, in order of receipt; see `read_recording`.
+
+    Attributes:
+        paths: the files.
+        symbols: what the recorded sessions were subscribed to; empty where no file says.
+        invalid: messages that the last full reading could not use; a session counts them too.
+    """
+
+    def __init__(self, paths: Paths, *, as_seen: bool = False) -> None:
+        self._playlist = Playlist(paths)
+        self.as_seen = as_seen
+        self.paths = tuple(file.path for file in self._playlist.files)
+        self.symbols = self._playlist.symbols
+        self.invalid = 0
+
+    def __repr__(self) -> str:
+        seen = ", as seen" if self.as_seen else ""
+        more = f" and {len(self.paths) - 1} more files" if len(self.paths) > 1 else ""
+        return f"<Recording {self.paths[0]}{more}{seen}>"
+
+    def __iter__(self) -> Iterator[MarketEvent | Gap]:
+        invalid = 0
+        for item, received_ns, route in self._items():
+            if route is None:
+                yield item
+                continue
+            try:
+                yield from _decode(route, item, received_ns)
+            except InvalidMessage:
+                invalid += 1
+        self._finish(invalid)
+
+    def frame(self, channel: str, symbol: str | None = None, *, levels: int = 10) -> pd.DataFrame:
+        """Return all events of a channel as `session.frame` does: a DataFrame by time of receipt.
+
+        Args:
+            channel: "depth", "trade", "ticker" or "bar".
+            symbol: one symbol, or None for all, with a first column `symbol`.
+            levels: of the order book, a side.
+
+        The column `gap` marks the first row after a gap. Raises `SettingsError` when there is no
+        such channel.
+        """
+        frames = Frames(_EVERYTHING, levels)
+        frames.frame(channel)
+        chunks: dict[str, tuple[EventFrame[Any], list[Event]]] = {}
+        invalid = 0
+
+        def chunk_of(name: str) -> tuple[EventFrame[Any], list[Event]]:
+            return chunks.setdefault(name, (frames.table(channel, name), []))
+
+        for item, received_ns, route in self._items():
+            name = item.symbol if route is None else route.symbol
+            if symbol is not None and name != symbol:
+                continue
+            if (item.channel if route is None else route.channel) != channel:
+                continue
+            table, events = chunks.get(name) or chunk_of(name)
+            if route is None:
+                table.extend(events)
+                events.clear()
+                table.break_off()
+                continue
+            try:
+                found = _decode(route, item, received_ns)
+            except InvalidMessage:
+                invalid += 1
+                continue
+            if route.origin != LIVE:
+                table.extend(events)
+                events.clear()
+                table.fill_in(found)
+                continue
+            events += found
+            if len(events) >= _CHUNK:
+                table.extend(events)
+                events.clear()
+        for table, events in chunks.values():
+            table.extend(events)
+        self._finish(invalid)
+        return frames.frame(channel, symbol)
+
+    def _items(self) -> Iterator[tuple[Any, int, Route | None]]:
+        """Yield `(raw, received_ns, route)` of messages, and `(gap, 0, None)`."""
+        router = Router(self.symbols)
+        route_of = router.route
+        for _, item in self._playlist.play(as_seen=self.as_seen):
+            if isinstance(item, tuple):
+                raw, received_ns = item
+                route = route_of(raw)
+                if route is SEVERAL:
+                    for route, part in router.split(raw):
+                        yield part, received_ns, route
+                elif route.channel != ANSWER:
+                    yield raw, received_ns, route
+            elif isinstance(item, Gap):
+                yield item, 0, None
+
+    def _finish(self, invalid: int) -> None:
+        self.invalid = invalid
+        for fault in self._playlist.faults:
+            warnings.warn(RecordingWarning(fault), stacklevel=3)
+
+
+def _decode(route: Route, raw: bytes, received_ns: int) -> tuple[MarketEvent, ...]:
+    if len(raw) > MAX_MESSAGE_BYTES:
+        raise InvalidMessage("message is too large")
+    return route.decode(raw, received_ns)
+
+
+def read_recording(path: Paths, *, as_seen: bool = False) -> Recording:
+    """Return the events of recordings: an iterable, which may be iterated again and again.
+
+        recording = md.read_recording("data/morning.jsonl.gz")
+        for event in recording: ...                     # Depth, Trade, Ticker, Bar, and Gap
+        recording.frame("depth", "AAPL.US")             # a DataFrame
+        md.backtest(md.strategies.pressure, recording)
+
+    Args:
+        path: a file, a pattern such as "data/*.jsonl.gz", or a list of them. The first file of a
+            rotated recording stands for all its parts; several recordings are merged by time.
+        as_seen: leave out what the strategies of the recorded session did not see, because it
+            was dropped or conflated, and yield a `Gap` for each run of drops.
+
+    Messages that cannot be used are counted in `invalid`. What is missing or damaged is told by
+    a `RecordingWarning` once everything has been read. Raises `RecordingError` when there is no
+    such file or it is no recording.
+    """
+    return Recording(path, as_seen=as_seen)
