@@ -16,8 +16,9 @@ from mdkit.settings import Settings
 from mdkit.strategies.contract import as_strategy
 from mdkit.stream.backfill import Backfill
 from mdkit.stream.buffer import Overflow, check_overflow
+from mdkit.stream.cores import cores
 from mdkit.stream.lanes import OnError
-from mdkit.stream.pipeline import Pipeline
+from mdkit.stream.pipeline import Pipeline, WorkerKind
 from mdkit.stream.record import Recorder
 from mdkit.stream.source import Source
 from mdkit.wire.tickdb import CHANNELS
@@ -40,6 +41,7 @@ def live(
     api_key: str | None = None,
     strategies: Sequence[Any] = (),
     workers: int | None = None,
+    worker_kind: WorkerKind = "task",
     maxsize: int | None = None,
     overflow: Overflow | Mapping[str, Overflow] = "block",
     block_timeout: float | None = None,
@@ -66,8 +68,10 @@ def live(
             `Exchange`; or any `Source`.
         api_key: overrides TICKDB_API_KEY.
         strategies: functions or classes made with `@md.strategy(...)`, or `md.messages(fn)`.
-        workers: tasks that serve the symbols' lanes (WORKER_COUNT). They share one core; more
-            than one helps strategies that await.
+        workers: what serves the symbols' lanes (WORKER_COUNT). Tasks share one core; more than
+            one helps strategies that await. Of processes there is one a core unless you say.
+        worker_kind: "task", or "process" for strategies that are too much for one core: each
+            process runs the strategies of some of the symbols.
         maxsize: messages the queue holds in memory (MAX_QUEUE_DEPTH).
         overflow: what to do when it is full: "block", "drop_oldest", "drop_newest",
             "conflate", "spill", or a dict by channel. See `mdkit.stream.buffer.Buffer`.
@@ -108,7 +112,10 @@ def live(
         raise SettingsError(f'runner={runner!r} does not exist: choose "notebook" or "thread".')
     if on_error not in ("dead_letter", "raise"):
         raise SettingsError(f'on_error={on_error!r} is not "dead_letter" or "raise".')
-    workers = settings.worker_count if workers is None else workers
+    if worker_kind not in ("task", "process"):
+        raise SettingsError(f'worker_kind={worker_kind!r} does not exist: "task" or "process".')
+    if workers is None:
+        workers = settings.worker_count if worker_kind == "task" else cores()
     if workers < 1:
         raise SettingsError(f"workers={workers} is not usable: at least 1 must serve the queue.")
     if max_retries < 0:
@@ -134,6 +141,7 @@ def live(
         feed,
         ready,
         workers=workers,
+        worker_kind=worker_kind,
         maxsize=settings.max_queue_depth if maxsize is None else maxsize,
         overflow=overflow,
         block_timeout=settings.heartbeat_interval if block_timeout is None else block_timeout,

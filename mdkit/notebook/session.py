@@ -20,6 +20,7 @@ from mdkit.notebook.clock import Clock
 from mdkit.notebook.kernel import check_kernel
 from mdkit.notebook.loops import LoopThread, call_in, running_loop, stop_signals
 from mdkit.notebook.stopping import Stopping
+from mdkit.stream.explain import Diagnosis, diagnose
 from mdkit.stream.health import Health
 from mdkit.stream.pipeline import Pipeline
 from mdkit.stream.receipt import Receipt
@@ -311,9 +312,9 @@ class Session:
         """Return a judgement on the last seconds: state, bottleneck, rates, lag."""
         return self._look(self.pipeline.health)
 
-    def diagnose(self) -> str:
-        """Return `consumer_bound`, `producer_bound` or `balanced`."""
-        return self._look(self.pipeline.monitor.diagnose)
+    def diagnose(self) -> Diagnosis:
+        """Return `consumer_bound`, `producer_bound` or `balanced`; its `advice` says what helps."""
+        return self._look(lambda: diagnose(self.pipeline))
 
     def explain(self) -> str:
         """Return one sentence, made of measurements, on how the session is doing."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mdkit.events import Gap
 from mdkit.stream.lanes import DeadLetter, Invalid
+from mdkit.stream.process_lanes import ProcessLanes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,6 +66,7 @@ def stats(pipeline: Pipeline) -> dict[str, Any]:
         "signals": outcome.signals,
         "retries": outcome.retries,
         "gaps": pipeline.gap_count,
+        "workers": _workers(pipeline),
         "bars": {
             symbol: {
                 "late": fold.builder.late,
@@ -103,6 +105,18 @@ def stats(pipeline: Pipeline) -> dict[str, Any]:
             for (channel, symbol), error in getattr(source, "refused", {}).items()
         },
     }
+
+
+def _workers(pipeline: Pipeline) -> dict[str, Any]:
+    told: dict[str, Any] = {"kind": pipeline.worker_kind, "count": pipeline.workers}
+    lanes = pipeline.lanes
+    if isinstance(lanes, ProcessLanes):
+        told["deaths"] = lanes.deaths
+        told["processes"] = {
+            process.number: {"pid": process.child.pid, "memory_bytes": process.memory_bytes}
+            for process in lanes.processes.values()
+        }
+    return told
 
 
 def _by_time(rows: list[tuple[Any, ...]], columns: list[str]) -> pd.DataFrame:

@@ -136,6 +136,10 @@ class FunctionStrategy(Strategy):
         named = isinstance(found, FunctionStrategy) and found.function is self.function
         if named and (module != "__main__" or hasattr(sys.modules[module], "__file__")):
             return _restore, (module, path, self._changes)
+        return self.by_value()
+
+    def by_value(self) -> tuple[Any, ...]:
+        """Return what `__reduce__` does, for a reader that cannot import the function."""
         return FunctionStrategy, (self.function, self.kinds, self.per, self._changes)
 
 

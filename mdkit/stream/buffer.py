@@ -26,10 +26,11 @@ _LOSSLESS = ("block", "spill")
 class Lane:
     """The messages of one symbol that wait, in order of arrival."""
 
-    __slots__ = ("held", "holes", "key", "messages", "scheduled", "slots", "spilled")
+    __slots__ = ("group", "held", "holes", "key", "messages", "scheduled", "slots", "spilled")
 
-    def __init__(self, key: str) -> None:
+    def __init__(self, key: str, group: int = 0) -> None:
         self.key = key
+        self.group = group
         self.holes: dict[Slot, Holes] = {}
         self.messages: deque[Message] = deque()
         self.slots: list[Slot] = []
@@ -147,6 +148,7 @@ class Buffer:
         block_timeout: in seconds; None waits without end.
         spill_quota_bytes: how much may wait on disk. `put` raises `SpillQuotaError` beyond.
         clock_ns: tells the age of messages; must tick in the time of `received_ns`.
+        groups: lanes are dealt out to so many groups in turn; each `get` serves one group.
 
     For one event loop; no method may be called from another thread.
     """
@@ -159,6 +161,7 @@ class Buffer:
         block_timeout: float | None = 30.0,
         spill_quota_bytes: int = 1 << 30,
         clock_ns: Callable[[], int] | None = None,
+        groups: int = 1,
     ) -> None:
         if maxsize < 1:
             raise SettingsError(f"maxsize={maxsize} is not usable: a queue holds at least 1.")
@@ -171,8 +174,9 @@ class Buffer:
         self._clock_ns = clock_ns
         self._lanes: dict[str, Lane] = {}
         self._slots: list[Slot] = []
-        self._ready: deque[Lane] = deque()
-        self._getters: deque[asyncio.Future[None]] = deque()
+        # By group.
+        self._ready: list[deque[Lane]] = [deque() for _ in range(groups)]
+        self._getters: list[deque[asyncio.Future[None]]] = [deque() for _ in range(groups)]
         self._putters: deque[asyncio.Future[None]] = deque()
         self._arrivals: dict[str, deque[tuple[Slot, int]]] = {}
         self._depth = 0
@@ -203,7 +207,7 @@ class Buffer:
         key = account.symbol if lane is None else lane
         home = self._lanes.get(key)
         if home is None:
-            home = self._lanes[key] = Lane(key)
+            home = self._lanes[key] = Lane(key, len(self._lanes) % len(self._ready))
         policy = self.policy(account.channel if channel is None else channel)
         slot = Slot(account, home, policy, len(self._slots), context, symbol)
         home.slots.append(slot)
@@ -255,7 +259,7 @@ class Buffer:
         self._depth += 1
         if not lane.scheduled and not lane.held:
             lane.scheduled = True
-            self._ready.append(lane)
+            self._ready[lane.group].append(lane)
         if slot.policy == "drop_oldest":
             self._note_arrival(slot)
 
@@ -419,31 +423,32 @@ class Buffer:
 
     # -- out ------------------------------------------------------------------------------
 
-    async def get(self, limit: int = 256) -> tuple[Lane, list[Message]] | None:
+    async def get(self, limit: int = 256, group: int = 0) -> tuple[Lane, list[Message]] | None:
         """Take up to `limit` messages of the lane whose turn it is, suspending while none waits.
 
         The messages count as in flight, and the lane is held: nobody else is given its
         messages until `release(lane)`. Returns None when the buffer is closed and empty.
         """
+        ready, getters = self._ready[group], self._getters[group]
         while True:
-            if self.spill and (self._depth <= self._low_water or not self._ready):
+            if self.spill and (self._depth <= self._low_water or not ready):
                 self._refill()
                 self._wake_getters()  # there may be work for more than this one
-            while self._ready:
-                lane = self._ready.popleft()
+            while ready:
+                lane = ready.popleft()
                 lane.scheduled = False
                 if lane.messages:  # else all were given up since the lane was scheduled
                     return lane, self._take(lane, limit)
             if self._closed and not self._depth and not self.spill:
                 return None
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._getters.append(waiter)
+            getters.append(waiter)
             try:
                 await waiter
             finally:
-                if waiter in self._getters:
-                    self._getters.remove(waiter)
-                elif waiter.cancelled() or self._ready:
+                if waiter in getters:
+                    getters.remove(waiter)
+                elif waiter.cancelled() or ready:
                     # Woken, but perhaps cancelled before it could act: pass the wake-up on.
                     self._wake_getters()
 
@@ -483,7 +488,7 @@ class Buffer:
         lane.held = False
         if lane.messages and not lane.scheduled:
             lane.scheduled = True
-            self._ready.append(lane)
+            self._ready[lane.group].append(lane)
             self._wake_getters()
         elif self._closed and not self._depth and not self.spill:
             self._wake_getters(everyone=True)
@@ -544,16 +549,17 @@ class Buffer:
         return (
             f"<Buffer {s.depth:,} of {s.maxsize:,} waiting, peak {s.peak:,}, "
             f"{s.spilled:,} on disk, {len(self._lanes)} lanes, "
-            f"{len(self._getters)} workers idle, {s.waiting_producers} producers waiting>"
+            f"{sum(map(len, self._getters))} workers idle, {s.waiting_producers} producers waiting>"
         )
 
     def _wake_getters(self, everyone: bool = False) -> None:
-        wanted = len(self._getters) if everyone else len(self._ready)
-        while self._getters and wanted > 0:
-            waiter = self._getters.popleft()
-            if not waiter.done():
-                waiter.set_result(None)
-                wanted -= 1
+        for ready, getters in zip(self._ready, self._getters, strict=True):
+            wanted = len(getters) if everyone else len(ready)
+            while getters and wanted > 0:
+                waiter = getters.popleft()
+                if not waiter.done():
+                    waiter.set_result(None)
+                    wanted -= 1
 
     def _wake_putters(self) -> None:
         room = self.maxsize - self._depth

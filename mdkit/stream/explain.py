@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
+from mdkit.stream.cores import cores
 from mdkit.stream.health import BLOCKED, Monitor
 
 if TYPE_CHECKING:
     from mdkit.stream.pipeline import Pipeline
+
+
+_HEAVY = 50e-6
+"""Seconds a message from which on strategies cost more than sending messages to a process."""
 
 
 def explain(pipeline: Pipeline) -> str:
@@ -43,6 +48,7 @@ def explain(pipeline: Pipeline) -> str:
         said.append(
             f"the strategies cannot keep up: {health.in_rate:,.0f} messages a second come in, "
             f"{health.out_rate:,.0f} are handled, {look.depth:,} of {look.maxsize:,} wait{blame}"
+            f"{advice(pipeline)}"
         )
     if look.spilled:
         said.append(f"{look.spilled:,} messages ({look.spilled_bytes:,} bytes) wait on disk")
@@ -72,6 +78,38 @@ def explain(pipeline: Pipeline) -> str:
         return f"All is well: {flow}."
     sentence = "; ".join(said)
     return f"{sentence[0].upper()}{sentence[1:]} ({flow})."
+
+
+class Diagnosis(str):
+    """`consumer_bound`, `producer_bound` or `balanced`, with `advice` on what would help."""
+
+    advice: str
+
+    def __new__(cls, word: str, advice: str = "") -> Self:
+        """Return the word with the advice beside it."""
+        made = super().__new__(cls, word)
+        made.advice = advice
+        return made
+
+    def __repr__(self) -> str:
+        return f"{str(self)!r}: {self.advice}" if self.advice else repr(str(self))
+
+
+def diagnose(pipeline: Pipeline) -> Diagnosis:
+    """Return which side holds a pipeline back, and what would help."""
+    word = pipeline.monitor.diagnose()
+    return Diagnosis(word, advice(pipeline).removeprefix("; ") if word == "consumer_bound" else "")
+
+
+def advice(pipeline: Pipeline) -> str:
+    """Return what would help strategies that cannot keep up, or nothing."""
+    free = cores() - (pipeline.workers if pipeline.worker_kind == "process" else 1)
+    lanes = sum(1 for slot in pipeline.places if slot.symbol)
+    mean = sum(timer.mean for timer in pipeline.timers.values())
+    if free < 1 or lanes < 2 or mean < _HEAVY:
+        return ""
+    told = "one more core" if free == 1 else f"{free} more cores"
+    return f'; worker_kind="process" with workers={cores()} would use {told}'
 
 
 def _cost(monitor: Monitor) -> str:

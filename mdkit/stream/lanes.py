@@ -11,7 +11,7 @@ import inspect
 import time
 import traceback
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -188,8 +188,8 @@ class Lanes:
         self._sleep = sleep
         self._seconds_per_message = 1e-5
 
-    async def work(self) -> None:
-        """Serve lanes until the buffer is closed and empty."""
+    async def work(self, number: int = 0) -> None:
+        """Serve lanes until the buffer is closed and empty; `number` tells workers apart."""
         turn_began = now = time.perf_counter()
         while True:
             limit = min(_MAX_BATCH, max(1, int(_BATCH_SECONDS / self._seconds_per_message)))
@@ -200,7 +200,7 @@ class Lanes:
             began = time.perf_counter()
             if began - now > _BATCH_SECONDS:  # get() has suspended, so others had their turn
                 turn_began = began
-            await self._serve(lane, batch)
+            await self.serve(lane, batch, holes_in(lane, batch) if lane.holes else None)
             now = time.perf_counter()
             self.outcome.busy_seconds += now - began
             each = (now - began) / len(batch)
@@ -210,12 +210,16 @@ class Lanes:
                 await asyncio.sleep(0)
                 turn_began = now = time.perf_counter()
 
-    async def _serve(self, lane: Lane, batch: list[Message]) -> None:
-        """Handle a batch of one lane; whatever happens, every message is accounted for."""
+    async def serve(
+        self, lane: Lane, batch: list[Message], holes: Mapping[int, Sequence[Hole]] | None = None
+    ) -> None:
+        """Handle a batch of one lane; whatever happens, every message is accounted for.
+
+        `holes` are those before each position of the batch.
+        """
         seen: dict[Reading, tuple[bool, list[Any]]] = {}
         signals: list[SignalRow] = []
         position = 0
-        holes = _holes_in(lane, batch) if lane.holes else None
         try:
             for position, message in enumerate(batch):
                 slot, raw, received_ns = message
@@ -466,7 +470,7 @@ class Lanes:
                     )
 
 
-def _holes_in(lane: Lane, batch: Sequence[Message]) -> dict[int, list[Hole]] | None:
+def holes_in(lane: Lane, batch: Sequence[Message]) -> dict[int, list[Hole]] | None:
     """Return the holes of a lane that lie in a batch, by the position they lie before."""
     found: dict[int, list[Hole]] = {}
     for slot, holes in list(lane.holes.items()):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import sys
 import tempfile
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from mdkit.errors import MdkitError, SessionError
 from mdkit.events import Gap, Signal
@@ -25,12 +26,16 @@ from mdkit.stream.health import Health, Monitor, Sample
 from mdkit.stream.holes import Hole
 from mdkit.stream.lanes import Lanes, OnError
 from mdkit.stream.ledger import Ledger
+from mdkit.stream.parcels import Setup
 from mdkit.stream.places import Places
+from mdkit.stream.process_lanes import ProcessLanes, pickled
 from mdkit.stream.receipt import Receipt
 from mdkit.stream.record import Recorder
 from mdkit.stream.scribe import Scribe
 from mdkit.stream.source import Source
 from mdkit.wire.tickdb import ANSWER, MAX_MESSAGE_BYTES, SEVERAL, Router, stub
+
+WorkerKind = Literal["task", "process"]
 
 _SAMPLE_SECONDS = 0.2
 _METRICS = ("queued", "spilled", "in_rate", "out_rate", "dropped", "lag_ms")
@@ -43,8 +48,9 @@ class Pipeline:
         source: delivers raw messages.
         strategies: each gets an instance of its own for every symbol, unless it says
             `per="session"`, which puts all symbols into one lane.
-        workers: how many tasks serve the lanes. More than one helps only strategies that
-            await: all tasks share one core.
+        workers: how many tasks or processes serve the lanes. More than one task helps only
+            strategies that await: all tasks share one core.
+        worker_kind: "task", or "process" for strategies that need more than one core.
         maxsize, overflow, block_timeout: see `Buffer`.
         max_retries, on_error: see `Lanes`.
         frame_rows, levels: how many rows and book levels the live frames keep.
@@ -62,6 +68,7 @@ class Pipeline:
         strategies: Sequence[Strategy] = (),
         *,
         workers: int = 4,
+        worker_kind: WorkerKind = "task",
         maxsize: int = 10_000,
         overflow: Overflow | Mapping[str, Overflow] = "block",
         block_timeout: float | None = 30.0,
@@ -79,6 +86,8 @@ class Pipeline:
         self.source = source
         self.strategies = tuple(strategies)
         self.workers = workers
+        self.worker_kind = worker_kind
+        remote = worker_kind == "process"
         self.ledger = Ledger()
         self.frames = Frames(frame_rows, levels)
         self.signals = SignalFrame(frame_rows)
@@ -89,8 +98,8 @@ class Pipeline:
             block_timeout=block_timeout,
             spill_quota_bytes=spill_quota_bytes,
             clock_ns=source.clock_ns,
+            groups=workers if remote else 1,
         )
-        self.lanes = Lanes(self.buffer, self.signals, max_retries=max_retries, on_error=on_error)
         self.monitor = Monitor()
         self.router = Router(source.symbols)
         self.gaps: deque[Gap] = deque(maxlen=100_000)
@@ -105,8 +114,28 @@ class Pipeline:
             self.router,
             interval=interval,
             made_of=made_of,
+            remote=remote,
         )
         self.timers = self.places.timers
+        self.lanes = Lanes(self.buffer, self.signals, max_retries=max_retries, on_error=on_error)
+        if remote:
+            self.lanes = ProcessLanes(
+                self.buffer,
+                self.signals,
+                setup=Setup(
+                    tuple(sys.path),
+                    pickled(self.strategies),
+                    (),
+                    interval,
+                    made_of,
+                    max_retries,
+                    on_error,
+                ),
+                tables=self.frames,
+                timers=tuple(self.timers.values()),
+                places=self.places,
+                source_symbols=lambda: source.symbols,
+            )
         self.filling = Filling(self, backfill, source, interval, warmup)
         self.lanes.on_gap = self._note_gap
         self.lanes.on_partial = self.filling.want
@@ -230,7 +259,7 @@ class Pipeline:
         self._started_at = time.monotonic()
         self._producer = self._supervise(self.source.run(self), "producer")
         for number in range(self.workers):
-            self._tasks.append(self._supervise(self.lanes.work(), f"worker {number}"))
+            self._tasks.append(self._supervise(self.lanes.work(number), f"worker {number}"))
         self._tasks.append(self._supervise(self._sample(), "sampler"))
 
     def pause(self) -> None:

@@ -22,6 +22,7 @@ class Places:
     Args:
         interval: of the bars that trades are folded into, or None for no bars.
         made_of: "trade" or "ticker": what bars are made of.
+        remote: strategies and bars live in other processes; here are only queue and tables.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class Places:
         *,
         interval: str | None = None,
         made_of: str = "trade",
+        remote: bool = False,
     ) -> None:
         self.strategies = tuple(strategies)
         self.timers = {
@@ -49,12 +51,14 @@ class Places:
         self._ledger = ledger
         self._frames = frames
         self._router = router
-        self._interval = interval
+        self._interval = None if remote else interval
         self._made_of = made_of
+        self._remote = remote
+        together = [strategy for strategy in self.strategies if strategy.per == "session"]
+        self._lane = "(session)" if together else None
         self._shared = {
             strategy: Handler(strategy, strategy.instance(), self.timers[strategy])
-            for strategy in self.strategies
-            if strategy.per == "session"
+            for strategy in ([] if remote else together)
         }
         self._per_symbol: dict[tuple[Strategy, str], Handler] = {}
 
@@ -65,6 +69,10 @@ class Places:
     def find(self, symbol: str, channel: str) -> Slot | None:
         """Return the slot of what a symbol's channel pushes, or None before it has pushed."""
         return self._by_account.get((symbol, channel))
+
+    def named(self, symbol: str, account: str) -> Slot:
+        """Return the slot that counts under these names, which must be there."""
+        return self._by_account.get((symbol, account)) or self._broken[account]
 
     def slot(self, route: Route) -> Slot:
         """Return the place of a route, made when its first message arrives."""
@@ -91,7 +99,7 @@ class Places:
     def _new_slot(self, route: Route, reading: Reading) -> Slot:
         return self._buffer.slot(
             self._ledger.account(route.symbol, route.account),
-            lane="(session)" if self._shared else None,
+            lane=self._lane,
             context=reading,
             symbol=route.symbol,
             channel=route.channel,
@@ -109,7 +117,7 @@ class Places:
                 reading.table = None  # the fold's table is this one
                 return reading
         reading.handlers = self._handlers(symbol, channel)
-        if channel == "trade":
+        if channel == "trade" and not self._remote:
             reading.recent = self.recent.setdefault(symbol, Recent())
         return reading
 
@@ -122,7 +130,9 @@ class Places:
         return fold
 
     def _handlers(self, symbol: str, channel: str) -> list[Handler]:
-        handlers = []
+        handlers: list[Handler] = []
+        if self._remote:
+            return handlers
         for strategy in self.strategies:
             if channel not in strategy.kinds:
                 continue

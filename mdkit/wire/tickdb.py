@@ -157,8 +157,9 @@ _STUB = b"\x00too large\x00"
 
 
 def stub(raw: bytes) -> bytes:
-    """Return what stands for a message that is too large: no decoder takes it, and says why."""
-    return _STUB + raw[:512]
+    """Return what stands for a message that is too large: it goes the same way, and no decoder
+    takes it or fails to say why."""
+    return raw[:512] + _STUB
 
 
 def _json_decoder(kind: Any) -> Callable[[bytes], Any]:
@@ -168,7 +169,7 @@ def _json_decoder(kind: Any) -> Callable[[bytes], Any]:
         try:
             return decode(raw)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            said = _TOO_LARGE if raw.startswith(_STUB) else _reason(error)
+            said = _TOO_LARGE if raw.endswith(_STUB) else _reason(error)
             raise InvalidMessage(said) from None
 
     return checked

@@ -596,7 +596,7 @@ def test_a_held_lane_is_given_to_nobody_else_and_others_are_served_in_turn(rig, 
         assert [n for _, _, n in batch] == [1, 2]
         assert await r.take() == [4]
         second = asyncio.create_task(r.buffer.get())
-        await until(lambda: len(r.buffer._getters) == 1)
+        await until(lambda: len(r.buffer._getters[0]) == 1)
         assert r.totals() == {"received": 4, "processed": 1, "in_flight": 2, "queued": 1}
         r.finish(lane, batch)
         lane, batch = await second
@@ -612,7 +612,7 @@ def test_every_idle_worker_is_woken_for_what_comes_back_from_disk(rig, until):
         await r.fill(1, 2, symbol="A")
         lane, batch = await r.buffer.get(1)
         others = [asyncio.create_task(r.buffer.get()) for _ in range(2)]
-        await until(lambda: len(r.buffer._getters) == 2)
+        await until(lambda: len(r.buffer._getters[0]) == 2)
         await r.fill(3, symbol="A")  # A's lane is held, and now fills the memory
         await r.fill(4, symbol="B")
         await r.fill(5, symbol="C")
@@ -644,7 +644,7 @@ def test_close_wakes_workers_that_wait(rig, until):
     async def main():
         r = rig()
         waiting = [asyncio.create_task(r.buffer.get()) for _ in range(3)]
-        await until(lambda: len(r.buffer._getters) == 3)
+        await until(lambda: len(r.buffer._getters[0]) == 3)
         r.buffer.close()
         assert await asyncio.gather(*waiting) == [None] * 3
 

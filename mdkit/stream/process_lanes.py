@@ -1,0 +1,352 @@
+"""Lanes in worker processes: every core counts, and the order within a symbol still holds.
+
+Each process owns some lanes. A lane's batch goes out raw, and the lane is held until what
+became of it comes back, so no process is ever ahead of itself. Tables stay in this process and
+keep the raw messages: sending rows back would cost more than decoding them when somebody looks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hmac
+import io
+import os
+import secrets
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import cloudpickle
+
+from mdkit.errors import SessionError, SettingsError, StrategyError
+from mdkit.events import Gap
+from mdkit.frames import Frames
+from mdkit.strategies.contract import FunctionStrategy, Strategy
+from mdkit.stream.buffer import Buffer, Lane, Message, Slot
+from mdkit.stream.lanes import Lanes, SignalSink, StrategyTimer, holes_in
+from mdkit.stream.parcels import TOKEN_BYTES, Batch, Done, End, Ready, Setup, pack, unpack
+from mdkit.stream.places import Places
+
+_OUTSTANDING = 4
+"""Batches a process is given before it has answered: enough that it never waits for more."""
+_BATCH_SECONDS = 0.010
+_MAX_BATCH = 512
+_START_TIMEOUT = 30.0
+_MOST_DEATHS = 5
+"""In a minute; a process that dies more often than that has something wrong with it."""
+
+
+@dataclass
+class Process:
+    """One worker process, as the session sees it."""
+
+    number: int
+    child: subprocess.Popen[bytes]
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    outstanding: dict[int, tuple[Lane, list[Message]]] = field(default_factory=dict)
+    room: asyncio.Event = field(default_factory=asyncio.Event)
+    memory_bytes: int | None = None
+    ended: bool = False
+
+
+class ProcessLanes(Lanes):
+    """Runs lanes in worker processes; to the pipeline it is like `Lanes`.
+
+    Args:
+        setup: what the processes run.
+        tables: where rows go.
+        timers: of the strategies, in their order.
+    """
+
+    def __init__(
+        self,
+        buffer: Buffer,
+        signals: SignalSink,
+        *,
+        setup: Setup,
+        tables: Frames,
+        timers: Sequence[StrategyTimer],
+        places: Places,
+        source_symbols: Callable[[], Sequence[str]],
+    ) -> None:
+        super().__init__(buffer, signals)
+        self.processes: dict[int, Process] = {}
+        self.deaths = 0
+        self._setup = setup
+        self._tables = tables
+        self._timers = timers
+        self._places = places
+        self._source_symbols = source_symbols
+        self._serial = 0
+        self._cost: dict[int, float] = {}
+
+    async def work(self, number: int = 0) -> None:
+        """Keep process `number` at work until the buffer is closed and empty."""
+        deaths: deque[float] = deque(maxlen=_MOST_DEATHS)
+        while True:
+            process = await self._start(number)
+            try:
+                await _together(self._feed(process), self._listen(process))
+                return
+            except (asyncio.IncompleteReadError, ConnectionError):
+                code = await self._bury_process(process)
+                deaths.append(time.monotonic())
+                if len(deaths) == _MOST_DEATHS and deaths[-1] - deaths[0] < 60.0:
+                    raise SessionError(
+                        f"Worker process {number} died {_MOST_DEATHS} times within a minute, the "
+                        f"last time with exit code {code}: something in a strategy ends it. Run "
+                        'with worker_kind="task" to see what.'
+                    ) from None
+            finally:
+                await self._end(process)
+
+    async def _feed(self, process: Process) -> None:
+        """Send batches while the process has room for them; then tell it that it may end."""
+        while True:
+            while len(process.outstanding) >= _OUTSTANDING:
+                process.room.clear()
+                await process.room.wait()
+            cost = self._cost.get(process.number, 2e-5)
+            limit = min(_MAX_BATCH, max(1, int(_BATCH_SECONDS / cost)))
+            taken = await self.buffer.get(limit, process.number)
+            if taken is None:
+                break
+            lane, batch = taken
+            holes = holes_in(lane, batch) if lane.holes else None
+            for position, due in (holes or {}).items():
+                slot = batch[position][0]
+                for hole in due:
+                    if not hole.told:
+                        self.on_gap(hole.gap(slot.symbol, slot.account.channel))
+                        hole.told = True
+            self._serial += 1
+            process.outstanding[self._serial] = (lane, batch)
+            raw = [(message, received_ns) for _, message, received_ns in batch]
+            process.writer.write(pack(Batch(self._serial, raw, holes)))
+            await process.writer.drain()
+        process.writer.write(pack(End()))
+        await process.writer.drain()
+
+    async def _listen(self, process: Process) -> None:
+        """Take in what the process tells, until it has ended in order."""
+        while True:
+            done: Done = await unpack(process.reader)
+            if done.number < 0:
+                self._take_in(process, done)
+                process.ended = True
+                return
+            lane, batch = process.outstanding[done.number]
+            self._take_in(process, done)
+            del process.outstanding[done.number]
+            process.room.set()
+            each = done.busy_seconds / len(batch)
+            cost = self._cost.get(process.number, each)
+            self._cost[process.number] = cost + 0.2 * (each - cost)
+            process.memory_bytes = done.memory_bytes
+            # What a failure stopped short of goes back.
+            self.buffer.release(lane, batch[len(batch) - done.left :])
+            if isinstance(done.error, StrategyError):
+                raise done.error
+            if done.error is not None:
+                raise SessionError(f"Worker process {process.number} failed: {done.error}")
+            await asyncio.sleep(0)
+
+    def _take_in(self, process: Process, done: Done) -> None:
+        for symbol, channel, processed, invalid, dead in done.counts:
+            account = self._places.named(symbol, channel).account
+            account.in_flight -= processed + invalid + dead
+            account.processed += processed
+            account.invalid += invalid
+            account.dead_lettered += dead
+        for channel, symbol, call, argument in done.tables:
+            table = self._tables.table(channel, symbol)
+            if call == "keep":
+                number, positions = argument
+                batch = process.outstanding[number][1]
+                table.keep([batch[position] for position in positions])
+            elif call == "break_off":
+                table.break_off()
+            else:
+                getattr(table, call)(argument)
+        outcome = self.outcome
+        outcome.dead_letters.extend(done.dead_letters)
+        outcome.invalid.extend(done.invalid)
+        for reason, count in done.invalid_reasons.items():
+            known = reason in outcome.invalid_reasons or len(outcome.invalid_reasons) < 200
+            outcome.invalid_reasons[reason if known else "(other)"] += count
+        outcome.callback_errors.extend(done.callback_errors)
+        outcome.retries += done.retries
+        outcome.busy_seconds += done.busy_seconds
+        for timer, (samples, seconds, slowest) in zip(self._timers, done.timers, strict=True):
+            timer.samples += samples
+            timer.seconds += seconds
+            timer.slowest = max(timer.slowest, slowest)
+        for (symbol, channel), counts in done.watches.items():
+            slot = self._places.find(symbol, channel)
+            if slot is not None:
+                watch = slot.context.watch
+                watch.backwards, watch.frozen, watch.empty = counts
+        for symbol, difference_ns in done.delays:
+            self.clocks.add(symbol, difference_ns)
+        for gap in done.gaps:
+            self.on_gap(gap)
+        for bar in done.partial_bars:
+            self.on_partial(bar)
+        if done.signals:
+            self._publish(done.signals)
+
+    # -- processes ----------------------------------------------------------------------------
+
+    async def _start(self, number: int) -> Process:
+        secret = secrets.token_bytes(TOKEN_BYTES)
+        arrived: asyncio.Future[tuple[asyncio.StreamReader, asyncio.StreamWriter]]
+        arrived = asyncio.get_running_loop().create_future()
+
+        async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+                token = await reader.readexactly(TOKEN_BYTES)
+                if hmac.compare_digest(token, secret) and not arrived.done():
+                    writer.write(secret[::-1])
+                    arrived.set_result((reader, writer))
+                    return
+            writer.close()
+
+        server = await asyncio.start_server(greet, "127.0.0.1", 0, limit=1 << 24)
+        port = server.sockets[0].getsockname()[1]
+        child = await asyncio.to_thread(_spawn, port, secret)
+        try:
+            reader, writer = await asyncio.wait_for(arrived, _START_TIMEOUT)
+            process = Process(number, child, reader, writer)
+            setup = self._setup._replace(symbols=tuple(self._source_symbols()))
+            writer.write(pack(setup))
+            ready: Ready = await asyncio.wait_for(unpack(reader), _START_TIMEOUT)
+        except BaseException as error:
+            child.kill()
+            await asyncio.to_thread(child.wait)
+            if isinstance(error, TimeoutError | asyncio.IncompleteReadError):
+                raise SessionError(
+                    f"Worker process {number} did not start (exit code {child.returncode}); its "
+                    'standard error says why. worker_kind="task" needs no processes.'
+                ) from None
+            raise
+        finally:
+            server.close()
+        if ready.error:
+            await self._end(process)
+            raise SettingsError(
+                f"Worker process {number} cannot run the strategies ({ready.error}): what they "
+                "use must be importable there as well."
+            )
+        self.processes[number] = process
+        return process
+
+    async def _bury_process(self, process: Process) -> int | None:
+        """Count what a dead process held, and say that its strategies begin anew."""
+        code = await asyncio.to_thread(process.child.wait)
+        self.deaths += 1
+        now = time.time_ns()
+        said = f"worker process {process.number} died with exit code {code}"
+        lost: dict[Slot, int] = {}
+        for lane, batch in process.outstanding.values():
+            for slot, raw, received_ns in batch:
+                slot.account.in_flight -= 1
+                slot.account.dead_lettered += 1
+                lost[slot] = lost.get(slot, 0) + 1
+                self._keep_letter(slot, "", raw, received_ns, f"{said} while it held this", 1, "")
+            self.buffer.release(lane)
+        process.outstanding.clear()
+        for slot in self._places:
+            if slot.lane.group == process.number and slot.symbol:
+                reason = f"{said}; its strategies begin anew"
+                channel = slot.account.channel
+                self.on_gap(Gap(slot.symbol, channel, reason, now, now, lost.get(slot, 0)))
+                table = slot.context.table
+                if table is not None:
+                    table.break_off()
+        return code
+
+    async def _end(self, process: Process) -> None:
+        """End a process; what it had not answered goes back to the queue."""
+        if self.processes.get(process.number) is process:
+            del self.processes[process.number]
+        process.writer.close()
+        for lane, batch in process.outstanding.values():
+            self.buffer.release(lane, batch)
+        process.outstanding.clear()
+        child = process.child
+        if not process.ended:
+            child.kill()
+        try:
+            await asyncio.shield(asyncio.to_thread(child.wait, 5.0))
+        except subprocess.TimeoutExpired:
+            child.kill()
+
+
+async def _together(*work: Coroutine[Any, Any, None]) -> None:
+    """Run until all is done, or until one fails, which ends the others."""
+    tasks = [asyncio.ensure_future(one) for one in work]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+    finally:
+        for task in tasks:
+            task.cancel()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+    # The listener's is the one that tells: a feeder only finds that nobody listens any more.
+    for result in reversed(results):
+        if isinstance(result, Exception):
+            raise result
+
+
+def pickled(strategies: Sequence[Strategy]) -> bytes:
+    """Return strategies as they go to other processes.
+
+    Raises `SettingsError` that names the one which cannot go.
+    """
+    for strategy in strategies:
+        try:
+            _dumps(strategy)
+        except Exception as error:
+            raise SettingsError(
+                f"Strategy {strategy.name} cannot go to a worker process ({error}): keep open "
+                'files, locks and connections out of it, or use worker_kind="task".'
+            ) from None
+    return _dumps(tuple(strategies))
+
+
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+    """Sends what a script or notebook defines as it is: elsewhere nobody could import it."""
+
+    def reducer_override(self, thing: Any) -> Any:
+        if isinstance(thing, FunctionStrategy) and thing.function.__module__ == "__main__":
+            return thing.by_value()
+        return super().reducer_override(thing)
+
+
+def _dumps(thing: Any) -> bytes:
+    into = io.BytesIO()
+    _Pickler(into).dump(thing)
+    return into.getvalue()
+
+
+def _spawn(port: int, secret: bytes) -> subprocess.Popen[bytes]:
+    options: dict[str, Any] = {}
+    if sys.platform == "win32":
+        options["creationflags"] = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
+    else:
+        options["process_group"] = 0
+    child = subprocess.Popen(
+        [sys.executable, "-m", "mdkit.stream.process_worker", str(port)],
+        stdin=subprocess.PIPE,
+        env={name: value for name, value in os.environ.items() if name != "TICKDB_API_KEY"},
+        **options,
+    )
+    assert child.stdin is not None
+    child.stdin.write(secret)
+    child.stdin.close()
+    return child
