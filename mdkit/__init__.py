@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mdkit.frames import LiveFrame
     from mdkit.history.files import read_klines
     from mdkit.history.reshape import gaps, resample
-    from mdkit.measures import imbalance, microprice, mid, pressure_ratio, spread
+    from mdkit.measures import imbalance, microprice, mid, pressure_ratio, rolling, spread
     from mdkit.notebook.article import MarketDataPipeline
     from mdkit.notebook.kernel import enable_nested
     from mdkit.notebook.klines import klines
@@ -33,7 +33,27 @@ if TYPE_CHECKING:
     from mdkit.notebook.session import Session
     from mdkit.settings import Settings
     from mdkit.strategies.contract import messages, strategy
+    from mdkit.strategies.indicators import (
+        ATR,
+        EMA,
+        RSI,
+        SMA,
+        VWAP,
+        WMA,
+        Bollinger,
+        Crossover,
+        Lag,
+        RollingMax,
+        RollingMin,
+        StandardDeviation,
+        ZScore,
+    )
+    from mdkit.stream.parquet import to_parquet
     from mdkit.stream.receipt import Receipt
+    from mdkit.stream.record import Recorder
+    from mdkit.stream.recording_info import recording_info
+    from mdkit.stream.recordings import read_recording
+    from mdkit.stream.replay import replay
 
 __version__ = "0.1.0"
 
@@ -59,35 +79,69 @@ _HOMES = {
     "mdkit.events": ("Bar", "Depth", "Gap", "Signal", "Ticker", "Trade"),
     "mdkit.exchange": ("Exchange", "Fault", "PlanLimits"),
     "mdkit.frames": ("LiveFrame",),
-    "mdkit.measures": ("imbalance", "microprice", "mid", "pressure_ratio", "spread"),
+    "mdkit.measures": ("imbalance", "microprice", "mid", "pressure_ratio", "rolling", "spread"),
     "mdkit.notebook.article": ("MarketDataPipeline",),
     "mdkit.notebook.kernel": ("enable_nested",),
     "mdkit.notebook.live": ("live",),
     "mdkit.notebook.session": ("Session",),
     "mdkit.settings": ("Settings",),
     "mdkit.strategies.contract": ("messages", "strategy"),
+    "mdkit.strategies.indicators": (
+        "ATR",
+        "Bollinger",
+        "Crossover",
+        "EMA",
+        "Lag",
+        "RSI",
+        "RollingMax",
+        "RollingMin",
+        "SMA",
+        "StandardDeviation",
+        "VWAP",
+        "WMA",
+        "ZScore",
+    ),
+    "mdkit.stream.parquet": ("to_parquet",),
     "mdkit.stream.receipt": ("Receipt",),
+    "mdkit.stream.record": ("Recorder",),
+    "mdkit.stream.recording_info": ("recording_info",),
+    "mdkit.stream.recordings": ("read_recording",),
+    "mdkit.stream.replay": ("replay",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "ATR",
+    "EMA",
+    "RSI",
+    "SMA",
+    "VWAP",
+    "WMA",
     "Bar",
+    "Bollinger",
+    "Crossover",
     "Depth",
     "Exchange",
     "Fault",
     "Gap",
+    "Lag",
     "LiveFrame",
     "MarketDataPipeline",
     "MdkitError",
     "PlanLimits",
     "Receipt",
+    "Recorder",
     "Result",
+    "RollingMax",
+    "RollingMin",
     "Session",
     "Settings",
     "Signal",
+    "StandardDeviation",
     "Ticker",
     "Trade",
     "TransientError",
+    "ZScore",
     "backtest",
     "compare",
     "enable_nested",
@@ -101,11 +155,16 @@ __all__ = [
     "mid",
     "pressure_ratio",
     "read_klines",
+    "read_recording",
+    "recording_info",
+    "replay",
     "resample",
+    "rolling",
     "spread",
     "strategies",
     "strategy",
     "sweep",
+    "to_parquet",
     "verify",
     "walk_forward",
 ]

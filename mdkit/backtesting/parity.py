@@ -15,6 +15,8 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -25,10 +27,13 @@ from mdkit.backtesting.layout import CannotCompile, Memory, same, state_of
 from mdkit.backtesting.lint import lint
 from mdkit.backtesting.native import Columns
 from mdkit.errors import SettingsError
-from mdkit.events import Bar, Event
+from mdkit.events import Bar, Event, Gap
 from mdkit.strategies.contract import Strategy, as_signal, as_strategy
 from mdkit.stream.pipeline import Pipeline
+from mdkit.stream.recordings import Recording
+from mdkit.stream.replay import Replay
 from mdkit.stream.source import Sink
+from mdkit.stream.steps import steps
 from mdkit.wire import tickdb
 
 _MS = 1_000_000
@@ -108,13 +113,16 @@ class _Trace:
     state: dict[str, Any]
 
 
-def verify(strategy: Any, data: Any, *, seed: int = 0) -> Verification:
+def verify(strategy: Any, data: Any, *, bars: str | None = None, seed: int = 0) -> Verification:
     """Run a strategy on every engine and compare every output and all state, bit by bit.
 
     Args:
         strategy: a strategy on one kind of event.
-        data: bars as `backtest` takes them; or any iterable of events, such as
-            `md.read_recording(path)`, of which those of the strategy's kinds count.
+        data: bars as `backtest` takes them; a recording, or the path of one; or any iterable of
+            events, of which those of the strategy's kinds count. A recording is taken as the
+            strategies of its session saw it, gaps included, and replayed with one worker and
+            with several.
+        bars: the interval to fold a recording's trades into, for strategies of bars.
         seed: decides into what batches the live path's messages fall.
 
     Returns a `Verification`: true if all agree, with the digest; else with the first difference
@@ -124,15 +132,24 @@ def verify(strategy: Any, data: Any, *, seed: int = 0) -> Verification:
     chosen = as_strategy(strategy)
     if chosen.is_async:
         raise SettingsError(f"strategy {chosen.name} is async, which runs live only")
-    events = _events(chosen, data)
-    if not events:
+    checks: Sequence[tuple[str, Callable[[], Difference | None]]]
+    recording = _recording(data)
+    if recording is not None:
+        expected = _python(chosen, steps(recording, bars))
+        checks = [
+            (name, partial(_check_replay, name, chosen, recording, expected, bars, workers))
+            for name, workers in (("replay", 1), ("replay with 4 workers", 4))
+        ]
+    else:
+        events = _events(chosen, data)
+        expected = _python(chosen, events)
+        checks = (
+            ("native", lambda: _check_native(chosen, events, expected)),
+            ("live", lambda: _compare("live", expected, _live(chosen, events, seed))),
+        )
+    if not expected:
         raise SettingsError(f"the data hold no {' or '.join(chosen.kinds)} events")
-    expected = _python(chosen, events)
     engines, skipped = ["python"], {}
-    checks: Sequence[tuple[str, Callable[[], Difference | None]]] = (
-        ("native", lambda: _check_native(chosen, events, expected)),
-        ("live", lambda: _compare("live", expected, _live(chosen, events, seed))),
-    )
     difference = None
     for engine, check in checks:
         try:
@@ -226,6 +243,8 @@ class _Tap(Strategy):
             said.append((event, value))
             return value
 
+        if hasattr(call, "on_gap"):
+            tapped.on_gap = call.on_gap  # type: ignore[attr-defined]
         return tapped
 
     def traces(self) -> dict[str, _Trace]:
@@ -242,11 +261,45 @@ def _python(strategy: Strategy, events: Iterable[Any]) -> dict[str, _Trace]:
     tap = _Tap(strategy)
     calls: dict[str, Callable[[Any], Any]] = {}
     for event in events:
+        kind = event.channel.partition(":")[0] if isinstance(event, Gap) else event.kind
+        if kind not in strategy.kinds:
+            continue
         key = _key(strategy, event)
         if key not in calls:
             calls[key] = tap.instance()
-        calls[key](event)
+        if not isinstance(event, Gap):
+            calls[key](event)
+        elif (on_gap := getattr(calls[key], "on_gap", None)) is not None:
+            on_gap(event)
     return tap.traces()
+
+
+def _recording(data: Any) -> Recording | None:
+    if isinstance(data, str | PathLike):
+        return Recording(data, as_seen=True)
+    if isinstance(data, Recording):
+        return Recording(data.paths, as_seen=True)
+    return None
+
+
+def _check_replay(
+    name: str,
+    strategy: Strategy,
+    recording: Recording,
+    expected: dict[str, _Trace],
+    bars: str | None,
+    workers: int,
+) -> Difference | None:
+    tap = _Tap(strategy)
+
+    async def run() -> None:
+        source = Replay(recording.paths, None)
+        pipeline = Pipeline(source, [tap], workers=workers, maxsize=256, interval=bars)
+        pipeline.start()
+        await pipeline.wait()
+
+    _in_own_loop(run)
+    return _compare(name, expected, tap.traces())
 
 
 def _compare(

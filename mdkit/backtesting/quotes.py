@@ -15,8 +15,10 @@ from mdkit.backtesting.engine import Run, Terms
 from mdkit.backtesting.native import Columns
 from mdkit.backtesting.panel import Panel
 from mdkit.errors import SettingsError, StrategyError
-from mdkit.events import Depth
+from mdkit.events import Depth, Gap, MarketEvent
 from mdkit.strategies.contract import Strategy, as_signal
+from mdkit.stream.recordings import Recording
+from mdkit.stream.steps import steps
 
 if TYPE_CHECKING:
     from mdkit.backtesting.result import Result
@@ -79,9 +81,13 @@ def backtest_depth(
         raise SettingsError("stop_loss and take_profit are for bars; decide it in the strategy")
     if isinstance(events, (str, bytes, pd.DataFrame)):
         raise SettingsError("for depth give Depth events, such as md.read_recording(path)")
-    replay = _Replay(strategy, terms, round(latency_ms * _MS))
+    replay = _Replay(strategy, terms, round(latency_ms * _MS), isinstance(events, Recording))
+    if isinstance(events, Recording):
+        events = steps(events)
     for event in events:
-        if isinstance(event, Depth):
+        if isinstance(event, Gap):
+            replay.miss(event)
+        elif isinstance(event, Depth) or event.kind in strategy.kinds:
             replay.take(event)
     panel, run = replay.finish()
     return Result(
@@ -99,7 +105,10 @@ def backtest_depth(
 class _Replay:
     """The account over a stream of books."""
 
-    def __init__(self, strategy: Strategy, terms: Terms, latency_ns: int) -> None:
+    def __init__(
+        self, strategy: Strategy, terms: Terms, latency_ns: int, recorded: bool = False
+    ) -> None:
+        self.recorded = recorded
         self.strategy = strategy
         self.terms = terms
         self.latency_ns = latency_ns
@@ -114,52 +123,66 @@ class _Replay:
         self.mids, self.equities, self.signals = array("d"), array("d"), array("d")
         self.fills: list[tuple[float, ...]] = []
 
-    def take(self, book: Depth) -> None:
-        """Fill what is due before this book, put it in force, let the strategy decide."""
-        time = book.received_ns or book.exchange_ns
-        if time < self.now:
-            raise SettingsError(
-                f"the books are not in order of time: {book.symbol} at {time} comes after "
-                f"{self.now}; sort them by received_ns"
-            )
-        self.now = time
-        symbol = self.symbols.get(book.symbol)
+    def miss(self, gap: Gap) -> None:
+        """Tell the strategy of a gap in what it is shown."""
+        if gap.channel.partition(":")[0] in self.strategy.kinds:
+            on_gap = getattr(self._symbol(gap.symbol).call, "on_gap", None)
+            if on_gap is not None:
+                on_gap(gap)
+
+    def _symbol(self, name: str) -> _Symbol:
+        symbol = self.symbols.get(name)
         if symbol is None:
             call = self.shared or self.strategy.instance()
             share = 1.0
             if self.terms.weights is not None:
-                share = self.terms.weights.get(book.symbol, 0.0)
-            symbol = self.symbols[book.symbol] = _Symbol(len(self.symbols), call, share)
+                share = self.terms.weights.get(name, 0.0)
+            symbol = self.symbols[name] = _Symbol(len(self.symbols), call, share)
+        return symbol
+
+    def take(self, event: MarketEvent) -> None:
+        """Fill what is due before this event, put a book in force, let the strategy decide."""
+        time = getattr(event, "received_ns", 0) or event.exchange_ns
+        if time < self.now:
+            if not self.recorded:
+                raise SettingsError(
+                    f"the events are not in order of time: {event.symbol} at {time} comes after "
+                    f"{self.now}; sort them by received_ns"
+                )
+            time = self.now  # the clock was set back while recording
+        self.now = time
+        symbol = self._symbol(event.symbol)
         self._fill(before=time)
-        if book.bids and book.asks:
-            symbol.bid, symbol.ask = book.bids[0][0], book.asks[0][0]
-        signal = self._decide(symbol, book)
+        if isinstance(event, Depth) and event.bids and event.asks:
+            symbol.bid, symbol.ask = event.bids[0][0], event.asks[0][0]
+        signal = self._decide(symbol, event) if event.kind in self.strategy.kinds else None
         if signal is not None and signal != symbol.said:
             symbol.said = signal
             self.orders += 1
-            entry = (time + self.latency_ns, self.orders, book.symbol, signal)
+            entry = (time + self.latency_ns, self.orders, event.symbol, signal)
             heapq.heappush(self.due, entry)
         self._fill(before=time + 1)
-        if symbol.bid == symbol.bid:
+        if symbol.bid == symbol.bid and (signal is not None or isinstance(event, Depth)):
             self.times.append(time)
             self.owner.append(symbol.number)
             self.mids.append(symbol.mid)
             self.signals.append(math.nan if signal is None else signal)
             self.equities.append(self._equity())
 
-    def _decide(self, symbol: _Symbol, book: Depth) -> float | None:
+    def _decide(self, symbol: _Symbol, event: MarketEvent) -> float | None:
         try:
-            signal = as_signal(symbol.call(book), self.strategy.name)
+            signal = as_signal(symbol.call(event), self.strategy.name)
         except StrategyError:
             raise
         except Exception as error:
             raise StrategyError(
-                f"strategy {self.strategy.name} failed on the book of {book.symbol} at "
+                f"strategy {self.strategy.name} failed on a {event.kind} of {event.symbol} at "
                 f"{self.now}: {type(error).__name__}: {error}"
             ) from error
         if signal is not None and not -1.0 <= signal <= 1.0:
             raise StrategyError(
-                f"strategy {self.strategy.name} said {signal:g} on a book of {book.symbol}; a "
+                f"strategy {self.strategy.name} said {signal:g} on a {event.kind} of "
+                f"{event.symbol}; a "
                 "target exposure lies between -1 and 1"
             )
         return signal

@@ -1,15 +1,11 @@
 """A recording played back as a market: the same bytes in the same rhythm, or faster.
 
-A recording is text, plain or gzip, with a message a line: `<receive time in ns>\\t<message>`, or
-the message alone. Blank lines and lines that begin with `#` or `{"mdkit"` are passed over.
+What a recording looks like stands in `mdkit.stream.tape`.
 """
 
 from __future__ import annotations
 
-import gzip
 import json
-import zlib
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mdkit.errors import ExchangeError, InvalidMessage, RecordingError
@@ -18,6 +14,7 @@ from mdkit.exchange.config import ExchangeConfig
 from mdkit.exchange.instruments import Instrument, observed_instrument
 from mdkit.exchange.messages import Key, Message, Recorded
 from mdkit.exchange.tape import Tape
+from mdkit.stream.tape import TapeFile
 from mdkit.wire import tickdb
 
 if TYPE_CHECKING:
@@ -37,52 +34,40 @@ class Entry(NamedTuple):
 def load(path: str) -> list[Entry]:
     """Return a recording's messages; raise `RecordingError` naming file and line if it is none.
 
-    Answers to commands are left out. A last line that was cut off while being written too.
+    Answers to commands, markers and what came by REST are left out. So is what was cut off in being written; but
+    a line that is damaged is an error here, since an exchange must not play something else.
     """
-    try:
-        content = Path(path).read_bytes()
-        if content[:2] == b"\x1f\x8b":
-            content = gzip.decompress(content)
-    except FileNotFoundError:
-        raise RecordingError(f"There is no recording {path}; check the path.") from None
-    except (OSError, EOFError, zlib.error) as error:
-        raise RecordingError(
-            f"{path} cannot be read ({error or 'it is cut off'}); record or copy it again."
-        ) from None
+    file = TapeFile(path)
     router = tickdb.Router()
     entries: list[Entry] = []
-    lines = content.split(b"\n")
-    for number, line in enumerate(lines, 1):
-        line = line.strip()
-        if not line or line.startswith((b"#", b'{"mdkit"')):
+    for item in file:
+        if not isinstance(item, tuple):
             continue
-        head, tab, rest = line.partition(b"\t")
-        if tab and head.isdigit() and len(head) < 20:
-            received_ns, raw = int(head), rest
-        else:
-            received_ns, raw = 0, line
+        raw, received_ns = item
+        raw = raw.strip()
         route = router.route(raw)
         unreadable = route.channel == tickdb.UNREADABLE
-        if unreadable and (not tab or not entries or raw is line):
-            if entries and number == len(lines):
-                break
+        if unreadable and not (received_ns and entries):
             raise RecordingError(
-                f"{path} is not a recording: line {number} is not a market message "
-                f"({raw[:40].decode(errors='replace')!r}); expected a time in nanoseconds, "
-                "a tab and a message, or a message alone."
+                f"{path} is not a recording: its message {len(entries) + 1:,} is not a market "
+                f"message ({raw[:40].decode(errors='replace')!r}); expected a time in "
+                "nanoseconds, a tab and a message, or a message alone."
             )
-        if route.channel == tickdb.ANSWER:
+        if route.channel == tickdb.ANSWER or route.origin != tickdb.LIVE:
             continue
         if route is tickdb.SEVERAL:
             entries += [
-                Entry(received_ns, (part.channel, part.symbol), item)
-                for part, item in router.split(raw)
+                Entry(received_ns, (part.channel, part.symbol), part_raw)
+                for part, part_raw in router.split(raw)
             ]
             continue
         key = None if unreadable or not route.symbol else (route.channel, route.symbol)
         entries.append(Entry(received_ns, key, raw))
+    if file.damaged:
+        raise RecordingError(f"{path} is damaged: {file.damage}; record or copy it again.")
     if not entries:
-        raise RecordingError(f"{path} holds no market messages; record it again.")
+        why = f"cannot be read: {file.faults[0]}" if file.faults else "holds no market messages"
+        raise RecordingError(f"{path} {why}; record it again.")
     return entries
 
 

@@ -21,7 +21,7 @@ ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _GZIP = 31  # zlib's number for a window of 32 KiB with a gzip header
 _READ_BYTES = 1 << 16
 _MOST_BYTES = 1 << 22
-_PIECE_BYTES = 4096
+_PIECE_BYTES = 256
 
 
 class Compressor(Protocol):

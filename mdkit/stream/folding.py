@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from mdkit.events import Bar, Gap, MarketEvent, Ticker, Trade
 from mdkit.frames import EventFrame
@@ -22,7 +23,7 @@ class Fold:
     """
 
     def __init__(
-        self, symbol: str, interval: str, made_of: str, table: EventFrame[MarketEvent]
+        self, symbol: str, interval: str, made_of: str, table: EventFrame[Any]
     ) -> None:
         self.builder = BarBuilder(symbol, interval)
         self.made_of = made_of

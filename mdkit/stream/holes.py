@@ -7,6 +7,7 @@ strategies at the same place whatever the timing, and again when a recording is 
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right, insort
 from dataclasses import dataclass
 from operator import attrgetter
 
@@ -41,12 +42,12 @@ class Holes:
     __slots__ = ("_list",)
 
     def __init__(self) -> None:
-        self._list: list[Hole] = []
+        self._list: list[Hole] = []  # by place, and at the same place as they were noted
 
     def after(self, admitted: int, hole: Hole) -> None:
         """Put a hole behind the `admitted`-th message."""
         hole.place = 2 * admitted + 1
-        self._list.append(hole)
+        insort(self._list, hole, key=_place)
 
     def refused(self, admitted: int, received_ns: int) -> None:
         """Note that a message was dropped on arrival, behind the `admitted`-th."""
@@ -58,23 +59,24 @@ class Holes:
 
     def _drop(self, place: int, received_ns: int) -> None:
         # A run of drops is one hole, so that there are fewer holes than messages that wait.
-        lowest = place - 2 if place % 2 == 0 else place - 1
-        for hole in reversed(self._list):
-            if hole.told or hole.place < lowest:
-                break
-            if hole.place <= place:
-                hole.place = place
-                hole.to_ns = received_ns
-                hole.lost = (hole.lost or 0) + 1
-                return
-        self._list.append(Hole(DROPPED, received_ns, received_ns, 1, told=False, place=place))
+        behind = bisect_right(self._list, place, key=_place)
+        hole = self._list[behind - 1] if behind else None
+        if hole is not None and not hole.told and hole.place >= place - 1 - (place % 2 == 0):
+            hole.place = place
+            hole.to_ns = received_ns
+            hole.lost = (hole.lost or 0) + 1
+            return
+        self._list.insert(
+            behind, Hole(DROPPED, received_ns, received_ns, 1, told=False, place=place)
+        )
 
     def before(self, number: int) -> list[Hole]:
         """Take out the holes before the `number`-th admitted message, in order, drops joined."""
-        due = sorted((hole for hole in self._list if hole.place < 2 * number), key=_place)
+        behind = bisect_left(self._list, 2 * number, key=_place)
+        due = self._list[:behind]
         if not due:
             return due
-        self._list = [hole for hole in self._list if hole.place >= 2 * number]
+        del self._list[:behind]
         joined = due[:1]
         for hole in due[1:]:
             last = joined[-1]

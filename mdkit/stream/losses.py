@@ -137,7 +137,8 @@ class Viewer:
         if isinstance(marker, Missed):
             if self._wants(marker.symbol):
                 account = self._accounts.get((marker.symbol, marker.channel))
-                if account is not None:
+                # A gap that REST has filled is none to the strategies, and parts no run of drops.
+                if account is not None and marker.lost != 0:
                     yield from self._dropped(marker.symbol, marker.channel, account)
                 yield marker.gap()
         elif isinstance(marker, Base):

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mdkit.errors import MdkitError, SessionError
-from mdkit.events import Gap, Signal
+from mdkit.events import DROPPED, Gap, Signal
 from mdkit.frames import Frames, MetricsFrame, SignalFrame
 from mdkit.strategies.contract import Strategy
 from mdkit.stream.backfill import Backfill
@@ -193,9 +193,15 @@ class Pipeline:
         self._note_gap(gap)
         if self._scribe is not None:
             self._scribe.gap(gap)
+        if gap.lost == 0:
+            return
+        hole = Hole(gap.reason, gap.from_ns, gap.to_ns, gap.lost)
         slot = self.places.find(gap.symbol, gap.channel)
-        if slot is not None and gap.lost != 0:
-            slot.break_off(Hole(gap.reason, gap.from_ns, gap.to_ns, gap.lost))
+        if slot is not None:
+            slot.break_off(hole)
+        elif gap.reason == DROPPED:
+            # Told by a recording: the first messages of all were dropped.
+            self.places.early.setdefault((gap.symbol, gap.channel), []).append(hole)
 
     def _note_gap(self, gap: Gap) -> None:
         self.gap_count += 1

@@ -11,6 +11,7 @@ from mdkit.strategies.contract import Strategy
 from mdkit.stream.backfill import Recent
 from mdkit.stream.buffer import Buffer, Message, Slot
 from mdkit.stream.folding import Fold
+from mdkit.stream.holes import Hole
 from mdkit.stream.lanes import Handler, Reading, StrategyTimer
 from mdkit.stream.ledger import Ledger
 from mdkit.wire.tickdb import Route, Router, decode
@@ -45,6 +46,8 @@ class Places:
         self.folds: dict[str, Fold] = {}
         self.recent: dict[str, Recent] = {}
         self.by_route: dict[Route, Slot] = {}
+        self.early: dict[tuple[str, str], list[Hole]] = {}
+        """Holes before the first message of a slot: what a replay tells was dropped."""
         self._by_account: dict[tuple[str, str], Slot] = {}
         self._broken: dict[str, Slot] = {}
         self._buffer = buffer
@@ -90,6 +93,8 @@ class Places:
             if place is None:
                 place = self._new_slot(route, self._reading(route))
                 self._by_account[route.symbol, route.account] = place
+                for hole in self.early.pop((route.symbol, route.account), ()):
+                    place.break_off(hole)
             else:
                 # The same symbol in another dialect: from now on each message says how it is read.
                 place.context.decode = self._decode

@@ -18,7 +18,7 @@ from pathlib import Path
 from mdkit.errors import MdkitError, RecordingError, SessionError, SettingsError
 from mdkit.stream.compression import compressor
 from mdkit.stream.connection import RawMessage
-from mdkit.stream.tape import Base, Header, Lost, Marker, encode_marker
+from mdkit.stream.tape import Base, Header, Lost, Marker, encode_marker, size
 from mdkit.stream.tape_writer import TapeWriter
 
 Counts = Callable[[], Iterable[tuple[str, str, int, int]]]
@@ -142,7 +142,7 @@ class Recorder:
         files = f" in {len(self.paths)} files" if len(self.paths) > 1 else ""
         return (
             f"<Recorder {self.path} {state}: {self.messages:,} messages, "
-            f"{self.bytes / 1e6:.1f} MB{files}{lost}>"
+            f"{size(self.bytes)}{files}{lost}>"
         )
 
     @property
@@ -189,7 +189,7 @@ class Recorder:
         writer = self._writer
         assert writer is not None
         self._tell()
-        size = _OVERHEAD_BYTES * len(batch) + sum([len(raw) for raw, _ in batch])
+        needed = _OVERHEAD_BYTES * len(batch) + sum([len(raw) for raw, _ in batch])
         self._received += len(batch)
         waiting = self._put_bytes - self._taken_bytes
         if writer.failed:
@@ -197,15 +197,15 @@ class Recorder:
             return
         if self._is_losing and waiting <= self.limit_bytes // 2:
             self._recover()
-        if self._is_losing or waiting + size > self.limit_bytes:
+        if self._is_losing or waiting + needed > self.limit_bytes:
             self._lose(len(batch))
             return
         if self._part_is_full(writer):
             self._parts += 1
             self._part_due = self._next_part_due()
             self._put(0, _NextPart(time.time_ns(), self._bases()))
-        self._put(size, batch)
-        if waiting + size > _CHUNK_BYTES and not self._wake.is_set():
+        self._put(needed, batch)
+        if waiting + needed > _CHUNK_BYTES and not self._wake.is_set():
             self._wake.set()
 
     def mark(self, marker: Marker) -> None:
@@ -237,7 +237,7 @@ class Recorder:
         if self.path.exists() and not self.overwrite:
             raise SettingsError(
                 f"{self.path} exists, and a recording never writes over a file: choose another "
-                "name, or say Recorder(path, overwrite=True)."
+                "name, or allow it with overwrite=True (--overwrite)."
             )
 
     def _bases(self) -> list[Marker]:
@@ -245,9 +245,9 @@ class Recorder:
             return []
         return [Base(*row) for row in self._counts() if row[2] or row[3]]
 
-    def _put(self, size: int, item: _Item) -> None:
-        self._put_bytes += size
-        self._queue.append((size, item))
+    def _put(self, needed: int, item: _Item) -> None:
+        self._put_bytes += needed
+        self._queue.append((needed, item))
 
     def _next_part_due(self) -> float:
         return time.monotonic() + (self.rotate_seconds or float("inf"))
@@ -321,11 +321,11 @@ class Recorder:
     def _drain(self, writer: TapeWriter) -> None:
         """Write everything that waits, in chunks: few of them, since each waits for the GIL."""
         lines: list[bytes] = []
-        size = messages = 0
+        taken_bytes = messages = 0
         try:
             while self._queue:
-                item_size, item = self._queue.popleft()
-                size += item_size
+                needed, item = self._queue.popleft()
+                taken_bytes += needed
                 if writer.failed:
                     if not isinstance(item, _NextPart | Marker):
                         writer.lost += len(item)
@@ -341,12 +341,12 @@ class Recorder:
                 else:
                     lines += [b"%d\t%b\n" % (stamp, raw) for raw, stamp in item]
                     messages += len(item)
-                if size >= _CHUNK_BYTES:
+                if taken_bytes >= _CHUNK_BYTES:
                     taken, messages = messages, 0
                     writer.write(lines, taken)
                     lines = []
-                    self._taken_bytes += size
-                    size = 0
+                    self._taken_bytes += taken_bytes
+                    taken_bytes = 0
             writer.write(lines, messages)
         finally:
-            self._taken_bytes += size
+            self._taken_bytes += taken_bytes

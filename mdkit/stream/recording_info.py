@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from mdkit.events import Gap
 from mdkit.stream.playlist import Paths, Playlist
-from mdkit.stream.tape import Connected, Disconnected, moment
+from mdkit.stream.tape import Connected, Disconnected, moment, size
 from mdkit.wire.tickdb import ANSWER, SEVERAL, Router
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class RecordingInfo:
         name = str(self.paths[0])
         if len(self.paths) > 1:
             name += f" and {len(self.paths) - 1} more"
-        lines = [("file", f"{name}, {self.file_bytes / 1e6:,.1f} MB")]
+        lines = [("file", f"{name}, {size(self.file_bytes)}")]
         if self.sources:
             lines.append(("of", ", ".join(self.sources)))
         if self.start_ns:
@@ -106,7 +106,7 @@ class RecordingInfo:
             when = moment(self.busiest_ns).partition(".")[0]
             lines.append(("busiest", f"{self.busiest_count:,} in the second of {when} UTC"))
         if self.connects or self.disconnects:
-            lines.append(("connects", f"{self.connects:,}, and {self.disconnects:,} disconnects"))
+            lines.append(("connects", f"{self.connects:,} made, {self.disconnects:,} lost"))
         lines.append(("gaps", f"{len(self.gaps):,}"))
         if self.unseen:
             told = ", ".join(f"{count:,} {what}" for what, count in self.unseen.items())

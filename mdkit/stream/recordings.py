@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mdkit.errors import InvalidMessage, RecordingWarning
 from mdkit.events import Event, Gap, MarketEvent
 from mdkit.frames import EventFrame, Frames
+from mdkit.stream.backfill import Recent
 from mdkit.stream.playlist import Paths, Playlist
 from mdkit.wire.tickdb import ANSWER, LIVE, MAX_MESSAGE_BYTES, SEVERAL, Route, Router
 
@@ -41,13 +42,14 @@ class Recording:
         return f"<Recording {self.paths[0]}{more}{seen}>"
 
     def __iter__(self) -> Iterator[MarketEvent | Gap]:
+        decode = _Reader().decode
         invalid = 0
-        for item, received_ns, route in self._items():
+        for item, received_ns, route in self.items():
             if route is None:
                 yield item
                 continue
             try:
-                yield from _decode(route, item, received_ns)
+                yield from decode(route, item, received_ns)
             except InvalidMessage:
                 invalid += 1
         self._finish(invalid)
@@ -65,13 +67,14 @@ class Recording:
         """
         frames = Frames(_EVERYTHING, levels)
         frames.frame(channel)
+        decode = _Reader().decode
         chunks: dict[str, tuple[EventFrame[Any], list[Event]]] = {}
         invalid = 0
 
         def chunk_of(name: str) -> tuple[EventFrame[Any], list[Event]]:
             return chunks.setdefault(name, (frames.table(channel, name), []))
 
-        for item, received_ns, route in self._items():
+        for item, received_ns, route in self.items():
             name = item.symbol if route is None else route.symbol
             if symbol is not None and name != symbol:
                 continue
@@ -84,7 +87,7 @@ class Recording:
                 table.break_off()
                 continue
             try:
-                found = _decode(route, item, received_ns)
+                found = decode(route, item, received_ns)
             except InvalidMessage:
                 invalid += 1
                 continue
@@ -102,7 +105,7 @@ class Recording:
         self._finish(invalid)
         return frames.frame(channel, symbol)
 
-    def _items(self) -> Iterator[tuple[Any, int, Route | None]]:
+    def items(self) -> Iterator[tuple[Any, int, Route | None]]:
         """Yield `(raw, received_ns, route)` of messages, and `(gap, 0, None)`."""
         router = Router(self.symbols)
         route_of = router.route
@@ -124,10 +127,28 @@ class Recording:
             warnings.warn(RecordingWarning(fault), stacklevel=3)
 
 
-def _decode(route: Route, raw: bytes, received_ns: int) -> tuple[MarketEvent, ...]:
+def decode_message(route: Route, raw: bytes, received_ns: int) -> tuple[MarketEvent, ...]:
+    """Return a message's events; raise `InvalidMessage` as a session would count it."""
     if len(raw) > MAX_MESSAGE_BYTES:
         raise InvalidMessage("message is too large")
     return route.decode(raw, received_ns)
+
+
+class _Reader:
+    """Decodes messages as a session does: trades that REST filled in are not told twice."""
+
+    def __init__(self) -> None:
+        self._recent: dict[str, Recent] = {}
+
+    def decode(self, route: Route, raw: bytes, received_ns: int) -> tuple[MarketEvent, ...]:
+        """Return the events of a message; raise `InvalidMessage` if it is unusable."""
+        events = decode_message(route, raw, received_ns)
+        if route.channel != "trade":
+            return events
+        recent = self._recent.get(route.symbol)
+        if recent is None:
+            recent = self._recent[route.symbol] = Recent()
+        return recent.fresh(events, route.origin)
 
 
 def read_recording(path: Paths, *, as_seen: bool = False) -> Recording:

@@ -23,6 +23,7 @@ Step = tuple[int, Played]
 _BATCH = 256
 _SKIP = 4096
 _ROUND_NS = 1_000_000
+_ROUNDING = 1e-8  # seconds
 
 
 class Replay:
@@ -325,7 +326,16 @@ class Replay:
         """Return the recorded time up to which everything is due."""
         if self._anchor is None:
             self._anchor_at(next_ns)
-        return self._time_now()
+        assert self._home is not None
+        # A timer may fire a rounding error early, and what it was for is due all the same.
+        is_due = self._home.time() >= self._when(next_ns) - _ROUNDING
+        return max(self._time_now(), next_ns) if is_due else min(self._time_now(), next_ns - 1)
+
+    def _when(self, due_ns: int) -> float:
+        """Return the time of the loop's clock at which a recorded time is played."""
+        assert self._anchor is not None
+        assert self.speed is not None
+        return self._anchor + (due_ns - self._anchor_ns) / 1e9 / self.speed
 
     def _time_now(self) -> int:
         if self._anchor is None or self._home is None or self.speed is None:
@@ -334,11 +344,8 @@ class Replay:
 
     async def _wait_for(self, due_ns: int) -> None:
         """Return when a recorded time has come, or something was asked from outside."""
-        assert self._anchor is not None
-        assert self.speed is not None
-        when = self._anchor + (due_ns - self._anchor_ns) / 1e9 / self.speed
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout_at(when):
+            async with asyncio.timeout_at(self._when(due_ns)):
                 await self._change.wait()
 
 

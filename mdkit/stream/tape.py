@@ -349,6 +349,11 @@ def moment(ns: int) -> str:
     return f"{whole:%Y-%m-%d %H:%M:%S}.{ns // 1_000_000 % 1000:03d} UTC"
 
 
+def size(count: int) -> str:
+    """Return a number of bytes as text: `12.3 kB`."""
+    return f"{count / 1e6:,.1f} MB" if count >= 1e6 else f"{count / 1e3:,.1f} kB"
+
+
 def _marker_in(line: bytes) -> Iterator[Marker]:
     if line.startswith(MARK):
         with contextlib.suppress(ValueError):

@@ -1,0 +1,73 @@
+"""What strategies meet in a recording, one after the other, told without queue or workers.
+
+It is the plain statement of what the lanes do with a symbol's messages, which `verify` holds
+them against and backtests run on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mdkit.errors import InvalidMessage
+from mdkit.events import DROPPED, Gap, MarketEvent
+from mdkit.frames import BarFrame
+from mdkit.stream.backfill import Recent
+from mdkit.stream.folding import Fold
+from mdkit.stream.quality import Watch
+from mdkit.stream.recordings import Recording, decode_message
+from mdkit.wire.tickdb import Route
+
+
+def steps(
+    recording: Recording, interval: str | None = None, made_of: str = "trade"
+) -> Iterator[MarketEvent | Gap]:
+    """Yield events, and every gap just before the event of its symbol and channel after it.
+
+    With an `interval` also the bars that trades, or tickers, are folded into; partial ones are
+    left out, since no strategy sees them.
+    """
+    gaps: dict[tuple[str, str], list[Gap]] = {}
+    watches: dict[tuple[str, str], Watch] = {}
+    recent: dict[str, Recent] = {}
+    folds: dict[str, Fold] = {}
+    for item, received_ns, route in recording.items():
+        if route is None:
+            assert isinstance(item, Gap)
+            if item.lost != 0:
+                gaps.setdefault((item.symbol, item.channel), []).append(item)
+            continue
+        assert isinstance(item, bytes)
+        symbol, key = route.symbol, (route.symbol, route.account)
+        fold = None
+        if interval is not None and symbol:
+            fold = folds.get(symbol)
+            if fold is None:
+                fold = folds[symbol] = Fold(symbol, interval, made_of, BarFrame(1))
+        for gap in gaps.pop(key, ()):
+            if fold is not None:
+                fold.interrupt(route.channel, dropped=gap.reason == DROPPED)
+            yield gap
+        events = _events(route, item, received_ns)
+        if route.channel == "trade":
+            events = recent.setdefault(symbol, Recent()).fresh(events, route.origin)
+        if not events:
+            continue
+        watch = watches.get(key)
+        if watch is None:
+            watch = watches[key] = Watch(route.channel)
+        if received_ns >= watch.look_ns:
+            frozen = watch.look(events[-1], received_ns)
+            if frozen is not None:
+                yield frozen
+        for event in events:
+            if fold is not None:
+                yield from (bar for bar in fold.update(event) if not getattr(bar, "partial", False))
+            if fold is None or event.kind != "bar":
+                yield event
+
+
+def _events(route: Route, raw: bytes, received_ns: int) -> tuple[MarketEvent, ...]:
+    try:
+        return decode_message(route, raw, received_ns)
+    except InvalidMessage:
+        return ()
