@@ -1,5 +1,6 @@
 """The command line: `mdkit demo`, `mdkit serve`, `mdkit lab`, `mdkit doctor`, and
-(in `history_cli`) `mdkit klines`, `mdkit backtest`, `mdkit sweep`.
+(in `record_cli`) `mdkit record`, `mdkit replay`, `mdkit info`, and (in `history_cli`)
+`mdkit klines`, `mdkit backtest`, `mdkit sweep`.
 
 Exit codes: 0 done, 1 an error told in one sentence, 2 wrong usage, 3 the API key was refused.
 """
@@ -13,7 +14,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from mdkit import history_cli
+from mdkit import history_cli, record_cli
 from mdkit.errors import AuthenticationError, MdkitError
 
 app = typer.Typer(
@@ -24,7 +25,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-for _command in (history_cli.klines, history_cli.backtest, history_cli.sweep):
+for _command in (
+    record_cli.record,
+    record_cli.replay,
+    record_cli.info,
+    history_cli.klines,
+    history_cli.backtest,
+    history_cli.sweep,
+):
     app.command()(_command)
 
 _Symbols = Annotated[

@@ -34,8 +34,9 @@ class Entry(NamedTuple):
 def load(path: str) -> list[Entry]:
     """Return a recording's messages; raise `RecordingError` naming file and line if it is none.
 
-    Answers to commands, markers and what came by REST are left out. So is what was cut off in being written; but
-    a line that is damaged is an error here, since an exchange must not play something else.
+    Answers to commands, markers and what came by REST are left out. So is what was cut off in
+    being written; but a line that is damaged is an error here, since an exchange must not play
+    something else.
     """
     file = TapeFile(path)
     router = tickdb.Router()

@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
+from mdkit.events import DROPPED
 from mdkit.figures import Picture
 
 INK, MUTED, GRID = "#1f2933", "#616e7c", "#e4e7eb"
@@ -30,6 +31,9 @@ SERIES = ("#1f6fb2", "#d9722e", "#2a9d6f", "#8e5bb5", "#c8323c", "#7a5c45", "#d0
 MAX_POINTS = 600
 """Points drawn per line; more would be narrower than a pixel."""
 
+Stretch = tuple[Any, Any]
+"""From and to, as UTC Timestamps."""
+
 _FONT = "DejaVu Sans"  # comes with matplotlib, so figures look the same everywhere
 
 
@@ -39,6 +43,7 @@ def overview(
     *,
     title: str = "",
     maxsize: int | None = None,
+    gaps: pd.DataFrame | None = None,
     max_points: int = MAX_POINTS,
 ) -> Figure:
     """Return a figure of two panels over one time axis: the queue, and what the books say.
@@ -48,7 +53,8 @@ def overview(
     the queue comes near. `pressure` holds a series per symbol, the size bid over the size asked;
     values without a finite logarithm (an empty side) are left out. Long series are drawn at
     `max_points` points or fewer: the highest of each span for the queue, the median for the
-    rest.
+    rest. `gaps`, as `session.gaps()` gives them, are shaded where nothing came, and marked red
+    at the top where messages were dropped; lines break there.
     """
     layout = ConstrainedLayoutEngine(h_pad=0.06, w_pad=0.08, hspace=0.06)
     figure = Picture(figsize=(10, 5.6), dpi=110, facecolor="white", layout=layout)
@@ -61,7 +67,10 @@ def overview(
             title, x=0.012, ha="left", fontsize=13, fontweight="bold", color=INK, family=_FONT
         )
     _draw_queue(queue, metrics, maxsize, max_points)
-    _draw_pressure(books, pressure, max_points)
+    holes = _stretches(gaps, metrics, pressure, max_points)
+    _draw_pressure(books, pressure, max_points, holes[0])
+    for axes in (queue, books):
+        _shade(axes, *holes)
     figure.align_ylabels()
     _label_time(books, [metrics, *pressure.values()])
     return figure
@@ -120,7 +129,66 @@ def _draw_queue(axes: Any, metrics: pd.DataFrame, maxsize: int | None, points: i
     _legend(axes, [*axes.get_lines(), *rates.get_lines()])
 
 
-def _draw_pressure(axes: Any, pressure: Mapping[str, pd.Series[Any]], points: int) -> None:
+def _stretches(
+    gaps: pd.DataFrame | None,
+    metrics: pd.DataFrame,
+    pressure: Mapping[str, pd.Series[Any]],
+    points: int,
+) -> tuple[list[Stretch], list[Stretch]]:
+    """Return when nothing came and when messages were dropped, joined where a pixel cannot part.
+
+    What REST has filled in (`lost` is 0) and missing bars are left out.
+    """
+    if gaps is None or not len(gaps):
+        return [], []
+    times: list[Any] = [metrics.index, *(series.index for series in pressure.values())]
+    times = [index for index in times if len(index)]
+    span = max(t.max() for t in times) - min(t.min() for t in times) if times else pd.Timedelta(0)
+    shown = gaps[(gaps["lost"].fillna(-1) != 0) & (gaps["channel"] != "bar")]
+    is_drop = shown["reason"] == DROPPED
+    return tuple(  # type: ignore[return-value]
+        _joined(shown[some], span / points) for some in (~is_drop, is_drop)
+    )
+
+
+def _joined(gaps: pd.DataFrame, pixel: pd.Timedelta) -> list[Stretch]:
+    joined: list[Stretch] = []
+    for begin, end in gaps.sort_values("from")[["from", "to"]].itertuples(index=False):
+        if joined and begin <= joined[-1][1] + pixel:
+            joined[-1] = (joined[-1][0], max(joined[-1][1], end))
+        else:
+            joined.append((begin, max(end, begin + pixel)))
+    return joined
+
+
+def _shade(axes: Any, unseen: list[Stretch], dropped: list[Stretch]) -> None:
+    for begin, end in unseen:
+        axes.axvspan(*_dates(pd.DatetimeIndex([begin, end])), color=INK, alpha=0.14, linewidth=0)
+    for begin, end in dropped:
+        left, right = _dates(pd.DatetimeIndex([begin, end]))
+        axes.axvspan(left, right, 0.97, 1.0, color=RED, linewidth=0)
+
+
+def _broken(series: pd.Series[Any], holes: list[Stretch]) -> pd.Series[Any]:
+    """Return a series whose line breaks at the holes."""
+    inside = [
+        begin + (end - begin) / 2
+        for begin, end in holes
+        if len(series) and series.index[0] < begin and end < series.index[-1]
+    ]
+    if not inside:
+        return series
+    nothing = pd.Series(np.nan, pd.DatetimeIndex(inside), dtype=float)
+    broken: pd.Series[Any] = pd.concat([series, nothing]).sort_index(kind="stable")
+    return broken
+
+
+def _draw_pressure(
+    axes: Any,
+    pressure: Mapping[str, pd.Series[Any]],
+    points: int,
+    holes: list[Stretch],
+) -> None:
     _name(axes, "Order-book pressure", "size bid / size asked")
     axes.set_yscale("log", base=2)
     # Many lines over each other read better when each is calmer.
@@ -135,7 +203,7 @@ def _draw_pressure(axes: Any, pressure: Mapping[str, pd.Series[Any]], points: in
             reach = max(reach, float(logs.abs().max()) * 1.1)
         colour = SERIES[number % len(SERIES)]
         style = ("-", (0, (4, 1.5)), (0, (1, 1)))[number // len(SERIES) % 3]
-        ratios = pd.Series(np.exp2(logs.to_numpy()), logs.index)
+        ratios = _broken(pd.Series(np.exp2(logs.to_numpy()), logs.index), holes)
         _line(axes, ratios, colour, 1.3, symbol, linestyle=style, alpha=0.9)
     axes.axhline(1, color=MUTED, linewidth=1, zorder=1)
     reach = min(reach, 16.0)

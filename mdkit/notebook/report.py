@@ -76,4 +76,5 @@ def draw(session: Session) -> Figure:
         pressure,
         title=f"mdkit {session.name}",
         maxsize=session.pipeline.buffer.maxsize,
+        gaps=session.gaps(),
     )

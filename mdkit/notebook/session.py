@@ -31,6 +31,7 @@ from mdkit.wire.tickdb import CHANNELS
 if TYPE_CHECKING:
     import ipywidgets
     import pandas as pd
+    from matplotlib.figure import Figure
 
     from mdkit.notebook.dashboard import Dashboard
     from mdkit.notebook.views.view import View
@@ -366,6 +367,12 @@ class Session:
         from mdkit.notebook.views.tables import FrameView
 
         return self.view(FrameView(channel, symbol, rows))
+
+    def plot(self) -> Figure:
+        """Return a figure: queue depth and rates, and each symbol's pressure, gaps shaded."""
+        from mdkit.notebook.report import draw
+
+        return draw(self)
 
     def save(self, folder: str | Path) -> Path:
         """Write charts (PNG), tables (CSV) and a report (HTML) into a folder; return the report.

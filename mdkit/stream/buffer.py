@@ -85,7 +85,11 @@ class Slot:
 
     def break_off(self, hole: Hole) -> None:
         """Note a hole behind everything admitted so far."""
-        self.lane.holes.setdefault(self, Holes()).after(self.admitted, hole)
+        self.holes().after(self.admitted, hole)
+
+    def holes(self) -> Holes:
+        """Return the holes that no worker has come to yet, to note one."""
+        return self.lane.holes.setdefault(self, Holes(self.account.channel))
 
 
 Loss = Literal["refused", "dropped", "conflated"]
@@ -352,7 +356,7 @@ class Buffer:
         slot.account.received += 1
         slot.account.dropped += 1
         slot.refused += 1
-        slot.lane.holes.setdefault(slot, Holes()).refused(slot.admitted, received_ns)
+        slot.holes().refused(slot.admitted, received_ns)
         if self.on_loss is not None:
             self.on_loss(slot, "refused", slot.admitted + slot.refused, 1)
 
@@ -381,7 +385,7 @@ class Buffer:
                 slot.account.queued -= 1
                 slot.account.dropped += 1
                 self._depth -= 1
-                slot.lane.holes.setdefault(slot, Holes()).dropped(slot.left, received_ns)
+                slot.holes().dropped(slot.left, received_ns)
                 if self.on_loss is not None:
                     self.on_loss(slot, "dropped", slot.left, 1)
                 return True

@@ -22,9 +22,7 @@ class Fold:
     bar once, in order of time, and is told where one is missing.
     """
 
-    def __init__(
-        self, symbol: str, interval: str, made_of: str, table: EventFrame[Any]
-    ) -> None:
+    def __init__(self, symbol: str, interval: str, made_of: str, table: EventFrame[Any]) -> None:
         self.builder = BarBuilder(symbol, interval)
         self.made_of = made_of
         self.table = table

@@ -22,6 +22,7 @@ class Hole:
 
     `told` says whether whoever made it has reported it already. `place` is twice the number of
     the admitted message that is missing, or one more than twice that of the one before.
+    `filled` is how many messages REST had given for the channel by then.
     """
 
     reason: str
@@ -30,18 +31,21 @@ class Hole:
     lost: int | None = None
     told: bool = True
     place: int = 0
+    channel: str = ""
+    filled: int = 0
 
-    def gap(self, symbol: str, channel: str) -> Gap:
+    def gap(self, symbol: str) -> Gap:
         """Return the hole as the event that strategies and tables get."""
-        return Gap(symbol, channel, self.reason, self.from_ns, self.to_ns, self.lost)
+        return Gap(symbol, self.channel, self.reason, self.from_ns, self.to_ns, self.lost)
 
 
 class Holes:
-    """The holes of one slot that no worker has come to yet."""
+    """The holes of one slot, which counts as `channel`, that no worker has come to yet."""
 
-    __slots__ = ("_list",)
+    __slots__ = ("_list", "channel")
 
-    def __init__(self) -> None:
+    def __init__(self, channel: str = "") -> None:
+        self.channel = channel
         self._list: list[Hole] = []  # by place, and at the same place as they were noted
 
     def after(self, admitted: int, hole: Hole) -> None:
@@ -66,17 +70,32 @@ class Holes:
             hole.to_ns = received_ns
             hole.lost = (hole.lost or 0) + 1
             return
-        self._list.insert(
-            behind, Hole(DROPPED, received_ns, received_ns, 1, told=False, place=place)
-        )
+        new = Hole(DROPPED, received_ns, received_ns, 1, False, place, self.channel)
+        self._list.insert(behind, new)
 
     def before(self, number: int) -> list[Hole]:
         """Take out the holes before the `number`-th admitted message, in order, drops joined."""
-        behind = bisect_left(self._list, 2 * number, key=_place)
-        due = self._list[:behind]
+        return self._take(bisect_left(self._list, 2 * number, key=_place))
+
+    def rest(self) -> list[Hole]:
+        """Take out all holes."""
+        return self.before(1 << 62)
+
+    def told_before(self, number: int, filling: int) -> list[Hole]:
+        """Take out the holes that the `filling`-th message by REST comes behind.
+
+        As `before`, but nothing behind the last hole that was told when fewer had come.
+        """
+        end = bisect_left(self._list, 2 * number, key=_place)
+        while end and not (self._list[end - 1].told and self._list[end - 1].filled < filling):
+            end -= 1
+        return self._take(end)
+
+    def _take(self, end: int) -> list[Hole]:
+        due = self._list[:end]
         if not due:
             return due
-        del self._list[:behind]
+        del self._list[:end]
         joined = due[:1]
         for hole in due[1:]:
             last = joined[-1]
@@ -86,10 +105,6 @@ class Holes:
             else:
                 joined.append(hole)
         return joined
-
-    def rest(self) -> list[Hole]:
-        """Take out all holes."""
-        return self.before(1 << 62)
 
     def __bool__(self) -> bool:
         return bool(self._list)

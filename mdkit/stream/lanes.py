@@ -140,6 +140,14 @@ class Reading:
     def __post_init__(self) -> None:
         self.watch = Watch(self.channel)
 
+    def fills(self, other: Reading) -> bool:
+        """Whether this is what REST gives for the gaps of what the other pushes."""
+        return (
+            self.origin != LIVE
+            and other.origin == LIVE
+            and (self.symbol, self.channel) == (other.symbol, other.channel)
+        )
+
 
 @dataclass(slots=True)
 class Outcome:
@@ -326,7 +334,7 @@ class Lanes:
     async def _break_off(self, slot: Slot, hole: Hole) -> None:
         """Tell everybody whom it concerns that something was missed before the next message."""
         reading: Reading = slot.context
-        gap = hole.gap(slot.symbol, slot.account.channel)
+        gap = hole.gap(slot.symbol)
         if not hole.told:
             self.on_gap(gap)
         if reading.table is not None:
@@ -374,7 +382,7 @@ class Lanes:
                 table.break_off()
                 await self._tell_gap(bar, reading.bar_handlers)
                 continue
-            (table.extend if reading.origin == LIVE else table.fill_in)((bar,))
+            (table.fill_in if reading.channel == "bar" else table.extend)((bar,))
             if bar.partial:
                 self.on_partial(bar)
                 continue
@@ -471,19 +479,28 @@ class Lanes:
 
 
 def holes_in(lane: Lane, batch: Sequence[Message]) -> dict[int, list[Hole]] | None:
-    """Return the holes of a lane that lie in a batch, by the position they lie before."""
+    """Return the holes of a lane that lie in a batch, by the position they lie before.
+
+    What REST filled in comes behind the gap of the channel that it fills.
+    """
     found: dict[int, list[Hole]] = {}
+    held = Counter(message[0] for message in batch)
     for slot, holes in list(lane.holes.items()):
-        positions = [position for position, message in enumerate(batch) if message[0] is slot]
-        first = slot.left - len(positions) + 1
-        for number, position in enumerate(positions, first):
-            due = holes.before(number)
-            if due:
-                found[position] = due
+        met: Counter[Slot] = Counter()
+        for position, (other, _, _) in enumerate(batch):
+            met[other] += 1
+            number = other.left - held[other] + met[other]
+            before = found.get(position, [])
+            if other is slot:
+                found[position] = before + holes.before(number)
+            elif other.context.fills(slot.context):
+                # First what the message fills, then what is missing of its own kind.
+                pushed = slot.left - held[slot] + met[slot]
+                found[position] = holes.told_before(pushed + 1, number) + before
             if not holes:
                 del lane.holes[slot]
                 break
-    return found or None
+    return {position: due for position, due in found.items() if due} or None
 
 
 def _is_cancelled() -> bool:

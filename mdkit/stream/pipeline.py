@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mdkit.errors import MdkitError, SessionError
-from mdkit.events import DROPPED, Gap, Signal
+from mdkit.events import Gap, Signal
 from mdkit.frames import Frames, MetricsFrame, SignalFrame
 from mdkit.strategies.contract import Strategy
 from mdkit.stream.backfill import Backfill
@@ -33,7 +33,7 @@ from mdkit.stream.receipt import Receipt
 from mdkit.stream.record import Recorder
 from mdkit.stream.scribe import Scribe
 from mdkit.stream.source import Source
-from mdkit.wire.tickdb import ANSWER, MAX_MESSAGE_BYTES, SEVERAL, Router, stub
+from mdkit.wire.tickdb import ANSWER, MAX_MESSAGE_BYTES, REST, SEVERAL, Router, stub
 
 WorkerKind = Literal["task", "process"]
 
@@ -193,15 +193,11 @@ class Pipeline:
         self._note_gap(gap)
         if self._scribe is not None:
             self._scribe.gap(gap)
-        if gap.lost == 0:
-            return
-        hole = Hole(gap.reason, gap.from_ns, gap.to_ns, gap.lost)
-        slot = self.places.find(gap.symbol, gap.channel)
-        if slot is not None:
-            slot.break_off(hole)
-        elif gap.reason == DROPPED:
-            # Told by a recording: the first messages of all were dropped.
-            self.places.early.setdefault((gap.symbol, gap.channel), []).append(hole)
+        if gap.symbol and gap.lost != 0:
+            hole = Hole(gap.reason, gap.from_ns, gap.to_ns, gap.lost, channel=gap.channel)
+            filling = self.places.find(gap.symbol, f"{gap.channel}:{REST}")
+            hole.filled = filling.admitted if filling is not None else 0
+            self.places.expect(gap.symbol, gap.channel).break_off(hole)
 
     def _note_gap(self, gap: Gap) -> None:
         self.gap_count += 1
@@ -362,7 +358,7 @@ class Pipeline:
             holes = slot.lane.holes.pop(slot, None)
             for hole in holes.rest() if holes is not None else ():
                 if not hole.told:
-                    self._note_gap(hole.gap(slot.symbol, slot.account.channel))
+                    self._note_gap(hole.gap(slot.symbol))
         for fold in self.places.folds.values():
             fold.flush()
 
@@ -429,7 +425,7 @@ class Pipeline:
         before = previous.received if previous else 0
         handled_before = previous.processed if previous else 0
         self.metrics.record(
-            time.time_ns(),
+            self.source.clock_ns() or time.time_ns(),
             {
                 "queued": sample.queued,
                 "spilled": sample.spilled,

@@ -11,10 +11,9 @@ from mdkit.strategies.contract import Strategy
 from mdkit.stream.backfill import Recent
 from mdkit.stream.buffer import Buffer, Message, Slot
 from mdkit.stream.folding import Fold
-from mdkit.stream.holes import Hole
 from mdkit.stream.lanes import Handler, Reading, StrategyTimer
 from mdkit.stream.ledger import Ledger
-from mdkit.wire.tickdb import Route, Router, decode
+from mdkit.wire.tickdb import LIVE, Route, Router, decode
 
 
 class Places:
@@ -46,8 +45,7 @@ class Places:
         self.folds: dict[str, Fold] = {}
         self.recent: dict[str, Recent] = {}
         self.by_route: dict[Route, Slot] = {}
-        self.early: dict[tuple[str, str], list[Hole]] = {}
-        """Holes before the first message of a slot: what a replay tells was dropped."""
+        self._expected: set[Slot] = set()
         self._by_account: dict[tuple[str, str], Slot] = {}
         self._broken: dict[str, Slot] = {}
         self._buffer = buffer
@@ -77,6 +75,16 @@ class Places:
         """Return the slot that counts under these names, which must be there."""
         return self._by_account.get((symbol, account)) or self._broken[account]
 
+    def expect(self, symbol: str, account: str) -> Slot:
+        """Return the slot that counts under these names, before its first message if need be."""
+        place = self._by_account.get((symbol, account))
+        if place is None:
+            channel, _, origin = account.partition(":")
+            route = Route(channel, symbol, self._decode, origin or LIVE)
+            place = self._by_account[symbol, account] = self._new_slot(route, self._reading(route))
+            self._expected.add(place)
+        return place
+
     def slot(self, route: Route) -> Slot:
         """Return the place of a route, made when its first message arrives."""
         if not route.symbol:
@@ -93,8 +101,9 @@ class Places:
             if place is None:
                 place = self._new_slot(route, self._reading(route))
                 self._by_account[route.symbol, route.account] = place
-                for hole in self.early.pop((route.symbol, route.account), ()):
-                    place.break_off(hole)
+            elif place in self._expected:
+                self._expected.discard(place)
+                place.context.decode = route.decode
             else:
                 # The same symbol in another dialect: from now on each message says how it is read.
                 place.context.decode = self._decode

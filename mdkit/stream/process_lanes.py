@@ -123,7 +123,7 @@ class ProcessLanes(Lanes):
                 slot = batch[position][0]
                 for hole in due:
                     if not hole.told:
-                        self.on_gap(hole.gap(slot.symbol, slot.account.channel))
+                        self.on_gap(hole.gap(slot.symbol))
                         hole.told = True
             self._serial += 1
             process.outstanding[self._serial] = (lane, batch)

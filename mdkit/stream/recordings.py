@@ -6,9 +6,11 @@ import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from mdkit.errors import InvalidMessage, RecordingWarning
 from mdkit.events import Event, Gap, MarketEvent
-from mdkit.frames import EventFrame, Frames
+from mdkit.frames import Frames
 from mdkit.stream.backfill import Recent
 from mdkit.stream.playlist import Paths, Playlist
 from mdkit.wire.tickdb import ANSWER, LIVE, MAX_MESSAGE_BYTES, SEVERAL, Route, Router
@@ -65,32 +67,36 @@ class Recording:
         The column `gap` marks the first row after a gap. Raises `SettingsError` when there is no
         such channel.
         """
-        frames = Frames(_EVERYTHING, levels)
-        frames.frame(channel)
+        import pandas as pd
+
+        # One table for all symbols: merging many afterwards would cost as much as decoding.
+        table = Frames(_EVERYTHING, levels).table(channel, symbol or "")
         decode = _Reader().decode
-        chunks: dict[str, tuple[EventFrame[Any], list[Event]]] = {}
+        events: list[Event] = []
+        names: list[str] = []
+        broken: set[str] = set()
         invalid = 0
-
-        def chunk_of(name: str) -> tuple[EventFrame[Any], list[Event]]:
-            return chunks.setdefault(name, (frames.table(channel, name), []))
-
         for item, received_ns, route in self.items():
             name = item.symbol if route is None else route.symbol
             if symbol is not None and name != symbol:
                 continue
-            if (item.channel if route is None else route.channel) != channel:
-                continue
-            table, events = chunks.get(name) or chunk_of(name)
             if route is None:
-                table.extend(events)
-                events.clear()
-                table.break_off()
+                if item.channel == channel:
+                    broken.add(name)
+                continue
+            if route.channel != channel:
                 continue
             try:
                 found = decode(route, item, received_ns)
             except InvalidMessage:
                 invalid += 1
                 continue
+            names += [name] * len(found)
+            if name in broken and found:
+                broken.discard(name)
+                table.extend(events)
+                events.clear()
+                table.break_off()
             if route.origin != LIVE:
                 table.extend(events)
                 events.clear()
@@ -100,10 +106,15 @@ class Recording:
             if len(events) >= _CHUNK:
                 table.extend(events)
                 events.clear()
-        for table, events in chunks.values():
-            table.extend(events)
+        table.extend(events)
         self._finish(invalid)
-        return frames.frame(channel, symbol)
+        frame = table.snapshot()
+        if symbol is None:
+            column = pd.Series(np.array(names, object), frame.index, dtype=object, copy=False)
+            frame.insert(0, "symbol", column)
+        if not frame.index.is_monotonic_increasing:
+            frame = frame.sort_index(kind="stable")
+        return frame
 
     def items(self) -> Iterator[tuple[Any, int, Route | None]]:
         """Yield `(raw, received_ns, route)` of messages, and `(gap, 0, None)`."""

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import time
 from collections import deque
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 from urllib.parse import urlsplit
-
-from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 
 from mdkit.errors import (
     AuthenticationError,
@@ -27,7 +23,14 @@ from mdkit.errors import (
 )
 from mdkit.events import Gap
 from mdkit.stream.backoff import Backoff
-from mdkit.stream.connection import MAX_MESSAGE_BYTES, BatchConnection, RawMessage
+from mdkit.stream.connection import (
+    OPEN_SECONDS,
+    Connection,
+    ConnectionEndedError,
+    HandshakeError,
+    RawMessage,
+)
+from mdkit.stream.transports import Transport, connector
 from mdkit.wire.codes import classify
 from mdkit.wire.tickdb import (
     PING_COMMAND,
@@ -37,10 +40,6 @@ from mdkit.wire.tickdb import (
     read_answer,
     subscribe_command,
 )
-
-# At DEBUG websockets logs request lines, and those hold the key: this logger never gets there.
-_logger = logging.getLogger("mdkit.stream.source")
-_logger.setLevel(logging.INFO)
 
 Subscription = tuple[str, str]
 """(channel, symbol)"""
@@ -117,7 +116,12 @@ class WebSocketSource:
         stale_after: seconds of silence on a connected feed after which it is called stale;
             twice the heartbeat unless given.
         market: passed on as the service's `type`, for symbols that are ambiguous.
-        compression: permessage-deflate; costs CPU, saves bandwidth on slow links.
+        transport: "websockets", or "picows", which costs less where much arrives and needs
+            `mdkit[fast]`.
+        compression: permessage-deflate; costs CPU, saves bandwidth on slow links. Only with
+            "websockets".
+
+    Raises `SettingsError` for a transport that is not there or cannot do what is asked.
     """
 
     def __init__(
@@ -133,6 +137,7 @@ class WebSocketSource:
         stale_after: float | None = None,
         connects_per_minute: int = 30,
         market: str | None = None,
+        transport: Transport = "websockets",
         compression: bool = False,
         name: str = "tickdb",
         backoff: Backoff | None = None,
@@ -150,11 +155,12 @@ class WebSocketSource:
         self.disconnects = 0
         self._api_key = api_key
         self._market = market
-        self._compression = "deflate" if compression else None
+        self.transport = transport
+        self._connect = connector(transport, compression=compression)
         self._backoff = backoff or Backoff(
             base_delay, max_delay, time.monotonic, per_minute=connects_per_minute
         )
-        self._connection: BatchConnection | None = None
+        self._connection: Connection | None = None
         self._stopping = asyncio.Event()
         self._commands: deque[tuple[str, tuple[str, ...]]] = deque()
         self._last_data = 0.0
@@ -208,6 +214,14 @@ class WebSocketSource:
         Raises `AuthenticationError`, `QuotaError`, `RequestError` or `SubscriptionError` when
         no retry can help, and `FeedError` for a URL that cannot be one.
         """
+        try:
+            _check_url(self.url)
+            await self._run(sink)
+        finally:
+            for gap in self._gaps_since_last():  # it ends without a connection
+                sink.gap(gap)
+
+    async def _run(self, sink: Sink) -> None:
         while not self._stopping.is_set():
             self._backoff.connecting()
             wait = 0.0
@@ -216,21 +230,17 @@ class WebSocketSource:
                 return
             except (AuthenticationError, QuotaError, RequestError, SubscriptionError):
                 raise
-            except InvalidURI:
-                raise FeedError(
-                    f"{_shown(self.url)} is not a WebSocket URL: it must look like wss://host/path."
-                ) from None
             except RateLimitError as error:
                 wait = error.retry_after or 0.0
                 self._note_down(str(error))
                 sink.problem(error)
-            except (MdkitError, OSError, TimeoutError, InvalidHandshake, EOFError) as error:
+            except (MdkitError, OSError, TimeoutError, HandshakeError) as error:
                 said = str(error) if isinstance(error, MdkitError) else _said(error)
                 self._note_down(said)
                 trouble = error if isinstance(error, MdkitError) else None
                 sink.problem(trouble or FeedError(f"No connection to {_shown(self.url)}: {said}."))
-            except ConnectionClosed as closed:
-                self._note_down(_close_reason(closed))
+            except ConnectionEndedError as ended:
+                self._note_down(str(ended))
             if self._told_open:
                 self._told_open = False
                 sink.closed(self._down_reason)
@@ -245,6 +255,8 @@ class WebSocketSource:
 
     async def _run_connection(self, sink: Sink) -> None:
         connection = await self._open()
+        if connection is None:
+            return
         self._connection = connection
         self.connects += 1
         self._told_open = True
@@ -271,7 +283,7 @@ class WebSocketSource:
                     self._last_data = time.monotonic() - silent
                 for raw in answers:
                     self._on_answer(raw, connection, sink)
-        except ConnectionClosed:
+        except ConnectionEndedError:
             if self._stopping.is_set():
                 return
             self.disconnects += 1
@@ -284,33 +296,26 @@ class WebSocketSource:
             for task in (heart, stopper):
                 task.cancel()
             await asyncio.gather(heart, stopper, return_exceptions=True)
-            await _hang_up(connection)
+            await connection.hang_up()
 
-    async def _open(self) -> BatchConnection:
+    async def _open(self) -> Connection | None:
+        """Connect; None when asked to stop meanwhile."""
         url = connection_url(self.url, self.dialect, self._api_key, self.subscriptions)
+        opening = asyncio.ensure_future(self._connect(url))
+        stopping = asyncio.create_task(self._stopping.wait())
         try:
-            connection = await connect(
-                url,
-                create_connection=BatchConnection,
-                compression=self._compression,
-                ping_interval=None,
-                max_size=MAX_MESSAGE_BYTES,
-                logger=_logger,
-                open_timeout=10,
-                close_timeout=1,
-                proxy=None if _is_loopback(url) else True,
-                process_exception=lambda error: error,
-            )
-        except InvalidStatus as refused:
-            raise _refusal(refused) from None
-        assert isinstance(connection, BatchConnection)
-        return connection
+            await asyncio.wait([opening, stopping], return_when=asyncio.FIRST_COMPLETED)
+            return opening.result() if opening.done() else None
+        finally:
+            opening.cancel()
+            stopping.cancel()
+            await asyncio.gather(opening, stopping, return_exceptions=True)
 
-    async def _close_on_stop(self, connection: BatchConnection) -> None:
+    async def _close_on_stop(self, connection: Connection) -> None:
         await self._stopping.wait()
-        await _hang_up(connection)
+        await connection.hang_up()
 
-    async def _beat(self, connection: BatchConnection) -> None:
+    async def _beat(self, connection: Connection) -> None:
         """Send pings; close a connection on which nothing arrives any more.
 
         Silence is counted in ticks of this task, not on the clock: a loop that was blocked
@@ -322,17 +327,17 @@ class WebSocketSource:
         while True:
             await asyncio.sleep(tick)
             if self.dialect == "realtime":
-                await connection.send(PING_COMMAND)
+                await connection.send_text(PING_COMMAND)
             since_ping += tick
             if since_ping >= self.heartbeat:
                 since_ping = 0.0
-                await connection.ping()
+                await connection.send_ping()
             if connection.bytes_seen != seen or connection.reading_paused:
                 seen, silent = connection.bytes_seen, 0.0
                 continue
             silent += tick
             if silent >= 2 * self.heartbeat:
-                connection.transport.abort()
+                connection.cut()
                 raise FeedError(f"nothing arrived for {silent:.0f} s, not even answers to pings")
 
     # -- subscriptions ------------------------------------------------------------------------
@@ -353,18 +358,18 @@ class WebSocketSource:
             await self._change(self._connection, channel, old, cancel=True)
 
     async def _change(
-        self, connection: BatchConnection, channel: str, symbols: Sequence[str], *, cancel: bool
+        self, connection: Connection, channel: str, symbols: Sequence[str], *, cancel: bool
     ) -> None:
         if self.dialect == "article":
             # This dialect subscribes in the URL: only a new connection can change it.
-            await connection.close()
+            await connection.hang_up()
             return
         self._commands.append(("" if cancel else channel, tuple(symbols)))
-        await connection.send(
+        await connection.send_text(
             subscribe_command(channel, symbols, market=self._market, cancel=cancel)
         )
 
-    async def _subscribe_all(self, connection: BatchConnection) -> None:
+    async def _subscribe_all(self, connection: Connection) -> None:
         if self.dialect == "article":
             return
         by_channel: dict[str, list[str]] = {}
@@ -373,7 +378,7 @@ class WebSocketSource:
         for channel, symbols in by_channel.items():
             await self._change(connection, channel, symbols, cancel=False)
 
-    def _on_answer(self, raw: bytes, connection: BatchConnection, sink: Sink) -> None:
+    def _on_answer(self, raw: bytes, connection: Connection, sink: Sink) -> None:
         try:
             answer = read_answer(raw)
         except InvalidMessage as error:
@@ -407,9 +412,7 @@ class WebSocketSource:
             return
         raise verdict
 
-    def _ask_one_by_one(
-        self, connection: BatchConnection, channel: str, symbols: Sequence[str]
-    ) -> None:
+    def _ask_one_by_one(self, connection: Connection, channel: str, symbols: Sequence[str]) -> None:
         if connection is not self._connection:
             return
         for symbol in symbols:
@@ -442,55 +445,31 @@ class WebSocketSource:
         self._last_data_ns = last_ns
 
 
-async def _send_all(connection: BatchConnection, commands: Sequence[str]) -> None:
-    with contextlib.suppress(ConnectionClosed):
+async def _send_all(connection: Connection, commands: Sequence[str]) -> None:
+    with contextlib.suppress(ConnectionEndedError):
         for command in commands:
-            await connection.send(command)
+            await connection.send_text(command)
 
 
-async def _hang_up(connection: BatchConnection) -> None:
-    # close() waits for the peer's close frame, which cannot be read while paused.
-    if connection.reading_paused:
-        connection.transport.abort()
-    with contextlib.suppress(ConnectionClosed, OSError):
-        await connection.close()
-
-
-def _refusal(refused: InvalidStatus) -> ServiceError:
-    response = refused.response
-    after = response.headers.get("Retry-After", "")
-    code, message = None, ""
-    with contextlib.suppress(InvalidMessage):
-        answer = read_answer(bytes(response.body or b""))
-        code, message = answer.code or None, answer.message
-    return classify(
-        code,
-        http_status=response.status_code,
-        message=message,
-        about="the connection",
-        retry_after=float(after) if after.replace(".", "", 1).isdigit() else None,
-    )
-
-
-def _is_loopback(url: str) -> bool:
-    return (urlsplit(url).hostname or "") in ("localhost", "127.0.0.1", "::1")
+def _check_url(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("ws", "wss") and parts.hostname and not parts.fragment
+        usable = usable and parts.port != 0
+    except ValueError:  # a port or an IPv6 address that cannot be
+        usable = False
+    if not usable:
+        raise FeedError(f"{_shown(url)} is not a WebSocket URL: it must look like wss://host/path.")
 
 
 def _shown(url: str) -> str:
     """A URL as it may be shown: what is in the query could be a key."""
-    return urlsplit(url)._replace(query="", fragment="").geturl()
+    return url.partition("?")[0].partition("#")[0]
 
 
 def _said(error: BaseException) -> str:
     if isinstance(error, TimeoutError):
-        return "the handshake was not answered within 10 s"
+        return f"the handshake was not answered within {OPEN_SECONDS:g} s"
+    if isinstance(error, HandshakeError):
+        return str(error)
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-
-
-def _close_reason(closed: ConnectionClosed) -> str:
-    if closed.rcvd is not None:
-        told = f" ({closed.rcvd.reason})" if closed.rcvd.reason else ""
-        return f"closed by the server with code {closed.rcvd.code}{told}"
-    if closed.sent is not None:
-        return f"closed here with code {closed.sent.code}"
-    return "connection lost without a close frame"

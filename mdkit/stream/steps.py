@@ -15,7 +15,7 @@ from mdkit.stream.backfill import Recent
 from mdkit.stream.folding import Fold
 from mdkit.stream.quality import Watch
 from mdkit.stream.recordings import Recording, decode_message
-from mdkit.wire.tickdb import Route
+from mdkit.wire.tickdb import LIVE, Route
 
 
 def steps(
@@ -43,7 +43,10 @@ def steps(
             fold = folds.get(symbol)
             if fold is None:
                 fold = folds[symbol] = Fold(symbol, interval, made_of, BarFrame(1))
-        for gap in gaps.pop(key, ()):
+        due = gaps.pop(key, [])
+        if route.origin != LIVE:
+            due = gaps.pop((symbol, route.channel), []) + due
+        for gap in due:
             if fold is not None:
                 fold.interrupt(route.channel, dropped=gap.reason == DROPPED)
             yield gap

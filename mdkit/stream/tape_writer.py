@@ -90,11 +90,8 @@ class TapeWriter:
         if self.failed:
             self.lost += messages
             return
-        text = b"".join(lines)
-        if text.count(b"\n") != len(lines) or b"\r" in text:
-            text = b"".join([_one_line(line) for line in lines])
         try:
-            self._put(self._compressor.compress(text))
+            self._put(self._compressor.compress(b"".join(lines)))
         except OSError as error:
             self.lost += messages
             self.give_up()
@@ -173,10 +170,6 @@ class TapeWriter:
 
 def _line(marker: Marker) -> bytes:
     return encode_marker(marker) + b"\n"
-
-
-def _one_line(line: bytes) -> bytes:
-    return line[:-1].replace(b"\n", b" ").replace(b"\r", b" ") + b"\n"
 
 
 def _trouble(path: Path, error: OSError) -> RecordingError:

@@ -1,0 +1,178 @@
+"""The commands on recordings: `mdkit record`, `mdkit replay`, `mdkit info`."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mdkit.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mdkit.notebook.session import Session
+    from mdkit.stream.receipt import Receipt
+
+_LOOK_SECONDS = 0.1
+
+_Files = Annotated[
+    list[str], typer.Argument(help='Recordings, or patterns such as "data/*.jsonl.gz".')
+]
+
+
+def record(
+    symbols: Annotated[
+        list[str] | None, typer.Argument(help="Symbols; default: five US stocks.")
+    ] = None,
+    channels: Annotated[
+        str, typer.Option(help="depth, trade, ticker, separated by commas.")
+    ] = "depth,trade",
+    source: Annotated[
+        str | None, typer.Option(help='"tickdb", "demo", or a ws(s):// URL; default as md.live.')
+    ] = None,
+    seconds: Annotated[
+        float | None, typer.Option(help="How long; default: until Ctrl-C.", min=0.1)
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The file; .gz and .zst compress. Default: data/<time>.jsonl.gz."),
+    ] = None,
+    rotate_mb: Annotated[
+        float | None, typer.Option(help="Begin a new file after so many megabytes.", min=0.001)
+    ] = None,
+    rotate_minutes: Annotated[
+        float | None, typer.Option(help="Begin a new file after so many minutes.", min=0.001)
+    ] = None,
+    overwrite: Annotated[bool, typer.Option(help="Replace an existing file.")] = False,
+) -> None:
+    """Write everything that arrives into a file, with the gaps and reconnects marked."""
+    from mdkit.notebook.live import live
+    from mdkit.stream.record import Recorder
+    from mdkit.stream.tape import size
+
+    path = out or Path("data") / f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}.jsonl.gz"
+    recorder = Recorder(
+        path,
+        rotate_bytes=None if rotate_mb is None else max(1, round(rotate_mb * 1e6)),
+        rotate_seconds=None if rotate_minutes is None else rotate_minutes * 60,
+        overwrite=overwrite,
+    )
+    session = live(
+        _several(symbols),
+        channels=_several([channels]) or (),
+        source=source,
+        record=recorder,
+        runner="thread",
+        name="record",
+    )
+
+    def tell(elapsed: int) -> str:
+        lost = f"  {recorder.lost:,} LOST" if recorder.lost else ""
+        return (
+            f"{elapsed:>4} s  {session.health().in_rate:>8,.0f} msg/s  "
+            f"{recorder.messages:,} recorded, {size(recorder.bytes)}{lost}"
+        )
+
+    receipt = _watch(session, seconds, tell)
+    print(receipt)
+    print(recorder)
+    for written in recorder.paths:
+        print(f"recording {written}")
+
+
+def replay(
+    path: _Files,
+    speed: Annotated[
+        float, typer.Option(help="Times as fast as recorded; 0 is as fast as it is taken.", min=0)
+    ] = 1.0,
+    strategy: Annotated[
+        list[str] | None,
+        typer.Option("--strategy", "-s", help="Of md.strategies; may be given several times."),
+    ] = None,
+    symbols: Annotated[str | None, typer.Option(help="These alone, separated by commas.")] = None,
+    start: Annotated[
+        str | None, typer.Option(help='Begin here, such as "2026-01-31 14:30:05"; UTC.')
+    ] = None,
+    seconds: Annotated[
+        float | None, typer.Option(help="How long; default: to the end.", min=0.1)
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--everything", help="Also what the recorded session did not see.")
+    ] = False,
+    out: Annotated[Path | None, typer.Option(help="Folder for chart, tables and report.")] = None,
+) -> None:
+    """Play recordings through a session, and tell what came of it."""
+    from mdkit.notebook.live import live
+    from mdkit.stream.replay import replay as play
+    from mdkit.stream.tape import moment
+
+    chosen = [_strategy(name) for name in strategy or ["pressure"]]
+    source = play(
+        path,
+        speed or None,
+        start=start,
+        symbols=None if symbols is None else _several([symbols]),
+        as_seen=not everything,
+    )
+    session = live(source=source, strategies=chosen, runner="thread", rows=100_000, name="replay")
+
+    def tell(elapsed: int) -> str:
+        totals = session.pipeline.ledger.totals()
+        return (
+            f"{elapsed:>4} s  at {moment(source.clock_ns())}  {totals['received']:,} messages  "
+            f"{session.pipeline.lanes.outcome.signals:,} signals"
+        )
+
+    receipt = _watch(session, seconds, tell)
+    signals = session.signals()
+    if len(signals):
+        table = signals.groupby(["symbol", "strategy"]).value.agg(["count", "mean", "min", "max"])
+        print(table.to_string(float_format=lambda value: f"{value:.6g}"))
+    for problem in session.stats()["problems"]:
+        print(problem)
+    print(receipt)
+    if out is not None:
+        print(f"report {session.save(out)}")
+
+
+def info(path: _Files) -> None:
+    """Tell what recordings hold: span, symbols, rates, the busiest second, gaps, losses."""
+    from mdkit.stream.recording_info import recording_info
+
+    print(recording_info(path))
+
+
+def _watch(session: Session, seconds: float | None, tell: Callable[[int], str]) -> Receipt:
+    """Run a session to its end, for so many seconds, or until Ctrl-C; a line each second."""
+    from mdkit.notebook.loops import stop_signals
+
+    with stop_signals() as asked_to_stop:
+        session.start()
+        began = time.monotonic()
+        said = 0
+        while session.running and not asked_to_stop.wait(_LOOK_SECONDS):
+            elapsed = time.monotonic() - began
+            if seconds is not None and elapsed >= seconds:
+                break
+            if int(elapsed) > said:
+                said = int(elapsed)
+                print(tell(said), flush=True)
+        return session.stop().result()
+
+
+def _several(texts: list[str] | None) -> list[str] | None:
+    """Return the names in texts, which may themselves be separated by commas."""
+    if not texts:
+        return None
+    return [name.strip() for text in texts for name in text.split(",") if name.strip()]
+
+
+def _strategy(name: str) -> Any:
+    from mdkit.strategies import ALL
+
+    if name not in ALL:
+        raise SettingsError(f"--strategy {name} is unknown; choose from {', '.join(ALL)}.")
+    return ALL[name]

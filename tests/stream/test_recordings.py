@@ -1,0 +1,360 @@
+"""Recordings read: events, frames, figures, and Parquet for other tools."""
+
+from __future__ import annotations
+
+import gzip
+import itertools
+import random
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+import mdkit as md
+from mdkit.errors import RecordingError, RecordingWarning, SettingsError
+from mdkit.events import Bar, Depth, Gap, Ticker, Trade
+from mdkit.frames import Frames
+from mdkit.stream import tape
+from mdkit.stream.parquet import to_parquet
+from mdkit.stream.playlist import find_files
+from mdkit.stream.record import Recorder
+from mdkit.stream.recording_info import recording_info
+from mdkit.stream.recordings import read_recording
+from mdkit.wire.tickdb import encode, via_rest
+
+T0 = 1_700_000_000_000_000_000
+MS = 1_000_000
+GAP = Gap("A", "depth", "closed", T0 + 5 * MS, T0 + 6 * MS, lost=2)
+
+
+def book(symbol, n, levels=3, at=0):
+    chance = random.Random(n)
+    bids = tuple((100.0 - i - chance.random(), 1.0 + chance.random()) for i in range(levels))
+    asks = tuple((101.0 + i + chance.random(), 1.0 + chance.random()) for i in range(levels))
+    return Depth(symbol, bids, asks, T0 + n * MS, at or T0 + n * MS)
+
+
+def trade(symbol, n):
+    return Trade(symbol, 100.0 + n, 2.0, "buy", str(n), T0 + n * MS, T0 + n * MS)
+
+
+EVENTS = [
+    *(book(symbol, n) for n in range(5) for symbol in "AB"),
+    GAP,
+    book("A", 6, levels=1),
+    trade("A", 7),
+    trade("B", 8),
+    Ticker("A", 101.0, bid=100.0, exchange_ns=T0 + 9 * MS, received_ns=T0 + 9 * MS),
+    book("A", 10, levels=12),
+]
+
+
+def line(event):
+    if isinstance(event, Gap):
+        return tape.encode_marker(tape.Missed.of(event))
+    return b"%d\t%b" % (
+        event.received_ns,
+        encode(event if not isinstance(event, Trade) else [event]),
+    )
+
+
+def write(path, events, *, more=()):
+    header = tape.encode_marker(tape.Header(id=str(path), source="test", symbols=("A", "B")))
+    path.write_bytes(b"\n".join([header, *map(line, events), *more, b""]))
+    return path
+
+
+@pytest.fixture
+def recording(tmp_path):
+    end = tape.encode_marker(tape.End(sum(not isinstance(event, Gap) for event in EVENTS)))
+    return write(tmp_path / "a.jsonl", EVENTS, more=[end])
+
+
+def test_events_and_gaps_come_in_place_and_again(recording):
+    read = read_recording(recording)
+    assert list(read) == EVENTS
+    assert list(read) == EVENTS
+    assert read.symbols == ("A", "B")
+    assert repr(read) == f"<Recording {recording}>"
+
+
+def test_messages_that_cannot_be_used_are_counted(tmp_path):
+    more = [b"1\tnonsense", b'2\t{"cmd":"pong","code":0}', b'3\t{"cmd":"depth","data":{}}']
+    path = write(tmp_path / "a.jsonl", EVENTS, more=[*more, tape.encode_marker(tape.End(0))])
+    read = read_recording(path)
+    assert list(read) == EVENTS
+    assert read.invalid == 2
+
+
+def test_lists_about_several_symbols_are_several_events(tmp_path):
+    raw = (
+        b'{"cmd":"ticker","data":[{"symbol":"A","last_price":"1"},{"symbol":"B","last_price":"2"}]}'
+    )
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b"5\t" + raw)
+    assert [(e.symbol, e.last, e.received_ns) for e in read_recording(path)] == [
+        ("A", 1.0, 5),
+        ("B", 2.0, 5),
+    ]
+    assert recording_info(path).counts == {("A", "ticker"): 1, ("B", "ticker"): 1}
+
+
+def test_trades_that_rest_filled_in_are_told_once(tmp_path):
+    path = tmp_path / "a.jsonl"
+    first, second, third = (trade("A", n) for n in range(3))
+    filled = via_rest(encode([first, second]))
+    lines = [line(first), b"%d\t%b" % (T0 + 5, filled), line(second), line(third)]
+    path.write_bytes(b"\n".join(lines))
+    read = read_recording(path)
+    assert [event.id for event in read] == ["0", "1", "2"]
+    frame = read.frame("trade", "A")
+    assert list(frame.id) == ["0", "1", "2"]
+    assert list(frame.source) == ["live", "rest", "live"]
+    assert recording_info(path).counts == {("A", "trade"): 3, ("A", "trade:rest"): 1}
+
+
+def test_suffixes_that_the_service_drops_are_put_back(tmp_path):
+    path = tmp_path / "a.jsonl"
+    header = tape.encode_marker(tape.Header(symbols=("700.HK",)))
+    path.write_bytes(header + b"\n" + line(trade("700", 1)))
+    assert [event.symbol for event in read_recording(path)] == ["700.HK"]
+
+
+def test_what_was_not_seen_is_left_out_when_asked(tmp_path):
+    books = [book("A", n) for n in range(6)]
+    more = [tape.encode_marker(tape.Dropped("A", "depth", 2, 3)), tape.encode_marker(tape.End(6))]
+    path = write(tmp_path / "a.jsonl", books, more=more)
+    assert list(read_recording(path)) == books
+    hole = Gap("A", "depth", "dropped", T0 + 1 * MS, T0 + 3 * MS, lost=3)
+    assert list(read_recording(path, as_seen=True)) == [books[0], hole, *books[4:]]
+    info = recording_info(path)
+    assert info.unseen == {"dropped": 3}
+    assert "not seen     3 dropped" in repr(info)
+
+
+@pytest.mark.parametrize("channel", ["depth", "trade", "ticker", "bar"])
+@pytest.mark.parametrize("symbol", ["A", "B", "absent", None])
+def test_a_frame_is_that_of_a_session(recording, channel, symbol):
+    frames = Frames(1000, 4)
+    for event in EVENTS:
+        if isinstance(event, Gap):
+            frames.table("depth", "A").break_off()
+        else:
+            frames.extend(event.kind, event.symbol, [event])
+    made = read_recording(recording).frame(channel, symbol, levels=4)
+    pd.testing.assert_frame_equal(made, frames.frame(channel, symbol))
+    if channel == "depth" and symbol == "A":
+        assert list(made.index[made.gap]) == [pd.Timestamp(T0 + 6 * MS, tz="UTC")]
+
+
+def test_a_frame_of_no_channel_is_refused(recording):
+    with pytest.raises(SettingsError, match="no frame of 'dept'"):
+        read_recording(recording).frame("dept")
+
+
+def test_it_is_data_for_a_backtest(tmp_path):
+    books = [book("A", n, levels=6) for n in range(200)]
+    path = write(tmp_path / "a.jsonl", books, more=[tape.encode_marker(tape.End(200))])
+    got = md.backtest(md.strategies.pressure, read_recording(path))
+    expected = md.backtest(md.strategies.pressure, books)
+    pd.testing.assert_frame_equal(got.equity, expected.equity)
+
+
+def test_a_damaged_recording_is_read_and_warned_of(tmp_path):
+    path = write(tmp_path / "a.jsonl", EVENTS)
+    packed = tmp_path / "a.jsonl.gz"
+    packed.write_bytes(gzip.compress(path.read_bytes())[:-4])
+    for read in (lambda r: list(r), lambda r: r.frame("depth")):
+        with pytest.warns(RecordingWarning, match=r"a\.jsonl\.gz: its compression breaks off"):
+            read(read_recording(packed))
+    assert not recording_info(packed).complete
+
+
+# -- several files -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def parts(tmp_path, wait_until):
+    """A recording in three parts; returns their paths."""
+    recorder = Recorder(tmp_path / "day.jsonl", rotate_bytes=200)
+    recorder.start("test", ["A"])
+    for n in range(3):
+        recorder.write([(encode(book("A", n)), T0 + n * MS)])
+        wait_until(lambda: recorder.waiting_bytes == 0)
+    recorder.close()
+    assert len(recorder.paths) == 3
+    return recorder.paths
+
+
+def test_parts_are_put_in_order(parts, tmp_path):
+    whole = [book("A", n) for n in range(3)]
+    for order in itertools.permutations(parts):
+        assert list(read_recording(order)) == whole
+    assert list(read_recording(str(tmp_path / "*.jsonl"))) == whole
+    assert list(read_recording(parts[0])) == whole  # the first stands for all beside it
+    assert recording_info(parts[0]).paths == parts
+
+
+def test_absent_parts_are_told(parts):
+    with pytest.warns(RecordingWarning, match="begins with part 1"):
+        assert list(read_recording(parts[1:])) == [book("A", 1), book("A", 2)]
+    parts[1].unlink()
+    with pytest.warns(RecordingWarning, match="between its parts 0 and 2"):
+        list(read_recording(parts[0]))
+    parts[2].unlink()
+    with pytest.warns(RecordingWarning, match="goes on after"):
+        list(read_recording(parts[0]))
+
+
+def test_recordings_are_merged_by_time(tmp_path):
+    end = tape.encode_marker(tape.End(3))
+    paths = [
+        write(tmp_path / f"{s}.jsonl", [book(s, 10 * n + at) for n in range(3)], more=[end])
+        for at, s in enumerate("BA")
+    ]
+    expected = [book(s, 10 * n + at) for n in range(3) for at, s in enumerate("BA")]
+    assert list(read_recording(paths)) == expected
+    assert list(read_recording(str(tmp_path / "?.jsonl"))) == expected
+
+
+def test_paths_that_name_nothing(tmp_path):
+    with pytest.raises(RecordingError, match="No recording matches"):
+        read_recording(str(tmp_path / "*.gz"))
+    with pytest.raises(RecordingError, match="empty list"):
+        read_recording([])
+    with pytest.raises(RecordingError, match="is a folder"):
+        read_recording(tmp_path)
+    with pytest.raises(RecordingError, match="check the path"):
+        recording_info(tmp_path / "none.jsonl")
+
+
+def test_names_with_brackets_and_numbers(tmp_path):
+    for name in ("a[1].jsonl", "b.10.jsonl", "b.9.jsonl"):
+        (tmp_path / name).write_text("")
+    assert find_files(tmp_path / "a[1].jsonl") == [tmp_path / "a[1].jsonl"]
+    found = find_files([str(tmp_path / "b.*"), tmp_path / "b.9.jsonl"])
+    assert [path.name for path in found] == ["b.9.jsonl", "b.10.jsonl"]
+
+
+# -- figures -----------------------------------------------------------------------------------
+
+
+def test_info_tells_what_there_is(recording):
+    info = recording_info(recording)
+    assert (info.messages, info.symbols, info.channels) == (
+        15,
+        ("A", "B"),
+        ("depth", "trade", "ticker"),
+    )
+    assert info.counts["A", "depth"] == 7
+    assert (info.start_ns, info.end_ns) == (T0, T0 + 10 * MS)
+    assert info.seconds == 0.01
+    assert (info.busiest_ns, info.busiest_count) == (T0, 15)
+    assert info.gaps == (GAP,)
+    assert info.complete
+    assert info.sources == ("test",)
+    assert info.file_bytes == info.text_bytes == recording.stat().st_size
+    frame = info.frame()
+    assert frame.loc[("A", "depth"), "messages"] == 7
+    assert frame.loc[("A", "depth"), "rate"] == pytest.approx(700)
+    for text in (repr(info), info._repr_html_()):
+        for told in ("a.jsonl", "15, 1,500.0 a second", "2023-11-14 22:13:20.000 UTC", "700.0/s"):
+            assert told in text
+
+
+def test_info_of_a_recording_that_went_wrong(tmp_path):
+    markers = [
+        tape.Connected(T0),
+        tape.Disconnected(T0 + 1, "<closed>"),
+        tape.Connected(T0 + 2),
+        tape.Refused("A", "depth", 1, 4),
+        tape.Lost(7, "slow"),
+    ]
+    path = write(tmp_path / "a.jsonl", [book("A", 1)], more=map(tape.encode_marker, markers))
+    info = recording_info(path)
+    assert (info.connects, info.disconnects, info.lost) == (2, 1, 7)
+    assert info.unseen == {"refused": 4}
+    assert not info.complete
+    assert len(info.faults) == 1
+    assert "no end marker" in info.faults[0]
+    assert "7 messages could not be written" in repr(info)
+
+
+def test_info_of_nothing(tmp_path):
+    path = tmp_path / "empty.jsonl"
+    path.write_text("# nothing yet\n")
+    info = recording_info(path)
+    assert (info.messages, info.seconds, len(info.frame())) == (0, 0.0, 0)
+    assert "messages     0" in repr(info)
+
+
+# -- Parquet -----------------------------------------------------------------------------------
+
+
+def test_parquet_holds_the_events_channel_by_channel(recording, tmp_path):
+    bar = Bar("A", 1.0, 2.0, 0.5, 1.5, 10.0, T0)
+    out = tmp_path / "out"
+    files = to_parquet([*read_recording(recording), bar], out, levels=5)
+    assert sorted(files) == ["bar", "depth", "gap", "ticker", "trade"]
+    assert sorted(p.name for p in out.iterdir()) == sorted(p.name for p in files.values())
+    tables = {kind: pq.read_table(path).to_pylist() for kind, path in files.items()}
+    books = [event for event in EVENTS if isinstance(event, Depth)]
+    assert len(tables["depth"]) == len(books)
+    for row, event in zip(tables["depth"], books, strict=True):
+        assert row["symbol"] == event.symbol
+        assert row["received"] == pd.Timestamp(event.received_ns, tz="UTC")
+        for side, levels in (("bid", event.bids), ("ask", event.asks)):
+            told = [(row[f"{side}_price_{i}"], row[f"{side}_size_{i}"]) for i in range(1, 6)]
+            assert told == [*levels[:5], *[(None, None)] * (5 - len(levels))]
+    assert [(row["symbol"], row["price"], row["id"]) for row in tables["trade"]] == [
+        ("A", 107.0, "7"),
+        ("B", 108.0, "8"),
+    ]
+    assert tables["ticker"][0]["bid"] == 100.0
+    assert tables["ticker"][0]["ask"] is None
+    assert tables["bar"][0]["close"] == 1.5
+    assert (tables["gap"][0]["lost"], tables["gap"][0]["reason"]) == (2, "closed")
+
+
+def test_parquet_that_fails_leaves_what_was_there(tmp_path):
+    to_parquet([book("A", 1)], tmp_path)
+    before = (tmp_path / "depth.parquet").read_bytes()
+
+    def broken():
+        yield book("A", 2)
+        raise RuntimeError("power cut")
+
+    with pytest.raises(RuntimeError, match="power cut"):
+        to_parquet(broken(), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["depth.parquet"]
+    assert (tmp_path / "depth.parquet").read_bytes() == before
+    with pytest.raises(SettingsError, match="levels"):
+        to_parquet([], tmp_path, levels=0)
+
+
+def test_parquet_is_written_in_batches(tmp_path, monkeypatch):
+    monkeypatch.setattr("mdkit.stream.parquet._BATCH", 10)
+    books = [book("A", n) for n in range(35)]
+    files = to_parquet(iter(books), tmp_path)
+    assert pq.read_metadata(files["depth"]).num_row_groups == 4
+    assert pq.read_table(files["depth"]).num_rows == 35
+
+
+# -- real ones ---------------------------------------------------------------------------------
+
+
+def test_the_real_recordings(market, tmp_path):
+    info = recording_info(str(market / "*.jsonl.gz"))
+    assert info.messages == 62_650 + 39_381
+    assert info.complete
+    read = read_recording(market / "depth.jsonl.gz")
+    books = list(read)
+    assert len(books) == 62_650
+    assert not read.invalid
+    frame = read.frame("depth")
+    assert len(frame) == 62_650
+    for symbol, own in frame.groupby("symbol"):
+        assert list(own.bid) == [book.bids[0][0] for book in books if book.symbol == symbol]
+    merged = [event.received_ns for event in read_recording(str(market / "*.jsonl.gz"))]
+    assert merged == sorted(merged)
+    assert len(merged) == info.messages

@@ -1,0 +1,239 @@
+"""Recordings as files: what is written is read, and what is damaged is told."""
+
+from __future__ import annotations
+
+import gzip
+import warnings
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mdkit.errors import RecordingError, RecordingWarning
+from mdkit.events import Gap
+from mdkit.stream import tape
+from mdkit.stream.tape import TapeFile, read_lines
+from mdkit.stream.tape_writer import TapeWriter
+
+T0 = 1_700_000_000_000_000_000
+SUFFIXES = ["", ".gz", ".zst"]
+
+
+def message(n):
+    return b'{"cmd":"depth","data":{"symbol":"A","n":%d}}' % n, T0 + n * 1_000_000
+
+
+def needs(suffix):
+    if suffix == ".zst":
+        pytest.importorskip("zstandard", reason="zstandard is not installed")
+
+
+def write(path, messages, *, flush_every=None, finish=True):
+    """Write messages as a recording; return `(bytes on the disk, messages)` at each flush."""
+    writer = TapeWriter(path, tape.Header(id="r1", source="test", symbols=("A",)), True)
+    writer.open(T0)
+    flushes = [(writer.part_bytes, 0)]
+    for n, (raw, stamp) in enumerate(messages, 1):
+        writer.write([b"%d\t%b\n" % (stamp, raw)], 1)
+        if flush_every and n % flush_every == 0:
+            writer.flush()
+            flushes.append((writer.part_bytes, n))
+    writer.flush()
+    flushes.append((writer.part_bytes, len(messages)))
+    if finish:
+        writer.finish()
+    else:
+        writer.give_up()
+    return flushes
+
+
+def messages_of(path):
+    return [item for item in TapeFile(path) if isinstance(item, tuple)]
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_messages_and_markers_come_back_in_order(tmp_path, suffix):
+    needs(suffix)
+    path = tmp_path / f"a.jsonl{suffix}"
+    gap = Gap("A", "depth", "closed", 1, 2, lost=3)
+    markers = [
+        tape.Base("A", "depth", 7, 6),
+        tape.Connected(T0),
+        tape.Missed.of(gap),
+        tape.Refused("A", "depth", 1, 2),
+        tape.Dropped("A", "depth", 3, 1),
+        tape.Conflated("A", "depth", 4, 1),
+        tape.Left("A", "depth", 5, 1),
+        tape.Disconnected(T0, "gone"),
+        tape.Lost(5, "slow"),
+    ]
+    header = tape.Header(id="r1", source="test", symbols=("A", "B"))
+    writer = TapeWriter(path, header, False)
+    writer.open(T0)
+    for n, marker in enumerate(markers):
+        raw, stamp = message(n)
+        writer.write([b"%d\t%b\n" % (stamp, raw), tape.encode_marker(marker) + b"\n"], 1)
+    writer.finish()
+    file = TapeFile(path)
+    items = list(file)
+    assert items[0] == tape.Header(at=T0, id="r1", source="test", symbols=("A", "B"))
+    assert items[1:-1:2] == [message(n) for n in range(len(markers))]
+    assert items[2:-1:2] == markers
+    assert items[6].gap() == gap
+    assert items[-1] == tape.End(len(markers)) == file.end
+    assert list(file.markers()) == [item for item in items if isinstance(item, tape.Marker)]
+    assert file.faults == ["5 messages could not be written when it was made"]
+
+
+def test_files_made_by_hand_are_read(tmp_path):
+    path = tmp_path / "hand.jsonl"
+    lines = [
+        b'{"mdkit":"recording"}',
+        b"",
+        b"# a note",
+        b'{"mdkit":"of tomorrow","x":1}',
+        b"%d\t{}" % T0,
+        b'  {"cmd":"depth"}\r',
+        b"%d\t" % (T0 + 1),
+        b"%d\tnot json\r" % (T0 + 2),
+        b'%d\t{"last":1}' % (T0 + 3),
+    ]
+    path.write_bytes(b"\n".join(lines))
+    expected = [
+        (b"{}", T0),
+        (b'{"cmd":"depth"}', 0),
+        (b"", T0 + 1),
+        (b"not json", T0 + 2),
+        (b'{"last":1}', T0 + 3),
+    ]
+    items = list(read_lines(path))  # a warning would fail this
+    assert [item for item in items if isinstance(item, tuple)] == expected
+    packed = tmp_path / "hand.gz"
+    packed.write_bytes(
+        gzip.compress(path.read_bytes()[:30]) + gzip.compress(path.read_bytes()[30:])
+    )
+    assert messages_of(packed) == expected
+
+
+def test_damaged_lines_are_passed_over_counted_and_named(tmp_path):
+    path = tmp_path / "a.jsonl"
+    good = [b"%d\t{}" % (T0 + n) for n in range(5)]
+    bad = [b"12x\t{}", b"9" * 25 + b"\t{}", b'{"mdkit":"gap","symbol":1}', b'{"mdkit":"end"']
+    path.write_bytes(b"\n".join([*good[:2], *bad, *good[2:], b""]))
+    with pytest.warns(RecordingWarning) as caught:
+        assert list(read_lines(path)) == [(b"{}", T0 + n) for n in range(5)]
+    assert len(caught) == 1
+    told = str(caught[0].message)
+    assert "4 lines were damaged" in told
+    assert "line 3 is not a market message ('12x" in told
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"hello\n",
+        b"hello",
+        b"\x00\xff" * 400,
+        b"time,bid,ask\n" * 1000,
+        b"PAR1" + bytes(range(1, 256)) * 10,
+        gzip.compress(b"# nothing\nhello\nworld\n"),
+    ],
+)
+def test_what_is_no_recording_is_refused(tmp_path, content):
+    path = tmp_path / "other.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(RecordingError, match=r"other\.jsonl is not a recording: line \d is not"):
+        list(TapeFile(path))
+
+
+def test_a_file_without_lines_is_refused_without_reading_it_all(tmp_path):
+    path = tmp_path / "zeros.gz"
+    path.write_bytes(gzip.compress(bytes(64 << 20), 1))
+    with pytest.raises(RecordingError, match="line 1 does not end"):
+        list(TapeFile(path))
+
+
+def test_an_absent_file_and_an_absent_library(tmp_path, monkeypatch):
+    with pytest.raises(RecordingError, match="There is no recording"):
+        list(TapeFile(tmp_path / "none.gz"))
+    path = tmp_path / "a.jsonl.zst"
+    path.write_bytes(b"\x28\xb5\x2f\xfd")
+    monkeypatch.setitem(__import__("sys").modules, "zstandard", None)
+    with pytest.raises(RecordingError, match="pip install zstandard"):
+        list(TapeFile(path))
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_cut_anywhere_it_reads_to_the_last_whole_line(tmp_path, suffix):
+    needs(suffix)
+    path = tmp_path / f"whole{suffix}"
+    sent = [message(n) for n in range(200)]
+    flushes = write(path, sent, flush_every=20)
+    whole = path.read_bytes()
+    cut = tmp_path / f"cut{suffix}"
+
+    @given(st.integers(0, len(whole) - 1))
+    def check(offset):
+        cut.write_bytes(whole[:offset])
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            read = [item for item in read_lines(cut) if isinstance(item, tuple)]
+        assert read == sent[: len(read)]
+        assert len(read) >= max((n for size, n in flushes if size <= offset), default=0)
+        if suffix == "":
+            lines = whole[:offset].split(b"\n")
+            ended = sum(line[:1].isdigit() for line in lines[:-1])
+            assert len(read) == ended + lines[-1].endswith(b"}}")
+        if 0 < offset < len(whole) - 1:  # the last line may lack its end
+            assert len(caught) == 1
+            told = str(caught[0].message)
+            assert "cut off" in told or "breaks off" in told or "no end marker" in told
+
+    check()
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_flipped_byte_costs_what_is_behind_it_at_most(tmp_path, suffix):
+    needs(suffix)
+    path = tmp_path / f"whole{suffix}"
+    sent = [message(n) for n in range(200)]
+    flushes = write(path, sent, flush_every=20)
+    whole = path.read_bytes()
+    bent = tmp_path / f"bent{suffix}"
+
+    @given(st.integers(len(whole) // 8, len(whole) - 1), st.integers(1, 255))
+    def check(offset, change):
+        bent.write_bytes(whole[:offset] + bytes([whole[offset] ^ change]) + whole[offset + 1 :])
+        read = messages_of(bent)
+        # Zstandard's library gives nothing of the last 256 bytes before an error.
+        sure = offset - 256 if suffix == ".zst" else offset
+        intact = max((n for size, n in flushes if size <= sure), default=0)
+        assert read[:intact] == sent[:intact]
+
+    check()
+
+
+def test_missing_messages_are_counted_by_the_end_marker(tmp_path):
+    path = tmp_path / "a.jsonl"
+    write(path, [message(n) for n in range(10)])
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:3] + lines[6:]))
+    with pytest.warns(RecordingWarning, match="3 of 10 messages are missing"):
+        list(read_lines(path))
+
+
+def test_a_killed_recorder_is_told_with_the_last_time(tmp_path):
+    path = tmp_path / "a.jsonl"
+    write(path, [message(n) for n in range(3)], finish=False)
+    expected = r"no end marker.*about a second of messages after 2023-11-14 22:13:20\.002 UTC"
+    with pytest.warns(RecordingWarning, match=expected):
+        list(read_lines(path))
+
+
+def test_the_real_recording_is_read_whole(market):
+    path = market / "depth.jsonl.gz"
+    with gzip.open(path) as file:
+        expected = [line.rstrip(b"\n").split(b"\t") for line in file]
+    read = list(read_lines(path))
+    assert len(read) == 62_650
+    assert read == [(raw, int(stamp)) for stamp, raw in expected]

@@ -1,0 +1,83 @@
+"""The commands on recordings, as typed: what they print, write, and refuse."""
+
+from __future__ import annotations
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from mdkit import record_cli
+from mdkit.errors import MdkitError, RecordingError, SettingsError
+from mdkit.stream.recording_info import recording_info
+
+
+@pytest.fixture
+def cli(tmp_path, monkeypatch):
+    """`cli("info", ...)` runs a command in an empty folder; returns what it printed."""
+    monkeypatch.chdir(tmp_path)
+    app = typer.Typer()
+    for command in (record_cli.record, record_cli.replay, record_cli.info):
+        app.command()(command)
+
+    def run(*arguments):
+        done = CliRunner().invoke(app, [str(argument) for argument in arguments])
+        if isinstance(done.exception, MdkitError):
+            raise done.exception
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    return run
+
+
+@pytest.fixture
+def recording(tmp_path, depth_message):
+    path = tmp_path / "small.jsonl"
+    lines = [
+        b"%d\t%b\n" % (1_700_000_000_000_000_000 + n * 1_000_000, depth_message(symbol, n, 5))
+        for n in range(300)
+        for symbol in ("A", "B")
+    ]
+    path.write_bytes(b"".join(lines))
+    return path
+
+
+def test_what_was_recorded_is_told_and_replayed(cli, tmp_path):
+    out = cli("record", "AAPL.US,MSFT.US", "--source", "demo", "--seconds", 1.5, "--out", "a/b.gz")
+    info = recording_info(tmp_path / "a" / "b.gz")
+    assert info.complete
+    assert set(info.symbols) == {"AAPL.US", "MSFT.US"}
+    assert set(info.channels) == {"depth", "trade"}
+    assert f"<Recorder a/b.gz closed: {info.messages:,} messages" in out
+    assert "recording a/b.gz" in out
+    assert repr(info).replace(str(tmp_path) + "/", "") in cli("info", "a/b.gz")
+    replayed = cli("replay", "a/b.gz", "--speed", 0)
+    assert f"{info.messages:,} processed" in replayed
+    assert "AAPL.US pressure" in replayed
+
+
+def test_a_replay_takes_strategies_symbols_and_a_folder(cli, recording, tmp_path):
+    options = ("-s", "spread_monitor", "-s", "pressure", "--symbols", "A", "--out", "report")
+    out = cli("replay", recording, "--speed", 0, *options)
+    assert "300 processed" in out
+    assert (tmp_path / "report" / "report.html").exists()
+    assert "100 messages" in cli(
+        "replay", recording, "--speed", 0, "--symbols", "A", "--start", "2023-11-14 22:13:20.2"
+    )
+
+
+def test_patterns_and_paced_replay(cli, recording):
+    assert "600 messages in" in cli("replay", recording.parent / "*.jsonl", "--speed", 0.5)
+    assert "messages     600" in cli("info", recording.parent / "*.jsonl")
+
+
+def test_what_cannot_work_is_told(cli, recording):
+    with pytest.raises(RecordingError, match="no recording nowhere"):
+        cli("info", "nowhere")
+    with pytest.raises(SettingsError, match="--strategy Nope is unknown; choose from pressure"):
+        cli("replay", recording, "--strategy", "Nope")
+    with pytest.raises(SettingsError, match="is not a time"):
+        cli("replay", recording, "--start", "soon")
+    with pytest.raises(SettingsError, match=r"small\.jsonl exists.*--overwrite"):
+        cli("record", "--source", "demo", "--out", recording)
+    with pytest.raises(SettingsError, match="channel 'bars' does not exist"):
+        cli("record", "--channels", "bars", "--out", "new.jsonl")
