@@ -123,7 +123,7 @@ _REASONS = (
 
 def reason(error: Exception) -> str:
     """Return a sentence that tells a user what numba could not compile."""
-    text = str(error)
+    text = str(error).partition(" Raised from")[0]  # a notebook's cell is no file to open
     for pattern, sentence in _REASONS:
         found = re.search(pattern, text)
         if found is not None:
