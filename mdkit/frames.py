@@ -35,6 +35,12 @@ _CHUNK = 64
 
 _WATCHED_SECONDS = 2.0
 
+_MESSAGE_BYTES = 64 + 33 + 32
+"""What a message takes beside its own bytes: the tuple, the bytes object's head, the time."""
+
+_ROWS_IN_ALL = 500_000
+_FEWEST_ROWS = 100
+
 _AFTER_GAP, _FROM_REST, _PARTIAL = 1, 2, 4
 _GAP = object()
 
@@ -64,6 +70,15 @@ class _Block(NamedTuple):
             np.empty((kinds.count("time"), rows), np.int64),
             np.empty((kinds.count("object"), rows), object),
             np.zeros(rows, np.uint8),
+        )
+
+    def copy(self) -> _Block:
+        return _Block(
+            self.received.copy(),
+            self.floats.copy(),
+            self.times.copy(),
+            self.objects.copy(),
+            self.flags.copy(),
         )
 
     def rows(self, start: int, stop: int) -> _Block:
@@ -127,6 +142,16 @@ class LiveFrame(Generic[Row]):
         if len(self._pending) >= _CHUNK:
             self._convert()
 
+    def shrink(self, capacity: int) -> None:
+        """Keep fewer rows from now on, and free the memory of the others."""
+        if capacity >= self.capacity:
+            return
+        self._convert()
+        held = min(self._end, capacity)
+        self._block = self._block.rows(self._end - held, self._end).copy()
+        self._end = held
+        self.capacity = capacity
+
     def clear(self) -> None:
         """Forget all rows and free their memory; `total` keeps counting."""
         self._pending.clear()
@@ -172,7 +197,8 @@ class LiveFrame(Generic[Row]):
             kept = min(self._end, full - count)
             target = _Block.empty(self.columns, min(full, max(2 * size, kept + count, _CHUNK)))
         source = self._block.rows(self._end - kept, self._end)
-        for old, new in zip(source, target, strict=True):
+        pairs: Iterable[Any] = zip(source, target, strict=True)
+        for old, new in pairs:
             new[..., :kept] = old
         self._block = target
         return kept
@@ -303,6 +329,18 @@ class EventFrame(LiveFrame[_Event]):
             pending.extend(rows)
             if len(pending) >= _CHUNK:
                 self._convert()
+
+    def shrink(self, capacity: int) -> None:
+        """Keep fewer rows from now on, and free the memory of the others."""
+        del self._unread[:-capacity]
+        super().shrink(capacity)
+
+    @property
+    def kept_bytes(self) -> int:
+        """Bytes of the messages that nobody has looked at yet, their objects included."""
+        return sum(
+            _MESSAGE_BYTES + len(message[1]) for message in self._unread if message is not _GAP
+        )
 
     def clear(self) -> None:
         """Forget all events; `total` keeps counting."""
@@ -500,10 +538,13 @@ class Frames:
     """The live tables of a session: one for each kind of event and symbol.
 
     Each keeps the last `capacity` events of its symbol; depth keeps `levels` levels a side.
+    Without a `capacity` that is 10,000, or less where there are many tables: then all together
+    keep about 500,000 rows, so that memory does not grow with the number of symbols.
     """
 
-    def __init__(self, capacity: int = 10_000, levels: int = 10) -> None:
-        self.capacity = capacity
+    def __init__(self, capacity: int | None = None, levels: int = 10) -> None:
+        self.is_shared_out = capacity is None
+        self.capacity = 10_000 if capacity is None else capacity
         self.levels = levels
         self._frames: dict[tuple[str, str], EventFrame[Any]] = {}
         # Also what an empty table looks like; made now so that bad arguments fail now.
@@ -517,6 +558,11 @@ class Frames:
     def nbytes(self) -> int:
         """Bytes of all column buffers."""
         return sum(frame.nbytes for frame in self._frames.values())
+
+    @property
+    def kept_bytes(self) -> int:
+        """Bytes of the messages that tables keep undecoded."""
+        return sum(frame.kept_bytes for frame in self._frames.values())
 
     def extend(self, kind: str, symbol: str, events: Sequence[Event]) -> None:
         """Append events of one kind and symbol, oldest first; called once per batch.
@@ -563,6 +609,8 @@ class Frames:
         table = self._frames.get((kind, symbol))
         if table is None:
             table = self._frames[kind, symbol] = self._new(kind)
+            if self.is_shared_out:
+                self._share_out()
         return table
 
     def book(self, symbol: str) -> Depth | None:
@@ -574,6 +622,13 @@ class Frames:
         """Return the symbols of which events of this kind arrived, first arrivals first."""
         self._check_kind(kind)
         return tuple(symbol for k, symbol in self._frames if k == kind)
+
+    def _share_out(self) -> None:
+        """Halve every table's rows whenever together they could be too many."""
+        while len(self._frames) * self.capacity > _ROWS_IN_ALL and self.capacity > _FEWEST_ROWS:
+            self.capacity = max(self.capacity // 2, _FEWEST_ROWS)
+            for table in self._frames.values():
+                table.shrink(self.capacity)
 
     def _new(self, kind: str) -> EventFrame[Any]:
         if kind == "depth":

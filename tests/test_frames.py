@@ -334,3 +334,34 @@ def test_the_size_of_all_tables_is_known_and_shown():
     assert frames.nbytes == 2 * 100 * (6 * 8 + 1)
     assert "trade 1" in repr(frames)
     assert frames.frame("trade")["price"].tolist() == np.arange(501.0, 601.0).tolist()
+
+
+def test_many_tables_share_a_bounded_number_of_rows():
+    frames = Frames()
+    for symbol in range(400):
+        frames.extend("trade", f"S{symbol}", [make("trade", n) for n in range(3)])
+    assert frames.capacity < 10_000
+    assert 400 * frames.capacity <= 500_000
+    first = frames.table("trade", "S0")
+    first.extend([make("trade", n) for n in range(5000)])
+    assert len(first) == frames.capacity
+    assert len(frames.frame("trade")) == frames.capacity + 3 * 399
+
+
+def test_rows_that_were_asked_for_are_kept_whatever_the_number_of_tables():
+    frames = Frames(3000)
+    for symbol in range(400):
+        frames.table("trade", f"S{symbol}")
+    assert frames.table("trade", "S0").capacity == 3000
+
+
+@given(st.integers(0, 300), st.integers(1, 100), st.integers(0, 50))
+def test_a_shrunk_table_keeps_the_newest_rows(before, capacity, after):
+    frame = TradeFrame(200)
+    events = [make("trade", n) for n in range(before + after)]
+    frame.extend(events[:before])
+    frame.shrink(capacity)
+    frame.extend(events[before:])
+    kept = min(before, capacity) + after
+    expected = [event.id for event in events][-min(kept, capacity) :] if kept else []
+    assert frame.snapshot()["id"].tolist() == expected

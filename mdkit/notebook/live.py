@@ -21,6 +21,7 @@ from mdkit.stream.lanes import OnError
 from mdkit.stream.pipeline import Pipeline, WorkerKind
 from mdkit.stream.record import Recorder
 from mdkit.stream.source import Source
+from mdkit.stream.transports import Transport
 from mdkit.wire.tickdb import CHANNELS
 
 _sessions: dict[str, Session] = {}
@@ -39,6 +40,7 @@ def live(
     channels: Sequence[str] = ("depth",),
     source: str | Source | Exchange | None = None,
     api_key: str | None = None,
+    transport: Transport = "websockets",
     strategies: Sequence[Any] = (),
     workers: int | None = None,
     worker_kind: WorkerKind = "task",
@@ -52,7 +54,7 @@ def live(
     warmup: int = 0,
     backfill: bool = True,
     record: str | Path | Recorder | None = None,
-    rows: int = 10_000,
+    rows: int | None = None,
     levels: int = 10,
     name: str = "default",
     settings: Settings | None = None,
@@ -67,6 +69,8 @@ def live(
             and prints one line saying which; "tickdb"; "demo"; a ws:// or wss:// URL; an
             `Exchange`; or any `Source`.
         api_key: overrides TICKDB_API_KEY.
+        transport: the library that makes the connection: "websockets", or "picows", which
+            costs less where thousands of messages a second arrive (`mdkit[fast]`).
         strategies: functions or classes made with `@md.strategy(...)`, or `md.messages(fn)`.
         workers: what serves the symbols' lanes (WORKER_COUNT). Tasks share one core; more than
             one helps strategies that await. Of processes there is one a core unless you say.
@@ -80,7 +84,9 @@ def live(
         max_retries: how often a message is tried again after a `TransientError`.
         on_error: "dead_letter" keeps a failed message and goes on; "raise" stops the session.
         runner: "notebook" uses the running loop, "thread" a loop of its own in a thread, which
-            a busy cell cannot stall. Without a running loop both mean a thread.
+            a busy cell cannot stall. Without a running loop both mean a thread. The thread's
+            loop is uvloop's where that is installed (`mdkit[fast]`), unless the environment
+            says MDKIT_UVLOOP=0.
         bars: fold trades into bars of this interval ("1m", "1h", "1d", ...), for strategies of
             bars and `frame("bar")`. Tickers are taken where they are subscribed to and trades
             are not; where neither is, trades are subscribed to.
@@ -89,7 +95,9 @@ def live(
             current book, the latest trades, missing bars. Such rows say `source` "rest".
         record: a file to write everything that arrives into, such as "data/today.jsonl.gz", or
             a `Recorder` for more options. It replays with `md.replay`.
-        rows, levels: how many events a frame keeps for each symbol, and book levels a side.
+        rows: how many events a frame keeps for each symbol; 10,000 unless given, or fewer where
+            there are so many symbols that it would be more than 500,000 together.
+        levels: how many levels of a book a frame keeps, a side.
         name: calling `live` again with the same name, as re-running a cell does, stops and
             replaces the session of that name.
         settings: overrides what is read from the environment.
@@ -135,7 +143,7 @@ def live(
             f"warmup={warmup} cannot be had for bars={bars!r}: the service keeps history for "
             f"{', '.join(KLINE_INTERVALS)}."
         )
-    feed = open_source(source, chosen, wanted, settings, api_key)
+    feed = open_source(source, chosen, wanted, settings, api_key, transport)
     history = open_history(feed, settings, api_key) if backfill or warmup else None
     pipeline = Pipeline(
         feed,

@@ -321,6 +321,10 @@ class Session:
         """Return one sentence, made of measurements, on how the session is doing."""
         return self._look(self.pipeline.explain)
 
+    def memory(self) -> pd.Series[Any]:
+        """Return bytes by what holds them; see `mdkit.stream.memory.memory`."""
+        return self._look(lambda: tables.memory_table(self.pipeline))
+
     def stats(self) -> dict[str, Any]:
         """Return the session's figures: ledger totals, queue, strategies, problems."""
         return self._look(lambda: tables.stats(self.pipeline))

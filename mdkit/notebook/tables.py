@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mdkit.events import Gap
 from mdkit.stream.lanes import DeadLetter, Invalid
+from mdkit.stream.memory import memory
 from mdkit.stream.process_lanes import ProcessLanes
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def stats(pipeline: Pipeline) -> dict[str, Any]:
         "signals": outcome.signals,
         "retries": outcome.retries,
         "gaps": pipeline.gap_count,
+        "memory": memory(pipeline),
         "workers": _workers(pipeline),
         "bars": {
             symbol: {
@@ -105,6 +107,13 @@ def stats(pipeline: Pipeline) -> dict[str, Any]:
             for (channel, symbol), error in getattr(source, "refused", {}).items()
         },
     }
+
+
+def memory_table(pipeline: Pipeline) -> pd.Series[Any]:
+    """Return the bytes that a pipeline takes, by what holds them."""
+    import pandas as pd
+
+    return pd.Series(memory(pipeline), dtype="int64", name="bytes")
 
 
 def _workers(pipeline: Pipeline) -> dict[str, Any]:

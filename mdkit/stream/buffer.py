@@ -100,6 +100,10 @@ OnLoss = Callable[["Slot", Loss, int, int], None]
 Message = tuple[Slot, bytes, int]
 """(slot, raw bytes, received_ns)"""
 
+MESSAGE_BYTES = 64 + 33 + 32 + 8
+"""What a queued message takes beside its own bytes: the tuple, the bytes object's head, the time,
+and its place in the lane. A book of ten levels is about 700 bytes."""
+
 
 @dataclass(frozen=True, slots=True)
 class BufferStatistics:
@@ -543,6 +547,14 @@ class Buffer:
             spilled_bytes=self.spill.unread_bytes,
             blocked_seconds=self._blocked_seconds,
             overflows=self._overflows,
+        )
+
+    def memory_bytes(self) -> int:
+        """Return what the messages that wait in memory take, their objects included."""
+        return sum(
+            MESSAGE_BYTES + len(message[1])
+            for lane in self._lanes.values()
+            for message in lane.messages
         )
 
     def __len__(self) -> int:

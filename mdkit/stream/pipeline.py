@@ -38,6 +38,7 @@ from mdkit.wire.tickdb import ANSWER, MAX_MESSAGE_BYTES, REST, SEVERAL, Router, 
 WorkerKind = Literal["task", "process"]
 
 _SAMPLE_SECONDS = 0.2
+_ROWS = 10_000
 _METRICS = ("queued", "spilled", "in_rate", "out_rate", "dropped", "lag_ms")
 
 
@@ -75,7 +76,7 @@ class Pipeline:
         spill_quota_bytes: int = 1 << 30,
         max_retries: int = 3,
         on_error: OnError = "dead_letter",
-        frame_rows: int = 10_000,
+        frame_rows: int | None = None,
         levels: int = 10,
         interval: str | None = None,
         made_of: str = "trade",
@@ -90,8 +91,8 @@ class Pipeline:
         remote = worker_kind == "process"
         self.ledger = Ledger()
         self.frames = Frames(frame_rows, levels)
-        self.signals = SignalFrame(frame_rows)
-        self.metrics = MetricsFrame(_METRICS, frame_rows)
+        self.signals = SignalFrame(frame_rows or _ROWS)
+        self.metrics = MetricsFrame(_METRICS, frame_rows or _ROWS)
         self.buffer = Buffer(
             maxsize,
             overflow,

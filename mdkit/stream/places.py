@@ -13,7 +13,11 @@ from mdkit.stream.buffer import Buffer, Message, Slot
 from mdkit.stream.folding import Fold
 from mdkit.stream.lanes import Handler, Reading, StrategyTimer
 from mdkit.stream.ledger import Ledger
-from mdkit.wire.tickdb import LIVE, Route, Router, decode
+from mdkit.wire.tickdb import LIVE, Route, Router, decode, invalid_route
+
+_CROWD = "the feed sends more symbols that were not subscribed to than mdkit keeps apart"
+MAX_UNASKED = 20_000
+"""The most symbols and channels, that nobody subscribed to, with a place of their own."""
 
 
 class Places:
@@ -73,7 +77,10 @@ class Places:
 
     def named(self, symbol: str, account: str) -> Slot:
         """Return the slot that counts under these names, which must be there."""
-        return self._by_account.get((symbol, account)) or self._broken[account]
+        if symbol:
+            found = self._by_account.get((symbol, account))
+            return found or self._broken[f"{account} (other)"]
+        return self._broken[account]
 
     def expect(self, symbol: str, account: str) -> Slot:
         """Return the slot that counts under these names, before its first message if need be."""
@@ -98,6 +105,8 @@ class Places:
         place = self.by_route.get(route)
         if place is None:
             place = self._by_account.get((route.symbol, route.account))
+            if place is None and self._is_too_much(route):
+                return self._crowd(route)
             if place is None:
                 place = self._new_slot(route, self._reading(route))
                 self._by_account[route.symbol, route.account] = place
@@ -108,6 +117,18 @@ class Places:
                 # The same symbol in another dialect: from now on each message says how it is read.
                 place.context.decode = self._decode
             self.by_route[route] = place
+        return place
+
+    def _is_too_much(self, route: Route) -> bool:
+        return len(self._by_account) >= MAX_UNASKED and not self._router.expects(route.symbol)
+
+    def _crowd(self, route: Route) -> Slot:
+        """Return the place of a feed's invented symbols: bounded, and counted as invalid."""
+        place = self._broken.get(f"{route.channel} (other)")
+        if place is None:
+            other = invalid_route(route.channel, "(other)", _CROWD)
+            reading = Reading(other.symbol, other.channel, other.decode, [], None)
+            place = self._broken[f"{route.channel} (other)"] = self._new_slot(other, reading)
         return place
 
     def _new_slot(self, route: Route, reading: Reading) -> Slot:

@@ -276,7 +276,9 @@ def _bar_route(symbol: str, enveloped: bool) -> Route:
     return Route("bar", symbol, decode)
 
 
-def _invalid_route(channel: str, symbol: str, reason: str) -> Route:
+def invalid_route(channel: str, symbol: str, reason: str) -> Route:
+    """Return a route whose messages are all invalid, for one reason."""
+
     def decode(raw: bytes, received_ns: int) -> tuple[MarketEvent, ...]:
         raise InvalidMessage(reason)
 
@@ -284,8 +286,8 @@ def _invalid_route(channel: str, symbol: str, reason: str) -> Route:
 
 
 _COMMANDS = ("pong", "ping", "subscribe", "unsubscribe", "error")
-_ANSWER_ROUTE = _invalid_route(ANSWER, "", "an answer to a command is not market data")
-SEVERAL = _invalid_route("ticker", "", "a list about several symbols must be split first")
+_ANSWER_ROUTE = invalid_route(ANSWER, "", "an answer to a command is not market data")
+SEVERAL = invalid_route("ticker", "", "a list about several symbols must be split first")
 """The route of a message about several symbols, which `Router.split` takes apart."""
 
 # The heads whose bytes alone settle channel and symbol; anything else is parsed.
@@ -312,6 +314,7 @@ class Router:
     def expect(self, symbols: Iterable[str]) -> None:
         """Set the symbols that messages may be about; used to restore market suffixes."""
         full = tuple(symbols)
+        self._expected = frozenset(full)
         stems: dict[str, set[str]] = {}
         for symbol in full:
             stems.setdefault(symbol.rpartition(".")[0], set()).add(symbol)
@@ -321,6 +324,10 @@ class Router:
         for symbol in full:
             self._full_name.pop(symbol, None)
         self._learnt.clear()
+
+    def expects(self, symbol: str) -> bool:
+        """Whether messages about this symbol were asked for."""
+        return symbol in self._expected
 
     def route(self, raw: bytes) -> Route:
         """Return where `raw` belongs. Never raises: unreadable bytes have a route as well.
@@ -346,7 +353,7 @@ class Router:
         try:
             symbol = match["symbol"].decode()
         except UnicodeDecodeError:
-            return _invalid_route(UNREADABLE, "", "text is not UTF-8")
+            return invalid_route(UNREADABLE, "", "text is not UTF-8")
         enveloped = match["enveloped"] is not None
         route = self._make((match["enveloped"] or match["flat"]).decode(), symbol, enveloped)
         if len(self._learnt) >= _MAX_LEARNT:
@@ -363,7 +370,7 @@ class Router:
                 return _ANSWER_ROUTE
             if channel not in _MAKERS:
                 named = repr(channel[:40]) if channel else "none"
-                return _invalid_route(UNREADABLE, "", f"unknown command: {named}")
+                return invalid_route(UNREADABLE, "", f"unknown command: {named}")
             if not head.cmd:
                 return self._make(channel, str(head.symbol), False)
             body = bytes(head.data)
@@ -375,12 +382,12 @@ class Router:
             symbol = str(_read_symbol(body).symbol)
             return self._make(channel, symbol, True, REST if head.via == REST else LIVE)
         except InvalidMessage as error:
-            return _invalid_route(UNREADABLE, "", str(error))
+            return invalid_route(UNREADABLE, "", str(error))
 
     def _make(self, channel: str, symbol: str, enveloped: bool, origin: str = LIVE) -> Route:
         symbol = self._full_name.get(symbol, symbol)
         if not symbol:
-            return _invalid_route(channel, "", "message names no symbol")
+            return invalid_route(channel, "", "message names no symbol")
         key = (channel, symbol, enveloped, origin)
         route = self._made.get(key)
         if route is None:
