@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -22,6 +22,7 @@ MAX_HZ = 10.0
 _MOST = 0.20
 _SLOWEST = 5.0
 _FIRST = 3
+_WEIGHT = 0.1  # of the newest picture in `share`: one with new scales must not slow the clock
 
 Look = Callable[[Callable[[], Any]], Awaitable[Any]]
 """Runs a function in the session's loop and gives its result."""
@@ -97,24 +98,29 @@ class Clock:
             self._task.cancel()
 
     async def _turn(self) -> None:
+        due = time.monotonic()
         try:
             while self._views:
-                over = self.pipeline.finished.is_set()
+                over = self._over
                 if not self.frozen or over:
                     with contextlib.suppress(TimeoutError):
                         await self.tick()
                 if over:
                     break
-                await self._pause()
+                due = max(due + self.interval, time.monotonic())
+                await self._sleep_until(due)
         finally:
             for callback in list(self.at_end):
                 callback()
 
-    async def _pause(self) -> None:
-        """Sleep until the next picture, or until shortly after the pipeline has ended."""
-        due = time.monotonic() + self.interval
+    @property
+    def _over(self) -> bool:
+        return self.pipeline.finished.is_set()
+
+    async def _sleep_until(self, due: float) -> None:
+        """Sleep until then, or until shortly after the pipeline has ended."""
         # The pipeline may live in another loop, whose events cannot be awaited in this one.
-        while (left := due - time.monotonic()) > 0 and not self.pipeline.finished.is_set():  # noqa: ASYNC110
+        while (left := due - time.monotonic()) > 0 and not self._over:  # noqa: ASYNC110
             await asyncio.sleep(min(left, 0.1))
 
     async def last_picture(self, timeout: float = 5.0) -> None:
@@ -124,16 +130,25 @@ class Clock:
             await asyncio.wait([task], timeout=timeout)
 
     async def tick(self) -> None:
-        """Look, and draw what has changed."""
+        """Look, and draw what has changed, one view after the other over the whole interval.
+
+        Drawn in one go the views would hold the loop for tens of milliseconds, and then the
+        messages that came meanwhile for some more. The first picture does not wait, nor one
+        that somebody has asked for (`touch`).
+        """
+        at_once = self._stamp is None
         if not await self._look(self._has_changed):
             return
-        spent = 0.0
-        for view in list(self._views):
+        views, began, spent = list(self._views), time.monotonic(), 0.0
+        for number, view in enumerate(views):
+            if not at_once:
+                await self._sleep_until(began + self.interval * number / len(views))
+            if view not in self._views:
+                continue
             seen = await self._look(partial(view.look, self.pipeline))
-            if self.frozen and not self.pipeline.finished.is_set():
+            spent += await self._draw(view, seen)
+            if self.frozen and not self._over:
                 return  # paused between two views: what is shown stays as it is
-            spent += self._draw(view, seen)
-            await asyncio.sleep(0)  # others in this loop have a turn between pictures
         self.drawn += 1
         self._adapt(spent)
         for callback in list(self.after_draw):
@@ -141,9 +156,10 @@ class Clock:
 
     def draw_now(self) -> None:
         """Look and draw at once, in a script without a running loop, or after the end."""
-        views = list(self._views)
-        for view in views:
-            self._draw(view, view.look(self.pipeline))
+        for view in list(self._views):
+            steps = view.steps(view.look(self.pipeline))
+            while self._goes_on(view, steps):
+                pass
 
     def _has_changed(self) -> bool:
         pipeline = self.pipeline
@@ -159,19 +175,35 @@ class Clock:
         self._stamp = stamp
         return changed
 
-    def _draw(self, view: View, data: Any) -> float:
-        # Of this thread's CPU: that another program is busy is no reason to draw less.
-        began = time.thread_time()
+    async def _draw(self, view: View, data: Any) -> float:
+        """Draw a view step by step, the loop turning in between; return the seconds it took.
+
+        Leaves off when the view is removed or the clock frozen, before the view shows it.
+        """
+        steps, spent, goes_on = view.steps(data), 0.0, True
+        while goes_on and view in self._views and (self._over or not self.frozen):
+            # Of this thread's CPU: that another program is busy is no reason to draw less.
+            began = time.thread_time()
+            goes_on = self._goes_on(view, steps)
+            spent += time.thread_time() - began
+            await asyncio.sleep(0)
+        return spent
+
+    def _goes_on(self, view: View, steps: Iterator[None]) -> bool:
+        """Take one step; False after the last one, and after one that failed."""
         try:
-            view.draw(data)
+            next(steps)
+        except StopIteration:
+            return False
         except Exception as error:  # one broken view must not stop the others, nor go unseen
             self.trouble = f"{type(view).__name__} failed: {type(error).__name__}: {error}"
-        return time.thread_time() - began
+            return False
+        return True
 
     def _adapt(self, spent: float) -> None:
         if self.drawn <= _FIRST:  # first pictures make axes and fonts, later ones do not
             return
-        self.share += 0.3 * (spent / self.interval - self.share)
+        self.share += _WEIGHT * (spent / self.interval - self.share)
         wanted = 1 / self._hz
         if self.share > _MOST:
             self.interval = min(_SLOWEST, self.interval * 1.5)

@@ -43,7 +43,7 @@ class Dashboard:
         self.session = session
         self.clock = clock
         clock.hz = hz
-        self.health = HealthView()
+        self.health = HealthView(self._note)
         self.queue = QueueView()
         self.pressure = PressureView()
         self.ladder = LadderView(levels=levels)
@@ -132,7 +132,7 @@ class Dashboard:
         lists = ipywidgets.HBox([self.signals.widget, self.tape.widget], layout=wrap)
         left = ipywidgets.VBox(
             [self.queue.widget, self.pressure.widget, lists],
-            layout=ipywidgets.Layout(flex="0 1 570px"),
+            layout=ipywidgets.Layout(flex="0 1 630px"),  # two tables side by side
         )
         right = ipywidgets.VBox(
             [self.ladder.widget, self.curve.widget],
@@ -191,15 +191,18 @@ class Dashboard:
         known = [_ALL, *self.session.symbols]
         if list(self.symbol_choice.options) != known:
             self.symbol_choice.options = known
+
+    def _note(self) -> str:
+        """Say what is wrong with the pictures, if anything."""
         notes = []
-        if self.clock.slowed:
+        if self.clock.slowed and not self.session.pipeline.finished.is_set():
             notes.append(
                 f"drawing takes {self.clock.share:.0%} of the time, so the picture changes only "
                 f"every {self.clock.interval:.1f} s"
             )
         if self.clock.trouble:
             notes.append(self.clock.trouble)
-        self.health.note = "; ".join(notes)
+        return "; ".join(notes)
 
     # -- what stays -----------------------------------------------------------------------------
 

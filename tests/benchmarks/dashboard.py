@@ -56,8 +56,8 @@ DASHBOARD = """
 board = session.dashboard(hz=4)
 drawing = {{}}
 draw = board.clock._draw
-def timed(view, data):
-    spent = draw(view, data)
+async def timed(view, data):
+    spent = await draw(view, data)
     drawing["spent"] += spent
     drawing["count"] += view is board.queue
     return spent

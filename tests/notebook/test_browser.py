@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -24,10 +25,44 @@ import pytest
 pytestmark = pytest.mark.browser
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-NOTEBOOKS = ROOT / "notebooks"
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 SCREENSHOTS = Path(os.environ.get("MDKIT_SCREENSHOTS", ROOT / "out" / "screenshots"))
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
-PICTURE = ".mdkit-dashboard img"
+STILL = ".mdkit-dashboard-still"
+# How often the dashboard's first picture has changed since the page was opened.
+COUNT_PICTURES = """
+    window.mdkitPictures = 0;
+    new MutationObserver(records => {
+        const picture = document.querySelector('.mdkit-dashboard img');
+        window.mdkitPictures += records.filter(record => record.target === picture).length;
+    }).observe(document, {subtree: true, attributes: true, attributeFilter: ['src']});
+"""
+# What the picture shows and not where it is kept: the same picture may be put up again.
+PIXELS = """
+    async () => {
+        const picture = document.querySelector('.mdkit-dashboard img');
+        if (!picture || !picture.src.startsWith('blob:')) return null;
+        try { return btoa(String.fromCharCode(
+            ...new Uint8Array(await (await fetch(picture.src)).arrayBuffer()))); }
+        catch { return null; }  // replaced just now
+    }
+"""
+# A page may look idle before it has a kernel; a cell that runs then asks for one of its own.
+READY = """
+    () => {
+        const notebook = window.jupyterapp?.shell.currentWidget;
+        const context = notebook?.sessionContext;
+        const kernel = context?.isReady ? context.session?.kernel : null;
+        if (kernel?.connectionStatus !== 'connected' || kernel.status !== 'idle') return false;
+        const cells = document.querySelectorAll('.jp-Notebook .jp-Cell').length;
+        return cells > 0 && cells === notebook.content.widgets.length;
+    }
+"""
+PROMPTS = """
+    () => [...document.querySelectorAll('.jp-CodeCell')]
+        .filter(cell => cell.querySelector('.cm-content').textContent.trim())
+        .map(cell => cell.querySelector('.jp-InputPrompt').textContent.trim())
+"""
 BOARD = """
 import mdkit as md
 
@@ -66,6 +101,8 @@ class Lab:
         for name, value in {
             "apputils-extension/themes": {"theme": f"JupyterLab {theme}"},
             "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+            # Otherwise cells out of view are not in the page, or without text.
+            "notebook-extension/tracker": {"windowingMode": "none"},
         }.items():
             path = settings / f"{name}.jupyterlab-settings"
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -79,6 +116,7 @@ class Lab:
                 *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"),
                 *(f"--port={self.port}", "--ip=127.0.0.1"),
                 *("--IdentityProvider.token=", f"--ServerApp.root_dir={self.folder}"),
+                "--LabApp.expose_app_in_browser=True",
             ],
             stdout=self.log,
             stderr=subprocess.STDOUT,
@@ -107,6 +145,17 @@ class Lab:
         notebook.cells = [nbformat.v4.new_code_cell(cell.strip()) for cell in cells]
         nbformat.write(notebook, self.folder / name)
         return name
+
+    def copy(self, path: Path) -> str:
+        """Put a copy of a notebook that has never run into the folder."""
+        import nbformat
+
+        notebook = nbformat.read(path, as_version=4)
+        for cell in notebook.cells:
+            if cell.cell_type == "code":
+                cell.update(outputs=[], execution_count=None)
+        nbformat.write(notebook, self.folder / path.name)
+        return path.name
 
     def close(self) -> None:
         self.process.terminate()
@@ -151,44 +200,86 @@ class Page:
         self.page = browser.new_page(viewport={"width": 1440, "height": 1180})
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.on("console", self._listen)
+        self.page.add_init_script(COUNT_PICTURES)
         self.page.goto(f"http://127.0.0.1:{lab.port}/lab/tree/{notebook}?reset")
-        self.page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=90_000)
-        self.page.wait_for_selector(
-            ".jp-Notebook-ExecutionIndicator[data-status=idle]", timeout=90_000
-        )
+        self.name = Path(notebook).stem
+
+    @classmethod
+    @contextmanager
+    def open(cls, browser, lab: Lab, notebook: str):
+        """Open a notebook and wait for its kernel; a failure leaves a screenshot."""
+        page = cls(browser, lab, notebook)
+        try:
+            page.wait_for(page._ready, 120, "the notebook and its kernel")
+            yield page
+        except BaseException:
+            page.save(f"failed-{page.name}")
+            print("the browser complained of:", *page.errors or ["nothing"], sep="\n  ")
+            raise
+        finally:
+            page.page.close()
+
+    def _ready(self) -> bool:
+        self.accept_what_is_suggested()
+        return self.page.evaluate(READY)
 
     def _listen(self, message) -> None:
         if message.type == "error":
             self.errors.append(message.text)
 
-    def run_all(self) -> None:
-        """Run all cells by the menu.
+    def wait_for(self, condition, timeout: float, what: str):
+        """Poll a condition until it holds, and return its value."""
+        deadline = time.monotonic() + timeout
+        while not (value := condition()):
+            assert time.monotonic() < deadline, f"waited {timeout} s in vain for {what}"
+            self.page.wait_for_timeout(50)
+        return value
 
-        A page that still loads may miss a click, or ask which kernel to use: it is told again,
-        and takes the kernel that it suggests.
+    # -- cells ------------------------------------------------------------------------------
+
+    def prompts(self) -> list[str]:
+        """The prompts of all code cells: [ ]: before a cell runs, [*]: meanwhile, [7]: after."""
+        return self.page.evaluate(PROMPTS)
+
+    def run(self, item: str) -> list[str]:
+        """Run cells by the menu's item; return the prompts before.
+
+        A page that is busy may miss a click: it is told again.
         """
-        trouble = ""
-        for _ in range(5):
+        before = self.wait_for(self.prompts, 30, "cells")
+
+        def begun():
+            changes = set(zip(self.prompts(), before, strict=False))
+            return any(new not in (old, "[ ]:") for new, old in changes)
+
+        for attempt in range(5):
+            self.choose("Run", item)
             try:
-                self.choose("Run", "Run All Cells")
-                self.wait_for_script(
-                    "() => [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')]"
-                    r".some(e => /\[[*\d]+\]/.test(e.innerText))",
-                    timeout=8,
-                )
-            except Exception as error:
-                if "Timeout" not in str(error):
+                self.wait_for(begun, 20, f"the menu's {item} to begin")
+            except AssertionError:
+                if attempt == 4:
                     raise
-                trouble = str(error)
             else:
-                return
-        raise AssertionError(f"the menu's Run All Cells does nothing: {trouble}")
+                break
+        return before
+
+    def wait_until_ran(self, before: list[str]) -> None:
+        """Wait until every cell has run since its prompt was as in `before`."""
+
+        def ran():
+            self.assert_no_failed_cell()
+            now = self.prompts()[: len(before)]
+            return all(
+                re.fullmatch(r"\[\d+\]:", new) and new != old
+                for new, old in zip(now, before, strict=True)
+            )
+
+        self.wait_for(ran, 240, "all cells to run")
 
     def choose(self, menu: str, item: str) -> None:
         """Choose from a menu, after answering a question that stands in the way."""
         for attempt in range(8):
-            for button in self.page.query_selector_all(".jp-Dialog button.jp-mod-accept"):
-                button.click()
+            self.accept_what_is_suggested()
             try:
                 self.page.click(f".lm-MenuBar-itemLabel:text-is('{menu}')", timeout=5000)
                 self.page.click(f".lm-Menu-itemLabel:text-is('{item}')", timeout=5000)
@@ -198,40 +289,71 @@ class Page:
             else:
                 return
 
+    def accept_what_is_suggested(self) -> None:
+        for button in self.page.query_selector_all(".jp-Dialog button.jp-mod-accept"):
+            button.click()
+
+    def select_cell(self, number: int) -> None:
+        """Make a code cell, counted from 0 and empty ones left out, the selected one."""
+        self.page.locator(".jp-CodeCell .jp-InputPrompt").nth(number).click()
+
+    # -- the dashboard ----------------------------------------------------------------------
+
     def press(self, label: str) -> None:
         self.page.click(f".mdkit-dashboard button:has-text('{label}')")
 
-    def wait_for_script(self, script: str, argument=None, timeout: float = 120) -> None:
-        self.page.wait_for_function(script, arg=argument, timeout=timeout * 1000)
-
     def picture(self) -> str:
-        return self.page.get_attribute(PICTURE, "src")
+        """What the dashboard's first picture shows, once there is one."""
+        return self.wait_for(lambda: self.page.evaluate(PIXELS), 120, "the dashboard's picture")
 
     def wait_for_other_picture(self, than: str) -> None:
-        self.wait_for_script(
-            "([css, old]) => { const i = document.querySelector(css); "
-            "return i && i.src && i.src !== old; }",
-            [PICTURE, than],
+        self.wait_for(lambda: self.picture() != than, 60, "another picture")
+
+    def wait_for_pictures(self, count: int) -> None:
+        """Wait until the dashboard has changed its first picture that often."""
+        self.wait_for(
+            lambda: self.page.evaluate("window.mdkitPictures") >= count, 120, f"{count} pictures"
         )
 
-    def wait_until_all_ran(self) -> None:
-        """All cells have run: none shows the star of a cell that waits or runs."""
-        self.wait_for_script(
-            "() => { const p = [...document.querySelectorAll("
-            "'.jp-CodeCell .jp-InputPrompt')].map(e => e.innerText); "
-            r"return p.length > 0 && p.every(t => /\[\d+\]/.test(t)); }",
-            timeout=180,
-        )
+    def check_controls(self) -> None:
+        """Pause freezes pictures and text, Resume moves them, Stop ends the feed."""
+        self.press("Pause")
+        self.page.wait_for_selector(".mdkit-dashboard button:has-text('Resume'):not([disabled])")
+        frozen, text = self.picture(), self.page.inner_text(".mdkit-dashboard")
+        self.page.wait_for_timeout(2000)  # in which eight pictures would come
+        assert self.picture() == frozen
+        assert self.page.inner_text(".mdkit-dashboard") == text
+        self.press("Resume")
+        self.wait_for_other_picture(frozen)
+        self.press("Stop")
+        self.wait_for_last_picture()
 
-    def assert_clean(self) -> None:
+    def wait_for_last_picture(self) -> None:
+        """Wait until the dashboard has given way to its last picture, which tells the end."""
+        self.page.wait_for_selector(f"{STILL} img", timeout=60_000)
+        still = self.page.inner_text(STILL)
+        assert "stopped" in still
+        assert "the ledger balances" in still
+        assert self.page.query_selector(".mdkit-dashboard") is None
+
+    # -- judging ----------------------------------------------------------------------------
+
+    def assert_no_failed_cell(self) -> None:
         bad = self.page.query_selector_all(
             "[data-mime-type='application/vnd.jupyter.error'], "
             "[data-mime-type='application/vnd.jupyter.stderr']"
         )
         assert [element.inner_text() for element in bad] == []
+
+    def assert_clean(self) -> None:
+        self.assert_no_failed_cell()
         assert self.errors == []
 
     def save(self, name: str) -> None:
+        """Save a screenshot, of the dashboard where there is one."""
+        self.page.evaluate(
+            "document.querySelector('.mdkit-dashboard, .mdkit-dashboard-still')?.scrollIntoView()"
+        )
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         self.page.screenshot(path=SCREENSHOTS / f"{name}.png")
 
@@ -239,48 +361,46 @@ class Page:
 @pytest.mark.parametrize("lab", ["Light", "Dark"], indirect=True)
 def test_the_dashboard_moves_pauses_resumes_and_stops(browser, lab, request):
     theme = request.node.callspec.params["lab"].lower()
-    page = Page(browser, lab, lab.write("board.ipynb", BOARD, "print(session.state)"))
-    page.run_all()
-    page.page.wait_for_selector(f"{PICTURE}[src^='blob:']", timeout=120_000)
-    page.wait_for_other_picture(page.picture())
-    page.wait_for_script(
-        "() => /Signals \\([1-9]/.test(document.querySelector('.mdkit-dashboard').innerText)"
-    )
-    page.page.wait_for_timeout(12_000 if SCREENSHOTS.exists() else 0)  # a fuller picture to look at
-    page.save(f"dashboard-{theme}")
-    page.press("Pause")
-    page.page.wait_for_selector(".mdkit-dashboard button:has-text('Resume'):not([disabled])")
-    frozen = page.picture()
-    text = page.page.inner_text(".mdkit-dashboard")
-    with pytest.raises(Exception, match="Timeout"):
-        page.wait_for_script(
-            "([css, old]) => document.querySelector(css).src !== old", [PICTURE, frozen], 2
+    with Page.open(browser, lab, lab.write("board.ipynb", BOARD, "print(session.state)")) as page:
+        page.run("Run All Cells")
+        page.wait_for_other_picture(page.picture())
+        page.wait_for(
+            lambda: re.search(r"Signals \([1-9]", page.page.inner_text(".mdkit-dashboard")),
+            60,
+            "signals",
         )
-    assert page.page.inner_text(".mdkit-dashboard") == text
-    page.press("Resume")
-    page.wait_for_other_picture(frozen)
-    page.press("Stop")
-    page.page.wait_for_selector(".mdkit-dashboard-still img", timeout=30_000)
-    still = page.page.inner_text(".mdkit-dashboard-still")
-    assert re.search(r"stopped", still)
-    assert "the ledger balances" in still
-    assert page.page.query_selector(".mdkit-dashboard") is None
-    page.save(f"dashboard-stopped-{theme}")
-    page.assert_clean()
-    page.page.close()
+        page.wait_for_pictures(40)  # a chart that has only begun says little
+        page.save(f"dashboard-{theme}")
+        page.check_controls()
+        page.save(f"dashboard-stopped-{theme}")
+        page.assert_clean()
 
 
-@pytest.mark.parametrize("name", ["01_order_book_pressure", "02_queue_depth_and_backpressure"])
-def test_a_notebook_runs_through_the_menu(browser, lab, name):
-    shutil.copy(NOTEBOOKS / f"{name}.ipynb", lab.folder)
-    page = Page(browser, lab, f"{name}.ipynb")
-    page.choose("Edit", "Clear Outputs of All Cells")
-    page.run_all()
-    page.page.wait_for_selector(f"{PICTURE}[src^='blob:']", timeout=120_000)
-    page.wait_for_other_picture(page.picture())
-    page.save(name)
-    page.wait_until_all_ran()
-    page.page.wait_for_selector(".mdkit-dashboard-still img", timeout=30_000)
-    page.save(f"{name}-done")
-    page.assert_clean()
-    page.page.close()
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_runs_through_the_menu(browser, lab, path):
+    number = dashboard_cell(path)
+    with Page.open(browser, lab, lab.copy(path)) as page:
+        before = page.run("Run All Cells")
+        if number is not None:
+            page.wait_for_pictures(6)
+            page.save(path.stem)
+        page.wait_until_ran(before)
+        if number is not None:
+            page.wait_for_last_picture()
+        page.save(f"{path.stem}-done")
+        if number is not None:
+            # Once more up to the dashboard, which now lives until it is told to stop.
+            page.select_cell(number + 1)
+            before = page.run("Run All Above Selected Cell")
+            page.wait_until_ran(before[: number + 1])
+            page.wait_for_other_picture(page.picture())
+            page.check_controls()
+            page.save(f"{path.stem}-stopped")
+        page.assert_clean()
+
+
+def dashboard_cell(path: Path) -> int | None:
+    """Which code cell of a notebook shows the dashboard, or None."""
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    return next((n for n, source in enumerate(code) if "dashboard()" in source), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from html import escape
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -31,13 +32,13 @@ class HealthData(NamedTuple):
 
 
 class HealthView(HtmlView):
-    """A coloured word and the `explain()` sentence; `note` adds what the dashboard has to say."""
+    """A coloured word and the `explain()` sentence; `note` gives what else there is to say."""
 
     title = "Health"
 
-    def __init__(self) -> None:
+    def __init__(self, note: Callable[[], str] = str) -> None:
         super().__init__()
-        self.note = ""
+        self.note = note
 
     def look(self, pipeline: Pipeline) -> HealthData:
         """Return state and sentence."""
@@ -56,7 +57,9 @@ class HealthView(HtmlView):
 
     def draw(self, data: Any) -> None:
         """Show the line."""
-        note = f' <span style="color:{FAINT}">{escape(self.note)}</span>' if self.note else ""
+        note = self.note()
+        if note:
+            note = f' <span style="color:{FAINT}">{escape(note)}</span>'
         self.show(
             f'<div style="color:{TEXT};font-size:12.5px;line-height:1.5">'
             f'<span style="background:{_COLOURS[data.state]};color:white;border-radius:4px;'

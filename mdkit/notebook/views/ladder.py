@@ -59,19 +59,20 @@ class DepthCurveView(PictureView):
     title = "Cumulative depth"
 
     def __init__(self, symbol: str | None = None, width: int = 300, height: int = 190) -> None:
-        super().__init__(width, height)
-        self.symbol = symbol
         self._chart = _Curve(width, height)
+        super().__init__(self._chart, width, height)
+        self.symbol = symbol
 
     def look(self, pipeline: Pipeline) -> Depth | None:
         """Return the newest book."""
         return newest_book(pipeline, self.symbol)
 
-    def draw(self, data: Any) -> None:
-        """Draw the curve; prices are shown as distance from the mid price."""
-        if data is not None and data.bids and data.asks:
-            self._chart.set_book(data)
-            self.show(self._chart.png())
+    def prepare(self, data: Any) -> bool:
+        """Take a book that has two sides; prices are shown as distance from the mid price."""
+        if data is None or not data.bids or not data.asks:
+            return False
+        self._chart.set_book(data)
+        return True
 
 
 class _Curve(Raster):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from matplotlib.lines import Line2D
 
+from mdkit.notebook.views.gaps import GapMarks, Gaps, RecentGaps
 from mdkit.notebook.views.raster import (
     BLUE,
     GREEN,
@@ -16,6 +18,7 @@ from mdkit.notebook.views.raster import (
     PURPLE,
     RED,
     Raster,
+    count_label,
     keep_or_change,
     legend,
     nice_ceiling,
@@ -28,6 +31,9 @@ if TYPE_CHECKING:
     from mdkit.stream.pipeline import Pipeline
 
 _ROWS_A_SECOND = 5
+_LEAST = 10.0  # that a scale ends at: fractions of a message mean nothing
+_SAME_CLOCK_NS = 5_000_000_000
+"""A source whose clock is further off plays the past, whose gaps have no place on today's clock."""
 _MARGINS = {"left": 0.1, "right": 0.895, "top": 0.86, "bottom": 0.13}
 
 
@@ -41,6 +47,8 @@ class QueueData(NamedTuple):
     out_rate: npt.NDArray[np.float64]
     lost_rate: npt.NDArray[np.float64]
     maxsize: int
+    now_ns: int
+    gaps: Gaps
 
 
 class _Chart(Raster):
@@ -56,6 +64,8 @@ class _Chart(Raster):
         quiet_axes(self.rates, "", "messages a second", right=True)
         self.rates.grid(visible=False)
         self.rates.yaxis.set_label_position("right")
+        for axes in (self.depth, self.rates):
+            axes.yaxis.set_major_formatter(count_label)
         self.depth.set_xlim(-self.seconds, 0)
         ticks = np.linspace(-self.seconds, 0, 7)
         self.depth.set_xticks(ticks, [f"{tick:.0f} s" for tick in ticks[:-1]] + ["now"])
@@ -68,9 +78,15 @@ class _Chart(Raster):
             "queued": (self.depth, BLUE, 1.7),
         }
         self.lines = {
-            name: self.moving(axes.add_line(Line2D([], [], color=colour, linewidth=width)))
+            name: self.moving(
+                axes.add_line(
+                    # Round joins, the default, take a sixth more time and look the same.
+                    Line2D([], [], color=colour, linewidth=width, solid_joinstyle="bevel")
+                )
+            )
             for name, (axes, colour, width) in make.items()
         }
+        self.gaps = GapMarks(self, self.depth, pixel=self.seconds / self.depth.bbox.width)
         legend(self.depth, list(self.lines.values()), list(self.lines))
         self.limits = (0.0, 0.0)
         self.marks = [
@@ -84,7 +100,10 @@ class _Chart(Raster):
 
     def set_limits(self, depth: float, rate: float, maxsize: int) -> None:
         """Fit both scales; the marks appear once the queue comes near them."""
-        wanted = (min(nice_ceiling(depth), maxsize * 1.08), nice_ceiling(rate))
+        wanted = (
+            min(nice_ceiling(max(depth, _LEAST)), maxsize * 1.08),
+            nice_ceiling(max(rate, _LEAST)),
+        )
         near = depth > 0.5 * maxsize
         if near:
             wanted = (max(maxsize * 1.08, depth * 1.05), wanted[1])
@@ -113,8 +132,9 @@ class QueueView(PictureView):
     title = "Queue depth"
 
     def __init__(self, seconds: float = 60.0, width: int = 560, height: int = 190) -> None:
-        super().__init__(width, height)
         self._chart = _Chart(width, height, seconds)
+        super().__init__(self._chart, width, height)
+        self._gaps = RecentGaps(seconds, int(self._chart.depth.bbox.width))
 
     def look(self, pipeline: Pipeline) -> QueueData:
         """Return the metrics of the window."""
@@ -125,6 +145,9 @@ class QueueView(PictureView):
         spans = np.diff(at, prepend=at[0] if at.size else 0.0)
         with np.errstate(divide="ignore", invalid="ignore"):
             lost_rate = np.where(spans > 0, np.diff(lost, prepend=lost[:1]) / spans, 0.0)
+        now_ns = pipeline.source.clock_ns()
+        gaps = self._gaps.look(pipeline, now_ns)._replace(dropped=())  # the line "lost" has these
+        live = abs(now_ns - time.time_ns()) < _SAME_CLOCK_NS
         return QueueData(
             ago,
             rows["queued"].to_numpy(),
@@ -133,10 +156,12 @@ class QueueView(PictureView):
             rows["out_rate"].to_numpy(),
             lost_rate,
             pipeline.buffer.maxsize,
+            now_ns,
+            gaps if live else Gaps(),
         )
 
-    def draw(self, data: Any) -> None:
-        """Draw the window."""
+    def prepare(self, data: Any) -> bool:
+        """Fit the scales and set the lines."""
         chart = self._chart
         seen = data.ago >= -chart.seconds
         top = max(np.max(data.queued[seen], initial=0.0), np.max(data.spilled[seen], initial=0.0))
@@ -149,6 +174,8 @@ class QueueView(PictureView):
             ("out", data.out_rate),
             ("lost", data.lost_rate),
         ):
-            shown = values.any() or name in ("queued", "in", "out")
-            chart.lines[name].set_data(data.ago if shown else [], values if shown else [])
-        self.show(chart.png())
+            line = chart.lines[name]
+            line.set_data(data.ago, values)
+            line.set_visible(bool(values.any()) or name in ("queued", "in", "out"))
+        chart.gaps.set(data.gaps, data.now_ns)
+        return True

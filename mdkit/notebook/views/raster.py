@@ -1,22 +1,26 @@
 """Live matplotlib pictures: private figures, artists drawn again over a kept background.
 
 A new figure for every frame would hold the loop for 50 ms and more; drawing only what moves
-over a background that stays, and compressing the PNG lightly, takes about 10. No pyplot, so the
-user's own figures and settings are neither seen nor touched; main thread only.
+over a background that stays, and compressing the PNG lightly, takes about 5. Even that is done
+in steps, between which the loop handles messages. No pyplot, so the user's own figures and
+settings are neither seen nor touched; main thread only.
 """
 
 from __future__ import annotations
 
-import io
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from operator import methodcaller
 from typing import Any
 
 import matplotlib.style
 import numpy as np
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from PIL import Image
+from matplotlib.legend import Legend
+
+from mdkit.notebook.views.png import encode
 
 INK = "#8a8f98"
 """Text and axes: a grey that reads on white and on black, since the picture is transparent."""
@@ -55,18 +59,42 @@ class Raster:
         """Have the background drawn anew with the next frame."""
         self._background = None
 
-    def png(self) -> bytes:
-        """Draw a frame and return it as PNG."""
+    def frame(self) -> Iterator[None]:
+        """Draw a frame in steps: one for each artist that moves, some for a new background.
+
+        A frame may be given up between two steps; the next one begins afresh.
+        """
         if self._background is None:
-            with matplotlib.style.context("default"):
-                self.canvas.draw()
-            self._background = self.canvas.copy_from_bbox(self.figure.bbox)
+            yield from self._draw_background()
         self.canvas.restore_region(self._background)
         for artist in self._artists:
-            artist.axes.draw_artist(artist)
-        out = io.BytesIO()
-        Image.fromarray(np.asarray(self.canvas.buffer_rgba())).save(out, "PNG", compress_level=1)
-        return out.getvalue()
+            if artist.get_visible():
+                artist.axes.draw_artist(artist)
+                yield
+
+    def png(self) -> bytes:
+        """Return the frame that was drawn last as PNG."""
+        return encode(np.asarray(self.canvas.buffer_rgba()))
+
+    def _draw_background(self) -> Iterator[None]:
+        """Draw all that does not move, as `canvas.draw()` would, but in steps.
+
+        Text takes nearly all the time, so a step ends with each scale and legend.
+        """
+        self.canvas.get_renderer().clear()
+        for axes in sorted(self.figure.axes, key=_layer):
+            for artist in sorted(axes.get_children(), key=_layer):
+                if artist.get_animated():
+                    continue
+                # Entered for each step: between two of them the user's settings must hold.
+                with matplotlib.style.context("default"):
+                    axes.draw_artist(artist)
+                if isinstance(artist, (Axis, Legend)):
+                    yield
+        self._background = self.canvas.copy_from_bbox(self.figure.bbox)
+
+
+_layer = methodcaller("get_zorder")
 
 
 def quiet_axes(axes: Any, title: str, unit: str, *, right: bool = False) -> None:
@@ -108,6 +136,14 @@ def nice_ceiling(value: float) -> float:
         return 1.0
     scale = 10.0 ** math.floor(math.log10(value))
     return next(step * scale for step in (1, 2, 5, 10) if step * scale >= value)
+
+
+def count_label(value: float, position: float = 0) -> str:
+    """Return a count as a short label, such as 20k: five digits do not fit beside a chart."""
+    for unit, size in (("M", 1e6), ("k", 1e3)):
+        if abs(value) >= size:
+            return f"{value / size:g}{unit}"
+    return f"{value:g}"
 
 
 def keep_or_change(limit: float, wanted: float) -> float:

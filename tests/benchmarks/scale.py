@@ -1,0 +1,244 @@
+"""How cost grows: with symbols, with the queue's size, under overload, with worker processes.
+
+    python tests/benchmarks/scale.py [--seconds 60] [--plot scale.png]
+
+Messages are made beforehand and delivered from memory to the real queue, lanes, strategy and
+frames, so that the figures are mdkit's own. CPU time is this process's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import mdkit as md
+from mdkit.events import Depth
+from mdkit.strategies.contract import as_strategy
+from mdkit.stream.memory import memory
+from mdkit.stream.pipeline import Pipeline
+from mdkit.stream.process_worker import memory_bytes
+from mdkit.wire.tickdb import encode
+
+SYMBOL_COUNTS = (1, 10, 100, 1000, 5000)
+QUEUE_SIZES = (100, 1_000, 10_000, 100_000, 1_000_000)
+POLICIES = ("block", "drop_oldest", "drop_newest", "conflate", "spill")
+LEVELS = 10
+
+
+def book(symbol: str, number: int) -> bytes:
+    """A message of ten levels a side that differs from the one before."""
+    bids = tuple((100.0 - i - number % 7 / 100, 1.0 + (number + i) % 9) for i in range(LEVELS))
+    asks = tuple((101.0 + i + number % 5 / 100, 1.0 + (number * 3 + i) % 9) for i in range(LEVELS))
+    return encode(Depth(symbol, bids, asks, 1_700_000_000_000_000_000 + number * 1_000_000))
+
+
+class Memory:
+    """A source of messages that are there already; as fast as they are taken, for a while."""
+
+    name = "memory"
+    connected = True
+    stale_for = 0.0
+
+    def __init__(self, batches: list[list[bytes]], *, seconds: float = 0.0) -> None:
+        self.symbols: tuple[str, ...] = ()
+        self.batches = batches
+        self.seconds = seconds
+        self._stopped = False
+
+    def clock_ns(self) -> int:
+        return time.time_ns()
+
+    def stop(self) -> None:
+        self._stopped = True
+
+    def _each(self) -> Iterator[list[bytes]]:
+        deadline = time.monotonic() + self.seconds
+        yield from self.batches
+        while self.seconds and time.monotonic() < deadline:
+            yield from self.batches
+
+    async def run(self, sink: Any) -> None:
+        for batch in self._each():
+            if self._stopped:
+                return
+            now = time.time_ns()
+            await sink.deliver([(raw, now) for raw in batch])
+            await asyncio.sleep(0)
+
+
+def messages(symbols: int, count: int, batch: int = 100) -> list[list[bytes]]:
+    """`count` messages, their symbols in turn."""
+    names = [f"S{number}" for number in range(symbols)]
+    # A few hundred different books do; bytes objects are shared, as memory is not the question.
+    pool = [book(names[n % symbols], n) for n in range(max(symbols, 1000))]
+    flat = [pool[n % len(pool)] for n in range(count)]
+    return [flat[i : i + batch] for i in range(0, count, batch)]
+
+
+@dataclass
+class Cost:
+    cpu_us: float
+    rate: float
+    peak_bytes: int
+
+
+def run(batches: list[list[bytes]], **options: Any) -> Cost:
+    """Handle all messages with the pressure strategy and frames; what one costs."""
+
+    async def play() -> Cost:
+        pipeline = Pipeline(Memory(batches), [as_strategy(md.strategies.pressure)], **options)
+        cpu, wall = time.process_time(), time.perf_counter()
+        pipeline.start()
+        receipt = await pipeline.wait()
+        assert receipt.balanced
+        count = receipt.totals["received"]
+        return Cost(
+            (time.process_time() - cpu) / count * 1e6,
+            count / (time.perf_counter() - wall),
+            sum(v for k, v in memory(pipeline).items() if k in ("tables", "undecoded")),
+        )
+
+    gc.collect()
+    return asyncio.run(play())
+
+
+def by_symbols(count: int, rounds: int) -> list[tuple[int, Cost]]:
+    """The same number of messages over more and more symbols; the best of the rounds."""
+    found: dict[int, Cost] = {}
+    for _ in range(rounds):
+        for symbols in SYMBOL_COUNTS:
+            cost = run(messages(symbols, count))
+            if symbols not in found or cost.cpu_us < found[symbols].cpu_us:
+                found[symbols] = cost
+    return list(found.items())
+
+
+def by_queue_size(count: int) -> list[tuple[int, Cost]]:
+    """All messages at once into queues of every size."""
+    return [
+        (size, run(messages(10, count, batch=10_000), maxsize=size, overflow="block"))
+        for size in QUEUE_SIZES
+    ]
+
+
+@md.strategy("depth")
+def heavy(book: Depth, spins: int = 1500) -> float:
+    """About 200 µs of plain Python."""
+    total = 0.0
+    for number in range(spins):
+        total += number * 0.5 % 3.0
+    return total + book.bids[0][0]
+
+
+def overload(policy: str, seconds: float) -> tuple[list[tuple[float, float]], dict[str, int]]:
+    """Ten times what the strategy can take, for a while: MB of this process over time."""
+
+    async def play() -> tuple[list[tuple[float, float]], dict[str, int]]:
+        source = Memory(messages(8, 10_000, batch=200), seconds=seconds)
+        pipeline = Pipeline(
+            source, [as_strategy(heavy)], overflow=policy, block_timeout=0.5, maxsize=10_000
+        )
+        pipeline.start()
+        began = time.monotonic()
+        curve = []
+        while time.monotonic() - began < seconds:
+            curve.append((time.monotonic() - began, (memory_bytes() or 0) / 1e6))
+            await asyncio.sleep(min(0.5, seconds / 10))
+        receipt = await pipeline.stop(0.1)
+        assert receipt.balanced
+        if receipt.left_path is not None:
+            receipt.left_path.unlink()
+        return curve, dict(receipt.totals)
+
+    gc.collect()
+    return asyncio.run(play())
+
+
+def processes(count: int) -> dict[str, float]:
+    """Messages a second of a strategy of some 200 µs over eight symbols."""
+
+    def rate(**options: Any) -> float:
+        async def play() -> float:
+            source = Memory(messages(8, count, batch=200))
+            pipeline = Pipeline(source, [as_strategy(heavy)], **options)
+            pipeline.start()
+            while not pipeline.ledger.totals()["processed"]:  # processes take a moment to start
+                await asyncio.sleep(0.001)
+            already, began = pipeline.ledger.totals()["processed"], time.perf_counter()
+            receipt = await pipeline.wait()
+            assert receipt.totals["processed"] == count
+            return (count - already) / (time.perf_counter() - began)
+
+        gc.collect()
+        return asyncio.run(play())
+
+    return {
+        "tasks, one core": rate(workers=4),
+        "1 process": rate(worker_kind="process", workers=1),
+        "2 processes": rate(worker_kind="process", workers=2),
+    }
+
+
+def plot(curves: dict[str, list[tuple[float, float]]], symbols: list, path: str) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    left.plot([n for n, _ in symbols], [c.cpu_us for _, c in symbols], marker="o")
+    left.set(xscale="log", xlabel="symbols", ylabel="CPU µs a message", ylim=(0, None))
+    left.set_title("Cost at a constant total rate")
+    for policy, curve in curves.items():
+        right.plot([t for t, _ in curve], [mb for _, mb in curve], label=policy)
+    right.set(xlabel="seconds of overload", ylabel="MB of the process", ylim=(0, None))
+    right.set_title("Memory at ten times the capacity")
+    right.legend(frameon=False)
+    FigureCanvasAgg(figure).print_png(path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--messages", type=int, default=100_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=60.0, help="of overload, each policy")
+    parser.add_argument("--plot", default=None, help="a PNG file to draw into")
+    arguments = parser.parse_args()
+    found = by_symbols(arguments.messages, arguments.rounds)
+    ten = dict(found)[10].cpu_us
+    print(f"{arguments.messages:,} messages; best of {arguments.rounds} rounds")
+    print(f"{'symbols':>9} {'CPU µs/msg':>11} {'x 10 symbols':>13} {'msg/s':>9} {'tables MB':>10}")
+    for symbols, cost in found:
+        ratio, size = cost.cpu_us / ten, cost.peak_bytes / 1e6
+        print(f"{symbols:>9,} {cost.cpu_us:>11.1f} {ratio:>13.2f} {cost.rate:>9,.0f} {size:>10.1f}")
+    print(f"\n{'queue size':>11} {'CPU µs/msg':>11} {'msg/s':>9}")
+    for size, cost in by_queue_size(arguments.messages):
+        print(f"{size:>11,} {cost.cpu_us:>11.1f} {cost.rate:>9,.0f}")
+    rates = processes(arguments.messages // 10)
+    one = rates["1 process"]
+    print(f"\na strategy of some 200 µs over 8 symbols, {os.cpu_count()} cores")
+    for name, rate in rates.items():
+        print(f"{name:<16} {rate:>9,.0f} msg/s {rate / one:>6.2f} x one process")
+    curves = {}
+    print(f"\n{arguments.seconds:g} s at ten times the capacity: MB of the process")
+    print(f"{'':<12} {'at 20%':>8} {'at the end':>11}  received, processed, dropped or conflated, spilled")
+    for policy in POLICIES:
+        curves[policy], totals = overload(policy, arguments.seconds)
+        early, late = curves[policy][len(curves[policy]) // 5][1], curves[policy][-1][1]
+        lost = totals["dropped"] + totals["conflated"]
+        print(
+            f"{policy:<12} {early:>8.0f} {late:>11.0f}  {totals['received']:,}, "
+            f"{totals['processed']:,}, {lost:,}, {totals['spilled']:,}"
+        )
+    if arguments.plot:
+        plot(curves, found, arguments.plot)
+        print(f"plot in {arguments.plot}")
+
+
+if __name__ == "__main__":
+    main()
