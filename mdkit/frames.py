@@ -8,7 +8,7 @@ as much. pandas is touched by snapshots alone. Nothing here locks: a frame belon
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar
 
@@ -165,6 +165,21 @@ class LiveFrame(Generic[Row]):
         "received". Later appends do not change the result, nor does changing it the frame.
         """
         return _dataframe(self.columns, self._rows(last), self.index_name)
+
+    def arrays(self, last: int | None = None) -> dict[str, npt.NDArray[Any]]:
+        """Return the rows held, or the `last` ones, as an array for each column, without pandas.
+
+        First the time of receipt, by the index's name; times are ns since the epoch. For what
+        is looked at many times a second: a DataFrame of ten rows takes a hundred times as long.
+        """
+        block = self._rows(last)
+        parts: dict[Column, Iterator[Any]] = {
+            "float": iter(block.floats),
+            "time": iter(block.times),
+            "object": iter(block.objects),
+        }
+        columns = {name: next(parts[kind]).copy() for name, kind in self.columns.items()}
+        return {self.index_name: block.received.copy(), **columns}
 
     def _rows(self, last: int | None) -> _Block:
         """Return views of the columns, good until the next append."""

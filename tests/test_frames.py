@@ -122,6 +122,20 @@ def test_a_snapshot_owns_its_data():
     assert frame.snapshot()["name"].iloc[0] != "changed"
 
 
+def test_arrays_are_a_snapshots_columns_and_its_own():
+    frame = LiveFrame(COLUMNS, capacity=4)
+    frame.extend([row(number) for number in range(6)])
+    arrays = frame.arrays(last=3)
+    assert list(arrays) == ["received", *COLUMNS]
+    assert arrays["received"].tolist() == [T0 + 3, T0 + 4, T0 + 5]
+    assert arrays["when"].tolist() == [T0 - 3, T0 - 4, 0]
+    assert arrays["name"].tolist() == ["n3", "n4", "n5"]
+    assert same(arrays["x"].tolist(), [1.0, 4 / 3, 5 / 3])
+    frame.extend([row(number) for number in range(6, 20)])
+    assert arrays["name"].tolist() == ["n3", "n4", "n5"]
+    assert len(frame.arrays()["x"]) == 4
+
+
 def test_the_index_is_utc_nanoseconds_named_received():
     for frame in (LiveFrame(COLUMNS), DepthFrame(), SignalFrame()):
         index = frame.snapshot().index

@@ -138,10 +138,10 @@ class QueueView(PictureView):
 
     def look(self, pipeline: Pipeline) -> QueueData:
         """Return the metrics of the window."""
-        rows = pipeline.metrics.snapshot(int(self._chart.seconds * _ROWS_A_SECOND) + 5)
-        at = rows.index.to_numpy("datetime64[ns]").astype(float) / 1e9
+        rows = pipeline.metrics.arrays(int(self._chart.seconds * _ROWS_A_SECOND) + 5)
+        at = rows["received"] / 1e9
         ago = at - at[-1] if at.size else at
-        lost = rows["dropped"].to_numpy()
+        lost = rows["dropped"]
         spans = np.diff(at, prepend=at[0] if at.size else 0.0)
         with np.errstate(divide="ignore", invalid="ignore"):
             lost_rate = np.where(spans > 0, np.diff(lost, prepend=lost[:1]) / spans, 0.0)
@@ -150,10 +150,10 @@ class QueueView(PictureView):
         live = abs(now_ns - time.time_ns()) < _SAME_CLOCK_NS
         return QueueData(
             ago,
-            rows["queued"].to_numpy(),
-            rows["spilled"].to_numpy(),
-            rows["in_rate"].to_numpy(),
-            rows["out_rate"].to_numpy(),
+            rows["queued"],
+            rows["spilled"],
+            rows["in_rate"],
+            rows["out_rate"],
             lost_rate,
             pipeline.buffer.maxsize,
             now_ns,

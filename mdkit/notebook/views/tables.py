@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from html import escape
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
+
+import numpy.typing as npt
 
 from mdkit.notebook.views.ladder import CELL, FAINT, LINE, TEXT
 from mdkit.notebook.views.view import HtmlView
@@ -27,31 +31,29 @@ class TapeView(HtmlView):
         self.symbol = symbol
         self.rows = rows
 
-    def look(self, pipeline: Pipeline) -> pd.DataFrame:
-        """Return the last rows."""
-        frame = pipeline.frames.frame("trade", self.symbol, self.rows)
-        if self.symbol is not None:
-            frame.insert(0, "symbol", self.symbol)
-        return frame
+    def look(self, pipeline: Pipeline) -> list[tuple[Any, ...]]:
+        """Return the last rows, newest first: received (ns), symbol, price, size, side."""
+        frames = pipeline.frames
+        seen = frames.symbols("trade")
+        rows: list[tuple[Any, ...]] = []
+        for symbol in seen if self.symbol is None else {self.symbol} & set(seen):
+            trades = frames.table("trade", symbol).arrays(self.rows)
+            received, *rest = _lines(trades, "received", "price", "size", "side")
+            rows += zip(received, [symbol] * len(received), *rest, strict=True)
+        rows.sort(key=_received)
+        return rows[: -self.rows - 1 : -1]
 
     def draw(self, data: Any) -> None:
         """Show the tape."""
         rows = [
             (
-                f"{at:%H:%M:%S}.{at.microsecond // 1000:03d}",
+                _time(received),
                 escape(str(symbol)),
                 f'<span style="color:{_SIDES.get(side, "inherit")}">{price:,.6g}</span>',
                 f"{size:,.6g}",
                 escape(str(side)),
             )
-            for at, symbol, price, size, side in zip(
-                data.index[::-1],
-                data["symbol"][::-1],
-                data["price"][::-1],
-                data["size"][::-1],
-                data["side"][::-1],
-                strict=True,
-            )
+            for received, symbol, price, size, side in data
         ]
         self.show(table_html(self.title, ("time (UTC)", "symbol", "price", "size", "side"), rows))
 
@@ -65,27 +67,18 @@ class SignalsView(HtmlView):
         super().__init__()
         self.rows = rows
 
-    def look(self, pipeline: Pipeline) -> tuple[pd.DataFrame, int]:
-        """Return the last rows and the number of all signals."""
-        return pipeline.signals.snapshot(self.rows), pipeline.lanes.outcome.signals
+    def look(self, pipeline: Pipeline) -> tuple[list[tuple[Any, ...]], int]:
+        """Return the last rows, newest first, and the number of all signals."""
+        signals = pipeline.signals.arrays(self.rows)
+        rows = list(zip(*_lines(signals, "received", "symbol", "strategy", "value"), strict=True))
+        return rows[::-1], pipeline.lanes.outcome.signals
 
     def draw(self, data: Any) -> None:
         """Show the table."""
-        frame, total = data
+        newest, total = data
         rows = [
-            (
-                f"{at:%H:%M:%S}.{at.microsecond // 1000:03d}",
-                escape(str(symbol)),
-                escape(str(strategy)),
-                f"{value:+.4g}",
-            )
-            for at, symbol, strategy, value in zip(
-                frame.index[::-1],
-                frame["symbol"][::-1],
-                frame["strategy"][::-1],
-                frame["value"][::-1],
-                strict=True,
-            )
+            (_time(received), escape(str(symbol)), escape(str(strategy)), f"{value:+.4g}")
+            for received, symbol, strategy, value in newest
         ]
         heading = f"{self.title} ({total:,})"
         self.show(table_html(heading, ("time (UTC)", "symbol", "strategy", "value"), rows))
@@ -140,6 +133,18 @@ def table_html(title: str, columns: tuple[str, ...], rows: Sequence[tuple[str, .
         f'<table style="border-collapse:collapse;border:0;margin:4px 0"><thead><tr>{head}</tr>'
         f"</thead><tbody>{body}</tbody></table></div>"
     )
+
+
+_received = itemgetter(0)
+
+
+def _lines(columns: Mapping[str, npt.NDArray[Any]], *names: str) -> list[list[Any]]:
+    return [columns[name].tolist() for name in names]
+
+
+def _time(received_ns: int) -> str:
+    seconds, ns = divmod(received_ns, 1_000_000_000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%H:%M:%S}.{ns // 1_000_000:03d}"
 
 
 def _cell(value: Any) -> str:
