@@ -442,11 +442,9 @@ class Buffer:
             if self.spill and (self._depth <= self._low_water or not ready):
                 self._refill()
                 self._wake_getters()  # there may be work for more than this one
-            while ready:
-                lane = ready.popleft()
-                lane.scheduled = False
-                if lane.messages:  # else all were given up since the lane was scheduled
-                    return lane, self._take(lane, limit)
+            taken = self.get_nowait(limit, group)
+            if taken is not None:
+                return taken
             if self._closed and not self._depth and not self.spill:
                 return None
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -459,6 +457,16 @@ class Buffer:
                 elif waiter.cancelled() or ready:
                     # Woken, but perhaps cancelled before it could act: pass the wake-up on.
                     self._wake_getters()
+
+    def get_nowait(self, limit: int = 256, group: int = 0) -> tuple[Lane, list[Message]] | None:
+        """As `get`, but return None when no message waits in memory now."""
+        ready = self._ready[group]
+        while ready:
+            lane = ready.popleft()
+            lane.scheduled = False
+            if lane.messages:  # else all were given up since the lane was scheduled
+                return lane, self._take(lane, limit)
+        return None
 
     def _take(self, lane: Lane, limit: int) -> list[Message]:
         lane.held = True

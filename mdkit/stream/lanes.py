@@ -22,7 +22,7 @@ from mdkit.strategies.contract import Strategy, as_signal
 from mdkit.stream.backfill import Recent
 from mdkit.stream.buffer import Buffer, Lane, Message, Slot
 from mdkit.stream.folding import Fold
-from mdkit.stream.holes import Hole
+from mdkit.stream.holes import Hole, Holes
 from mdkit.stream.quality import Clocks, Watch
 from mdkit.wire.tickdb import LIVE, Decode
 
@@ -32,6 +32,7 @@ OnError = Literal["dead_letter", "raise"]
 _BATCH_SECONDS = 0.004
 # Larger batches would push their decoded events out of the processor's cache.
 _MAX_BATCH = 128
+_SAMPLE_EVERY = 64
 _RETRY_BASE = 0.010
 _SAMPLE_BYTES = 512
 
@@ -74,7 +75,7 @@ class SignalSink(Protocol):
 
 @dataclass(slots=True)
 class StrategyTimer:
-    """Sampled cost of a strategy, in seconds; one call a batch is timed."""
+    """Sampled cost of a strategy, in seconds; about one call in 64 is timed."""
 
     name: str
     samples: int = 0
@@ -193,41 +194,73 @@ class Lanes:
         self.callbacks: list[Callable[[Signal], Any]] = []
         self.on_gap: Callable[[Gap], None] = lambda gap: None
         self.on_partial: Callable[[Bar], None] = lambda bar: None
+        self.may_await = True
+        """Whether strategies may await: then every lane is served by itself."""
         self._sleep = sleep
         self._seconds_per_message = 1e-5
+        self._unsampled = _SAMPLE_EVERY
 
     async def work(self, number: int = 0) -> None:
         """Serve lanes until the buffer is closed and empty; `number` tells workers apart."""
         turn_began = now = time.perf_counter()
         while True:
             limit = min(_MAX_BATCH, max(1, int(_BATCH_SECONDS / self._seconds_per_message)))
-            taken = await self.buffer.get(limit)
-            if taken is None:
+            lanes, batch = await self._take(limit)
+            if not batch:
                 return
-            lane, batch = taken
             began = time.perf_counter()
-            if began - now > _BATCH_SECONDS:  # get() has suspended, so others had their turn
+            if began - now > _BATCH_SECONDS:  # it has suspended, so others had their turn
                 turn_began = began
-            await self.serve(lane, batch, holes_in(lane, batch) if lane.holes else None)
+            await self.serve(lanes, batch, holes_in(lanes, batch))
             now = time.perf_counter()
             self.outcome.busy_seconds += now - began
             each = (now - began) / len(batch)
             self._seconds_per_message += 0.2 * (each - self._seconds_per_message)
-            # get() suspends only when nothing waits, so a busy worker must yield by itself.
+            # Taking suspends only when nothing waits, so a busy worker must yield by itself.
             if now - turn_began > _BATCH_SECONDS:
                 await asyncio.sleep(0)
                 turn_began = now = time.perf_counter()
 
+    async def _take(self, limit: int) -> tuple[list[Lane], list[Message]]:
+        """Return up to `limit` messages of one lane, or of several where none of them may await.
+
+        With many symbols each has few messages, and serving them together is much cheaper.
+        Nothing is returned when the buffer is closed and empty.
+        """
+        buffer = self.buffer
+        lanes: list[Lane] = []
+        batch: list[Message] = []
+        most = 1 if self.may_await else _MAX_BATCH
+        while len(batch) < limit and len(lanes) < most and not buffer.spill:
+            more = buffer.get_nowait(limit - len(batch))
+            if more is None:
+                break
+            lanes.append(more[0])
+            batch += more[1]
+        if not batch:
+            taken = await buffer.get(limit)
+            if taken is not None:
+                return [taken[0]], taken[1]
+        return lanes, batch
+
     async def serve(
-        self, lane: Lane, batch: list[Message], holes: Mapping[int, Sequence[Hole]] | None = None
+        self,
+        lanes: Sequence[Lane],
+        batch: list[Message],
+        holes: Mapping[int, Sequence[Hole]] | None = None,
     ) -> None:
-        """Handle a batch of one lane; whatever happens, every message is accounted for.
+        """Handle messages taken out of lanes; whatever happens, every one is accounted for.
 
         `holes` are those before each position of the batch.
         """
-        seen: dict[Reading, tuple[bool, list[Any]]] = {}
         signals: list[SignalRow] = []
+        seen: dict[Reading, tuple[bool, list[Any]]] = {}
         position = 0
+        # What is timed is the first message of a batch, and of small batches only some.
+        self._unsampled += len(batch)
+        sampled = -1
+        if self._unsampled >= _SAMPLE_EVERY:
+            self._unsampled = sampled = 0
         try:
             for position, message in enumerate(batch):
                 slot, raw, received_ns = message
@@ -256,7 +289,7 @@ class Lanes:
                         watch.backwards += 1
                     if received_ns >= watch.look_ns:
                         await self._look(reading, events[-1], received_ns)
-                    if position == 0 and told_ns:
+                    if position == sampled and told_ns:
                         self.clocks.add(reading.symbol, received_ns - told_ns)
                 failed = False
                 for event in events:
@@ -266,7 +299,7 @@ class Lanes:
                             failed |= await self._run_bars(bars, message, signals)
                     for handler in reading.handlers:
                         try:
-                            if position == 0:
+                            if position == sampled:
                                 value = await handler.timed(event)
                             else:
                                 value = handler.call(event)
@@ -298,14 +331,14 @@ class Lanes:
                     if table is not None:
                         (table.extend if reading.origin == LIVE else table.fill_in)(events)
                     continue
-                if reading not in seen:
+                entry = seen.get(reading)
+                if entry is None:
                     watched = reading.table is not None and reading.table.watched
-                    seen[reading] = (watched, [])
-                watched, rows = seen[reading]
-                if watched:
-                    rows += events
+                    entry = seen[reading] = (watched, [])
+                if entry[0]:
+                    entry[1].extend(events)
                 else:
-                    rows.append(message)
+                    entry[1].append(message)
         except BaseException as error:
             # Cancelled while a strategy awaited, or on_error="raise". The message at hand was
             # begun and cannot be begun again; the rest goes back to the front of the lane.
@@ -315,10 +348,13 @@ class Lanes:
             if isinstance(error, asyncio.CancelledError):
                 said = "stopped while a strategy awaited"
                 self._keep_letter(slot, "", raw, received_ns, said, 1, "")
-            self.buffer.release(lane, batch[position + 1 :])
+            rest = batch[position + 1 :]
+            for lane in lanes:
+                self.buffer.release(lane, [message for message in rest if message[0].lane is lane])
             raise
         else:
-            self.buffer.release(lane)
+            for lane in lanes:
+                self.buffer.release(lane)
         finally:
             self._keep_rows(seen)
             if signals:
@@ -478,29 +514,46 @@ class Lanes:
                     )
 
 
-def holes_in(lane: Lane, batch: Sequence[Message]) -> dict[int, list[Hole]] | None:
-    """Return the holes of a lane that lie in a batch, by the position they lie before.
+def holes_in(lanes: Sequence[Lane], batch: Sequence[Message]) -> dict[int, list[Hole]] | None:
+    """Return the holes of lanes that lie in a batch, by the position they lie before.
 
     What REST filled in comes behind the gap of the channel that it fills.
     """
+    broken = [lane for lane in lanes if lane.holes]
+    if not broken:
+        return None
     found: dict[int, list[Hole]] = {}
     held = Counter(message[0] for message in batch)
-    for slot, holes in list(lane.holes.items()):
-        met: Counter[Slot] = Counter()
-        for position, (other, _, _) in enumerate(batch):
-            met[other] += 1
-            number = other.left - held[other] + met[other]
-            before = found.get(position, [])
-            if other is slot:
-                found[position] = before + holes.before(number)
-            elif other.context.fills(slot.context):
-                # First what the message fills, then what is missing of its own kind.
-                pushed = slot.left - held[slot] + met[slot]
-                found[position] = holes.told_before(pushed + 1, number) + before
+    for lane in broken:
+        for slot, holes in list(lane.holes.items()):
+            _find_holes(slot, holes, batch, held, found)
             if not holes:
                 del lane.holes[slot]
-                break
     return {position: due for position, due in found.items() if due} or None
+
+
+def _find_holes(
+    slot: Slot,
+    holes: Holes,
+    batch: Sequence[Message],
+    held: Mapping[Slot, int],
+    found: dict[int, list[Hole]],
+) -> None:
+    met: Counter[Slot] = Counter()
+    for position, (other, _, _) in enumerate(batch):
+        if other.lane is not slot.lane:
+            continue
+        met[other] += 1
+        number = other.left - held[other] + met[other]
+        before = found.get(position, [])
+        if other is slot:
+            found[position] = before + holes.before(number)
+        elif other.context.fills(slot.context):
+            # First what the message fills, then what is missing of its own kind.
+            pushed = slot.left - held[slot] + met[slot]
+            found[position] = holes.told_before(pushed + 1, number) + before
+        if not holes:
+            return
 
 
 def _is_cancelled() -> bool:

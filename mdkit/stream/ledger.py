@@ -13,6 +13,7 @@ and `Ledger.imbalance` can say so.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ WAITING = ("queued", "spilled", "in_flight")
 COLUMNS = ("received", *ENDED, *WAITING)
 
 _MAX_ACCOUNTS = 100_000
+_values = attrgetter(*COLUMNS)
 
 
 class Account:
@@ -80,11 +82,9 @@ class Ledger:
 
     def totals(self) -> dict[str, int]:
         """Return the sum over all accounts for each column."""
-        sums = dict.fromkeys(COLUMNS, 0)
-        for account in self._accounts.values():
-            for name in COLUMNS:
-                sums[name] += getattr(account, name)
-        return sums
+        values = [_values(account) for account in self._accounts.values()]
+        sums = map(sum, zip(*values, strict=True)) if values else [0] * len(COLUMNS)
+        return dict(zip(COLUMNS, sums, strict=True))
 
     def imbalance(self) -> list[Account]:
         """Return the accounts whose equation does not hold: always empty, or mdkit has a bug."""

@@ -137,6 +137,7 @@ class Pipeline:
                 places=self.places,
                 source_symbols=lambda: source.symbols,
             )
+        self.lanes.may_await = any(strategy.is_async for strategy in self.strategies)
         self.filling = Filling(self, backfill, source, interval, warmup)
         self.lanes.on_gap = self._note_gap
         self.lanes.on_partial = self.filling.want

@@ -118,7 +118,7 @@ class ProcessLanes(Lanes):
             if taken is None:
                 break
             lane, batch = taken
-            holes = holes_in(lane, batch) if lane.holes else None
+            holes = holes_in([lane], batch)
             for position, due in (holes or {}).items():
                 slot = batch[position][0]
                 for hole in due:

@@ -156,7 +156,7 @@ class Worker:
         began = self._loop.time()
         try:
             if lane is not None:
-                await self._lanes.serve(lane, messages, batch.holes)
+                await self._lanes.serve([lane], messages, batch.holes)
         except Exception as failure:
             error = failure
         finally:

@@ -183,6 +183,12 @@ def _reason(error: Exception) -> str:
     return str(error).replace("`", "")
 
 
+# Shared by all symbols: a decoder for each would not fit into the processor's cache.
+_read_book, _read_book_message = _json_decoder(_Book), _json_decoder(_BookMessage)
+_read_executions = _json_decoder(_Executions)
+_read_executions_message = _json_decoder(_ExecutionsMessage)
+_read_figures, _read_figures_message = _json_decoder(_Figures), _json_decoder(_FiguresMessage)
+_read_candle, _read_candle_message = _json_decoder(_Candle), _json_decoder(_CandleMessage)
 _read_head = _json_decoder(_Head)
 _read_symbol = _json_decoder(_Symbol)
 _read_raw_list = _json_decoder(list[Raw])
@@ -190,8 +196,7 @@ _read_answer = _json_decoder(Answer)
 
 
 def _depth_route(symbol: str, enveloped: bool) -> Route:
-    # Bound once per symbol: the closure is the hot path of decoding.
-    read = _json_decoder(_BookMessage if enveloped else _Book)
+    read = _read_book_message if enveloped else _read_book
 
     def decode(raw: bytes, received_ns: int) -> tuple[MarketEvent, ...]:
         book = read(raw).data if enveloped else read(raw)
@@ -214,7 +219,7 @@ def _depth_route(symbol: str, enveloped: bool) -> Route:
 
 
 def _trade_route(symbol: str, enveloped: bool) -> Route:
-    read = _json_decoder(_ExecutionsMessage if enveloped else _Executions)
+    read = _read_executions_message if enveloped else _read_executions
 
     def decode(raw: bytes, received_ns: int) -> tuple[MarketEvent, ...]:
         body = read(raw).data if enveloped else read(raw)
@@ -236,7 +241,7 @@ def _trade_route(symbol: str, enveloped: bool) -> Route:
 
 
 def _ticker_route(symbol: str, enveloped: bool) -> Route:
-    read = _json_decoder(_FiguresMessage if enveloped else _Figures)
+    read = _read_figures_message if enveloped else _read_figures
 
     def decode(raw: bytes, received_ns: int) -> tuple[MarketEvent, ...]:
         body = read(raw).data if enveloped else read(raw)
@@ -264,7 +269,7 @@ def _ticker_route(symbol: str, enveloped: bool) -> Route:
 
 
 def _bar_route(symbol: str, enveloped: bool) -> Route:
-    read = _json_decoder(_CandleMessage if enveloped else _Candle)
+    read = _read_candle_message if enveloped else _read_candle
 
     def decode(raw: bytes, received_ns: int) -> tuple[MarketEvent, ...]:
         x = read(raw).data if enveloped else read(raw)
