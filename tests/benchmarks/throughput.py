@@ -4,7 +4,12 @@
 
 One embedded exchange in a process of its own sends the same depth messages (10 levels a side)
 as fast as they are taken; each contender reads them all, in turn, round after round. CPU time
-is this process's alone and steadier than wall time; the ratios are what to look at.
+is this process's alone, all its threads together, and steadier than wall time; the ratios are
+what to look at. The first row reads bytes and looks at none of them: no contender can take
+messages faster than the exchange sends them.
+
+"In a thread" is the loop of `live(runner="thread")`: uvloop's where that is installed. Without
+picows its rows are left out.
 """
 
 from __future__ import annotations
@@ -16,15 +21,19 @@ import json
 import statistics
 import time
 from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 import websockets
 
 from mdkit.exchange import Exchange
+from mdkit.notebook.loops import LoopThread
 from mdkit.strategies import pressure
 from mdkit.strategies.contract import as_strategy
 from mdkit.stream.pipeline import Pipeline
 from mdkit.stream.source import WebSocketSource
+from mdkit.stream.transports import Transport, connector
 from mdkit.wire.tickdb import subscribe_command
 
 SYMBOLS = ("AAPL.US", "MSFT.US", "GOOGL.US", "AMZN.US", "NVDA.US")
@@ -72,6 +81,41 @@ async def timed(feed: Feed, handled: Callable[[], int], each: Callable[[], None]
     return watch.stop(handled())
 
 
+class Drain(asyncio.BufferedProtocol):
+    """Reads bytes into the same memory again and again, until there were enough."""
+
+    def __init__(self, enough: int, over: Callable[[], None]) -> None:
+        self.memory = bytearray(1 << 18)
+        self.enough, self.over = enough, over
+        self.seen = 0
+
+    def get_buffer(self, sizehint: int) -> bytearray:
+        return self.memory
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self.seen += nbytes
+        if self.seen >= self.enough:
+            self.over()
+
+
+async def read_bytes(feed: Feed) -> Cost:
+    """What the exchange sends, and what reading it costs at the very least."""
+    async with websockets.connect(feed.realtime_url, compression=None) as socket:
+        await socket.send(subscribe_command("depth", SYMBOLS))
+        await socket.recv()
+        sizes = [len(await socket.recv(decode=False)) + 4 for _ in range(1000)]
+        over = asyncio.Event()
+        drain = Drain(int(statistics.mean(sizes) * feed.messages), over.set)
+        watch = Stopwatch(0)
+        socket.transport.set_protocol(drain)
+        socket.transport.resume_reading()
+        await over.wait()
+        cost = watch.stop(feed.messages)
+        socket.transport.set_protocol(socket)
+        socket.transport.abort()
+        return cost
+
+
 async def receive_only(feed: Feed) -> Cost:
     """The floor of the websockets library: messages are received and thrown away."""
     async with websockets.connect(feed.realtime_url, compression=None) as socket:
@@ -84,6 +128,28 @@ async def receive_only(feed: Feed) -> Cost:
         cost = watch.stop(feed.messages)
         socket.transport.abort()  # a polite close would first read all that waits
         return cost
+
+
+async def _receive(feed: Feed, transport: Transport) -> Cost:
+    connection = await connector(transport)(feed.realtime_url)
+    await connection.send_text(subscribe_command("depth", SYMBOLS))
+    await connection.batch()
+    watch = Stopwatch(0)
+    count = 0
+    while count < feed.messages:
+        count += len(await connection.batch())
+    cost = watch.stop(count)
+    connection.cut()
+    await connection.hang_up()
+    return cost
+
+
+async def websockets_batches(feed: Feed) -> Cost:
+    return await _receive(feed, "websockets")
+
+
+async def picows_batches(feed: Feed) -> Cost:
+    return await _receive(feed, "picows")
 
 
 class ArticlePipeline:
@@ -126,9 +192,11 @@ async def article(feed: Feed) -> Cost:
     return cost
 
 
-async def _mdkit(feed: Feed, url: str, *, strategies: tuple = (pressure,), look: float = 0) -> Cost:
-    source = WebSocketSource(url, ["depth"], SYMBOLS)
-    pipeline = Pipeline(source, [as_strategy(strategy) for strategy in strategies])
+async def _mdkit(
+    feed: Feed, url: str, *, transport: Transport = "websockets", look: float = 0
+) -> Cost:
+    source = WebSocketSource(url, ["depth"], SYMBOLS, transport=transport)
+    pipeline = Pipeline(source, [as_strategy(pressure)])
     looked = time.perf_counter()
 
     def check() -> None:
@@ -160,13 +228,53 @@ async def mdkit_watched(feed: Feed) -> Cost:
     return await _mdkit(feed, feed.realtime_url, look=0.25)
 
 
-CONTENDERS: dict[str, Callable[[Feed], Awaitable[Cost]]] = {
-    "websockets, receive only (floor)": receive_only,
-    "the article's pipeline": article,
-    "mdkit, article dialect": mdkit_article,
-    "mdkit, realtime dialect": mdkit_realtime,
-    "mdkit, 5 frames read 4x a second": mdkit_watched,
+async def mdkit_picows(feed: Feed) -> Cost:
+    return await _mdkit(feed, feed.realtime_url, transport="picows")
+
+
+Contender = Callable[[Feed], Awaitable[Cost]]
+
+
+def here(contender: Contender, feed: Feed) -> Cost:
+    """Run in a loop of this thread, as in a notebook."""
+    return asyncio.run(asyncio.wait_for(contender(feed), 300))
+
+
+def in_thread(contender: Contender, feed: Feed) -> Cost:
+    """Run in the loop that `live(runner="thread")` has."""
+    result: Future[Cost] = Future()
+
+    async def work() -> None:
+        try:
+            result.set_result(await asyncio.wait_for(contender(feed), 300))
+        except BaseException as error:
+            result.set_exception(error)
+
+    LoopThread(work, "benchmark").join(timeout=320)
+    return result.result(timeout=0)
+
+
+FLOOR = "websockets, receive only (floor)"
+ARTICLE = "the article's pipeline"
+
+CONTENDERS: dict[str, tuple[Callable[[Contender, Feed], Cost], Contender]] = {
+    "bytes only, not parsed": (here, read_bytes),
+    FLOOR: (here, receive_only),
+    "mdkit's receiving, websockets": (here, websockets_batches),
+    "mdkit's receiving, websockets, in a thread": (in_thread, websockets_batches),
+    "mdkit's receiving, picows": (here, picows_batches),
+    "mdkit's receiving, picows, in a thread": (in_thread, picows_batches),
+    ARTICLE: (here, article),
+    "mdkit, article dialect": (here, mdkit_article),
+    "mdkit, realtime dialect": (here, mdkit_realtime),
+    "mdkit, realtime, in a thread": (in_thread, mdkit_realtime),
+    "mdkit, 5 frames read 4x a second": (here, mdkit_watched),
+    "mdkit over picows": (here, mdkit_picows),
+    "mdkit over picows, in a thread": (in_thread, mdkit_picows),
 }
+
+if find_spec("picows") is None:
+    CONTENDERS = {name: run for name, run in CONTENDERS.items() if "picows" not in name}
 
 
 def measure(messages: int, rounds: int) -> dict[str, list[Cost]]:
@@ -179,9 +287,9 @@ def measure(messages: int, rounds: int) -> dict[str, list[Cost]]:
         for warm_up in (article, receive_only):  # each dialect's messages are encoded once
             asyncio.run(warm_up(Feed(exchange.ws_url, url, 25_000)))
         for _ in range(rounds):
-            for name, contender in CONTENDERS.items():
+            for name, (run, contender) in CONTENDERS.items():
                 gc.collect()
-                costs[name].append(asyncio.run(asyncio.wait_for(contender(feed), 300)))
+                costs[name].append(run(contender, feed))
     return costs
 
 
@@ -189,15 +297,13 @@ def table(costs: dict[str, list[Cost]]) -> str:
     """Return the report: medians over the rounds, ratios to the article and to the floor."""
     cpu = {name: statistics.median(cost.cpu for cost in cs) * 1e6 for name, cs in costs.items()}
     rate = {name: 1 / statistics.median(cost.wall for cost in cs) for name, cs in costs.items()}
-    floor, article_cpu = list(cpu.values())[:2]
-    article_rate = list(rate.values())[1]
     lines = [
-        f"{'':<34} {'CPU µs/msg':>10} {'x floor':>8} {'msg/s':>9} {'x article':>10} "
+        f"{'':<44} {'CPU µs/msg':>10} {'x floor':>8} {'msg/s':>9} {'x article':>10} "
         f"{'x article (CPU)':>16}"
     ]
     lines += [
-        f"{name:<34} {cpu[name]:>10.1f} {cpu[name] / floor:>8.2f} {rate[name]:>9,.0f} "
-        f"{rate[name] / article_rate:>10.2f} {article_cpu / cpu[name]:>16.2f}"
+        f"{name:<44} {cpu[name]:>10.1f} {cpu[name] / cpu[FLOOR]:>8.2f} {rate[name]:>9,.0f} "
+        f"{rate[name] / rate[ARTICLE]:>10.2f} {cpu[ARTICLE] / cpu[name]:>16.2f}"
         for name in costs
     ]
     return "\n".join(lines)
