@@ -12,7 +12,8 @@ BLOCKS = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), 
 
 
 @pytest.mark.parametrize("code", BLOCKS, ids=range(len(BLOCKS)))
-def test_a_block_of_the_readme_runs(code, capsys):
+def test_a_block_of_the_readme_runs(code, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
     namespace = {}
     if "import mdkit" not in code:
         exec("import mdkit as md", namespace)
@@ -23,8 +24,12 @@ def test_a_block_of_the_readme_runs(code, capsys):
         shown = capsys.readouterr().out
         assert "the ledger balances" in shown
         assert "AAPL.US depth" in shown
-    if "gaps()" in code:
+    if 'md.Fault("drop"' in code:
         assert "connection lost without a close frame" in capsys.readouterr().out
+    if "md.replay(" in code:
+        shown = capsys.readouterr().out
+        assert "closed by the server" in shown
+        assert "python = replay = replay with 4 workers" in shown
 
 
 def test_the_readme_names_files_that_exist():
