@@ -9,13 +9,14 @@ from mdkit.exchange.config import (
     configure,
 )
 from mdkit.exchange.exchange import Exchange, serve_forever
-from mdkit.exchange.faults import FAULTS, random_faults
+from mdkit.exchange.faults import FAULTS, RECOVERABLE, random_faults
 from mdkit.exchange.scenarios import SCENARIOS
 
 __all__ = [
     "DEFAULT_SYMBOLS",
     "FAULTS",
     "FREE_TRIAL",
+    "RECOVERABLE",
     "SCENARIOS",
     "Exchange",
     "ExchangeConfig",

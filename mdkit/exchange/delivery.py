@@ -72,7 +72,13 @@ class Client:
     @property
     def is_open(self) -> bool:
         """Whether something written now can still arrive."""
-        return not self.closing and self.connection.protocol.state is State.OPEN
+        # The transport knows first of a client that is gone.
+        connection = self.connection
+        return (
+            not self.closing
+            and connection.protocol.state is State.OPEN
+            and not connection.transport.is_closing()
+        )
 
     @property
     def backlog(self) -> int:
@@ -147,6 +153,8 @@ class Delivery:
         self.slow_clients = 0
         self.injected: Counter[str] = Counter()
         self._began: float | None = None
+        self._hurried = 0
+        self._ahead = 0.0
         self._wake = asyncio.Event()
         self._subscribed = asyncio.Event()
         pending = [f for f in config.faults if f.at is not None or f.after_messages is not None]
@@ -202,6 +210,11 @@ class Delivery:
         for client in tuple(self.clients):
             client.freeze(seconds)
 
+    def hurry(self, count: int) -> None:
+        """Say the next messages at once. An unpaced market hurries anyway."""
+        if self.feed.paced:
+            self._hurried += count
+
     def refresh(self) -> None:
         """Bring the market's clock up to now, but not past a message that is still to come."""
         feed = self.feed
@@ -211,7 +224,7 @@ class Delivery:
         elif feed.paced:
             due = feed.next_offset()
             # While the books are ahead of the clock by a message that is due, stay before it.
-            now = self._elapsed() * self.config.speed
+            now = self._market_time(self._elapsed())
             feed.catch_up(now if due is None else min(now, due))
         feed.settle()
 
@@ -237,16 +250,35 @@ class Delivery:
 
     def _paced_turn(self) -> float | None:
         """Send what is due; return the seconds until something is, None if nothing will be."""
-        elapsed, speed = self._elapsed(), self.config.speed
+        elapsed = self._elapsed()
+        if self._hurried:
+            return self._hurried_turn()
         # Messages up to a fault's moment go before it, however late this turn is.
         until = min(elapsed, self._by_time[0].at or 0.0) if self._by_time else elapsed
-        full = self._send(until * speed, _PACED_BATCH)
+        full = self._send(self._market_time(until), _PACED_BATCH)
         self._fire(until)
         if full or until < elapsed:
             return 0.0
         due = self.feed.next_offset()
-        waits = [] if due is None else [due / speed - elapsed]
+        waits = [] if due is None else [(due - self._ahead) / self.config.speed - elapsed]
         return self._soonest(waits)
+
+    def _hurried_turn(self) -> float:
+        """Send a part of a burst, and let the market's time pass that it would have taken."""
+        before = self.passed
+        full = self._send(math.inf, min(self._hurried, _PACED_BATCH))
+        sent = self.passed - before
+        # The market may be at its end, or a fault at a certain message comes before the rest.
+        self._hurried = self._hurried - sent if sent or full else 0
+        due = self.feed.next_offset()
+        if due is not None:
+            behind = due - self._market_time(self._elapsed())
+            self._ahead += max(0.0, behind)
+        return 0.0
+
+    def _market_time(self, elapsed: float) -> float:
+        """Return what the feed's clock shows, in seconds, when `elapsed` have really passed."""
+        return elapsed * self.config.speed + self._ahead
 
     async def _unpaced_turn(self) -> float | None:
         """Send a batch and wait until all clients have taken it."""

@@ -29,7 +29,10 @@ class Connections(Protocol):
         """Abort every connection's TCP without a close frame."""
 
     def freeze(self, seconds: float) -> None:
-        """Read nothing, answer nothing, send nothing on any connection for a while."""
+        """Read nothing, so answer nothing, on any connection for a while."""
+
+    def hurry(self, count: int) -> None:
+        """Say the market's next messages at once, and have its clock run ahead by as much."""
 
 
 class Door:
@@ -77,6 +80,8 @@ class Outlet:
         self._swaps: list[list[Any]] = []
         self._waiting: dict[Any, Message] = {}
         self._extra: deque[Message] = deque()
+        self._skewed_until = 0.0
+        self._skew_ns = 0
         self.withheld = 0
 
     def stall(self, until: float, hold: bool) -> None:
@@ -94,6 +99,10 @@ class Outlet:
     def swap(self, symbol: str | None, count: int) -> None:
         """Send the next `count` messages after their successors of the same channel."""
         self._swaps.append([symbol, count])
+
+    def skew(self, until: float, seconds: float) -> None:
+        """Have what the market says tell a time that is `seconds` off until then."""
+        self._skewed_until, self._skew_ns = until, round(seconds * 1000) * 1_000_000
 
     def add(self, messages: Iterable[Message]) -> None:
         """Put messages in front of whatever comes next."""
@@ -117,6 +126,8 @@ class Outlet:
 
     def pass_on(self, messages: list[Message], now: float) -> list[Message]:
         """Return what is to be sent now, given what the market has just said."""
+        if now < self._skewed_until:
+            messages = [message.shifted(self._skew_ns) for message in messages]
         if self._repeats or self._swaps or self._waiting:
             messages = self._disturb(messages)
         if self._extra:
@@ -197,6 +208,19 @@ def _freeze(stage: Stage, fault: Fault, params: dict[str, Any]) -> None:
     stage.outlet.stall(stage.now + fault.duration, False)
 
 
+def _deaf(stage: Stage, fault: Fault, params: dict[str, Any]) -> None:
+    stage.connections.freeze(fault.duration)
+
+
+def _burst(stage: Stage, fault: Fault, params: dict[str, Any]) -> None:
+    stage.connections.hurry(fault.count)
+
+
+def _clock(stage: Stage, fault: Fault, params: dict[str, Any]) -> None:
+    until = stage.now + fault.duration if fault.duration > 0 else math.inf
+    stage.outlet.skew(until, float(params["seconds"]))
+
+
 def _door(stage: Stage, fault: Fault, params: dict[str, Any]) -> None:
     if fault.duration > 0:
         stage.door.shut(fault.kind, stage.now + fault.duration, params)
@@ -242,7 +266,15 @@ FAULTS: dict[str, FaultKind] = {
     ),
     "drop": FaultKind("abort every connection's TCP, without a close frame", {}, _drop),
     "refuse": FaultKind(
-        "answer new connections with HTTP 503, for `duration` or `count` times", {}, _door
+        "answer new connections with HTTP 503 (status), for `duration` or `count` times",
+        {"status": 503},
+        _door,
+    ),
+    "slow_handshake": FaultKind(
+        "let new connections wait `pause` seconds for the answer to their handshake, for "
+        "`duration` or `count` times",
+        {"pause": 1.0},
+        _door,
     ),
     "accept_then_close": FaultKind(
         "accept new connections and close them at once, for `duration` or `count` times",
@@ -275,6 +307,20 @@ FAULTS: dict[str, FaultKind] = {
     "freeze": FaultKind(
         "neither read nor send for `duration`: not even pings are answered", {}, _freeze
     ),
+    "deaf": FaultKind(
+        "go on sending, but read nothing for `duration`: pings are not answered", {}, _deaf
+    ),
+    "burst": FaultKind(
+        "the market's next `count` messages at once; its clock is ahead by as much afterwards",
+        {},
+        _burst,
+    ),
+    "clock": FaultKind(
+        "what is pushed tells a time that is `seconds` ahead (behind: negative), for `duration`, "
+        "or from now on where that is 0",
+        {"seconds": 3600.0},
+        _clock,
+    ),
     "slow": FaultKind(
         "at least `pause` seconds between two messages for `duration`, then all that is late",
         {"pause": 0.1},
@@ -293,6 +339,10 @@ FAULTS: dict[str, FaultKind] = {
         "the next `count` messages (of `symbol`) come after their successors", {}, _reorder
     ),
 }
+
+
+RECOVERABLE = tuple(kind for kind in FAULTS if kind != "unauthorized")
+"""The kinds after which a client goes on by itself, sooner or later."""
 
 
 def check_fault(fault: Fault) -> dict[str, Any]:
@@ -317,7 +367,10 @@ def check_fault(fault: Fault) -> dict[str, Any]:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             fine = isinstance(value, type(default))
         else:
-            fine = default is None or (not isinstance(default, (bool, str)) and 0 <= value <= 1e9)
+            least = -1e9 if name == "seconds" else 0
+            fine = default is None or (
+                not isinstance(default, (bool, str)) and least <= value <= 1e9
+            )
         if not fine:
             raise SettingsError(f"fault {fault.kind!r}: {name}={value!r} cannot be used.")
     return {**kind.params, **fault.params}
@@ -383,7 +436,8 @@ def random_faults(
 ) -> tuple[Fault, ...]:
     """Return a schedule of `count` faults spread over `seconds`, the same for the same seed.
 
-    `kinds` defaults to those after which a well-behaved client recovers by itself.
+    `kinds` defaults to seven common ones; `RECOVERABLE` has all after which a client goes on by
+    itself. Bursts are of 10,000 to 50,000 messages.
     """
     kinds = tuple(
         kinds or ("disconnect", "drop", "refuse", "stall", "malformed", "duplicate", "slow")
@@ -395,6 +449,13 @@ def random_faults(
         kind = kinds[int(random.random() * len(kinds))]
         duration = round(0.1 + random.random() * seconds / 20, 3)
         number = 1 + int(random.random() * 5)
-        faults.append(Fault(kind, at=round(at, 3), duration=duration, count=number))
+        params: dict[str, Any] = {}
+        if kind == "burst":
+            number *= 10_000
+        elif kind == "oversized":
+            params["size"] = int(random.random() * (24 << 20))
+        elif kind == "clock":
+            params["seconds"] = round(random.uniform(-7200.0, 7200.0))
+        faults.append(Fault(kind, at=round(at, 3), duration=duration, count=number, params=params))
         check_fault(faults[-1])
     return tuple(faults)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from mdkit.errors import InvalidMessage
-from mdkit.events import Event, Trade
+from mdkit.events import Event, MarketEvent, Trade
 from mdkit.wire import tickdb
 from mdkit.wire.tickdb import Dialect
 
@@ -64,6 +66,18 @@ class Message:
             self._frames[dialect] = frames
         return frames
 
+    def shifted(self, nanoseconds: int) -> Message:
+        """Return the same message telling another time; itself where it tells none."""
+        moved = [
+            msgspec.structs.replace(event, exchange_ns=max(0, event.exchange_ns + nanoseconds))
+            for event in self._told()
+            if isinstance(event, MarketEvent)
+        ]
+        return Message(self.offset, self.key, moved) if moved else self
+
+    def _told(self) -> Sequence[Event]:
+        return self.events
+
     def _encode(self, dialect: Dialect) -> tuple[bytes, ...]:
         events = self.events
         trades = [event for event in events if isinstance(event, Trade)]
@@ -80,6 +94,12 @@ class Recorded(Message):
     def __init__(self, offset: float, key: Key | None, raw: bytes) -> None:
         super().__init__(offset, key)
         self.raw = raw
+
+    def _told(self) -> Sequence[Event]:
+        try:
+            return tickdb.decode(self.raw)
+        except InvalidMessage:
+            return ()
 
     def _encode(self, dialect: Dialect) -> tuple[bytes, ...]:
         own: Dialect = "realtime" if self.raw.lstrip().startswith(b'{"cmd"') else "article"

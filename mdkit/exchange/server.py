@@ -39,9 +39,11 @@ _PHRASES = {
     500: "Internal Server Error",
     503: "Service Unavailable",
 }
-# At DEBUG websockets logs request lines, and those hold api_key: this logger never gets there.
+# At DEBUG websockets logs request lines, and those hold api_key: this logger never gets there,
+# not even where somebody sets every logger to DEBUG.
 _logger = logging.getLogger("mdkit.exchange")
 _logger.setLevel(logging.INFO)
+_logger.addFilter(lambda record: record.levelno >= logging.INFO)
 
 
 class ExchangeServer:
@@ -159,6 +161,8 @@ class ExchangeServer:
             if not upgrade and path in (REALTIME_PATH, ARTICLE_PATH):
                 raise Refusal(4002, f"{path} is a WebSocket: use ws://", status=426)
             endpoint = None if upgrade else self.market.endpoints.find(path)
+            if upgrade and (hit := self._stopped_by("slow_handshake")):
+                await asyncio.sleep(float(hit[1]["pause"]))
             self._door("websocket" if upgrade else "rest")
             self._check_key(params.get("api_key") or request.headers.get("X-API-Key"))
             if endpoint is None:
@@ -184,18 +188,21 @@ class ExchangeServer:
 
     def _door(self, what: str) -> None:
         """Raise `Refusal` if a fault keeps newcomers out."""
-        door, now = self.market.delivery.door, asyncio.get_running_loop().time()
-        if what == "websocket" and door.check("refuse", now):
-            raise Refusal(5001, "no connections at the moment", status=503)
-        if what == "rest" and (hit := door.check("server_error", now)):
+        if what == "websocket" and (hit := self._stopped_by("refuse")):
+            raise Refusal(5001, "no connections at the moment", status=int(hit[1]["status"]))
+        if what == "rest" and (hit := self._stopped_by("server_error")):
             raise Refusal(int(hit[1]["code"]), "server trouble")
-        if hit := door.check("unauthorized", now):
+        if hit := self._stopped_by("unauthorized"):
             raise Refusal(int(hit[1]["code"]), "API key refused")
-        if hit := door.check("rate_limit", now):
+        if hit := self._stopped_by("rate_limit"):
             left, params = hit
             wait = params["retry_after"]
             text = str(max(1, math.ceil(left)) if wait is None else wait)
             raise Refusal(3001, "rate limit exceeded", headers={"Retry-After": text})
+
+    def _stopped_by(self, what: str) -> tuple[float, dict[str, Any]] | None:
+        """Return (seconds left, parameters) of a fault at the door, counting this visit."""
+        return self.market.delivery.door.check(what, asyncio.get_running_loop().time())
 
     def _check_key(self, key: str | None) -> None:
         wanted = self.config.api_key
@@ -227,8 +234,7 @@ class ExchangeServer:
         """Serve one open WebSocket until it closes."""
         self.connections_total += 1
         market = self.market
-        hit = market.delivery.door.check("accept_then_close", asyncio.get_running_loop().time())
-        if hit:
+        if hit := self._stopped_by("accept_then_close"):
             await connection.close(int(hit[1]["code"]), str(hit[1]["reason"]))
             return
         request_path = connection.request.path if connection.request else REALTIME_PATH

@@ -14,6 +14,7 @@ from mdkit.exchange import Exchange
 from mdkit.history.client import RestClient, is_loopback, shared_budget
 from mdkit.settings import Settings
 from mdkit.stream.source import Sink, Source, WebSocketSource
+from mdkit.stream.transports import Transport
 
 
 class ExchangeSource(WebSocketSource):
@@ -54,13 +55,14 @@ def open_source(
     symbols: Sequence[str],
     settings: Settings,
     api_key: str | None = None,
+    transport: Transport = "websockets",
 ) -> Source:
     """Return the source that `live(source=...)` means; no connection is made yet.
 
     Without `symbols`: what an `Exchange` carries, and else SUBSCRIBED_SYMBOLS.
 
     Raises `AuthenticationError` when TickDB is asked for without a key and `SettingsError`
-    for anything that is not a source.
+    for anything that is not a source or a transport that it cannot have.
     """
     if api_key:
         settings = settings.model_copy(update={"tickdb_api_key": SecretStr(api_key)})
@@ -68,6 +70,7 @@ def open_source(
         "base_delay": settings.reconnect_base_delay,
         "max_delay": settings.reconnect_max_delay,
         "heartbeat": settings.heartbeat_interval,
+        "transport": transport,
     }
     if source is None:
         if settings.tickdb_api_key is not None:
@@ -103,6 +106,11 @@ def open_source(
         secret = key.get_secret_value() if key else None
         return WebSocketSource(source, channels, symbols, api_key=secret, name=source, **options)
     if isinstance(source, Source):
+        if transport != "websockets":
+            raise SettingsError(
+                f"transport={transport!r} cannot be had for {source.name}: a Source of your own "
+                "brings its connection along. Leave transport out."
+            )
         return source
     raise SettingsError(
         f"source={source!r} is not a source: it needs run(sink), stop(), clock_ns(), name, "

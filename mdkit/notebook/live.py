@@ -5,7 +5,9 @@ from __future__ import annotations
 import atexit
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
+
+from pydantic import SecretStr
 
 from mdkit.errors import SettingsError
 from mdkit.exchange import Exchange
@@ -24,7 +26,7 @@ from mdkit.stream.source import Source
 from mdkit.stream.transports import Transport
 from mdkit.wire.tickdb import CHANNELS
 
-_sessions: dict[str, Session] = {}
+_sessions: dict[str, Any] = {}
 
 
 @atexit.register
@@ -42,7 +44,7 @@ def live(
     api_key: str | None = None,
     transport: Transport = "websockets",
     strategies: Sequence[Any] = (),
-    workers: int | None = None,
+    workers: int | Literal["auto"] | None = None,
     worker_kind: WorkerKind = "task",
     maxsize: int | None = None,
     overflow: Overflow | Mapping[str, Overflow] = "block",
@@ -58,6 +60,8 @@ def live(
     levels: int = 10,
     name: str = "default",
     settings: Settings | None = None,
+    client: Any = None,
+    shards: int | None = None,
 ) -> Session:
     """Make a session: a feed, a bounded queue, and your strategies. It begins with `start()`.
 
@@ -74,8 +78,11 @@ def live(
         strategies: functions or classes made with `@md.strategy(...)`, or `md.messages(fn)`.
         workers: what serves the symbols' lanes (WORKER_COUNT). Tasks share one core; more than
             one helps strategies that await. Of processes there is one a core unless you say.
+            "auto" is `worker_kind="auto"`.
         worker_kind: "task", or "process" for strategies that are too much for one core: each
-            process runs the strategies of some of the symbols.
+            process runs the strategies of some of the symbols. "auto" tries the strategies on
+            the first messages, in a process that is then thrown away, and takes processes where
+            they are heavy.
         maxsize: messages the queue holds in memory (MAX_QUEUE_DEPTH).
         overflow: what to do when it is full: "block", "drop_oldest", "drop_newest",
             "conflate", "spill", or a dict by channel. See `mdkit.stream.buffer.Buffer`.
@@ -101,11 +108,16 @@ def live(
         name: calling `live` again with the same name, as re-running a cell does, stops and
             replaces the session of that name.
         settings: overrides what is read from the environment.
+        client: a `dask.distributed.Client`: the symbols are dealt out over the cluster's
+            workers, and what comes back is a `ClusterSession` (`mdkit[cluster]`). Each shard
+            makes a connection of its own, which the plan must allow.
+        shards: how many there are; one a worker unless given.
 
     Raises `SettingsError` when an argument cannot work, `AuthenticationError` when TickDB is
     asked for without a key.
     """
     settings = settings or Settings()
+    asked_workers = workers
     wanted = (symbols,) if isinstance(symbols, str) else tuple(symbols or ())
     wanted = tuple(dict.fromkeys(wanted))
     chosen = (channels,) if isinstance(channels, str) else tuple(channels)
@@ -120,10 +132,14 @@ def live(
         raise SettingsError(f'runner={runner!r} does not exist: choose "notebook" or "thread".')
     if on_error not in ("dead_letter", "raise"):
         raise SettingsError(f'on_error={on_error!r} is not "dead_letter" or "raise".')
-    if worker_kind not in ("task", "process"):
-        raise SettingsError(f'worker_kind={worker_kind!r} does not exist: "task" or "process".')
+    if workers == "auto":
+        workers, worker_kind = None, "auto"
+    if worker_kind not in ("task", "process", "auto"):
+        raise SettingsError(
+            f'worker_kind={worker_kind!r} does not exist: "task", "process" or "auto".'
+        )
     if workers is None:
-        workers = settings.worker_count if worker_kind == "task" else cores()
+        workers = cores() if worker_kind == "process" else settings.worker_count
     if workers < 1:
         raise SettingsError(f"workers={workers} is not usable: at least 1 must serve the queue.")
     if max_retries < 0:
@@ -144,6 +160,38 @@ def live(
             f"{', '.join(KLINE_INTERVALS)}."
         )
     feed = open_source(source, chosen, wanted, settings, api_key, transport)
+    predecessor = _sessions.get(name)
+    if client is not None:
+        from mdkit.notebook.cluster import ClusterSession
+
+        if record is not None:
+            raise SettingsError(
+                "record= cannot be had with client=, since each worker would write a file of its "
+                "own: record the same feed with a session in this process."
+            )
+        options = {
+            "channels": chosen,
+            "transport": transport,
+            "workers": asked_workers,
+            "worker_kind": worker_kind,
+            "maxsize": maxsize,
+            "overflow": overflow,
+            "block_timeout": block_timeout,
+            "max_retries": max_retries,
+            "on_error": on_error,
+            "bars": bars,
+            "warmup": warmup,
+            "backfill": backfill,
+            "rows": rows,
+            "levels": levels,
+        }
+        if api_key:
+            settings = settings.model_copy(update={"tickdb_api_key": SecretStr(api_key)})
+        spread = _sessions[name] = ClusterSession(
+            client, shards, feed, ready, settings, options, name, predecessor
+        )
+        # It has a session's methods; saying so in types would take two overloads of 28 keywords.
+        return cast(Session, spread)
     history = open_history(feed, settings, api_key) if backfill or warmup else None
     pipeline = Pipeline(
         feed,
@@ -164,6 +212,11 @@ def live(
         backfill=Backfill(history) if history is not None else None,
         recorder=record if record is None or isinstance(record, Recorder) else Recorder(record),
     )
-    predecessor = _sessions.get(name)
     session = _sessions[name] = Session(pipeline, runner, name, predecessor)
     return session
+
+
+def forget(session: Session) -> None:
+    """Let go of a session that has ended, for whoever makes many."""
+    if _sessions.get(session.name) is session:
+        del _sessions[session.name]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
+import os
 import signal
 import sys
 import threading
@@ -20,7 +21,8 @@ T = TypeVar("T")
 class LoopThread:
     """Runs a coroutine in an event loop of its own, in a daemon thread.
 
-    A busy caller does not stop it; interpreter exit does not wait for it.
+    A busy caller does not stop it; interpreter exit does not wait for it. The loop is uvloop's
+    where that is installed, unless MDKIT_UVLOOP is 0.
     """
 
     def __init__(self, work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
@@ -32,7 +34,7 @@ class LoopThread:
         self._ready.wait()
 
     def _turn(self) -> None:
-        with asyncio.Runner() as runner:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             self.loop = runner.get_loop()
             self._ready.set()
             runner.run(self._work())
@@ -41,6 +43,17 @@ class LoopThread:
         """Wait for the thread to end, unless called in it."""
         if threading.current_thread() is not self._thread:
             self._thread.join(timeout)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return what makes a thread's loop; None leaves it to asyncio."""
+    if os.environ.get("MDKIT_UVLOOP") == "0":
+        return None
+    try:
+        import uvloop
+    except ModuleNotFoundError:
+        return None
+    return uvloop.new_event_loop
 
 
 def running_loop() -> asyncio.AbstractEventLoop | None:

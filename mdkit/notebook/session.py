@@ -168,7 +168,7 @@ class Session:
                 self._loop.call_soon_threadsafe(self.pipeline.stop, timeout)
         if self._ended.done() and self._ended.exception() is not None:
             self._failure_told = True
-        return Stopping(self._ended, self._loop, self._show_end)
+        return Stopping(self._ended, self._loop, self._show_end, self.pipeline.watchdog, timeout)
 
     async def _show_end(self) -> None:
         """Have the dashboard show how it ended, in the name of the cell that waits for that.
@@ -319,6 +319,9 @@ class Session:
 
     def explain(self) -> str:
         """Return one sentence, made of measurements, on how the session is doing."""
+        held = self.pipeline.watchdog.held
+        if held is not None and running_loop() is not self._loop:
+            return f"{held}; nothing else happens meanwhile."
         return self._look(self.pipeline.explain)
 
     def memory(self) -> pd.Series[Any]:
@@ -437,7 +440,12 @@ class Session:
     def _do(self, function: Callable[[], T]) -> T:
         if self._loop is None or self._ended.done():
             return function()
-        return call_in(self._loop, function)
+        try:
+            return call_in(self._loop, function)
+        except SessionError:
+            if (held := self.pipeline.watchdog.held) is not None:
+                raise SessionError(f"{held}. Make it return, or interrupt it.") from None
+            raise
 
     def _tell_failure(self) -> None:
         failure = self.pipeline.failure

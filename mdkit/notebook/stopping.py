@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import time
 from collections.abc import Awaitable, Callable, Generator
 from typing import Any
 
 from mdkit.errors import SessionError
 from mdkit.notebook.loops import running_loop
 from mdkit.stream.receipt import Receipt
+from mdkit.stream.watchdog import Watchdog
 
 
 class Stopping:
@@ -20,28 +22,54 @@ class Stopping:
         future: concurrent.futures.Future[Receipt],
         loop: asyncio.AbstractEventLoop | None,
         show_end: Callable[[], Awaitable[None]],
+        watchdog: Watchdog | None = None,
+        timeout: float = 0.0,
     ) -> None:
         self._future = future
         self._loop = loop
         self._show_end = show_end
+        self._watchdog = watchdog
+        self._timeout = timeout
 
     def __await__(self) -> Generator[Any, None, Receipt]:
         return self._wait().__await__()
 
     async def _wait(self) -> Receipt:
         # Shielded: interrupting the cell that waits must not cancel the stop.
-        receipt = await asyncio.shield(asyncio.wrap_future(self._future))
+        ended = asyncio.wrap_future(self._future)
+        while not ended.done():
+            await asyncio.wait([ended], timeout=1.0)
+            self._check_loop()
+        receipt = ended.result()
         await self._show_end()
         return receipt
 
     def result(self, timeout: float | None = None) -> Receipt:
-        """Block until the session has stopped and return its receipt."""
+        """Block until the session has stopped and return its receipt.
+
+        Raises `SessionError` when a strategy that does not return keeps it from stopping.
+        """
         if not self._future.done() and self._loop is not None and running_loop() is self._loop:
             raise SessionError(
                 "The session runs in this very loop, so waiting would block it: write "
                 "`await session.stop()`."
             )
-        return self._future.result(timeout)
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while not self._future.done():
+            left = 1.0 if deadline is None else min(1.0, max(0.0, deadline - time.monotonic()))
+            concurrent.futures.wait([self._future], timeout=left)
+            if self._future.done():
+                break
+            self._check_loop()
+            if deadline is not None and time.monotonic() >= deadline:
+                raise TimeoutError(f"The session has not stopped within {timeout:g} s.")
+        return self._future.result()
+
+    def _check_loop(self) -> None:
+        """Raise `SessionError` when a strategy holds the loop for longer than stopping may take."""
+        held = self._watchdog.held if self._watchdog is not None else None
+        if held is not None and held.seconds > self._timeout and not self._future.done():
+            raise SessionError(f"The session cannot stop: {held}. Make it return, or interrupt it.")
 
     def __repr__(self) -> str:
         return f"<Stopping: {self._future.result() if self._future.done() else 'under way'}>"

@@ -198,10 +198,18 @@ class MessageStrategy(Strategy):
 
     def instance(self) -> Runner:
         """Return a callable that hands each event's dict to the function."""
-        function = self.function
+        function, name = self.function, self.name
 
         def run(event: Event) -> Value:
-            return _number(function(event.as_dict()))
+            value = function(event.as_dict())
+            if inspect.isawaitable(value):
+                if inspect.iscoroutine(value):
+                    value.close()
+                raise StrategyError(
+                    f"{name} returned something to await, which nobody does: pass md.messages "
+                    "the async function itself, or write it with `async def`"
+                )
+            return _number(value)
 
         async def run_async(event: Event) -> Value:
             return _number(await function(event.as_dict()))
@@ -297,6 +305,12 @@ def as_signal(value: Any, strategy_name: str) -> Value:
                 f"strategy {strategy_name} returned nan; return None when there is nothing to say"
             )
         return number
+    if inspect.iscoroutine(value):
+        value.close()
+        raise StrategyError(
+            f"strategy {strategy_name} returned a coroutine that nobody awaits; write the "
+            "strategy itself with `async def`"
+        )
     raise StrategyError(
         f"strategy {strategy_name} returned a {type(value).__name__}; "
         "expected a real number, or None when there is nothing to say"

@@ -1,41 +1,77 @@
-"""A websockets connection that hands over batches, stamped when they came off the socket.
+"""What a source needs of a WebSocket connection, whichever library makes it.
 
-The library's own `recv()` gives one message a call, late: its time stamp would include the
-wait. Here whole chunks of the socket become one batch and one wake-up.
+The libraries' own `recv()` gives one message a call, late: a time stamp taken then would
+include the wait. Here whole chunks of the socket become one batch and one wake-up.
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
-from typing import Any
+import contextlib
+from abc import ABC, abstractmethod
+from typing import Any, Protocol
 
-from websockets.asyncio.client import ClientConnection
-from websockets.exceptions import ConnectionClosed
-from websockets.frames import Frame, Opcode
-from websockets.protocol import State
+from mdkit.errors import InvalidMessage, ServiceError
+from mdkit.wire.codes import classify
+from mdkit.wire.tickdb import read_answer
 
 RawMessage = tuple[bytes, int]
 """(raw bytes, received_ns)"""
 
 MAX_MESSAGE_BYTES = 16 << 20
+OPEN_SECONDS = 10.0
+"""How long connecting may take, handshake included."""
+CLOSE_SECONDS = 1.0
+"""How long the peer's close frame is waited for."""
 _HIGH_WATER = 2048
 _HIGH_WATER_BYTES = 16 << 20
-_MAX_HEAD_BYTES = 1 << 16
-_WHOLE_TEXT = 0x81  # final, no extension, opcode text
-_DATA = (Opcode.TEXT, Opcode.BINARY, Opcode.CONT)
 
 
-class BatchConnection(ClientConnection):
-    """Collects messages until `batch()` takes them; pauses the socket when nobody does.
+class HandshakeError(Exception):
+    """No connection came about, and the service did not say why. `str()` is what was seen."""
 
-    Complete, uncompressed text frames, which is nearly all of a feed, are sliced out of the
-    chunk right here at a quarter of the cost; every other frame goes through the library's
-    own parser, a whole frame at a time, so that it alone answers pings, closes and errors.
+
+class ConnectionEndedError(Exception):
+    """The connection is gone. `str()` says who ended it, and with which code."""
+
+
+class Connection(Protocol):
+    """An open connection.
 
     `bytes_seen` counts everything read, control frames included: a connection on which it
-    stands still is dead or idle. The library's keepalive must be off: it would take a loop
-    that was blocked for a connection that is dead.
+    stands still is dead or idle. `reading_paused` says that nothing is read because nobody
+    takes what has arrived; pings stay unanswered then. Pings of the peer are answered
+    otherwise, and nothing else is sent unasked: a keepalive of the library's own would take
+    a loop that was blocked for a connection that is dead.
+    """
+
+    bytes_seen: int
+    reading_paused: bool
+
+    async def batch(self) -> list[RawMessage]:
+        """Return what has arrived, at least one message, in order; suspend until then.
+
+        Raises `ConnectionEndedError` when the connection is gone and everything was handed
+        over.
+        """
+
+    async def send_text(self, text: str) -> None:
+        """Send a message; raise `ConnectionEndedError` when the connection is gone."""
+
+    async def send_ping(self) -> None:
+        """Send a protocol ping; raise `ConnectionEndedError` when the connection is gone."""
+
+    async def hang_up(self) -> None:
+        """Close with a close frame and wait for the peer's, but not for long. Never raises."""
+
+    def cut(self) -> None:
+        """Abort the connection at once."""
+
+
+class Inbox(ABC):
+    """The half of a connection that all share: messages pile up here until `batch()`.
+
+    When nobody takes them the socket is paused.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -44,106 +80,78 @@ class BatchConnection(ClientConnection):
         self.reading_paused = False
         self._inbox: list[RawMessage] = []
         self._inbox_bytes = 0
-        self._parts: list[bytes] = []
-        self._rest = b""
-        self._upgraded = False
-        self._hopeless = False  # a frame was seen that ends the connection
         self._waiter: asyncio.Future[None] | None = None
         self._lost = False
-        self._stamp = 0
-
-    def data_received(self, data: bytes) -> None:
-        """Take a chunk from the socket; all messages that end in it share its time stamp."""
-        self._stamp = time.time_ns()
-        self.bytes_seen += len(data)
-        if self._rest:
-            data = self._rest + data
-            self._rest = b""
-        if not self._upgraded:
-            end = data.find(b"\r\n\r\n") + 4
-            if end < 4 and len(data) < _MAX_HEAD_BYTES:
-                self._rest = data
-                return
-            if not data.startswith(b"HTTP/1.1 101"):
-                end = len(data)  # a refusal: its body, too, is the library's
-            super().data_received(data[:end])
-            self._upgraded = True
-            data = data[end:]
-        self._take_frames(data)
-        if self._inbox:
-            self._wake()
-            self._inbox_bytes += len(data)
-            full = len(self._inbox) > _HIGH_WATER or self._inbox_bytes > _HIGH_WATER_BYTES
-            if full and not self.reading_paused:
-                self.reading_paused = True
-                self.transport.pause_reading()
-
-    def _take_frames(self, data: bytes) -> None:
-        """Split a chunk at frame borders (RFC 6455, section 5.2)."""
-        stamp = self._stamp
-        start, size = 0, len(data)
-        while size - start >= 2 and not self._hopeless:
-            length = data[start + 1]
-            payload = start + 2
-            if length >= 126:
-                payload += 2 if length == 126 else 8
-                if payload > size:
-                    break
-                # A mask bit makes the length absurd, which the library then refuses as well.
-                length = int.from_bytes(data[start + 2 : payload], "big")
-                if data[start + 1] > 127 or length > MAX_MESSAGE_BYTES:
-                    self._hopeless = True
-                    break
-            end = payload + length
-            if end > size:
-                break
-            if data[start] == _WHOLE_TEXT and not self._parts:
-                self._inbox.append((data[payload:end], stamp))
-            else:
-                super().data_received(data[start:end])
-                # Close frames and violations end the conversation: what follows is void.
-                self._hopeless = self.protocol.state is not State.OPEN
-            start = end
-        if self._hopeless:
-            super().data_received(data[start:])
-        elif start < size:
-            self._rest = data[start:]
-
-    def process_event(self, event: Any) -> None:
-        """Keep data frames for `batch()`; leave everything else to the library."""
-        if type(event) is Frame and event.opcode in _DATA:
-            self._parts.append(bytes(event.data))
-            if event.fin:
-                self._inbox.append((b"".join(self._parts), self._stamp))
-                self._parts.clear()
-            return
-        super().process_event(event)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Wake whoever waits for a batch: none will come."""
-        super().connection_lost(exc)
-        self._lost = True
-        self._wake()
 
     async def batch(self) -> list[RawMessage]:
         """Return what has arrived, at least one message, in order; suspend until then.
 
-        Raises `ConnectionClosed` when the connection is gone and everything was handed over.
+        Raises `ConnectionEndedError` when the connection is gone and everything was handed
+        over.
         """
         while not self._inbox:
             if self._lost:
-                raise self.protocol.close_exc
-            self._waiter = self.loop.create_future()
+                raise ConnectionEndedError(self._ending())
+            self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
         batch, self._inbox, self._inbox_bytes = self._inbox, [], 0
         if self.reading_paused and not self._lost:
             self.reading_paused = False
-            self.transport.resume_reading()
+            self._reader().resume_reading()
         return batch
+
+    @abstractmethod
+    def _reader(self) -> asyncio.ReadTransport:
+        """Return what can be paused."""
+
+    @abstractmethod
+    def _ending(self) -> str:
+        """Return how the connection ended, in words."""
+
+    def _chunk_taken(self, size: int) -> None:
+        """Wake the reader after a chunk of the socket; pause the socket when too much waits."""
+        if not self._inbox:
+            return
+        self._wake()
+        self._inbox_bytes += size
+        full = len(self._inbox) > _HIGH_WATER or self._inbox_bytes > _HIGH_WATER_BYTES
+        if full and not self.reading_paused:
+            self.reading_paused = True
+            self._reader().pause_reading()
+
+    def _connection_gone(self) -> None:
+        """Wake whoever waits for a batch: none will come."""
+        self._lost = True
+        self._wake()
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
 
-__all__ = ["MAX_MESSAGE_BYTES", "BatchConnection", "ConnectionClosed", "RawMessage"]
+def ending(received: tuple[int, str] | None, sent: int | None) -> str:
+    """Say how a connection ended, from the (code, reason) received and the code sent."""
+    if received is not None:
+        code, reason = received
+        return f"closed by the server with code {code}" + (f" ({reason})" if reason else "")
+    if sent is not None:
+        return f"closed here with code {sent}"
+    return "connection lost without a close frame"
+
+
+def refusal(status: int, retry_after: str, body: bytes) -> ServiceError:
+    """Return the error that an HTTP answer to the handshake means.
+
+    `retry_after` is the header's value, or an empty string.
+    """
+    code, message = None, ""
+    with contextlib.suppress(InvalidMessage):
+        answer = read_answer(body)
+        code, message = answer.code or None, answer.message
+    return classify(
+        code,
+        http_status=status,
+        message=message,
+        about="the connection",
+        retry_after=float(retry_after) if retry_after.replace(".", "", 1).isdigit() else None,
+    )

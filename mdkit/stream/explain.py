@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Self
 
 from mdkit.stream.cores import cores
-from mdkit.stream.health import BLOCKED, Monitor
+from mdkit.stream.health import BLOCKED
+from mdkit.stream.rehearsal import HEAVY_SECONDS
 
 if TYPE_CHECKING:
+    from mdkit.stream.lanes import Handler
     from mdkit.stream.pipeline import Pipeline
 
 
-_HEAVY = 50e-6
-"""Seconds a message from which on strategies cost more than sending messages to a process."""
+_LONG = 5.0
+"""Seconds that an async strategy may await before that is worth a word."""
 
 
 def explain(pipeline: Pipeline) -> str:
@@ -37,9 +40,12 @@ def explain(pipeline: Pipeline) -> str:
         said.append(f"the feed is connected but has been silent for {health.stale_for:.0f} s")
     if health.lag > BLOCKED:
         said.append(
-            f"the event loop was blocked for {health.lag:.1f} s by other code in this "
-            f'thread{_cost(monitor)}; runner="thread" avoids it'
+            f"the event loop was blocked for {health.lag:.1f} s by {_blame(pipeline, health.lag)}"
         )
+    said += [
+        f"strategy {handler.name} has awaited something for {seconds:.0f} s, and its symbol waits"
+        for handler, seconds in waiting(pipeline)[:1]
+    ]
     if health.bottleneck == "consumer_bound":
         slowest = max(pipeline.timers.values(), key=lambda timer: timer.mean, default=None)
         blame = ""
@@ -67,8 +73,7 @@ def explain(pipeline: Pipeline) -> str:
     if monitor.blocks and health.lag <= BLOCKED:
         said.append(
             f"the loop was blocked {'once' if monitor.blocks == 1 else f'{monitor.blocks} times'}, "
-            f"{monitor.longest_block:.1f} s at "
-            f'most{_cost(monitor)}; runner="thread" avoids it'
+            f"{monitor.longest_block:.1f} s at most, by {_blame(pipeline, monitor.longest_block)}"
         )
     flow = (
         f"{health.in_rate:,.0f} messages a second in, {health.out_rate:,.0f} out, "
@@ -106,14 +111,31 @@ def advice(pipeline: Pipeline) -> str:
     free = cores() - (pipeline.workers if pipeline.worker_kind == "process" else 1)
     lanes = sum(1 for slot in pipeline.places if slot.symbol)
     mean = sum(timer.mean for timer in pipeline.timers.values())
-    if free < 1 or lanes < 2 or mean < _HEAVY:
+    if free < 1 or lanes < 2 or mean < HEAVY_SECONDS:
         return ""
     told = "one more core" if free == 1 else f"{free} more cores"
     return f'; worker_kind="process" with workers={cores()} would use {told}'
 
 
-def _cost(monitor: Monitor) -> str:
-    return f" and {monitor.late:,} messages came late" if monitor.late else ""
+def waiting(pipeline: Pipeline) -> list[tuple[Handler, float]]:
+    """Return the async strategies that have awaited for long, and the seconds; longest first."""
+    now = time.monotonic()
+    found = [
+        (handler, now - handler.awaiting_since)
+        for handler in pipeline.places.handlers
+        if handler.awaiting_since is not None and now - handler.awaiting_since > _LONG
+    ]
+    return sorted(found, key=lambda item: -item[1])
+
+
+def _blame(pipeline: Pipeline, seconds: float) -> str:
+    """Return who blocked the loop for so many seconds, and what that cost."""
+    late = pipeline.monitor.late
+    cost = f" and {late:,} messages came late" if late else ""
+    held = pipeline.watchdog.longest
+    if held is not None and held.seconds > 0.5 * seconds:
+        return f"{held.by[0].lower()}{held.by[1:]} ({held.where}){cost}"
+    return f'other code in this thread{cost}; runner="thread" avoids it'
 
 
 def _duration(seconds: float) -> str:

@@ -35,6 +35,10 @@ _MAX_BATCH = 128
 _SAMPLE_EVERY = 64
 _RETRY_BASE = 0.010
 _SAMPLE_BYTES = 512
+_TOLD_CHARACTERS = 16_384
+# A strategy that calls exit(), or awaits something that is cancelled, has failed on a message:
+# it must not end the loop, nor the worker.
+_FAILURES = (Exception, asyncio.CancelledError, SystemExit)
 
 
 SignalRow = tuple[int, str, str, float, int]
@@ -97,7 +101,7 @@ class StrategyTimer:
 class Handler:
     """One strategy's instance for one symbol (or for the session), and the cost of calling it."""
 
-    __slots__ = ("call", "is_async", "name", "on_gap", "timer")
+    __slots__ = ("awaiting_since", "call", "is_async", "name", "on_gap", "timer")
 
     def __init__(
         self, strategy: Strategy, call: Callable[[MarketEvent], Any], timer: StrategyTimer
@@ -107,13 +111,23 @@ class Handler:
         self.call = call
         self.on_gap: Callable[[Gap], Any] | None = getattr(call, "on_gap", None)
         self.timer = timer
+        self.awaiting_since: float | None = None
+        """When the present await began, by the monotonic clock; None when there is none."""
+
+    async def result(self, value: Any) -> Any:
+        """Await what an async strategy's call gave."""
+        self.awaiting_since = time.monotonic()
+        try:
+            return await value
+        finally:
+            self.awaiting_since = None
 
     async def timed(self, event: MarketEvent) -> Any:
         """Call, await if need be, and note how long that took."""
         began = time.perf_counter()
         value = self.call(event)
         if self.is_async:
-            value = await value
+            value = await self.result(value)
         self.timer.add(time.perf_counter() - began)
         return value
 
@@ -304,13 +318,13 @@ class Lanes:
                             else:
                                 value = handler.call(event)
                                 if handler.is_async:
-                                    value = await value
+                                    value = await handler.result(value)
                             if value is None:
                                 continue
                             if type(value) is not float or value != value:
                                 value = as_signal(value, handler.name)
-                        except (Exception, asyncio.CancelledError) as error:
-                            if isinstance(error, asyncio.CancelledError) and _is_cancelled():
+                        except _FAILURES as error:
+                            if _is_cancelled(error):
                                 raise
                             value, error_left, attempts = await self._retry(handler, event, error)
                             if error_left is not None:
@@ -395,9 +409,11 @@ class Lanes:
                 result = handler.on_gap(gap)
                 if inspect.isawaitable(result):
                     await result
-            except Exception as error:
+            except _FAILURES as error:
+                if _is_cancelled(error):
+                    raise
                 self.outcome.callback_errors.append(
-                    f"on_gap of strategy {handler.name} failed with {type(error).__name__}: {error}"
+                    f"on_gap of strategy {handler.name} failed with {_said(error)}"
                 )
 
     async def _run_bars(
@@ -425,7 +441,9 @@ class Lanes:
             for handler in reading.bar_handlers:
                 try:
                     value = as_signal(await handler.timed(bar), handler.name)
-                except Exception as error:
+                except _FAILURES as error:
+                    if _is_cancelled(error):
+                        raise
                     value, error_left, attempts = await self._retry(handler, bar, error)
                     if error_left is not None:
                         failed = True
@@ -449,9 +467,11 @@ class Lanes:
             try:
                 value = handler.call(event)
                 if handler.is_async:
-                    value = await value
+                    value = await handler.result(value)
                 return as_signal(value, handler.name), None, attempts
-            except Exception as again:
+            except _FAILURES as again:
+                if _is_cancelled(again):
+                    raise
                 error = again
         return None, error, attempts
 
@@ -464,8 +484,8 @@ class Lanes:
         error: BaseException,
         attempts: int,
     ) -> None:
-        said = f"{type(error).__name__}: {error}"
-        told = "".join(traceback.format_exception(error))
+        said = _said(error)
+        told = _short("".join(traceback.format_exception(error)))
         self._keep_letter(slot, handler.name, raw, received_ns, said, attempts, told)
         if self.on_error == "raise":
             account = slot.account
@@ -508,9 +528,9 @@ class Lanes:
             for received_ns, symbol, strategy, value, exchange_ns in signals:
                 try:
                     callback(Signal(symbol, strategy, value, exchange_ns, received_ns))
-                except Exception as error:
+                except _FAILURES as error:
                     self.outcome.callback_errors.append(
-                        f"an on_signal callback failed with {type(error).__name__}: {error}"
+                        f"an on_signal callback failed with {_said(error)}"
                     )
 
 
@@ -556,7 +576,26 @@ def _find_holes(
             return
 
 
-def _is_cancelled() -> bool:
+def _short(text: str) -> str:
+    """Return a text without its middle where it is long: a thousand of them are kept."""
+    left_out = len(text) - _TOLD_CHARACTERS
+    if left_out <= 0:
+        return text
+    half = _TOLD_CHARACTERS // 2
+    return f"{text[:half]} [{left_out:,} characters left out] {text[-half:]}"
+
+
+def _said(error: BaseException) -> str:
+    """Return an error in a line, even one that cannot say what it is."""
+    try:
+        text = str(error)
+    except Exception:
+        text = "(its message cannot be had)"
+    return _short(f"{type(error).__name__}: {text}")
+
+
+def _is_cancelled(error: BaseException) -> bool:
     """Whether this worker itself is being cancelled, and not something a strategy awaited."""
     task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
+    cancelled = task is not None and task.cancelling() > 0
+    return cancelled and isinstance(error, asyncio.CancelledError)

@@ -11,15 +11,16 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
-from mdkit.errors import MdkitError, SessionError
+from mdkit.errors import MdkitError, SessionError, StrategyError
 from mdkit.events import Gap, Signal
 from mdkit.frames import Frames, MetricsFrame, SignalFrame
 from mdkit.strategies.contract import Strategy
 from mdkit.stream.backfill import Backfill
 from mdkit.stream.buffer import Buffer, Overflow
 from mdkit.stream.connection import RawMessage
+from mdkit.stream.cores import cores
 from mdkit.stream.explain import explain
 from mdkit.stream.filling import Filling
 from mdkit.stream.health import Health, Monitor, Sample
@@ -31,11 +32,13 @@ from mdkit.stream.places import Places
 from mdkit.stream.process_lanes import ProcessLanes, pickled
 from mdkit.stream.receipt import Receipt
 from mdkit.stream.record import Recorder
+from mdkit.stream.rehearsal import HEAVY_SECONDS, rehearse
 from mdkit.stream.scribe import Scribe
 from mdkit.stream.source import Source
+from mdkit.stream.watchdog import Held, Watchdog
 from mdkit.wire.tickdb import ANSWER, MAX_MESSAGE_BYTES, REST, SEVERAL, Router, stub
 
-WorkerKind = Literal["task", "process"]
+WorkerKind = Literal["task", "process", "auto"]
 
 _SAMPLE_SECONDS = 0.2
 _ROWS = 10_000
@@ -51,7 +54,9 @@ class Pipeline:
             `per="session"`, which puts all symbols into one lane.
         workers: how many tasks or processes serve the lanes. More than one task helps only
             strategies that await: all tasks share one core.
-        worker_kind: "task", or "process" for strategies that need more than one core.
+        worker_kind: "task", "process" for strategies that need more than one core, or "auto":
+            strategies are tried on the first messages, in a process that is thrown away, and
+            get processes (one a core) where they are heavy.
         maxsize, overflow, block_timeout: see `Buffer`.
         max_retries, on_error: see `Lanes`.
         frame_rows, levels: how many rows and book levels the live frames keep.
@@ -86,61 +91,29 @@ class Pipeline:
     ) -> None:
         self.source = source
         self.strategies = tuple(strategies)
-        self.workers = workers
-        self.worker_kind = worker_kind
-        remote = worker_kind == "process"
+        self._wanted_kind = worker_kind
         self.ledger = Ledger()
         self.frames = Frames(frame_rows, levels)
         self.signals = SignalFrame(frame_rows or _ROWS)
         self.metrics = MetricsFrame(_METRICS, frame_rows or _ROWS)
-        self.buffer = Buffer(
-            maxsize,
-            overflow,
-            block_timeout=block_timeout,
-            spill_quota_bytes=spill_quota_bytes,
-            clock_ns=source.clock_ns,
-            groups=workers if remote else 1,
-        )
         self.monitor = Monitor()
+        self.watchdog = Watchdog(self._note_held)
         self.router = Router(source.symbols)
         self.gaps: deque[Gap] = deque(maxlen=100_000)
         self.gap_count = 0
         self.problems: deque[MdkitError] = deque(maxlen=100)
         self.problem_counts: Counter[str] = Counter()
-        self.places = Places(
-            self.strategies,
-            self.buffer,
-            self.ledger,
-            self.frames,
-            self.router,
-            interval=interval,
-            made_of=made_of,
-            remote=remote,
+        self._make_buffer: Callable[[int], Buffer] = lambda groups: Buffer(
+            maxsize,
+            overflow,
+            block_timeout=block_timeout,
+            spill_quota_bytes=spill_quota_bytes,
+            clock_ns=source.clock_ns,
+            groups=groups,
         )
-        self.timers = self.places.timers
-        self.lanes = Lanes(self.buffer, self.signals, max_retries=max_retries, on_error=on_error)
-        if remote:
-            self.lanes = ProcessLanes(
-                self.buffer,
-                self.signals,
-                setup=Setup(
-                    tuple(sys.path),
-                    pickled(self.strategies),
-                    (),
-                    interval,
-                    made_of,
-                    max_retries,
-                    on_error,
-                ),
-                tables=self.frames,
-                timers=tuple(self.timers.values()),
-                places=self.places,
-                source_symbols=lambda: source.symbols,
-            )
-        self.lanes.may_await = any(strategy.is_async for strategy in self.strategies)
+        self._setup = Setup(tuple(sys.path), b"", (), interval, made_of, max_retries, on_error)
+        self._arrange("task" if worker_kind == "auto" else worker_kind, workers)
         self.filling = Filling(self, backfill, source, interval, warmup)
-        self.lanes.on_gap = self._note_gap
-        self.lanes.on_partial = self.filling.want
         self.recorder = recorder
         self._scribe: Scribe | None = None
         self.failure: BaseException | None = None
@@ -154,12 +127,78 @@ class Pipeline:
         self._started_at: float | None = None
         self._metrics_at = 0.0
 
+    def _arrange(self, kind: Literal["task", "process"], workers: int) -> None:
+        """Make the queue and what serves it; nothing may have been queued yet."""
+        self.workers = workers
+        self.worker_kind = kind
+        remote = kind == "process"
+        self.buffer = self._make_buffer(workers if remote else 1)
+        setup = self._setup
+        self.places = Places(
+            self.strategies,
+            self.buffer,
+            self.ledger,
+            self.frames,
+            self.router,
+            interval=setup.interval,
+            made_of=setup.made_of,
+            remote=remote,
+        )
+        self.timers = self.places.timers
+        callbacks = self.lanes.callbacks if hasattr(self, "lanes") else []
+        if remote:
+            self.lanes: Lanes = ProcessLanes(
+                self.buffer,
+                self.signals,
+                setup=setup._replace(strategies=pickled(self.strategies)),
+                tables=self.frames,
+                timers=tuple(self.timers.values()),
+                places=self.places,
+                source_symbols=lambda: self.source.symbols,
+            )
+        else:
+            self.lanes = Lanes(
+                self.buffer,
+                self.signals,
+                max_retries=setup.max_retries,
+                on_error=cast(OnError, setup.on_error),
+            )
+        self.lanes.callbacks = callbacks
+        self.lanes.may_await = any(strategy.is_async for strategy in self.strategies)
+        self.lanes.on_gap = self._note_gap
+        self.lanes.on_partial = lambda bar: self.filling.want(bar)
+
+    async def _choose(self, first: Sequence[RawMessage]) -> None:
+        """Find out what the strategies cost, and have as many processes as that deserves."""
+        self._wanted_kind = "task"
+        if cores() > 1 and self.strategies:
+            try:
+                setup = self._setup._replace(strategies=pickled(self.strategies))
+                each = await rehearse(setup, first, lambda: self.source.symbols)
+            except MdkitError as error:
+                self.problem(error)
+            else:
+                if each >= HEAVY_SECONDS:
+                    self._arrange("process", cores())
+                    if self._scribe is not None:
+                        self._scribe.moved(self.places)
+                        self.buffer.on_loss = self._scribe.lost
+        self._employ()
+
+    def _employ(self) -> None:
+        for number in range(self.workers):
+            self._tasks.append(self._supervise(self.lanes.work(number), f"worker {number}"))
+
     # -- the sink: what the source delivers to ----------------------------------------------
 
     async def deliver(self, batch: Sequence[RawMessage]) -> list[bytes]:
         """Queue messages in order; return those that are answers to commands."""
         if not self._running.is_set():
             await self._running.wait()
+        if self._wanted_kind == "auto":
+            market = [item for item in batch if self.router.route(item[0]).symbol]
+            if market:
+                await self._choose(market[:256])
         route_of, slots = self.router.route, self.places.by_route
         messages = []
         answers: list[bytes] = []
@@ -220,6 +259,9 @@ class Pipeline:
         if self._scribe is not None:
             self._scribe.disconnected(self.source.clock_ns(), reason)
 
+    def _note_held(self, held: Held) -> None:
+        self.problem(StrategyError(f"{held}. Make it return, or interrupt it."))
+
     def problem(self, error: MdkitError) -> None:
         """Keep trouble that the source survives."""
         self.problems.append(error)
@@ -261,9 +303,10 @@ class Pipeline:
         if self.recorder is not None:
             self.record(self.recorder)
         self._started_at = time.monotonic()
+        self.watchdog.start()
         self._producer = self._supervise(self.source.run(self), "producer")
-        for number in range(self.workers):
-            self._tasks.append(self._supervise(self.lanes.work(number), f"worker {number}"))
+        if self._wanted_kind != "auto":
+            self._employ()
         self._tasks.append(self._supervise(self._sample(), "sampler"))
 
     def pause(self) -> None:
@@ -326,6 +369,9 @@ class Pipeline:
                 self.buffer.stop_blocking()
                 await self._until(time.monotonic() + 1.0, [self._producer])
             await self.filling.stop()
+            if self._wanted_kind == "auto":
+                self._wanted_kind = "task"
+                self._employ()  # nothing came that could be measured
             self.buffer.close()
             workers = [task for task in self._tasks if "worker" in task.get_name()]
             drained = await self._until(deadline, workers)
@@ -350,6 +396,7 @@ class Pipeline:
             )
             return self.receipt
         finally:
+            self.watchdog.stop()
             self.buffer.discard()
             await self.stop_recording()
             self.finished.set()
@@ -398,6 +445,7 @@ class Pipeline:
         while True:
             due += _SAMPLE_SECONDS
             await asyncio.sleep(max(0.0, due - loop.time()))
+            self.watchdog.beat()
             lag = loop.time() - due
             if lag > _SAMPLE_SECONDS:
                 due = loop.time()  # skip the ticks that a blocked loop missed

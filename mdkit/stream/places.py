@@ -71,6 +71,11 @@ class Places:
         yield from self._by_account.values()
         yield from self._broken.values()
 
+    @property
+    def handlers(self) -> tuple[Handler, ...]:
+        """All that strategies are called through in this process."""
+        return (*self._shared.values(), *self._per_symbol.values())
+
     def find(self, symbol: str, channel: str) -> Slot | None:
         """Return the slot of what a symbol's channel pushes, or None before it has pushed."""
         return self._by_account.get((symbol, channel))

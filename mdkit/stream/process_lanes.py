@@ -204,45 +204,7 @@ class ProcessLanes(Lanes):
     # -- processes ----------------------------------------------------------------------------
 
     async def _start(self, number: int) -> Process:
-        secret = secrets.token_bytes(TOKEN_BYTES)
-        arrived: asyncio.Future[tuple[asyncio.StreamReader, asyncio.StreamWriter]]
-        arrived = asyncio.get_running_loop().create_future()
-
-        async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
-                token = await reader.readexactly(TOKEN_BYTES)
-                if hmac.compare_digest(token, secret) and not arrived.done():
-                    writer.write(secret[::-1])
-                    arrived.set_result((reader, writer))
-                    return
-            writer.close()
-
-        server = await asyncio.start_server(greet, "127.0.0.1", 0, limit=1 << 24)
-        port = server.sockets[0].getsockname()[1]
-        child = await asyncio.to_thread(_spawn, port, secret)
-        try:
-            reader, writer = await asyncio.wait_for(arrived, _START_TIMEOUT)
-            process = Process(number, child, reader, writer)
-            setup = self._setup._replace(symbols=tuple(self._source_symbols()))
-            writer.write(pack(setup))
-            ready: Ready = await asyncio.wait_for(unpack(reader), _START_TIMEOUT)
-        except BaseException as error:
-            child.kill()
-            await asyncio.to_thread(child.wait)
-            if isinstance(error, TimeoutError | asyncio.IncompleteReadError):
-                raise SessionError(
-                    f"Worker process {number} did not start (exit code {child.returncode}); its "
-                    'standard error says why. worker_kind="task" needs no processes.'
-                ) from None
-            raise
-        finally:
-            server.close()
-        if ready.error:
-            await self._end(process)
-            raise SettingsError(
-                f"Worker process {number} cannot run the strategies ({ready.error}): what they "
-                "use must be importable there as well."
-            )
+        process = await start_process(number, self._setup, self._source_symbols)
         self.processes[number] = process
         return process
 
@@ -275,17 +237,70 @@ class ProcessLanes(Lanes):
         """End a process; what it had not answered goes back to the queue."""
         if self.processes.get(process.number) is process:
             del self.processes[process.number]
-        process.writer.close()
         for lane, batch in process.outstanding.values():
             self.buffer.release(lane, batch)
         process.outstanding.clear()
-        child = process.child
-        if not process.ended:
-            child.kill()
-        try:
-            await asyncio.shield(asyncio.to_thread(child.wait, 5.0))
-        except subprocess.TimeoutExpired:
-            child.kill()
+        await end_process(process)
+
+
+async def start_process(number: int, setup: Setup, symbols: Callable[[], Sequence[str]]) -> Process:
+    """Start a worker process that is ready for batches.
+
+    Raises `SettingsError` when it cannot run the strategies, `SessionError` when it does not
+    start.
+    """
+    secret = secrets.token_bytes(TOKEN_BYTES)
+    arrived: asyncio.Future[tuple[asyncio.StreamReader, asyncio.StreamWriter]]
+    arrived = asyncio.get_running_loop().create_future()
+
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            token = await reader.readexactly(TOKEN_BYTES)
+            if hmac.compare_digest(token, secret) and not arrived.done():
+                writer.write(secret[::-1])
+                arrived.set_result((reader, writer))
+                return
+        writer.close()
+
+    server = await asyncio.start_server(greet, "127.0.0.1", 0, limit=1 << 24)
+    port = server.sockets[0].getsockname()[1]
+    child = await asyncio.to_thread(_spawn, port, secret)
+    try:
+        reader, writer = await asyncio.wait_for(arrived, _START_TIMEOUT)
+        process = Process(number, child, reader, writer)
+        ready_setup = setup._replace(symbols=tuple(symbols()))
+        writer.write(pack(ready_setup))
+        ready: Ready = await asyncio.wait_for(unpack(reader), _START_TIMEOUT)
+    except BaseException as error:
+        child.kill()
+        await asyncio.to_thread(child.wait)
+        if isinstance(error, TimeoutError | asyncio.IncompleteReadError):
+            raise SessionError(
+                f"Worker process {number} did not start (exit code {child.returncode}); its "
+                'standard error says why. worker_kind="task" needs no processes.'
+            ) from None
+        raise
+    finally:
+        server.close()
+    if ready.error:
+        await end_process(process)
+        raise SettingsError(
+            f"Worker process {number} cannot run the strategies ({ready.error}): what they "
+            "use must be importable there as well."
+        )
+    return process
+
+
+async def end_process(process: Process) -> None:
+    """End a worker process, and wait for that."""
+    process.writer.close()
+    child = process.child
+    if not process.ended:
+        child.kill()
+    try:
+        await asyncio.shield(asyncio.to_thread(child.wait, 5.0))
+    except subprocess.TimeoutExpired:
+        child.kill()
 
 
 async def _together(*work: Coroutine[Any, Any, None]) -> None:

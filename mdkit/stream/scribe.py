@@ -41,6 +41,10 @@ class Scribe:
         self._flush()
         self.recorder.write(batch)
 
+    def moved(self, places: Places) -> None:
+        """Go on with other places, before anything has been counted."""
+        self._places = places
+
     def lost(self, slot: Slot, what: Loss, first: int, count: int) -> None:
         """Take note of messages that no strategy will see."""
         run = self._runs.get((slot, what))

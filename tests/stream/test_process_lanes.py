@@ -333,3 +333,53 @@ def test_a_diagnosis_recommends_processes_for_heavy_strategies(
     assert told.advice == 'worker_kind="process" with workers=4 would use 3 more cores'
     assert told.advice in repr(told)
     assert told.advice in sentence
+
+
+@md.strategy("depth")
+def very_heavy(book):
+    return float(sum(range(20_000)))
+
+
+@md.strategy("depth")
+def very_light(book):
+    return book.bids[0][0]
+
+
+@pytest.mark.parametrize(
+    ("strategy", "kind"), [(very_heavy, "process"), (very_light, "task"), (Memory, "task")]
+)
+def test_auto_chooses_by_what_the_strategies_cost(
+    list_source, batches, monkeypatch, strategy, kind
+):
+    monkeypatch.setattr("mdkit.stream.pipeline.cores", lambda: 2)
+    auto, receipt = run(list_source(batches(20)), [strategy], worker_kind="auto", workers=1)
+    assert auto.worker_kind == kind
+    assert receipt.balanced
+    plain, _ = run(list_source(batches(20)), [strategy], workers=1)
+    assert signals_of(auto) == signals_of(plain)
+
+
+def test_auto_stays_with_tasks_where_strategies_cannot_travel(list_source, batches, monkeypatch):
+    monkeypatch.setattr("mdkit.stream.pipeline.cores", lambda: 2)
+    lock = threading.Lock()
+
+    @md.strategy("depth")
+    def locked(book):
+        with lock:
+            return float(sum(range(20_000)))
+
+    pipeline, receipt = run(list_source(batches(5)), [locked], worker_kind="auto")
+    assert pipeline.worker_kind == "task"
+    assert receipt.totals["processed"] > 0
+    assert "cannot go to a worker process" in str(pipeline.problems[0])
+
+
+def test_auto_without_messages_ends_all_the_same(list_source):
+    pipeline, receipt = run(list_source([]), [very_heavy], worker_kind="auto")
+    assert receipt.drained
+    assert pipeline.worker_kind == "task"
+
+
+def test_workers_may_be_auto():
+    session = md.live(["A"], source="demo", workers="auto")
+    assert session.pipeline._wanted_kind == "auto"

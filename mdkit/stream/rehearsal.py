@@ -1,0 +1,37 @@
+"""Whether strategies are heavy enough for worker processes: measured, not guessed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from mdkit.errors import SettingsError
+from mdkit.stream.connection import RawMessage
+from mdkit.stream.parcels import Batch, Done, Setup, pack, unpack
+from mdkit.stream.process_lanes import end_process, start_process
+
+HEAVY_SECONDS = 50e-6
+"""A message from which on a second core gives more than sending messages to it takes."""
+_FEWEST = 64
+
+
+async def rehearse(
+    setup: Setup, messages: Sequence[RawMessage], symbols: Callable[[], Sequence[str]]
+) -> float:
+    """Return the seconds that strategies take for a message, tried in a process of its own.
+
+    The process is thrown away, so what the strategies remember of it is gone too. Raises
+    `SettingsError` when they cannot go to a process.
+    """
+    process = await start_process(0, setup, symbols)
+    try:
+        repeated = list(messages)
+        while len(repeated) < _FEWEST:
+            repeated += messages
+        process.writer.write(pack(Batch(1, repeated, None)))
+        await process.writer.drain()
+        done: Done = await unpack(process.reader)
+        if done.error is not None:
+            raise SettingsError(f"The strategies failed when they were tried: {done.error}")
+        return done.busy_seconds / len(repeated)
+    finally:
+        await end_process(process)

@@ -1,0 +1,138 @@
+"""A thread that notices when the loop stands still, and which strategy it stands still in.
+
+A strategy that never returns holds the loop, so nothing in the loop could tell of it.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import PurePath
+from types import FrameType
+
+from mdkit.stream import lanes
+from mdkit.stream.lanes import Handler
+
+_logger = logging.getLogger("mdkit")
+NOTED = 1.0
+"""Seconds that a strategy may hold the loop before that is noted."""
+TOLD = 5.0
+"""Seconds after which it is told, while it goes on."""
+_LOOK_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A loop that a strategy or callback holds, or held: which, where in it, for how long."""
+
+    by: str
+    where: str
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"{self.by} has held the event loop for {self.seconds:.0f} s, at {self.where}"
+
+
+class Watchdog:
+    """Watches the loop that `start` is called in; the loop says that it turns with `beat`.
+
+    `tell` is called in the watchdog's thread, once for each time that the loop is held for
+    `told` seconds. A loop that is held by anything but a strategy or a callback, such as a
+    notebook's cell, is none of its business.
+    """
+
+    def __init__(
+        self,
+        tell: Callable[[Held], None],
+        *,
+        noted: float = NOTED,
+        told: float = TOLD,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.longest: Held | None = None
+        """The longest time so far that a strategy or callback held the loop."""
+        self._tell = tell
+        self._noted = noted
+        self._told = told
+        self._clock = clock
+        self._loop_thread = 0
+        self._beat_at = 0.0
+        self._held: Held | None = None
+        self._ended = threading.Event()
+
+    def start(self) -> None:
+        """Begin to watch the calling thread."""
+        self._loop_thread = threading.get_ident()
+        self._beat_at = self._clock()
+        threading.Thread(target=self._watch, name="mdkit watchdog", daemon=True).start()
+
+    def stop(self) -> None:
+        """End; the thread follows at once."""
+        self._ended.set()
+
+    def beat(self) -> None:
+        """Say that the loop turns."""
+        self._beat_at = self._clock()
+        self._held = None
+
+    @property
+    def held(self) -> Held | None:
+        """What holds the loop now, for longer than `noted` seconds; None when it turns."""
+        return self._held
+
+    def _watch(self) -> None:
+        told_at = -1.0
+        while not self._ended.wait(min(_LOOK_SECONDS, self._noted / 2)):
+            beat_at = self._beat_at
+            seconds = self._clock() - beat_at
+            if seconds < self._noted:
+                continue
+            found = _holder(sys._current_frames().get(self._loop_thread))
+            if found is None or beat_at != self._beat_at:
+                continue
+            held = self._held = Held(*found, seconds)
+            if self.longest is None or seconds > self.longest.seconds:
+                self.longest = held
+            if seconds >= self._told and told_at != beat_at:
+                told_at = beat_at
+                _logger.warning("mdkit: %s. Make it return, or interrupt it.", held)
+                self._tell(held)
+
+
+def _holder(frame: FrameType | None) -> tuple[str, str] | None:
+    """Return the strategy or callback that a thread is in, and its innermost line; else None."""
+    inner = frame
+    while frame is not None:
+        if frame.f_globals.get("__name__") == lanes.__name__:
+            by = _called_by(frame)
+            return (by, _line(inner)) if by is not None and inner is not None else None
+        if frame.f_code.co_filename.startswith("<frozen"):
+            return None
+        if _is_users(frame) and not _is_users(inner):
+            inner = frame
+        frame = frame.f_back
+    return None
+
+
+def _is_users(frame: FrameType | None) -> bool:
+    """Whether a line is of interest: neither the standard library's nor an installed package's."""
+    name = frame.f_code.co_filename if frame is not None else ""
+    return not ("site-packages" in name or name.startswith((sys.prefix, sys.base_prefix)))
+
+
+def _called_by(frame: FrameType) -> str | None:
+    """Return what a frame of the lanes has called: the strategy, or a callback."""
+    called = frame.f_code.co_name
+    if called == "_publish":
+        return "An on_signal callback"
+    local = frame.f_locals
+    handler = local.get("handler", local.get("self"))
+    return f"Strategy {handler.name}" if isinstance(handler, Handler) else None
+
+
+def _line(frame: FrameType) -> str:
+    return f"{PurePath(frame.f_code.co_filename).name}:{frame.f_lineno} in {frame.f_code.co_name}"
