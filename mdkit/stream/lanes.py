@@ -303,6 +303,8 @@ class Lanes:
                         watch.backwards += 1
                     if received_ns >= watch.look_ns:
                         await self._look(reading, events[-1], received_ns)
+                    if watch.is_of_books and watch.is_empty(events[-1]):
+                        watch.empty += 1
                     if position == sampled and told_ns:
                         self.clocks.add(reading.symbol, received_ns - told_ns)
                 failed = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -34,6 +34,7 @@ class Watch:
         "backwards",
         "empty",
         "frozen",
+        "is_of_books",
         "look_ns",
         "newest_ns",
     )
@@ -41,7 +42,8 @@ class Watch:
     def __init__(self, channel: str) -> None:
         self.newest_ns = 0
         """The latest exchange time so far."""
-        self.look_ns = 0 if channel == "depth" else _NEVER
+        self.is_of_books = channel == "depth"
+        self.look_ns = 0 if self.is_of_books else _NEVER
         """When, by time of receipt, the next book is to be looked at."""
         self.backwards = self.frozen = self.empty = 0
         self._book: Depth | None = None
@@ -53,12 +55,15 @@ class Watch:
         """How often times ran backwards, and how many books were found frozen or empty."""
         return {"backwards": self.backwards, "frozen": self.frozen, "empty": self.empty}
 
+    @staticmethod
+    def is_empty(book: Any) -> bool:
+        """Whether a book has nothing on either side; its measures are nan."""
+        return not book.bids and not book.asks
+
     def look(self, event: MarketEvent, received_ns: int) -> Gap | None:
         """Look at a book; return a gap, once, when it has stood still for too long."""
         assert isinstance(event, Depth)
         self.look_ns = received_ns + _LOOK_NS
-        if not event.bids and not event.asks:
-            self.empty += 1
         before, self._book = self._book, event
         if before is None or before.bids != event.bids or before.asks != event.asks:
             self._since_ns, self._told = received_ns, False

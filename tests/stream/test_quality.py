@@ -43,8 +43,17 @@ def test_a_book_that_freezes_again_is_told_again():
     assert len(looks(*[BOOK] * 100, *[other] * 100)[1]) == 2
 
 
-def test_empty_books_are_counted():
-    assert looks(*[Depth("A", (), ())] * 6)[0].counts["empty"] == 2
+def test_empty_books_are_counted(list_source, depth_message):
+    empty = b'{"cmd":"depth","data":{"symbol":"A","bids":[],"asks":[],"timestamp":5}}'
+
+    async def play():
+        session = md.live(source=list_source([[depth_message("A", 1), empty, empty]]))
+        await session.run()
+        return session
+
+    session = asyncio.run(play())
+    assert session.stats()["suspicious"]["A depth"]["empty"] == 2
+    assert session.frame("depth").mid.isna().tolist() == [False, True, True]
 
 
 @pytest.mark.parametrize("offset", [-1_270_000_000, 0, 5 * SECOND])
