@@ -1,0 +1,325 @@
+"""Live tables of events: books, trades, tickers and bars."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from mdkit.errors import SettingsError
+from mdkit.events import Bar, Depth, Event, Level, Ticker, Trade
+from mdkit.frames.live import CHUNK, Block, Column, Floats, LiveFrame, to_dataframe
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PRESSURE_LEVELS = 5
+"""How many levels the `pressure` column of a `DepthFrame` sums."""
+
+_WATCHED_SECONDS = 2.0
+
+_MESSAGE_BYTES = 64 + 33 + 32
+"""What a message takes beside its own bytes: the tuple, the bytes object's head, the time."""
+
+_AFTER_GAP, _FROM_REST, _PARTIAL = 1, 2, 4
+_GAP = object()
+
+_Event = TypeVar("_Event", bound=Event)
+
+
+class EventFrame(LiveFrame[_Event]):
+    """A live table of one symbol's events; a row is an event.
+
+    Turning events into columns costs as much as everything else on a message's way, and most
+    tables are looked at rarely. So a table that nobody watches may be given undecoded messages
+    (`keep`), of which it decodes the newest `capacity` when it is next looked at. A look makes
+    it `watched` for two seconds, in which it should be given events (`extend`) as they come.
+
+    The last columns of a snapshot say what is to know about a row: `gap` is True for the first
+    row after something was missed (`break_off`), `source` is "live", or "rest" for a row that
+    the REST service filled in.
+    """
+
+    read: Callable[[Any], Sequence[_Event]]
+    """Decodes what `keep` is given; set by whoever calls that."""
+
+    def __init__(self, columns: Mapping[str, Column], capacity: int = 10_000) -> None:
+        super().__init__(columns, capacity)
+        self._latest: _Event | None = None
+        self._unread: list[Any] = []
+        self._watched_until = 0.0
+        # By row number, counted from the first row ever; few, and gone once converted.
+        self._flags: dict[int, int] = {}
+        self._taken = 0
+
+    def __len__(self) -> int:
+        self._read_kept()
+        return super().__len__()
+
+    @property
+    def watched(self) -> bool:
+        """Whether somebody has looked in the last two seconds."""
+        return self._watched_until > time.monotonic()
+
+    @property
+    def latest(self) -> _Event | None:
+        """The newest event, or None when none came."""
+        for message in reversed(self._unread):
+            if message is not _GAP:
+                return self.read(message)[-1]
+        return self._latest
+
+    def keep(self, messages: Sequence[Any]) -> None:
+        """Append messages that `read` can decode, oldest first; each counts as one row.
+
+        Messages of several events are counted right in `total` once they have been read.
+        """
+        self.total += len(messages)
+        unread = self._unread
+        unread.extend(messages)
+        if len(unread) > 2 * self.capacity:
+            del unread[: -self.capacity]
+
+    def break_off(self) -> None:
+        """Say that something was missed: the next row follows a gap."""
+        if not self._unread:
+            self._flags[self._taken] = self._flags.get(self._taken, 0) | _AFTER_GAP
+        elif self._unread[-1] is not _GAP:
+            self._unread.append(_GAP)
+
+    def fill_in(self, rows: Sequence[_Event]) -> None:
+        """Append events that the REST service gave."""
+        self._read_kept()
+        for number in range(self._taken, self._taken + len(rows)):
+            self._flags[number] = self._flags.get(number, 0) | _FROM_REST
+        self.extend(rows)
+
+    def extend(self, rows: Sequence[_Event]) -> None:
+        """Append events, oldest first."""
+        if self._unread:
+            self._read_kept()
+        if rows:
+            self._latest = rows[-1]
+            self.total += len(rows)
+            self._taken += len(rows)
+            pending = self._pending
+            pending.extend(rows)
+            if len(pending) >= CHUNK:
+                self._convert()
+
+    def shrink(self, capacity: int) -> None:
+        """Keep fewer rows from now on, and free the memory of the others."""
+        del self._unread[:-capacity]
+        super().shrink(capacity)
+
+    @property
+    def kept_bytes(self) -> int:
+        """Bytes of the messages that nobody has looked at yet, their objects included."""
+        return sum(
+            _MESSAGE_BYTES + len(message[1]) for message in self._unread if message is not _GAP
+        )
+
+    def clear(self) -> None:
+        """Forget all events; `total` keeps counting."""
+        super().clear()
+        self._unread.clear()
+        self._flags.clear()
+        self._latest = None
+
+    def snapshot(self, last: int | None = None) -> pd.DataFrame:
+        """Return the events held, or the `last` ones, as a DataFrame of its own."""
+        block = self._rows(last)
+        return with_flags(to_dataframe(self.columns, block, self.index_name), block.flags)
+
+    def _convert(self) -> None:
+        super()._convert()
+        if self._flags:
+            first = self._taken - self._end
+            for number, flag in self._flags.items():
+                if first <= number < self._taken:
+                    self._block.flags[number - first] |= flag
+            self._flags = {n: flag for n, flag in self._flags.items() if n >= self._taken}
+
+    def _rows(self, last: int | None) -> Block:
+        self._read_kept()
+        self._watched_until = time.monotonic() + _WATCHED_SECONDS
+        return super()._rows(last)
+
+    def _read_kept(self) -> None:
+        """Decode what was kept, in chunks: a chunk's events stay in the processor's cache."""
+        unread, self._unread = self._unread[-self.capacity :], []
+        events: list[_Event] = []
+        for message in unread:
+            if message is _GAP:
+                self.extend(events)
+                events = []
+                self._flags[self._taken] = self._flags.get(self._taken, 0) | _AFTER_GAP
+                continue
+            self.total -= 1
+            events += self.read(message)
+            if len(events) >= CHUNK:
+                self.extend(events)
+                events = []
+        self.extend(events)
+
+
+class DepthFrame(EventFrame[Depth]):
+    """Order books: `levels` levels a side, and what they say.
+
+    Columns: exchange_time, bid, bid_size, ask, ask_size (the best), mid, spread, pressure (over
+    5 levels, whatever `levels` is), then bid_1, bid_size_1, ... and ask_1, ask_size_1, ... by
+    distance from the best; nan where a book has fewer levels. mid, spread and pressure have the
+    same bits as `measures.mid`, `measures.spread` and `measures.pressure_ratio`.
+    """
+
+    def __init__(self, levels: int = 10, capacity: int = 10_000) -> None:
+        if type(levels) is not int or levels < 1:
+            raise SettingsError(f"levels is {levels!r}; give a whole number of at least 1")
+        names = ["bid", "bid_size", "ask", "ask_size", "mid", "spread", "pressure"]
+        for side in ("bid", "ask"):
+            for level in range(1, levels + 1):
+                names += [f"{side}_{level}", f"{side}_size_{level}"]
+        super().__init__({"exchange_time": "time", **dict.fromkeys(names, "float")}, capacity)
+        self.levels = levels
+
+    def _write(self, rows: Sequence[Depth], into: Block) -> None:
+        count = len(rows)
+        into.received[:] = np.fromiter([book.received_ns for book in rows], np.int64, count)
+        into.times[0] = np.fromiter([book.exchange_ns for book in rows], np.int64, count)
+        bids, bid_total = self._side([book.bids for book in rows])
+        asks, ask_total = self._side([book.asks for book in rows])
+        out, wide = into.floats, 2 * self.levels
+        out[7 : 7 + wide] = bids[:wide]
+        out[7 + wide :] = asks[:wide]
+        out[0:2] = bids[:2]
+        out[2:4] = asks[:2]
+        with np.errstate(all="ignore"):
+            np.add(bids[0], asks[0], out=out[4])
+            out[4] /= 2
+            np.subtract(asks[0], bids[0], out=out[5])
+            np.divide(bid_total, ask_total, out=out[6])
+
+    def _side(self, sides: list[tuple[Level, ...]]) -> tuple[Floats, Floats]:
+        """Return prices and sizes, shape (2 x levels or more, books), and the sizes' sums."""
+        books = len(sides)
+        counts = np.fromiter(map(len, sides), np.int64, books)
+        # Flattening in C and reading one long run of floats takes a third of the time that
+        # np.array needs to find out the shape of nested tuples.
+        flat = np.fromiter(
+            chain.from_iterable(chain.from_iterable(sides)), np.float64, 2 * int(counts.sum())
+        )
+        longest = int(counts.max())
+        deep = max(self.levels, PRESSURE_LEVELS)
+        if longest >= deep and longest == counts.min():
+            table = flat.reshape(books, 2 * longest).T
+            summed = table[1 : 2 * PRESSURE_LEVELS : 2]
+        else:
+            table = np.full((2 * max(deep, longest), books), np.nan)
+            book = np.repeat(np.arange(books), counts)
+            level = np.arange(book.size) - np.repeat(np.cumsum(counts) - counts, counts)
+            table[2 * level, book] = flat[0::2]
+            table[2 * level + 1, book] = flat[1::2]
+            summed = table[1 : 2 * PRESSURE_LEVELS : 2]
+            summed = np.where(np.isnan(summed), 0.0, summed)
+        # One level after the other, as the measure adds them: np.sum promises no order, and
+        # another order rounds differently. A missing level adds 0, which changes no bit.
+        total = np.zeros(books)
+        with np.errstate(over="ignore"):
+            for sizes in summed:
+                total += sizes
+        return table, total
+
+
+class TradeFrame(EventFrame[Trade]):
+    """Trades: price, size, side, id, exchange_time."""
+
+    def __init__(self, capacity: int = 10_000) -> None:
+        super().__init__(
+            {
+                "price": "float",
+                "size": "float",
+                "side": "object",
+                "id": "object",
+                "exchange_time": "time",
+            },
+            capacity,
+        )
+
+    def _write(self, rows: Sequence[Trade], into: Block) -> None:
+        into.received[:] = [trade.received_ns for trade in rows]
+        into.times[0] = [trade.exchange_ns for trade in rows]
+        into.floats[0] = [trade.price for trade in rows]
+        into.floats[1] = [trade.size for trade in rows]
+        into.objects[0] = [trade.side for trade in rows]
+        into.objects[1] = [trade.id for trade in rows]
+
+
+class TickerFrame(EventFrame[Ticker]):
+    """Tickers: last, bid, ask and the 24-hour figures (nan where absent), trade_session."""
+
+    figures = (
+        "last",
+        "bid",
+        "ask",
+        "volume_24h",
+        "high_24h",
+        "low_24h",
+        "change_24h",
+        "change_percent_24h",
+    )
+
+    def __init__(self, capacity: int = 10_000) -> None:
+        floats: dict[str, Column] = dict.fromkeys(self.figures, "float")
+        super().__init__({**floats, "trade_session": "object", "exchange_time": "time"}, capacity)
+
+    def _write(self, rows: Sequence[Ticker], into: Block) -> None:
+        into.received[:] = [ticker.received_ns for ticker in rows]
+        into.times[0] = [ticker.exchange_ns for ticker in rows]
+        for line, name in zip(into.floats, self.figures, strict=True):
+            line[:] = np.array([getattr(ticker, name) for ticker in rows], float)
+        into.objects[0] = [ticker.trade_session for ticker in rows]
+
+
+class BarFrame(EventFrame[Bar]):
+    """Bars: open, high, low, close, volume, interval; the index is when each bar began.
+
+    `partial` marks bars that may lack trades, see `Bar`.
+    """
+
+    index_name = "start"
+    figures = ("open", "high", "low", "close", "volume")
+
+    def __init__(self, capacity: int = 10_000) -> None:
+        floats: dict[str, Column] = dict.fromkeys(self.figures, "float")
+        super().__init__({**floats, "interval": "object"}, capacity)
+
+    def _write(self, rows: Sequence[Bar], into: Block) -> None:
+        into.received[:] = [bar.start_ns for bar in rows]
+        for line, name in zip(into.floats, self.figures, strict=True):
+            line[:] = [getattr(bar, name) for bar in rows]
+        into.objects[0] = [bar.interval for bar in rows]
+        into.flags[:] = [_PARTIAL if bar.partial else 0 for bar in rows]
+
+    def snapshot(self, last: int | None = None) -> pd.DataFrame:
+        """Return the bars held, or the `last` ones, as a DataFrame of its own."""
+        block = self._rows(last)
+        frame = to_dataframe(self.columns, block, self.index_name)
+        return with_flags(frame, block.flags, partial=True)
+
+
+def with_flags(
+    frame: pd.DataFrame, flags: npt.NDArray[np.uint8], *, partial: bool = False
+) -> pd.DataFrame:
+    """Add the columns that flags stand for."""
+    import pandas as pd
+
+    if partial:
+        frame["partial"] = (flags & _PARTIAL) > 0
+    frame["gap"] = (flags & _AFTER_GAP) > 0
+    codes = ((flags & _FROM_REST) > 0).astype(np.int8)
+    frame["source"] = pd.Categorical.from_codes(codes, pd.Index(["live", "rest"]))
+    return frame
