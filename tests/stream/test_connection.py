@@ -1,20 +1,20 @@
-"""Frames off the wire, however a server cuts them up."""
+"""Frames off the wire, however a server cuts them up: one contract for every transport."""
 
 import asyncio
 import base64
 import contextlib
 import hashlib
 import random
+import re
 import time
 
 import pytest
-from websockets.asyncio.client import connect
 from websockets.asyncio.server import serve
-from websockets.exceptions import ConnectionClosed
 from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 
 from mdkit.stream import connection as module
-from mdkit.stream.connection import BatchConnection
+from mdkit.stream.connection import ConnectionEndedError
+from mdkit.stream.transports import connector
 
 TEXT, CONTINUATION, CLOSE, PING, PONG = 0x1, 0x0, 0x8, 0x9, 0xA
 
@@ -100,22 +100,35 @@ class RawServer:
             await writer.wait_closed()
 
 
-async def collect(url, **options):
-    """Return (messages, connection) of everything until the connection ends."""
-    got = []
-    options = {"compression": None, "ping_interval": None, "close_timeout": 1, **options}
-    async with connect(url, create_connection=BatchConnection, **options) as connection:
-        with contextlib.suppress(ConnectionClosed):
-            while True:
-                got += await connection.batch()
-    return got, connection
+@contextlib.asynccontextmanager
+async def opened(transport, url, **options):
+    connection = await connector(transport, **options)(url)
+    try:
+        yield connection
+    finally:
+        await connection.hang_up()
 
 
-def messages_of(chunks, **server):
+async def everything(connection):
+    """Return (texts, how it ended) of all that comes until the connection ends."""
+    texts = []
+    while True:
+        try:
+            texts += [text for text, _ in await connection.batch()]
+        except ConnectionEndedError as ended:
+            return texts, str(ended)
+
+
+async def collect(transport, url, **options):
+    async with opened(transport, url, **options) as connection:
+        return await everything(connection)
+
+
+def messages_of(transport, chunks, **server):
     async def main():
         async with RawServer(chunks, **server) as raw:
-            got, connection = await collect(raw.url)
-        return [text for text, _ in got], connection, raw
+            texts, ending = await collect(transport, raw.url)
+        return texts, ending, raw
 
     return asyncio.run(main())
 
@@ -124,19 +137,19 @@ SIZES = [0, 1, 125, 126, 127, 65_535, 65_536, 70_000]
 
 
 @pytest.mark.parametrize("glue", [False, True])
-def test_all_lengths_in_one_write_come_in_order(glue):
+def test_all_lengths_in_one_write_come_in_order(transport, glue):
     texts = [bytes([65 + i % 26]) * size for i, size in enumerate(SIZES * 3)]
-    got, connection, _ = messages_of([b"".join(map(frame, texts))], glue=glue)
+    got, ending, _ = messages_of(transport, [b"".join(map(frame, texts))], glue=glue)
     assert got == texts
-    assert connection.close_code == 1000
+    assert ending == "closed by the server with code 1000"
 
 
-def test_many_small_frames_in_one_write():
+def test_many_small_frames_in_one_write(transport):
     texts = [b'{"n":%d}' % n for n in range(5000)]
-    assert messages_of([b"".join(map(frame, texts))])[0] == texts
+    assert messages_of(transport, [b"".join(map(frame, texts))])[0] == texts
 
 
-def test_a_cut_at_every_byte_boundary_changes_nothing():
+def test_a_cut_at_every_byte_boundary_changes_nothing(transport):
     texts = [b"a", b"", b"x" * 130, b"last"]
     pieces = [
         frame(b"a"),
@@ -152,20 +165,20 @@ def test_a_cut_at_every_byte_boundary_changes_nothing():
     async def main():
         for cut in range(len(stream) + 1):
             async with RawServer([stream[:cut], stream[cut:]]) as raw:
-                got, _ = await collect(raw.url)
-            assert [text for text, _ in got] == texts, cut
+                got, _ = await collect(transport, raw.url)
+            assert got == texts, cut
 
     asyncio.run(main())
 
 
-def test_one_byte_at_a_time():
+def test_one_byte_at_a_time(transport):
     stream = frame(b"one") + frame(b"y" * 300) + frame(b"p", PING) + frame(b"two")
-    got, _, _ = messages_of([stream[i : i + 1] for i in range(len(stream))])
+    got, _, _ = messages_of(transport, [stream[i : i + 1] for i in range(len(stream))])
     assert got == [b"one", b"y" * 300, b"two"]
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_random_frames_cut_at_random(seed):
+def test_random_frames_cut_at_random(transport, seed):
     dice = random.Random(seed)
     texts, stream = [], b""
     for _ in range(80):
@@ -184,11 +197,11 @@ def test_random_frames_cut_at_random(seed):
         size = dice.choice([1, 2, 3, 10, 1000, 70_000, 200_000])
         chunks.append(stream[:size])
         stream = stream[size:]
-    assert messages_of(chunks, glue=bool(seed % 2))[0] == texts
+    assert messages_of(transport, chunks, glue=bool(seed % 2))[0] == texts
 
 
-def test_pings_are_answered():
-    _, _, raw = messages_of([frame(b"hello", PING), frame(b"x"), frame(b"again", PING)])
+def test_pings_are_answered(transport):
+    _, _, raw = messages_of(transport, [frame(b"hello", PING), frame(b"x"), frame(b"again", PING)])
 
     found = list(answers(raw.received))
     assert found[:2] == [(PONG, b"hello"), (PONG, b"again")]
@@ -201,33 +214,64 @@ def test_pings_are_answered():
         (frame(b"masked", mask=True), 1002),
         (frame(b"x", opcode=0x3), 1002),
         (frame(b"x", rsv=0x40), 1002),
+        (frame(b"x", rsv=0x10), 1002),
+        (frame(b"x" * 200, rsv=0x40), 1002),
         (frame(b"x", CONTINUATION), 1002),
         (frame(b"x", fin=False) + frame(b"whole, between the fragments"), 1002),
         (frame(b"x" * 200, mask=True), 1002),
         (b"\x81\x7f" + (1 << 40).to_bytes(8, "big"), 1009),
         (b"\x81\x7f" + (17 << 20).to_bytes(8, "big") + b"x", 1009),
+        (
+            frame(b"x" * (9 << 20), fin=False) + frame(b"x" * (9 << 20), CONTINUATION),
+            1009,
+        ),
+        (frame(b"x", CLOSE), 1002),
+        (frame((2999).to_bytes(2, "big"), CLOSE), 1002),
+        (frame(b"x" * 126, PING), 1002),
     ],
 )
-def test_a_frame_that_breaks_the_protocol_ends_the_connection_after_what_came_before(bad, code):
-    got, connection, _ = messages_of([frame(b"good") + bad + frame(b"after")], close=False)
+def test_a_frame_that_breaks_the_protocol_ends_the_connection_after_what_came_before(
+    transport, bad, code
+):
+    stream = frame(b"good") + bad + frame(b"after") + frame(b"long after" * 30)
+    got, ending, raw = messages_of(transport, [stream], close=False)
     assert got[0] == b"good"
-    assert b"after" not in got
-    assert connection.protocol.close_sent.code == code
+    assert not [text for text in got if b"after" in text]
+    assert ending == f"closed here with code {code}"
+    (told,) = [body for opcode, body in answers(raw.received) if opcode == CLOSE]
+    assert int.from_bytes(told[:2], "big") == code
 
 
-def test_a_server_that_just_hangs_up_ends_the_stream():
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (b"", "code 1005"),
+        ((1012).to_bytes(2, "big") + b"service restart", r"code 1012 \(service restart\)"),
+        ((4001).to_bytes(2, "big") + "früh".encode(), r"code 4001 \(früh\)"),
+    ],
+)
+def test_a_close_frame_is_answered_and_what_follows_it_is_void(transport, body, told):
+    stream = frame(b"one") + frame(body, CLOSE) + frame(b"after" * 100)
+    got, ending, raw = messages_of(transport, [stream], close=False)
+    assert got == [b"one"]
+    assert re.fullmatch(f"closed by the server with {told}", ending)
+    assert [opcode for opcode, _ in answers(raw.received)] == [CLOSE]
+
+
+def test_a_connection_that_is_cut_hands_over_what_came_and_then_ends(transport):
     async def main():
-        raw = RawServer([frame(b"one"), frame(b"cut short")[:5]], close=False)
+        stream = frame(b"one") + frame(b"cut short")[:5]
         async with (
-            raw,
-            connect(
-                raw.url, create_connection=BatchConnection, compression=None, ping_interval=None
-            ) as connection,
+            RawServer([stream], close=False) as raw,
+            opened(transport, raw.url) as connection,
         ):
             assert [t for t, _ in await connection.batch()] == [b"one"]
-            connection.transport.abort()
-            with pytest.raises(ConnectionClosed):
-                await connection.batch()
+            connection.cut()
+            assert await everything(connection) == ([], "connection lost without a close frame")
+            for sending in (connection.send_text("x"), connection.send_ping()):
+                with pytest.raises(ConnectionEndedError, match="lost without"):
+                    await sending
+            await connection.hang_up()
 
     asyncio.run(main())
 
@@ -247,21 +291,20 @@ def test_compressed_messages_come_in_order_beside_plain_ones():
             talk, "127.0.0.1", 0, extensions=[ServerPerMessageDeflateFactory()]
         ) as server:
             port = next(iter(server.sockets)).getsockname()[1]
-            got, connection = await collect(f"ws://127.0.0.1:{port}", compression="deflate")
-            assert connection.protocol.extensions
-            return [text for text, _ in got]
+            url = f"ws://127.0.0.1:{port}"
+            async with opened("websockets", url, compression=True) as connection:
+                assert connection.protocol.extensions
+                return (await everything(connection))[0]
 
     assert asyncio.run(main()) == texts
 
 
-def test_stamps_tell_when_the_bytes_came_not_when_they_were_taken(until):
+def test_stamps_tell_when_the_bytes_came_not_when_they_were_taken(transport, until):
     async def main():
         before = time.time_ns()
         async with (
             RawServer([frame(b"one")], close=False) as raw,
-            connect(
-                raw.url, create_connection=BatchConnection, compression=None, ping_interval=None
-            ) as connection,
+            opened(transport, raw.url) as connection,
         ):
             await until(lambda: connection._inbox)
             arrived = time.time_ns()
@@ -275,7 +318,7 @@ def test_stamps_tell_when_the_bytes_came_not_when_they_were_taken(until):
     asyncio.run(main())
 
 
-def test_the_socket_is_paused_when_nobody_takes_and_nothing_is_lost(until, monkeypatch):
+def test_the_socket_is_paused_when_nobody_takes_and_nothing_is_lost(transport, until, monkeypatch):
     monkeypatch.setattr(module, "_HIGH_WATER", 100)
     texts = [b"%06d" % n + b"x" * 4000 for n in range(20_000)]
 
@@ -283,36 +326,13 @@ def test_the_socket_is_paused_when_nobody_takes_and_nothing_is_lost(until, monke
         chunks = [b"".join(map(frame, texts[i : i + 50])) for i in range(0, len(texts), 50)]
         async with (
             RawServer(chunks) as raw,
-            connect(
-                raw.url, create_connection=BatchConnection, compression=None, ping_interval=None
-            ) as connection,
+            opened(transport, raw.url) as connection,
         ):
             await until(lambda: connection.reading_paused)
             held = len(connection._inbox)
             assert held < 5000
             assert raw.written < sum(map(len, chunks))
-            got = []
-            with contextlib.suppress(ConnectionClosed):
-                while True:
-                    got += await connection.batch()
-            assert [text for text, _ in got] == texts
+            assert (await everything(connection))[0] == texts
             assert not connection.reading_paused
-
-    asyncio.run(main())
-
-
-def test_a_refusal_keeps_its_body():
-    from websockets.exceptions import InvalidStatus
-
-    async def main():
-        def refuse(connection, request):
-            return connection.respond(429, "slow down")
-
-        async with serve(lambda c: c.wait_closed(), "127.0.0.1", 0, process_request=refuse) as s:
-            port = next(iter(s.sockets)).getsockname()[1]
-            with pytest.raises(InvalidStatus) as caught:
-                await connect(f"ws://127.0.0.1:{port}", create_connection=BatchConnection)
-            assert caught.value.response.status_code == 429
-            assert caught.value.response.body == b"slow down"
 
     asyncio.run(main())

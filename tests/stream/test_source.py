@@ -56,15 +56,21 @@ def test_it_is_a_source():
 
 
 @pytest.mark.parametrize("path", ["ws_url", "article_ws_url"])
-@pytest.mark.parametrize("compression", [False, True])
-def test_both_dialects_deliver_with_and_without_compression(until, path, compression):
+@pytest.mark.parametrize(
+    ("transport", "compression"),
+    [("websockets", False), ("websockets", True), ("picows", False)],
+    indirect=["transport"],
+)
+def test_both_dialects_deliver_with_and_without_compression(until, path, transport, compression):
     async def main():
         exchange = md.Exchange(
             SYMBOLS, process=False, scenario="busy", api_key=KEY, compression=compression
         )
         async with (
             exchange,
-            Rig(getattr(exchange, path), api_key=KEY, compression=compression) as rig,
+            Rig(
+                getattr(exchange, path), api_key=KEY, transport=transport, compression=compression
+            ) as rig,
         ):
             await until(lambda: rig.received > 50)
             assert rig.source.connects == 1
@@ -77,27 +83,30 @@ def test_both_dialects_deliver_with_and_without_compression(until, path, compres
 
 
 @pytest.mark.parametrize(
-    ("kind", "options"),
+    ("kind", "told"),
     [
-        ("disconnect", {}),
-        ("drop", {}),
+        ("disconnect", "closed by the server with code 1012 (service restart)"),
+        ("drop", "connection lost without a close frame"),
     ],
 )
-def test_every_reconnect_reports_a_gap_for_every_symbol_and_channel(until, kind, options):
+def test_every_reconnect_reports_a_gap_for_every_symbol_and_channel(transport, until, kind, told):
     async def main():
         async with (
             md.Exchange(SYMBOLS, process=False, scenario="busy") as exchange,
-            Rig(exchange.ws_url) as rig,
+            Rig(exchange.ws_url, transport=transport) as rig,
         ):
+            closed = []
+            rig.pipeline.closed = closed.append
             for round_ in (1, 2):
                 await rig.more(until)
                 exchange.inject("refuse", count=2)
-                exchange.inject(kind, **options)
+                exchange.inject(kind)
                 await until(lambda n=round_: rig.source.connects == n + 1)
                 await rig.more(until)
                 gaps = list(rig.pipeline.gaps)[-len(PAIRS) :]
                 assert {(gap.symbol, gap.channel) for gap in gaps} == PAIRS
                 assert all(gap.from_ns < gap.to_ns for gap in gaps)
+                assert closed == [told] * round_
             assert rig.pipeline.gap_count == 2 * len(PAIRS)
             assert rig.source.disconnects == 2
             assert rig.pipeline.problem_counts["ServerError"] == 4
@@ -105,11 +114,11 @@ def test_every_reconnect_reports_a_gap_for_every_symbol_and_channel(until, kind,
     asyncio.run(main())
 
 
-def test_a_server_that_accepts_and_closes_is_not_hammered(until):
+def test_a_server_that_accepts_and_closes_is_not_hammered(transport, until):
     async def main():
         async with md.Exchange(SYMBOLS, process=False) as exchange:
             exchange.inject("accept_then_close", count=6)
-            rig = Rig(exchange.ws_url, base_delay=0.02, max_delay=0.2)
+            rig = Rig(exchange.ws_url, base_delay=0.02, max_delay=0.2, transport=transport)
             async with rig:
                 await until(lambda: rig.source.connects == 7)
                 assert rig.source._backoff.attempt == 6, "a short connection must not reset it"
@@ -133,11 +142,11 @@ def test_connects_a_minute_are_capped(until):
 
 
 @pytest.mark.parametrize(("code", "told"), [(1001, "TICKDB_API_KEY"), (1003, "IP"), (1004, "perm")])
-def test_a_refused_key_is_fatal_at_once_and_says_what_to_do(until, code, told):
+def test_a_refused_key_is_fatal_at_once_and_says_what_to_do(transport, until, code, told):
     async def main():
         async with md.Exchange(SYMBOLS, process=False) as exchange:
             exchange.inject("unauthorized", duration=1000, code=code)
-            rig = Rig(exchange.ws_url, api_key=KEY)
+            rig = Rig(exchange.ws_url, api_key=KEY, transport=transport)
             rig.pipeline.start()
             with pytest.raises(AuthenticationError, match=told) as caught:
                 await rig.pipeline.wait()
@@ -148,11 +157,11 @@ def test_a_refused_key_is_fatal_at_once_and_says_what_to_do(until, code, told):
     asyncio.run(main())
 
 
-def test_a_missing_and_a_wrong_key_are_told_apart():
+def test_a_missing_and_a_wrong_key_are_told_apart(transport):
     async def main():
         async with md.Exchange(SYMBOLS, process=False, api_key=KEY) as exchange:
             for key, code in ((None, 1002), ("wrong", 1001)):
-                rig = Rig(exchange.ws_url, api_key=key)
+                rig = Rig(exchange.ws_url, api_key=key, transport=transport)
                 rig.pipeline.start()
                 with pytest.raises(AuthenticationError) as caught:
                     await rig.pipeline.wait()
@@ -161,13 +170,13 @@ def test_a_missing_and_a_wrong_key_are_told_apart():
     asyncio.run(main())
 
 
-def test_retry_after_is_obeyed(until):
+def test_retry_after_is_obeyed(transport, until):
     async def main():
         async with md.Exchange(SYMBOLS, process=False) as exchange:
             exchange.inject("rate_limit", count=1, retry_after=1)
             loop = asyncio.get_running_loop()
             began = loop.time()
-            async with Rig(exchange.ws_url) as rig:
+            async with Rig(exchange.ws_url, transport=transport) as rig:
                 await until(lambda: rig.source.connects == 1)
                 assert loop.time() - began >= 1.0
                 (problem,) = rig.pipeline.problems
@@ -225,11 +234,16 @@ def test_when_nothing_is_left_to_subscribe_to_it_ends_with_the_reason():
 
 
 @pytest.mark.parametrize("path", ["ws_url", "article_ws_url"])
-def test_subscriptions_change_while_running(until, path):
+def test_subscriptions_change_while_running(transport, until, path):
     async def main():
         async with (
             md.Exchange(SYMBOLS, process=False, scenario="busy") as exchange,
-            Rig(getattr(exchange, path), channels=("depth",), symbols=SYMBOLS[:1]) as rig,
+            Rig(
+                getattr(exchange, path),
+                channels=("depth",),
+                symbols=SYMBOLS[:1],
+                transport=transport,
+            ) as rig,
         ):
             counts = lambda: {a.symbol: a.received for a in rig.pipeline.ledger}  # noqa: E731
             await rig.more(until)
@@ -248,7 +262,7 @@ def test_subscriptions_change_while_running(until, path):
     asyncio.run(main())
 
 
-def test_a_stalled_consumer_costs_neither_the_connection_nor_a_message(until):
+def test_a_stalled_consumer_costs_neither_the_connection_nor_a_message(transport, until):
     """The keepalive case: a strategy that awaits for several keepalive budgets."""
 
     async def main():
@@ -264,6 +278,7 @@ def test_a_stalled_consumer_costs_neither_the_connection_nor_a_message(until):
             Rig(
                 exchange.ws_url,
                 stalls,
+                transport=transport,
                 channels=("depth",),
                 heartbeat=0.2,
                 stale_after=60,
@@ -291,11 +306,11 @@ def test_a_stalled_consumer_costs_neither_the_connection_nor_a_message(until):
     asyncio.run(main())
 
 
-def test_a_blocked_consumer_is_not_taken_for_a_silent_feed(until):
+def test_a_blocked_consumer_is_not_taken_for_a_silent_feed(transport, until):
     async def main():
         async with (
             md.Exchange(SYMBOLS, process=False, scenario="steady") as exchange,
-            Rig(exchange.ws_url, heartbeat=5, stale_after=0.15) as rig,
+            Rig(exchange.ws_url, heartbeat=5, stale_after=0.15, transport=transport) as rig,
         ):
             await rig.more(until)
             rig.pipeline.pause()
@@ -310,11 +325,11 @@ def test_a_blocked_consumer_is_not_taken_for_a_silent_feed(until):
     asyncio.run(main())
 
 
-def test_a_connected_but_silent_feed_is_stale_and_leaves_a_gap(until):
+def test_a_connected_but_silent_feed_is_stale_and_leaves_a_gap(transport, until):
     async def main():
         async with (
             md.Exchange(SYMBOLS, process=False, scenario="busy") as exchange,
-            Rig(exchange.ws_url, heartbeat=5, stale_after=0.2) as rig,
+            Rig(exchange.ws_url, heartbeat=5, stale_after=0.2, transport=transport) as rig,
         ):
             await rig.more(until)
             exchange.inject("stall", duration=0.7)
@@ -331,11 +346,11 @@ def test_a_connected_but_silent_feed_is_stale_and_leaves_a_gap(until):
     asyncio.run(main())
 
 
-def test_a_connection_on_which_nothing_arrives_is_given_up(until):
+def test_a_connection_on_which_nothing_arrives_is_given_up(transport, until):
     async def main():
         async with (
             md.Exchange(SYMBOLS, process=False, scenario="busy") as exchange,
-            Rig(exchange.ws_url, heartbeat=0.1) as rig,
+            Rig(exchange.ws_url, heartbeat=0.1, transport=transport) as rig,
         ):
             await rig.more(until)
             exchange.inject("freeze", duration=1.0)
@@ -347,12 +362,12 @@ def test_a_connection_on_which_nothing_arrives_is_given_up(until):
     asyncio.run(main())
 
 
-def test_the_key_is_in_no_repr_log_error_problem_or_gap(until, caplog, capsys):
+def test_the_key_is_in_no_repr_log_error_problem_or_gap(transport, until, caplog, capsys):
     caplog.set_level(logging.DEBUG)
 
     async def main():
         exchange = md.Exchange(SYMBOLS, process=False, scenario="busy", api_key=KEY)
-        async with exchange, Rig(exchange.ws_url, api_key=KEY) as rig:
+        async with exchange, Rig(exchange.ws_url, api_key=KEY, transport=transport) as rig:
             await rig.more(until)
             exchange.inject("refuse", count=1)
             exchange.inject("drop")
@@ -368,19 +383,20 @@ def test_the_key_is_in_no_repr_log_error_problem_or_gap(until, caplog, capsys):
         assert KEY not in text
 
 
-def test_nobody_listening_is_a_problem_that_is_retried_and_a_wrong_url_a_failure(until):
+def test_nobody_listening_is_a_problem_that_is_retried_and_a_wrong_url_a_failure(transport, until):
     async def main():
-        rig = Rig("ws://127.0.0.1:9/v1/realtime", api_key=KEY)
+        rig = Rig("ws://127.0.0.1:9/v1/realtime", api_key=KEY, transport=transport)
         async with rig:
             await until(lambda: len(rig.pipeline.problems) >= 3)
             assert isinstance(rig.pipeline.problems[0], FeedError)
             assert "Not connected" in rig.pipeline.explain()
             assert KEY not in rig.pipeline.explain()
-        rig = Rig("ws://", api_key=KEY)
-        rig.pipeline.start()
-        with pytest.raises(FeedError, match="not a WebSocket URL") as caught:
-            await rig.pipeline.wait()
-        assert KEY not in "".join(traceback.format_exception(caught.value))
+        for url in ("ws://", "ws://127.0.0.1:99999/v1/realtime", "http://127.0.0.1/v1/realtime"):
+            rig = Rig(url, api_key=KEY, transport=transport)
+            rig.pipeline.start()
+            with pytest.raises(FeedError, match="not a WebSocket URL") as caught:
+                await rig.pipeline.wait()
+            assert KEY not in "".join(traceback.format_exception(caught.value))
 
     asyncio.run(main())
 
@@ -397,11 +413,11 @@ def test_settings_reach_the_source():
     assert KEY not in repr(session) + repr(source) + repr(session.stats())
 
 
-def test_garbage_faults_are_counted_as_invalid_and_the_stream_goes_on(until):
+def test_garbage_faults_are_counted_as_invalid_and_the_stream_goes_on(transport, until):
     async def main():
         async with (
             md.Exchange(SYMBOLS, process=False, scenario="busy") as exchange,
-            Rig(exchange.ws_url) as rig,
+            Rig(exchange.ws_url, transport=transport) as rig,
         ):
             await rig.more(until)
             exchange.inject("malformed", count=60)
