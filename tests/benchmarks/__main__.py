@@ -2,8 +2,8 @@
 
     python -m tests.benchmarks [--quick] [name ...]
 
-Names: throughput, ways, scale, recordings, dashboard, backtests. Ratios within a table are of one
-run on one machine; nothing else should run meanwhile. `backtests` needs the extra `compare`.
+Names: throughput, ways, scale, costs, recordings, dashboard, backtests. Ratios within a table are of
+one run on one machine; nothing else should run meanwhile. `backtests` needs the extra `compare`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ QUICK = {
     "throughput": ["--messages", "20000", "--rounds", "1"],
     "ways": ["--seconds", "1"],
     "scale": ["--messages", "20000", "--rounds", "1", "--seconds", "2"],
+    "costs": ["--seconds", "1"],
     "recordings": [],
     "dashboard": ["--seconds", "4"],
     "backtests": [],

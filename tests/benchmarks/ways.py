@@ -21,9 +21,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import requests
+import websockets
 from websockets.sync.client import connect as connect_sync
 
-import websockets
 from mdkit.exchange import Exchange
 from mdkit.strategies import pressure
 from mdkit.strategies.contract import as_strategy
