@@ -29,6 +29,7 @@ _OPTIONAL = {
     "numba": "compiled backtests (mdkit[fast])",
     "picows": "a faster transport (mdkit[fast])",
     "uvloop": "a faster loop in threads (mdkit[fast])",
+    "zstandard": "recordings as .zst (mdkit[zstd])",
     "jupyterlab": "mdkit lab (mdkit[lab])",
     "distributed": "many machines (mdkit[cluster])",
     "nest-asyncio2": "in-loop blocking on new ipykernels",

@@ -13,6 +13,7 @@ from mdkit.errors import SettingsError
 from mdkit.exchange import Exchange
 from mdkit.history.client import RestClient, is_loopback, shared_budget
 from mdkit.settings import Settings
+from mdkit.stream.replay import Replay
 from mdkit.stream.source import Sink, Source, WebSocketSource
 from mdkit.stream.transports import Transport
 
@@ -87,7 +88,7 @@ def open_source(
         secret = key.get_secret_value() if key else None
         carried = tuple(symbols) or source.config.symbols
         return ExchangeSource(source, channels, carried, api_key=secret, **options)
-    symbols = tuple(symbols) or settings.subscribed_symbols
+    asked, symbols = tuple(symbols), tuple(symbols) or settings.subscribed_symbols
     if source == "demo":
         return ExchangeSource(Exchange(symbols), channels, symbols, **options)
     if source == "tickdb":
@@ -111,6 +112,8 @@ def open_source(
                 f"transport={transport!r} cannot be had for {source.name}: a Source of your own "
                 "brings its connection along. Leave transport out."
             )
+        if isinstance(source, Replay) and asked:
+            source.only(asked)
         return source
     raise SettingsError(
         f"source={source!r} is not a source: it needs run(sink), stop(), clock_ns(), name, "

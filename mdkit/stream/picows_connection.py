@@ -138,9 +138,9 @@ class PicowsConnection(Inbox, WSListener, asyncio.BufferedProtocol):
         if self._websocket.is_close_frame_sent and not self._leaving:
             self._end()  # the parser met a violation and has said so to the peer
 
-    def eof_received(self) -> bool | None:
+    def eof_received(self) -> bool:
         """Let the transport close itself."""
-        return self._parser.eof_received()
+        return bool(self._parser.eof_received())
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Let the parser know, which then calls `on_ws_disconnected`."""

@@ -96,6 +96,15 @@ class Replay:
         """Whether `pause` is in force."""
         return self._is_paused
 
+    def only(self, symbols: Iterable[str]) -> None:
+        """Play these symbols alone. Raises `SettingsError` for one that was not recorded."""
+        wanted = tuple(dict.fromkeys(symbols))
+        known = self._playlist.symbols
+        for symbol in wanted:
+            if known and symbol not in known:
+                raise SettingsError(f"{self.name} has no {symbol}; it has {', '.join(known)}.")
+        self._wanted = wanted
+
     def clock_ns(self) -> int:
         """The recording's present in ns since the epoch; 0 before it plays."""
         if self._paused_ns is not None:

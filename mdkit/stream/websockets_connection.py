@@ -30,9 +30,11 @@ _MAX_HEAD_BYTES = 1 << 16
 _WHOLE_TEXT = 0x81  # final, no extension, opcode text
 _DATA = (Opcode.TEXT, Opcode.BINARY, Opcode.CONT)
 
-# At DEBUG websockets logs request lines, and those hold the key: this logger never gets there.
+# At DEBUG websockets logs request lines, and those hold the key: this logger never gets there,
+# not even where somebody sets every logger to DEBUG.
 _logger = logging.getLogger("mdkit.stream.websockets")
 _logger.setLevel(logging.INFO)
+_logger.addFilter(lambda record: record.levelno >= logging.INFO)
 
 
 class WebsocketsConnection(Inbox, ClientConnection):

@@ -7,12 +7,14 @@ import selectors
 import threading
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import mdkit as md
 from mdkit.errors import RecordingError, SessionError, SettingsError
 from mdkit.events import Gap
 from mdkit.strategies import pressure
@@ -603,3 +605,16 @@ def test_the_real_recording_plays_through_a_pipeline(market):
     assert receipt.totals["processed"] == 62_650
     assert receipt.balanced
     assert time.monotonic() - began < 60
+
+
+def test_a_session_over_a_replay_may_name_its_symbols(tmp_path):
+    sample = Path(__file__).resolve().parents[2] / "data" / "sample.jsonl.gz"
+
+    async def play():
+        session = md.live(["MSFT.US"], source=md.replay(sample, speed=None))
+        await session.run()
+        return session
+
+    assert asyncio.run(play()).symbols == ("MSFT.US",)
+    with pytest.raises(SettingsError, match=r"has no NVDA.US; it has AAPL.US, MSFT.US"):
+        md.live(["NVDA.US"], source=md.replay(sample))
