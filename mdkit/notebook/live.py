@@ -17,11 +17,12 @@ from mdkit.notebook.session import Runner, Session
 from mdkit.settings import Settings
 from mdkit.strategies.contract import as_strategy
 from mdkit.stream.backfill import Backfill
-from mdkit.stream.buffer import Overflow, check_overflow
+from mdkit.stream.buffer import check_overflow
 from mdkit.stream.cores import cores
 from mdkit.stream.lanes import OnError
 from mdkit.stream.pipeline import Pipeline, WorkerKind
 from mdkit.stream.record import Recorder
+from mdkit.stream.slots import Overflow
 from mdkit.stream.source import Source
 from mdkit.stream.transports import Transport
 from mdkit.wire.tickdb import CHANNELS

@@ -11,98 +11,22 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
 from mdkit.errors import SessionError, SettingsError, SpillQuotaError
-from mdkit.stream.holes import Hole, Holes
 from mdkit.stream.ledger import Account
+from mdkit.stream.slots import (
+    MESSAGE_BYTES,
+    POLICIES,
+    Lane,
+    Message,
+    OnLoss,
+    Overflow,
+    Slot,
+)
 from mdkit.stream.spill import SpillFile
 
-Overflow = Literal["block", "drop_oldest", "drop_newest", "conflate", "spill"]
-POLICIES: tuple[Overflow, ...] = get_args(Overflow)
 _LOSSLESS = ("block", "spill")
-
-
-class Lane:
-    """The messages of one symbol that wait, in order of arrival."""
-
-    __slots__ = ("group", "held", "holes", "key", "messages", "scheduled", "slots", "spilled")
-
-    def __init__(self, key: str, group: int = 0) -> None:
-        self.key = key
-        self.group = group
-        self.holes: dict[Slot, Holes] = {}
-        self.messages: deque[Message] = deque()
-        self.slots: list[Slot] = []
-        self.scheduled = False
-        self.held = False
-        self.spilled = 0
-
-
-class Slot:
-    """One symbol and channel: which lane its messages wait in, and who counts them.
-
-    `context` is the consumer's own; the buffer does not look at it. `symbol` is the account's,
-    unless several symbols share that account.
-
-    Messages are counted as they come: `refused` on arrival, or else `admitted`, and those leave
-    in order of arrival, given to a worker or given up. So the n-th that leaves is the n-th that
-    was admitted, which is how a recording tells what was not seen.
-    """
-
-    __slots__ = (
-        "account",
-        "admitted",
-        "context",
-        "index",
-        "lane",
-        "left",
-        "policy",
-        "refused",
-        "spilled",
-        "symbol",
-    )
-
-    def __init__(
-        self,
-        account: Account,
-        lane: Lane,
-        policy: Overflow,
-        index: int,
-        context: Any = None,
-        symbol: str | None = None,
-    ) -> None:
-        self.account = account
-        self.lane = lane
-        self.policy = policy
-        self.index = index
-        self.context = context
-        self.symbol = account.symbol if symbol is None else symbol
-        self.admitted = 0
-        self.refused = 0
-        self.spilled = 0
-        self.left = 0
-
-    def break_off(self, hole: Hole) -> None:
-        """Note a hole behind everything admitted so far."""
-        self.holes().after(self.admitted, hole)
-
-    def holes(self) -> Holes:
-        """Return the holes that no worker has come to yet, to note one."""
-        return self.lane.holes.setdefault(self, Holes(self.account.channel))
-
-
-Loss = Literal["refused", "dropped", "conflated"]
-OnLoss = Callable[["Slot", Loss, int, int], None]
-"""(slot, what happened, which message first, how many): `refused` counts arrivals from 1,
-`dropped` and `conflated` count admitted messages from 1."""
-
-Message = tuple[Slot, bytes, int]
-"""(slot, raw bytes, received_ns)"""
-
-MESSAGE_BYTES = 64 + 33 + 32 + 8
-"""What a queued message takes beside its own bytes: the tuple, the bytes object's head, the time,
-and its place in the lane. A book of ten levels is about 700 bytes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,10 +20,11 @@ from mdkit.events import DROPPED, Bar, Gap, MarketEvent, Signal
 from mdkit.frames import EventFrame
 from mdkit.strategies.contract import Strategy, as_signal
 from mdkit.stream.backfill import Recent
-from mdkit.stream.buffer import Buffer, Lane, Message, Slot
+from mdkit.stream.buffer import Buffer
 from mdkit.stream.folding import Fold
 from mdkit.stream.holes import Hole, Holes
 from mdkit.stream.quality import Clocks, Watch
+from mdkit.stream.slots import Lane, Message, Slot
 from mdkit.wire.tickdb import LIVE, Decode
 
 OnError = Literal["dead_letter", "raise"]

@@ -18,7 +18,7 @@ from mdkit.events import Gap, Signal
 from mdkit.frames import Frames, MetricsFrame, SignalFrame
 from mdkit.strategies.contract import Strategy
 from mdkit.stream.backfill import Backfill
-from mdkit.stream.buffer import Buffer, Overflow
+from mdkit.stream.buffer import Buffer
 from mdkit.stream.connection import RawMessage
 from mdkit.stream.cores import cores
 from mdkit.stream.explain import explain
@@ -34,6 +34,7 @@ from mdkit.stream.receipt import Receipt
 from mdkit.stream.record import Recorder
 from mdkit.stream.rehearsal import HEAVY_SECONDS, rehearse
 from mdkit.stream.scribe import Scribe
+from mdkit.stream.slots import Overflow
 from mdkit.stream.source import Source
 from mdkit.stream.watchdog import Held, Watchdog
 from mdkit.wire.tickdb import ANSWER, MAX_MESSAGE_BYTES, REST, SEVERAL, Router, stub

@@ -9,10 +9,11 @@ from mdkit.events import MarketEvent
 from mdkit.frames import EventFrame, Frames
 from mdkit.strategies.contract import Strategy
 from mdkit.stream.backfill import Recent
-from mdkit.stream.buffer import Buffer, Message, Slot
+from mdkit.stream.buffer import Buffer
 from mdkit.stream.folding import Fold
 from mdkit.stream.lanes import Handler, Reading, StrategyTimer
 from mdkit.stream.ledger import Ledger
+from mdkit.stream.slots import Message, Slot
 from mdkit.wire.tickdb import LIVE, Route, Router, decode, invalid_route
 
 _CROWD = "the feed sends more symbols that were not subscribed to than mdkit keeps apart"

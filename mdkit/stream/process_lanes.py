@@ -27,10 +27,11 @@ from mdkit.errors import SessionError, SettingsError, StrategyError
 from mdkit.events import Gap
 from mdkit.frames import Frames
 from mdkit.strategies.contract import FunctionStrategy, Strategy
-from mdkit.stream.buffer import Buffer, Lane, Message, Slot
+from mdkit.stream.buffer import Buffer
 from mdkit.stream.lanes import Lanes, SignalSink, StrategyTimer, holes_in
 from mdkit.stream.parcels import TOKEN_BYTES, Batch, Done, End, Ready, Setup, pack, unpack
 from mdkit.stream.places import Places
+from mdkit.stream.slots import Lane, Message, Slot
 
 _OUTSTANDING = 4
 """Batches a process is given before it has answered: enough that it never waits for more."""

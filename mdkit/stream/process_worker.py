@@ -16,7 +16,7 @@ from typing import Any, cast
 
 from mdkit.events import Event, Gap
 from mdkit.frames import Frames
-from mdkit.stream.buffer import Buffer, Lane, Message
+from mdkit.stream.buffer import Buffer
 from mdkit.stream.lanes import Lanes, OnError, Outcome
 from mdkit.stream.ledger import Ledger
 from mdkit.stream.parcels import (
@@ -32,6 +32,7 @@ from mdkit.stream.parcels import (
 )
 from mdkit.stream.places import Places
 from mdkit.stream.quality import Clocks
+from mdkit.stream.slots import Lane, Message
 from mdkit.wire.tickdb import SEVERAL, Router
 
 

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from mdkit.errors import MdkitError
 from mdkit.events import Gap
 from mdkit.stream import tape
-from mdkit.stream.buffer import Loss, Slot
 from mdkit.stream.connection import RawMessage
 from mdkit.stream.places import Places
 from mdkit.stream.record import Recorder
+from mdkit.stream.slots import Loss, Slot
 
 _MARKERS: dict[Loss, type[tape.Unseen]] = {
     "refused": tape.Refused,
