@@ -5,29 +5,28 @@ from __future__ import annotations
 import threading
 import time
 import uuid
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mdkit.errors import MdkitError, SessionError, SettingsError
 from mdkit.events import Gap, Signal
 from mdkit.frames import SignalFrame
+from mdkit.notebook.cluster.kept import Kept
 from mdkit.notebook.cluster.shard import LEASE_SECONDS, Look, Order, Remains, Shard, SignalRow
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 LOOK_SECONDS = 1.0
 _TICK_SECONDS = 0.05
 _MAKE_SECONDS = 5.0
+_LOOK_PATIENCE = 2.0
+_TABLES_SECONDS = 60.0
 _LAST_ROWS = 500_000
-_FEWEST_ROWS = 100
 _SIGNALS = 10_000
 _GAPS = 100_000
-
-Key = tuple[str, str | None]
-"""(channel, symbol), the symbol None for all of a shard's."""
+_MOST_LOSSES = 5
+"""In a minute; what ends every process that it comes to must not go through the whole cluster."""
 
 
 @dataclass(eq=False)
@@ -41,6 +40,8 @@ class Post:
             read.
         kept: frames that were fetched.
         remains: its tables, once it has ended.
+        trouble: why it could not be looked at the last time.
+        lost_at: when it lost its last workers.
     """
 
     number: int
@@ -56,8 +57,10 @@ class Post:
     blind_since_ns: int = 0
     blind_reason: str = ""
     is_told_to_stop: bool = False
-    kept: dict[Key, pd.DataFrame] = field(default_factory=dict)
+    kept: Kept = field(default_factory=Kept)
     remains: Remains | None = None
+    trouble: str = ""
+    lost_at: deque[float] = field(default_factory=lambda: deque(maxlen=_MOST_LOSSES))
 
     @property
     def seen(self) -> tuple[int, int]:
@@ -76,7 +79,7 @@ class Past:
     """What was last seen of a shard whose worker was lost."""
 
     look: Look | None
-    kept: dict[Key, pd.DataFrame]
+    kept: Kept
 
 
 class Keeper:
@@ -134,9 +137,12 @@ class Keeper:
             trouble = self._trouble(post)
             if trouble:
                 self._lose(post, trouble)
-            if post.future is None:
-                self._place(post, self.workers())
-            elif post.actor is None and post.future.status == "finished":
+        homeless = [post for post in self.posts if post.future is None and not self._ending]
+        workers = self.workers() if homeless else []
+        for post in self.posts:
+            if post in homeless:
+                self._place(post, workers)
+            elif post.actor is None and post.future and post.future.status == "finished":
                 self._meet(post)
             self._collect(post)
             if post.look is not None and post.look.failure is not None and not self._ending:
@@ -155,7 +161,7 @@ class Keeper:
     def _place(self, post: Post, workers: Sequence[str]) -> None:
         """Have a worker make a shard: the one that has the fewest, not the one just lost."""
         others = [worker for worker in workers if worker != post.worker] or list(workers)
-        if not others or self._ending:
+        if not others:
             return
         load = [other.worker for other in self.posts if other.future is not None]
         post.worker = min(others, key=load.count)
@@ -194,12 +200,8 @@ class Keeper:
             return "the cluster has forgotten it"
         if status == "error":
             error = post.future.exception()
-            if post.actor is None and isinstance(error, MdkitError):
-                raise error
-            if post.actor is None and isinstance(error, ModuleNotFoundError):
-                raise SettingsError(
-                    f"The workers cannot import {error.name!r}: install mdkit[cluster] on them."
-                )
+            if post.actor is None and not _is_loss(error):
+                raise _why_not_made(post, error)
             return "its process ended"
         if post.ended and not self._ending:
             assert post.look is not None
@@ -216,16 +218,22 @@ class Keeper:
     def _lose(self, post: Post, trouble: str) -> None:
         """Give a shard up, keeping what was last seen of it; a new one takes its symbols over."""
         reason = f"worker lost: {post.worker}, {trouble}"
-        future, post.future = post.future, None
         with self.lock:
             self.past.append(Past(post.look, post.kept))
             self.losses.append(reason)
             if not post.blind_since_ns:
                 post.blind_since_ns = post.seen_ns or time.time_ns()
                 post.blind_reason = reason
-            post.kept = {}
-            post.actor = post.look = post.answer = None
-        future.release()
+            post.kept = Kept()
+            post.actor = post.look = None
+        self._free(post)
+        post.lost_at.append(time.monotonic())
+        if len(post.lost_at) == _MOST_LOSSES and post.lost_at[-1] - post.lost_at[0] < 60.0:
+            raise SessionError(
+                f"Shard {post.number} ({', '.join(post.symbols[:5])}) has lost its worker "
+                f"{_MOST_LOSSES} times within a minute, the last time: {reason}. Something in it "
+                "may end the process, such as a strategy or a lack of memory."
+            )
 
     def end(self, timeout: float) -> None:
         """Stop every shard, wait for their receipts, take over their tables, free the workers."""
@@ -238,33 +246,34 @@ class Keeper:
                     post.is_told_to_stop, post.asked_at = True, 0.0
                     with suppress(Exception):
                         post.actor.stop(timeout)
-                elif post.actor is None and time.monotonic() > made_by:
+                elif post.actor is None and (
+                    time.monotonic() > made_by or (post.future and post.future.status == "error")
+                ):
                     self._free(post)
             if all(post.future is None or post.ended for post in self.posts):
                 break
-            with suppress(MdkitError):  # a shard that could not even be made
+            with suppress(MdkitError):  # the first failure has been told already
                 self.turn()
             time.sleep(_TICK_SECONDS / 5)
         self._close_gaps()
-        tables = sum(len(post.look.accounts) for post in self.posts if post.look) or 1
+        last = _LAST_ROWS // len(self.posts) if self.posts else 0
+        for post, _, remains in self.call(
+            self.posts, "remains", lambda post: (last,), _TABLES_SECONDS
+        ):
+            with self.lock:
+                post.remains = remains
+                post.kept = Kept()
+                for channel, table in remains.frames.items():
+                    post.kept.add(channel, None, table)
+        self.call(self.posts, "close", lambda post: (), _MAKE_SECONDS)
         for post in self.posts:
-            if post.actor is not None:
-                with suppress(Exception):
-                    self._inherit(post, max(_FEWEST_ROWS, _LAST_ROWS // tables))
             self._free(post)
-
-    def _inherit(self, post: Post, last: int) -> None:
-        remains: Remains = post.actor.remains(last).result(timeout=30.0)
-        with self.lock:
-            post.remains = remains
-            post.kept.clear()
-            post.kept.update(remains.frames.items())
-        post.actor.close().result(timeout=5.0)
 
     def _free(self, post: Post) -> None:
         future, post.future = post.future, None
         post.actor = post.answer = None
         if future is not None:
+            # Releasing would not do: calls that are never answered hold on to the task.
             with suppress(Exception):
                 self.client.cancel([future], force=True)
             future.release()
@@ -278,24 +287,47 @@ class Keeper:
         post.answer = None
         try:
             self._take_in(post, post.actor, answer.result(timeout=1.0))
-        except MdkitError:
+        except MdkitError as error:
             post.heard_at = time.monotonic()  # it lives, but a strategy holds it up
+            post.trouble = str(error)
         except Exception:
             return
 
-    def refresh(self, timeout: float = 5.0) -> None:
-        """Look at all shards now. One that does not answer in time stays as it was last seen."""
-        deadline = time.monotonic() + timeout
+    def refresh(self) -> None:
+        """Look at all shards now. One that does not answer stays as it was last seen."""
+        posts = [post for post in self.posts if not post.ended]
+        for post, actor, look in self.call(posts, "look", lambda post: post.seen, _LOOK_PATIENCE):
+            self._take_in(post, actor, look)
+
+    def call(
+        self,
+        posts: Sequence[Post],
+        method: str,
+        arguments: Callable[[Post], Sequence[Any]],
+        patience: float,
+    ) -> list[tuple[Post, Any, Any]]:
+        """Call a method of shards, all at once: shard, whom was asked, and what it said.
+
+        Left out are those that do not answer within `patience` seconds, are lost meanwhile, or
+        owe an answer already.
+        """
+        due = time.monotonic() + patience
         asked: list[tuple[Post, Any, Any]] = []
-        for post in self.posts:
+        for post in posts:
             actor = post.actor
-            if actor is not None and not post.ended:
+            owes = post.answer is not None and time.monotonic() - post.asked_at > _LOOK_PATIENCE
+            if actor is not None and not owes:
                 with suppress(Exception):
-                    asked.append((post, actor, actor.look(*post.seen)))
+                    asked.append((post, actor, getattr(actor, method)(*arguments(post))))
+        answers = []
         for post, actor, answer in asked:
-            with suppress(Exception):
-                look = answer.result(timeout=max(0.01, deadline - time.monotonic()))
-                self._take_in(post, actor, look)
+            while not answer.done() and post.actor is actor and time.monotonic() < due:
+                with suppress(Exception):
+                    answer.result(timeout=_TICK_SECONDS)
+            if answer.done():
+                with suppress(Exception):
+                    answers.append((post, actor, answer.result(timeout=1.0)))
+        return answers
 
     def _take_in(self, post: Post, actor: Any, look: Look) -> None:
         """Take in what a look brought, unless its shard has been given up meanwhile."""
@@ -306,7 +338,7 @@ class Keeper:
             if post.look is not None and look.at_ns < post.look.at_ns:
                 return  # two looks crossed, and the later one has brought everything
             signals_seen, gaps_seen = post.seen
-            post.look = look
+            post.look, post.trouble = look, ""
             self.signals_missed += max(0, look.signals_from - signals_seen)
             rows = look.signals[max(0, signals_seen - look.signals_from) :]
             self.signals.extend(rows)
@@ -349,3 +381,22 @@ class Keeper:
                 except Exception as error:
                     self.callback_errors.append(f"{callback!r} failed: {error!r}")
                     del self.callback_errors[:-100]
+
+
+def _is_loss(error: BaseException) -> bool:
+    """Whether a shard was not made because its worker went away."""
+    told = "KilledWorker", "CommClosedError"
+    return type(error).__name__ in told or "Worker holding Actor was lost" in str(error)
+
+
+def _why_not_made(post: Post, error: BaseException) -> BaseException:
+    if isinstance(error, MdkitError):
+        return error
+    if isinstance(error, ModuleNotFoundError):
+        return SettingsError(
+            f"The workers cannot import {error.name!r}: install mdkit[cluster] on them."
+        )
+    return SessionError(
+        f"Worker {post.worker} could not make its shard ({type(error).__name__}: {error}); check "
+        "that it has the same versions of Python and mdkit as this process."
+    )

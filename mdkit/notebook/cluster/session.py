@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any, Self
 from mdkit.errors import SessionError, SettingsError
 from mdkit.events import Signal
 from mdkit.exchange import Exchange
+from mdkit.exchange.config import LOOPBACK
 from mdkit.frames import Frames, book_frame
 from mdkit.notebook import tables
+from mdkit.notebook.cluster.clients import check_client, is_here
 from mdkit.notebook.cluster.keeper import Keeper, Post
 from mdkit.notebook.cluster.merging import (
     after_gap,
@@ -180,6 +182,14 @@ class ClusterSession:
 
     def _reach(self, exchange: Exchange) -> None:
         """Tell the shards where the exchange is, now that it has a port."""
+        if exchange.config.host in LOOPBACK:
+            for worker in self._keeper.workers():
+                if not is_here(worker):
+                    raise SettingsError(
+                        f"The exchange listens on {exchange.config.host}, which worker {worker} "
+                        "cannot reach: give md.Exchange(host=...) an address of this machine's in "
+                        "the workers' network."
+                    )
         self._wanted = self._wanted or exchange.symbols
         order = self._keeper.order
         self._keeper.order = Order(exchange.ws_url, order.strategies, order.settings, order.options)
@@ -242,7 +252,7 @@ class ClusterSession:
         """Have every shard handle what it has queued, for up to `timeout` seconds, and end.
 
         `receipt = await session.stop()` in a notebook, `session.stop().result()` in a script.
-        The shards' tables come to this process then, up to 500,000 rows in all.
+        The shards' tables come to this process then: of each channel the newest 500,000 rows.
         """
         if not self._begun.is_set():
             self._begun.set()
@@ -287,7 +297,7 @@ class ClusterSession:
 
     def _pause(self, on: bool) -> None:
         self._keeper.paused = on  # also for shards that are being made
-        self._ask_all("pause", on)
+        self._ask(self._keeper.posts, "pause", on)
 
     def on_signal(self, callback: Callable[[Signal], Any]) -> None:
         """Call `callback` with every signal that comes from now on to this process.
@@ -363,11 +373,11 @@ class ClusterSession:
         fresh = self._ask(posts, "frame", channel, symbol, last)
         with self._keeper.lock:
             for post, table in fresh:
-                post.kept[channel, symbol] = table
-            before = [_kept(past.kept, channel, symbol) for past in self._keeper.past]
+                post.kept.add(channel, symbol, table)
+            before = [past.kept.frame(channel, symbol) for past in self._keeper.past]
             now = dict(fresh)
             parts = [
-                now[post] if post in now else _kept(post.kept, channel, symbol) for post in posts
+                now[post] if post in now else post.kept.frame(channel, symbol) for post in posts
             ]
         old = by_time([table for table in before if table is not None] or [empty])
         new = by_time([table for table in parts if table is not None] or [empty])
@@ -519,6 +529,8 @@ class ClusterSession:
         for post in self._keeper.posts:
             if post.look is None:
                 said.append(f"shard {post.number} ({', '.join(post.symbols)}) has no worker yet")
+            elif post.trouble:
+                said.append(f"shard {post.number} on {post.worker}: {post.trouble.rstrip('.')}")
             elif not post.look.explanation.startswith("All is well"):
                 said.append(f"shard {post.number} on {post.worker}: {post.look.explanation}")
         if self._keeper.losses:
@@ -534,66 +546,14 @@ class ClusterSession:
         return ended or self._ask(self._keeper.posts, "table", name)
 
     def _ask(self, posts: Sequence[Post], method: str, *args: Any) -> list[tuple[Post, Any]]:
-        """Call a method of shards, all at once; leaves out those that have just been lost."""
-        asked = []
-        for post in posts:
-            actor = post.actor
-            if actor is not None:
-                with suppress(RuntimeError):  # its worker is lost
-                    asked.append((post, getattr(actor, method)(*args)))
-        due = time.monotonic() + _ASK_SECONDS
-        answers = []
-        for post, answer in asked:
-            with suppress(OSError, RuntimeError, KeyError):  # KeyError: a worker that let go of it
-                left = max(0.01, min(due - time.monotonic(), _ASK_SECONDS))
-                answers.append((post, answer.result(timeout=left)))
-        return answers
-
-    def _ask_all(self, method: str, *args: Any) -> None:
-        self._ask(self._keeper.posts, method, *args)
+        """Call a method of shards, all at once; leaves out those that cannot answer."""
+        answers = self._keeper.call(posts, method, lambda post: args, _ASK_SECONDS)
+        return [(post, answer) for post, _, answer in answers]
 
     def _tell_failure(self) -> None:
         if self._failure is not None and not self._failure_told:
             self._failure_told = True
             raise self._failure
-
-
-def check_client(client: Any) -> None:
-    """Raise `SettingsError` unless `client` is a Dask client that can be used here."""
-    try:
-        from distributed import Client
-    except ModuleNotFoundError:
-        raise SettingsError(
-            'client= needs Dask, which is not installed: pip install "mdkit[cluster]".'
-        ) from None
-    if not isinstance(client, Client):
-        raise SettingsError(f"client={client!r} is not a dask.distributed.Client.")
-    if client.asynchronous:
-        raise SettingsError(
-            "client= was made with asynchronous=True: make it without, since a session has a "
-            "thread of its own for talking to the cluster."
-        )
-    if client.status != "running":
-        raise SettingsError(f"client= is {client.status}: connect a new one to the cluster.")
-
-
-def _kept(
-    kept: Mapping[tuple[str, str | None], pd.DataFrame], channel: str, symbol: str | None
-) -> pd.DataFrame | None:
-    """Return what is kept of a channel: the frame of a symbol, or of all."""
-    exact = kept.get((channel, symbol))
-    if exact is not None:
-        return exact
-    if symbol is not None:
-        whole = kept.get((channel, None))
-        return None if whole is None else whole[whole["symbol"] == symbol].drop(columns="symbol")
-    parts = []
-    for (kind, name), table in kept.items():
-        if kind == channel:
-            table = table.copy(deep=False)
-            table.insert(0, "symbol", name)
-            parts.append(table)
-    return by_time(parts) if parts else None
 
 
 def _end_quietly(session: Session | ClusterSession) -> None:

@@ -6,14 +6,17 @@ import pickle
 import threading
 import time
 import weakref
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
+# Loaded here and now: the first look would load it in the session's loop, which stands still then.
+import pandas as pd
 
 from mdkit.errors import SettingsError
-from mdkit.events import Depth, Gap
+from mdkit.events import Depth, Gap, Signal
 from mdkit.frames import KINDS
 from mdkit.notebook.live import forget, live
 from mdkit.settings import Settings
@@ -22,9 +25,9 @@ from mdkit.stream.ledger import COLUMNS
 from mdkit.stream.receipt import Receipt
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from mdkit.notebook.session import Session
+
+T = TypeVar("T")
 
 LEASE_SECONDS = 30.0
 """A shard that nobody has looked at for so long ends by itself: its notebook is gone."""
@@ -88,7 +91,7 @@ class Look:
 class Remains:
     """What a shard leaves behind: its tables, since they are gone with it."""
 
-    frames: dict[tuple[str, str], pd.DataFrame]
+    frames: dict[str, pd.DataFrame]
     books: dict[str, Depth | None]
     tables: dict[str, Any]
 
@@ -104,6 +107,27 @@ class Lease:
     def left(self) -> float:
         """Seconds."""
         return self.looked_at + LEASE_SECONDS - time.monotonic()
+
+
+class Heard:
+    """The newest signals of a session, and how many there were in all."""
+
+    def __init__(self, capacity: int) -> None:
+        self.rows: deque[SignalRow] = deque(maxlen=capacity)
+        self.count = 0
+
+    def note(self, signal: Signal) -> None:
+        """Take a signal down."""
+        self.count += 1
+        self.rows.append(
+            (
+                signal.received_ns,
+                signal.symbol,
+                signal.strategy,
+                signal.value,
+                signal.exchange_ns,
+            )
+        )
 
 
 class Shard:
@@ -125,7 +149,10 @@ class Shard:
             name=name,
             settings=order.settings,
             **order.options,
-        ).start()
+        )
+        self._heard = Heard(self._session.pipeline.signals.capacity)
+        self._session.on_signal(self._heard.note)
+        self._session.start()
         self._lease = Lease()
         threading.Thread(
             target=_watch,
@@ -143,8 +170,8 @@ class Shard:
         pipeline = session.pipeline
 
         def read() -> Look:
-            signals, gaps = pipeline.signals, pipeline.gaps
-            rows = signals.snapshot(min(signals.total - signals_seen, signals.capacity))
+            heard, gaps = self._heard, pipeline.gaps
+            new_signals = min(heard.count - signals_seen, len(heard.rows))
             new_gaps = min(pipeline.gap_count - gaps_seen, len(gaps))
             queue = pipeline.buffer.statistics()
             return Look(
@@ -153,11 +180,11 @@ class Shard:
                     (account.symbol, account.channel, tuple(getattr(account, c) for c in COLUMNS))
                     for account in pipeline.ledger
                 ),
-                signals_from=signals.total - len(rows),
-                signals=_signal_rows(rows),
-                signal_count=signals.total,
+                signals_from=heard.count - new_signals,
+                signals=_newest(heard.rows, new_signals),
+                signal_count=heard.count,
                 gaps_from=pipeline.gap_count - new_gaps,
-                gaps=list(gaps)[len(gaps) - new_gaps :],
+                gaps=_newest(gaps, new_gaps),
                 health=pipeline.health(),
                 waiting=queue.depth + queue.spilled,
                 maxsize=queue.maxsize,
@@ -199,14 +226,10 @@ class Shard:
         self._session.stop(timeout)
 
     def remains(self, last: int) -> Remains:
-        """Return the tables, of each symbol the `last` rows; for when it has stopped."""
+        """Return the tables, of each kind the `last` rows; for when it has stopped."""
         frames = self._session.pipeline.frames
         return Remains(
-            {
-                (k, symbol): frames.frame(k, symbol, last)
-                for k in KINDS
-                for symbol in frames.symbols(k)
-            },
+            {kind: frames.frame(kind, None, last) for kind in KINDS},
             {symbol: frames.book(symbol) for symbol in frames.symbols("depth")},
             {name: self.table(name) for name in TABLES},
         )
@@ -224,17 +247,5 @@ def _watch(session: Session, lease: Lease) -> None:
     forget(session)
 
 
-def _signal_rows(rows: pd.DataFrame) -> list[SignalRow]:
-    import pandas as pd
-
-    told = pd.DatetimeIndex(rows["exchange_time"]).as_unit("ns").asi8
-    return list(
-        zip(
-            pd.DatetimeIndex(rows.index).as_unit("ns").asi8.tolist(),
-            rows["symbol"].tolist(),
-            rows["strategy"].tolist(),
-            rows["value"].tolist(),
-            np.maximum(told, 0).tolist(),  # 0 for unknown, which pandas keeps as a negative number
-            strict=True,
-        )
-    )
+def _newest(things: deque[T], count: int) -> list[T]:
+    return list(islice(things, len(things) - count, None))

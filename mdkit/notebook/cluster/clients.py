@@ -1,0 +1,42 @@
+"""Whether a Dask client and its workers are of use to a session."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+from urllib.parse import urlsplit
+
+from mdkit.errors import SettingsError
+
+
+def check_client(client: Any) -> None:
+    """Raise `SettingsError` unless `client` is a Dask client that can be used here."""
+    try:
+        from distributed import Client
+    except ModuleNotFoundError:
+        raise SettingsError(
+            'client= needs Dask, which is not installed: pip install "mdkit[cluster]".'
+        ) from None
+    if not isinstance(client, Client):
+        raise SettingsError(f"client={client!r} is not a dask.distributed.Client.")
+    if client.asynchronous:
+        raise SettingsError(
+            "client= was made with asynchronous=True: make it without, since a session has a "
+            "thread of its own for talking to the cluster."
+        )
+    if client.status != "running":
+        raise SettingsError(f"client= is {client.status}: connect a new one to the cluster.")
+
+
+def is_here(worker: str) -> bool:
+    """Whether a worker's address, such as tcp://10.0.0.5:4000, is one of this machine's."""
+    parts = urlsplit(worker)
+    if parts.scheme not in ("tcp", "tls") or parts.hostname is None:
+        return True
+    family = socket.AF_INET6 if ":" in parts.hostname else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        try:
+            probe.bind((parts.hostname, 0))  # which only an address of one's own allows
+        except OSError:
+            return False
+    return True
