@@ -176,12 +176,12 @@ class _Replay:
             raise
         except Exception as error:
             raise StrategyError(
-                f"strategy {self.strategy.name} failed on a {event.kind} of {event.symbol} at "
+                f"strategy {self.strategy.name} failed on a {_noun(event)} of {event.symbol} at "
                 f"{self.now}: {type(error).__name__}: {error}"
             ) from error
         if signal is not None and not -1.0 <= signal <= 1.0:
             raise StrategyError(
-                f"strategy {self.strategy.name} said {signal:g} on a {event.kind} of "
+                f"strategy {self.strategy.name} said {signal:g} on a {_noun(event)} of "
                 f"{event.symbol}; a "
                 "target exposure lies between -1 and 1"
             )
@@ -244,3 +244,7 @@ class _Replay:
         fills = np.array(self.fills).reshape(-1, 6)
         fills[:, 0] = np.minimum(fills[:, 0], last)
         return panel, Run(signals.ravel(), np.array(self.equities), fills)
+
+
+def _noun(event: MarketEvent) -> str:
+    return "book" if event.kind == "depth" else event.kind

@@ -319,8 +319,10 @@ async def _together(*work: Coroutine[Any, Any, None]) -> None:
             raise result
 
 
-def pickled(strategies: Sequence[Strategy]) -> bytes:
-    """Return strategies as they go to other processes.
+def pickled(
+    strategies: Sequence[Strategy], otherwise: str = 'use worker_kind="task"'
+) -> bytes:
+    """Return strategies as they go to other processes; `otherwise` is what to do if they cannot.
 
     Raises `SettingsError` that names the one which cannot go.
     """
@@ -330,7 +332,7 @@ def pickled(strategies: Sequence[Strategy]) -> bytes:
         except Exception as error:
             raise SettingsError(
                 f"Strategy {strategy.name} cannot go to a worker process ({error}): keep open "
-                'files, locks and connections out of it, or use worker_kind="task".'
+                f"files, locks and connections out of it, or {otherwise}."
             ) from None
     return _dumps(tuple(strategies))
 

@@ -102,7 +102,7 @@ class ClusterSession:
         self._options = dict(options)
         self._predecessor = predecessor
         url = "tickdb" if feed.name == "tickdb" else feed.url
-        order = Order(url, pickled(strategies), settings, self._options)
+        order = Order(url, pickled(strategies, "leave client= out"), settings, self._options)
         self._keeper = Keeper(client, order, self._options["channels"])
         self._count_shards()
         self._failure: BaseException | None = None
