@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -55,7 +58,18 @@ def klines(
     print(f"{len(bars):,} bars of {symbol}, {interval}{where}")
 
 
-def backtest(
+@dataclass(frozen=True)
+class _Plan:
+    """What a backtest and a sweep are told alike: strategy, values, bars and costs."""
+
+    strategy: Any
+    pairs: list[tuple[str, str]]
+    load: Callable[[], pd.DataFrame]
+    fee: float
+    slippage: float
+
+
+def _plan(
     symbol: Annotated[str, typer.Argument(help="A symbol.")] = "AAPL.US",
     strategy: _Strategy = "SmaCross",
     parameters: _Set = None,
@@ -67,6 +81,30 @@ def backtest(
     file: _File = None,
     fee: _Fee = 0.0,
     slippage: _Slippage = 0.0,
+) -> _Plan:
+    def load() -> pd.DataFrame:
+        return _bars(symbol, interval, start, end, limit, source, file)
+
+    return _Plan(_strategy(strategy), _pairs(parameters), load, fee, slippage)
+
+
+def _with_plan(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of `_plan` before its own; it gets what they come to."""
+    shared = inspect.signature(_plan, eval_str=True).parameters
+    _, *own = inspect.signature(command, eval_str=True).parameters.values()
+
+    def planned(**given: Any) -> None:
+        command(_plan(**{name: given.pop(name) for name in shared}), **given)
+
+    planned.__name__, planned.__doc__ = command.__name__, command.__doc__
+    # Typer takes a command's options from its signature.
+    planned.__signature__ = inspect.Signature([*shared.values(), *own])  # type: ignore[attr-defined]
+    return planned
+
+
+@_with_plan
+def backtest(
+    plan: _Plan,
     cash: Annotated[float, typer.Option(help="To begin with.", min=0)] = 10_000.0,
     engine: Annotated[str, typer.Option(help="auto, python or native.")] = "auto",
     out: _Out = Path("mdkit-backtest"),
@@ -74,14 +112,12 @@ def backtest(
     """Run a strategy over history; print its figures, write chart and tables."""
     from mdkit.backtesting.engine import backtest as run
 
-    chosen = _strategy(strategy)
-    values = {name: _value(text) for name, text in _pairs(parameters)}
-    bars = _bars(symbol, interval, start, end, limit, source, file)
+    values = {name: _value(text) for name, text in plan.pairs}
     result = run(
-        chosen(**values),
-        bars,
-        fee=fee,
-        slippage=slippage,
+        plan.strategy(**values),
+        plan.load(),
+        fee=plan.fee,
+        slippage=plan.slippage,
         cash=cash,
         engine=engine,  # type: ignore[arg-type]
     )
@@ -92,18 +128,9 @@ def backtest(
     print(f"report {result.save(out / 'backtest.html')}")
 
 
+@_with_plan
 def sweep(
-    symbol: Annotated[str, typer.Argument(help="A symbol.")] = "AAPL.US",
-    strategy: _Strategy = "SmaCross",
-    parameters: _Set = None,
-    interval: _Interval = "1h",
-    start: _Start = None,
-    end: _End = None,
-    limit: _Limit = None,
-    source: _Source = None,
-    file: _File = None,
-    fee: _Fee = 0.0,
-    slippage: _Slippage = 0.0,
+    plan: _Plan,
     metric: Annotated[str, typer.Option(help="The figure to compare by.")] = "sharpe",
     out: _Out = Path("mdkit-sweep"),
 ) -> None:
@@ -112,13 +139,12 @@ def sweep(
     from mdkit.backtesting.sweep import sweep as run
     from mdkit.notebook.charts import save_png
 
-    chosen = _strategy(strategy)
-    pairs = _pairs(parameters)
-    if not pairs:
+    if not plan.pairs:
         raise SettingsError("A sweep needs values to try: --set fast=5,10,20 --set slow=30,60.")
-    grid = {name: [_value(part) for part in text.split(",")] for name, text in pairs}
-    bars = _bars(symbol, interval, start, end, limit, source, file)
-    table = run(chosen, bars, grid, metric=metric, fee=fee, slippage=slippage)
+    grid = {name: [_value(part) for part in text.split(",")] for name, text in plan.pairs}
+    table = run(
+        plan.strategy, plan.load(), grid, metric=metric, fee=plan.fee, slippage=plan.slippage
+    )
     print(table.sort_values(metric, ascending=False).head(10).to_string(index=False))
     out.mkdir(parents=True, exist_ok=True)
     table.to_csv(out / "sweep.csv", index=False)

@@ -7,7 +7,8 @@ quotes.py      depth recordings, filled at the touch after a latency
 metrics.py     every figure, with formula and source
 result.py      Result and compare(); trades.py and plots.py make its parts
 sweep.py       many parameters at once; walk.py chooses and judges on different stretches
-parity.py      verify(): every engine and the live path, bit by bit; lint.py warns before
+parity.py      verify(): every engine and the live path (traces.py, side_by_side.py), bit by
+               bit; verification.py compares and tells; lint.py warns before
 """
 
 from __future__ import annotations

@@ -1,38 +1,45 @@
-"""Pictures of backtests and sweeps, drawn by matplotlib without pyplot.
-
-Every figure is private (a `Figure` on an Agg canvas), so that nothing shows up among the user's
-own figures or follows their style sheet; all text is plain, since two threads that draw mathtext
-at once corrupt memory.
-"""
+"""Pictures of backtests and sweeps, drawn by matplotlib without pyplot."""
 
 from __future__ import annotations
 
 import base64
 import html
-import io
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap, TwoSlopeNorm
-from matplotlib.dates import AutoDateLocator, num2date
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
-from mdkit.figures import Picture
+from mdkit.figures import (
+    AMBER,
+    BLUE,
+    FONT,
+    GREEN,
+    GRID,
+    INK,
+    MUTED,
+    RED,
+    SERIES,
+    Picture,
+    clean,
+    dates,
+    draw_line,
+    heading,
+    heights_grid,
+    legend_above,
+    png,
+    time_axis,
+)
 
 if TYPE_CHECKING:
     from mdkit.backtesting.result import Result
 
-INK, MUTED, GRID = "#1f2933", "#616e7c", "#e4e7eb"
-BLUE, GREEN, AMBER, RED = "#1f6fb2", "#2a9d6f", "#d98e04", "#c8323c"
-SERIES = ("#1f6fb2", "#d9722e", "#2a9d6f", "#8e5bb5", "#c8323c", "#7a5c45", "#d05fa2", "#5f7a1f")
-_FONT = "DejaVu Sans"  # comes with matplotlib, so figures look the same everywhere
 _MAX_MARKS = 150
 
 
@@ -61,19 +68,19 @@ def draw_result(result: Result, points: int) -> Figure:
     )
     if len(symbols) == 1:
         _name(price, f"{symbols[0]}: price and trades", "price")
-        _line(price, _thin(closes[symbols[0]], points), INK, 1.0, "close")
+        draw_line(price, _thin(closes[symbols[0]], points), INK, 1.0, "close")
         _mark_trades(price, result)
     else:
         _name(price, "Prices", "multiple of the first")
         for symbol, colour in zip(symbols, _colours(len(symbols)), strict=True):
             own = closes[symbol].dropna()
-            _line(price, _thin(own / own.iloc[0], points), colour, 1.1, symbol)
+            draw_line(price, _thin(own / own.iloc[0], points), colour, 1.1, symbol)
     _legend(price)
 
     _name(exposure, "Exposure", "of equity")
     shown = frame["exposure"].iloc[_spots(len(frame), points)]
     exposure.fill_between(
-        _dates(shown.index), shown.to_numpy(), step="post", color=BLUE, alpha=0.35, linewidth=0
+        dates(shown.index), shown.to_numpy(), step="post", color=BLUE, alpha=0.35, linewidth=0
     )
     reach = max(1.0, float(np.abs(shown.to_numpy()).max())) * 1.08
     exposure.set_ylim(-reach if shown.min() < 0 else 0.0, reach)
@@ -82,17 +89,15 @@ def draw_result(result: Result, points: int) -> Figure:
 
     _name(equity, "Equity", "money")
     held = pd.Series(result.account.benchmark * result.terms.cash, index)
-    _line(equity, _thin(held, points), MUTED, 1.0, "buy and hold", alpha=0.8)
-    _line(equity, _thin(frame["equity"], points), BLUE, 1.5, "strategy")
+    draw_line(equity, _thin(held, points), MUTED, 1.0, "buy and hold", alpha=0.8)
+    draw_line(equity, _thin(frame["equity"], points), BLUE, 1.5, "strategy")
     equity.axhline(result.terms.cash, color=GRID, linewidth=1.2, zorder=0)
     equity.yaxis.set_major_formatter(FuncFormatter(_count))
     _legend(equity)
 
     _name(drawdown, "Drawdown", "below the high")
     fallen = _thin(frame["drawdown"], points, "min")
-    drawdown.fill_between(
-        _dates(fallen.index), fallen.to_numpy(), color=RED, alpha=0.3, linewidth=0
-    )
+    drawdown.fill_between(dates(fallen.index), fallen.to_numpy(), color=RED, alpha=0.3, linewidth=0)
     drawdown.set_ylim(min(float(fallen.min()) * 1.1, -0.01), 0.0)
     drawdown.yaxis.set_major_locator(MaxNLocator(3))
     drawdown.yaxis.set_major_formatter(FuncFormatter(_percent))
@@ -109,8 +114,8 @@ def draw_comparison(results: Mapping[str, Result], points: int) -> Figure:
     _name(drawdown, "Drawdown", "below the high")
     for (name, result), colour in zip(results.items(), _colours(len(results)), strict=True):
         frame = result.equity
-        _line(equity, _thin(frame["equity"] / result.terms.cash, points), colour, 1.4, name)
-        _line(drawdown, _thin(frame["drawdown"], points, "min"), colour, 1.0, name)
+        draw_line(equity, _thin(frame["equity"] / result.terms.cash, points), colour, 1.4, name)
+        draw_line(drawdown, _thin(frame["drawdown"], points, "min"), colour, 1.0, name)
     equity.axhline(1.0, color=GRID, linewidth=1.2, zorder=0)
     drawdown.set_ylim(top=0.0)
     drawdown.yaxis.set_major_locator(MaxNLocator(3))
@@ -122,7 +127,7 @@ def draw_comparison(results: Mapping[str, Result], points: int) -> Figure:
         frameon=False,
         labelcolor=INK,
         handlelength=1.4,
-        prop={"family": _FONT, "size": 9},
+        prop={"family": FONT, "size": 9},
     )
     figure.align_ylabels()
     first = min(result.panel.index[0] for result in results.values())
@@ -167,7 +172,7 @@ def draw_heatmap(table: pd.DataFrame, title: str, metric: str) -> Figure:
                 dark = abs(value) > 0.72 * reach
                 axes.text(
                     column, row, f"{value:.2f}", ha="center", va="center", fontsize=8,
-                    family=_FONT, color="white" if dark else INK,
+                    family=FONT, color="white" if dark else INK,
                 )  # fmt: skip
     for axis, labels, name in (
         (axes.xaxis, table.columns, table.columns.name),
@@ -176,16 +181,16 @@ def draw_heatmap(table: pd.DataFrame, title: str, metric: str) -> Figure:
         every = max(1, len(labels) // 16)
         places = list(range(0, len(labels), every))
         axis.set_ticks(places, [_plain(labels[i]) for i in places])
-        axis.set_label_text(str(name or ""), fontsize=10, color=INK, family=_FONT)
-    axes.tick_params(length=0, labelsize=9, labelcolor=MUTED, labelfontfamily=_FONT)
+        axis.set_label_text(str(name or ""), fontsize=10, color=INK, family=FONT)
+    axes.tick_params(length=0, labelsize=9, labelcolor=MUTED, labelfontfamily=FONT)
     for spine in axes.spines.values():
         spine.set_visible(False)
     bar = figure.colorbar(image, ax=axes, shrink=0.85, pad=0.02, aspect=24)
     bar.outline.set_visible(False)
     bar.ax.set_ylim(low, high) if high > low else None
-    bar.ax.tick_params(length=0, labelsize=8.5, labelcolor=MUTED, labelfontfamily=_FONT)
-    bar.set_label(metric.replace("_", " "), fontsize=9, color=MUTED, family=_FONT)
-    axes.set_title(title, loc="left", fontsize=12, fontweight="bold", color=INK, family=_FONT)
+    bar.ax.tick_params(length=0, labelsize=8.5, labelcolor=MUTED, labelfontfamily=FONT)
+    bar.set_label(metric.replace("_", " "), fontsize=9, color=MUTED, family=FONT)
+    axes.set_title(title, loc="left", fontsize=12, fontweight="bold", color=INK, family=FONT)
     return figure
 
 
@@ -195,10 +200,10 @@ def draw_walk_forward(
     """Return the out-of-sample equity, with the windows and what was chosen for each."""
     figure, (axes,) = _figure((10, 4.2), (1,), (title,))
     _name(axes, "Equity out of sample", "multiple of the beginning")
-    _line(axes, _thin(equity, points), BLUE, 1.5, "out of sample")
+    draw_line(axes, _thin(equity, points), BLUE, 1.5, "out of sample")
     axes.axhline(1.0, color=GRID, linewidth=1.2, zorder=0)
     for number, (start, stop, label) in enumerate(windows):
-        left, right = _dates(pd.DatetimeIndex([start, stop]))
+        left, right = dates(pd.DatetimeIndex([start, stop]))
         if number % 2:
             axes.axvspan(left, right, color=GRID, alpha=0.45, linewidth=0, zorder=0)
         if len(windows) <= 12:
@@ -210,20 +215,12 @@ def draw_walk_forward(
                 va="top",
                 fontsize=7.5,
                 color=MUTED,
-                family=_FONT,
+                family=FONT,
             )
     low, high = axes.get_ylim()
     axes.set_ylim(low, high + 0.12 * (high - low))
     _label_time((axes,), pd.DatetimeIndex(equity.index))
     return figure
-
-
-def png(figure: Figure) -> bytes:
-    """Return a figure as the bytes of a PNG file."""
-    file = io.BytesIO()
-    # Not savefig(), which follows the user's settings for resolution, colour and cropping.
-    FigureCanvasAgg(figure).print_png(file)  # type: ignore[no-untyped-call]
-    return file.getvalue()
 
 
 def html_page(result: Result) -> str:
@@ -255,7 +252,9 @@ def _figure(
     FigureCanvasAgg(figure)
     panels = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights, squeeze=False)
     for axes in panels[:, 0]:
-        _clean(axes)
+        clean(axes)
+        heights_grid(axes)
+        axes.yaxis.set_major_formatter(FuncFormatter(_plain))
     for number, line in enumerate(head):
         text = figure.text(
             0.012,
@@ -265,7 +264,7 @@ def _figure(
             fontsize=9 if number else 13,
             fontweight="normal" if number else "bold",
             color=MUTED if number > 1 else INK,
-            family=_FONT,
+            family=FONT,
         )
         text.set_in_layout(False)
     return figure, list(panels[:, 0])
@@ -277,7 +276,7 @@ def _mark_trades(axes: Any, result: Result) -> None:
         if len(trades):
             axes.text(
                 0.006, 0.03, f"{len(trades):,} trades, too many to mark",
-                transform=axes.transAxes, fontsize=8, color=MUTED, family=_FONT,
+                transform=axes.transAxes, fontsize=8, color=MUTED, family=FONT,
             )  # fmt: skip
         return
     long = trades["side"] == "long"
@@ -290,16 +289,9 @@ def _mark_trades(axes: Any, result: Result) -> None:
     ):
         if len(rows):
             axes.plot(
-                _dates(rows[time]), rows[at], linestyle="", marker=marker, markersize=5.5,
+                dates(rows[time]), rows[at], linestyle="", marker=marker, markersize=5.5,
                 color=colour, markeredgecolor="white", markeredgewidth=0.6, label=label, zorder=3,
             )  # fmt: skip
-
-
-def _line(
-    axes: Any, series: pd.Series[Any], colour: str, width: float, label: str, **style: Any
-) -> None:
-    look = {"color": colour, "linewidth": width, "linestyle": "-", "marker": "", **style}
-    axes.plot(_dates(series.index), series.to_numpy(), label=label, **look)
 
 
 def _spots(count: int, points: int) -> np.ndarray[Any, Any]:
@@ -321,69 +313,30 @@ def _thin(series: pd.Series[Any], points: int, how: str = "ends") -> pd.Series[A
     return series.iloc[kept]
 
 
-def _dates(index: Any) -> Any:
-    """Return times as matplotlib's own days since 1970."""
-    return pd.DatetimeIndex(index).as_unit("ns").asi8 / 86_400e9
-
-
 def _label_time(panels: Sequence[Any], index: pd.DatetimeIndex) -> None:
     axes = panels[-1]
     if len(index) < 2 or index[0] == index[-1]:
         axes.xaxis.set_major_locator(NullLocator())
         return
     first, last = index[0], index[-1]
-    axes.set_xlim(*_dates(pd.DatetimeIndex([first, last])))
     days = (last - first).total_seconds() / 86_400
-    axes.xaxis.set_major_locator(AutoDateLocator(tz=UTC, minticks=4, maxticks=9))  # type: ignore[no-untyped-call]
     form = "%H:%M" if days <= 2 else ("%b %d" if days <= 200 else "%b %Y")
     form = "%Y" if days > 3000 else form
-
-    def clock(day: float, _: int | None = None) -> str:
-        moment: datetime = num2date(day, tz=UTC)  # type: ignore[no-untyped-call]
-        return f"{moment:{form}}"
-
-    axes.xaxis.set_major_formatter(FuncFormatter(clock))
+    time_axis(axes, first, last, lambda moment: f"{moment:{form}}")
     axes.set_xlabel(
-        f"time (UTC), {first:%Y-%m-%d} to {last:%Y-%m-%d}", fontsize=9, color=MUTED, family=_FONT
+        f"time (UTC), {first:%Y-%m-%d} to {last:%Y-%m-%d}", fontsize=9, color=MUTED, family=FONT
     )
 
 
-def _clean(axes: Any) -> None:
-    axes.set_facecolor("white")
-    for side, spine in axes.spines.items():
-        spine.set_visible(side == "bottom")
-        spine.set_color(MUTED)
-        spine.set_linewidth(0.8)
-    axes.tick_params(
-        which="both", length=0, labelsize=9, labelcolor=MUTED, labelfontfamily=_FONT, pad=5
-    )
-    axes.set_axisbelow(True)
-    axes.grid(True, axis="y", color=GRID, linewidth=0.8, linestyle="-", alpha=1)
-    axes.yaxis.set_major_formatter(FuncFormatter(_plain))
-
-
-def _name(axes: Any, heading: str, unit: str) -> None:
-    axes.set_title(
-        heading, loc="left", fontsize=10.5, fontweight="bold", color=INK, family=_FONT, pad=8
-    )
-    axes.set_ylabel(unit, fontsize=9, color=MUTED, family=_FONT, labelpad=5)
+def _name(axes: Any, title: str, unit: str) -> None:
+    heading(axes, title)
+    axes.set_ylabel(unit, fontsize=9, color=MUTED, family=FONT, labelpad=5)
 
 
 def _legend(axes: Any) -> None:
     lines = [line for line in axes.get_lines() if not line.get_label().startswith("_")]
-    axes.legend(
-        handles=lines[:8],
-        loc="lower right",
-        bbox_to_anchor=(1.0, 0.99),
-        ncols=min(8, len(lines)),
-        frameon=False,
-        labelcolor=INK,
-        handlelength=1.4,
-        handletextpad=0.5,
-        columnspacing=1.4,
-        borderaxespad=0.2,
-        prop={"family": _FONT, "size": 9},
-    )
+    labels = [line.get_label() for line in lines[:8]]
+    legend_above(axes, lines[:8], labels, min(8, len(lines)))
 
 
 def _colours(count: int) -> list[str]:
@@ -403,3 +356,13 @@ def _count(value: float, _: int | None = None) -> str:
         if abs(value) >= size:
             return f"{value / (1e3 if suffix == 'k' else size):,g}{suffix}"
     return f"{value:,g}"
+
+
+__all__ = [
+    "draw_comparison",
+    "draw_heatmap",
+    "draw_result",
+    "draw_walk_forward",
+    "html_page",
+    "png",
+]

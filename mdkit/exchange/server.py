@@ -27,6 +27,10 @@ from mdkit.exchange.rest import Budget, Endpoints, Refusal, query
 
 REALTIME_PATH = "/v1/realtime"
 ARTICLE_PATH = "/v1/market/ws"
+_MOST_CONNECTIONS = 1000
+"""WebSockets at a time, whatever the plan: a test that leaks them should hear of it."""
+_MOST_BYTES = 1 << 20
+"""The largest message that a client may send."""
 _PHRASES = {
     200: "OK",
     400: "Bad Request",
@@ -80,6 +84,7 @@ class ExchangeServer:
                 config.port,
                 process_request=self._answer,
                 compression="deflate" if config.compression else None,
+                max_size=_MOST_BYTES,
                 ping_interval=config.keepalive,
                 ping_timeout=config.keepalive,
                 close_timeout=2,
@@ -165,6 +170,8 @@ class ExchangeServer:
                 await asyncio.sleep(float(hit[1]["pause"]))
             self._door("websocket" if upgrade else "rest")
             self._check_key(params.get("api_key") or request.headers.get("X-API-Key"))
+            if upgrade and len(self.market.delivery.clients) >= _MOST_CONNECTIONS:
+                raise Refusal(3003, f"more than {_MOST_CONNECTIONS} connections", status=503)
             if endpoint is None:
                 if path not in (REALTIME_PATH, ARTICLE_PATH):
                     raise Refusal(2001, f"no WebSocket at {path[:100]}", status=404)

@@ -8,33 +8,42 @@ plain: two threads that draw mathtext at once corrupt memory.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.dates import AutoDateLocator, num2date
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from mdkit.events import DROPPED
-from mdkit.figures import Picture
-
-INK, MUTED, GRID = "#1f2933", "#616e7c", "#e4e7eb"
-BLUE, GREEN, AMBER, RED = "#1f6fb2", "#2a9d6f", "#d98e04", "#c8323c"
-SERIES = ("#1f6fb2", "#d9722e", "#2a9d6f", "#8e5bb5", "#c8323c", "#7a5c45", "#d05fa2", "#5f7a1f")
-"""Colours of symbols, told apart by most colour-blind readers when taken in this order."""
+from mdkit.figures import (
+    AMBER,
+    BLUE,
+    FONT,
+    GREEN,
+    INK,
+    MUTED,
+    RED,
+    SERIES,
+    Picture,
+    clean,
+    dates,
+    draw_line,
+    heading,
+    heights_grid,
+    legend_above,
+    time_axis,
+)
 
 MAX_POINTS = 600
 """Points drawn per line; more would be narrower than a pixel."""
 
 Stretch = tuple[Any, Any]
 """From and to, as UTC Timestamps."""
-
-_FONT = "DejaVu Sans"  # comes with matplotlib, so figures look the same everywhere
 
 
 def overview(
@@ -64,7 +73,7 @@ def overview(
         _clean(axes)
     if title:
         figure.suptitle(
-            title, x=0.012, ha="left", fontsize=13, fontweight="bold", color=INK, family=_FONT
+            title, x=0.012, ha="left", fontsize=13, fontweight="bold", color=INK, family=FONT
         )
     _draw_queue(queue, metrics, maxsize, max_points)
     holes = _stretches(gaps, metrics, pressure, max_points)
@@ -97,16 +106,16 @@ def _draw_queue(axes: Any, metrics: pd.DataFrame, maxsize: int | None, points: i
 
     queued = _thin(metrics["queued"], points, "max")
     high = float(queued.max()) if queued.size else 0.0
-    axes.fill_between(_dates(queued.index), queued.to_numpy(), color=BLUE, alpha=0.15, linewidth=0)
-    _line(axes, queued, BLUE, 1.6, "queued")
+    axes.fill_between(dates(queued.index), queued.to_numpy(), color=BLUE, alpha=0.15, linewidth=0)
+    draw_line(axes, queued, BLUE, 1.6, "queued")
     if "spilled" in metrics:
         spilled = _thin(metrics["spilled"], points, "max")
         if spilled.size and float(spilled.max()) > 0:
             high = max(high, float(spilled.max()))
-            _line(axes, spilled, RED, 1.4, "spilled to disk")
+            draw_line(axes, spilled, RED, 1.4, "spilled to disk")
     for column, colour, label in (("in_rate", AMBER, "in /s"), ("out_rate", GREEN, "out /s")):
         rate = _thin(metrics[column], points, "median")
-        _line(rates, rate, colour, 1.1, label)
+        draw_line(rates, rate, colour, 1.1, label)
 
     if maxsize and high >= 0.5 * maxsize:
         high = max(high, float(maxsize))
@@ -120,7 +129,7 @@ def _draw_queue(axes: Any, metrics: pd.DataFrame, maxsize: int | None, points: i
                 textcoords="offset points",
                 fontsize=8,
                 color=colour,
-                family=_FONT,
+                family=FONT,
             )
     for panel, top in ((axes, high), (rates, rates.dataLim.y1)):
         panel.set_ylim(0, top * 1.08 if np.isfinite(top) and top > 0 else 1)
@@ -163,9 +172,9 @@ def _joined(gaps: pd.DataFrame, pixel: pd.Timedelta) -> list[Stretch]:
 
 def _shade(axes: Any, unseen: list[Stretch], dropped: list[Stretch]) -> None:
     for begin, end in unseen:
-        axes.axvspan(*_dates(pd.DatetimeIndex([begin, end])), color=INK, alpha=0.14, linewidth=0)
+        axes.axvspan(*dates(pd.DatetimeIndex([begin, end])), color=INK, alpha=0.14, linewidth=0)
     for begin, end in dropped:
-        left, right = _dates(pd.DatetimeIndex([begin, end]))
+        left, right = dates(pd.DatetimeIndex([begin, end]))
         axes.axvspan(left, right, 0.97, 1.0, color=RED, linewidth=0)
 
 
@@ -204,7 +213,7 @@ def _draw_pressure(
         colour = SERIES[number % len(SERIES)]
         style = ("-", (0, (4, 1.5)), (0, (1, 1)))[number // len(SERIES) % 3]
         ratios = _broken(pd.Series(np.exp2(logs.to_numpy()), logs.index), holes)
-        _line(axes, ratios, colour, 1.3, symbol, linestyle=style, alpha=0.9)
+        draw_line(axes, ratios, colour, 1.3, symbol, linestyle=style, alpha=0.9)
     axes.axhline(1, color=MUTED, linewidth=1, zorder=1)
     reach = min(reach, 16.0)
     axes.set_ylim(2.0**-reach, 2.0**reach)
@@ -223,7 +232,7 @@ def _draw_pressure(
             va=va,
             fontsize=8,
             color=MUTED,
-            family=_FONT,
+            family=FONT,
         )
     if pressure:
         _legend(axes, axes.get_lines()[: len(pressure)])
@@ -236,15 +245,8 @@ def _draw_pressure(
             ha="center",
             fontsize=10,
             color=MUTED,
-            family=_FONT,
+            family=FONT,
         )
-
-
-def _line(
-    axes: Any, series: pd.Series[Any], colour: str, width: float, label: str, **style: Any
-) -> None:
-    look = {"color": colour, "linewidth": width, "linestyle": "-", "marker": "", **style}
-    axes.plot(_dates(series.index), series.to_numpy(), label=label, **look)
 
 
 def _thin(series: pd.Series[Any], points: int, how: str) -> pd.Series[Any]:
@@ -261,59 +263,40 @@ def _thin(series: pd.Series[Any], points: int, how: str) -> pd.Series[Any]:
     return pd.Series(values.to_numpy(), series.index[first])
 
 
-def _dates(index: Any) -> Any:
-    """Return times as matplotlib's own days since 1970, which also works for no times at all."""
-    return pd.DatetimeIndex(index).as_unit("ns").asi8 / 86_400e9
-
-
 def _label_time(axes: Any, data: list[Any]) -> None:
     spans = [(part.index.min(), part.index.max()) for part in data if len(part)]
     if not spans:
         axes.xaxis.set_major_locator(NullLocator())
         return
     first, last = min(start for start, _ in spans), max(stop for _, stop in spans)
-    if last > first:
-        axes.set_xlim(*_dates(pd.DatetimeIndex([first, last])))
     seconds = (last - first).total_seconds()
-    axes.xaxis.set_major_locator(AutoDateLocator(tz=UTC, minticks=4, maxticks=9))  # type: ignore[no-untyped-call]
     form = "%H:%M:%S" if seconds <= 2 * 86_400 else "%b %d %H:%M"
 
-    def clock(days: float, _: int | None = None) -> str:
-        moment: datetime = num2date(days, tz=UTC)  # type: ignore[no-untyped-call]
+    def told(moment: datetime) -> str:
         tenths = f".{moment.microsecond // 100_000}" if seconds < 8 else ""
         return f"{moment:{form}}{tenths}"
 
-    axes.xaxis.set_major_formatter(FuncFormatter(clock))
+    time_axis(axes, first, last, told)
     axes.set_xlabel(
-        f"time (UTC), {first:%Y-%m-%d}", fontsize=9, color=MUTED, family=_FONT, labelpad=5
+        f"time (UTC), {first:%Y-%m-%d}", fontsize=9, color=MUTED, family=FONT, labelpad=5
     )
 
 
 def _clean(axes: Any, *, grid: bool = True) -> None:
-    axes.set_facecolor("white")
-    for side, spine in axes.spines.items():
-        spine.set_visible(side == "bottom")
-        spine.set_color(MUTED)
-        spine.set_linewidth(0.8)
-    axes.tick_params(
-        which="both", length=0, labelsize=9, labelcolor=MUTED, labelfontfamily=_FONT, pad=5
-    )
+    clean(axes)
     axes.tick_params(axis="x", which="major", length=3, color=MUTED, direction="out", top=False)
-    axes.set_axisbelow(True)
     axes.grid(False)
     if grid:
-        axes.grid(True, axis="y", color=GRID, linewidth=0.8, linestyle="-", alpha=1)
+        heights_grid(axes)
 
 
-def _name(axes: Any, heading: str, unit: str) -> None:
-    axes.set_title(
-        heading, loc="left", fontsize=10.5, fontweight="bold", color=INK, family=_FONT, pad=8
-    )
+def _name(axes: Any, title: str, unit: str) -> None:
+    heading(axes, title)
     _label(axes, unit)
 
 
 def _label(axes: Any, text: str, side: str = "left") -> None:
-    axes.set_ylabel(text, fontsize=9, color=MUTED, family=_FONT, fontweight="normal", labelpad=5)
+    axes.set_ylabel(text, fontsize=9, color=MUTED, family=FONT, fontweight="normal", labelpad=5)
     axes.yaxis.set_label_position(side)
     axes.tick_params(axis="y", labelleft=side == "left", labelright=side == "right")
 
@@ -324,21 +307,7 @@ def _legend(axes: Any, lines: list[Any]) -> None:
     labels = [line.get_label() for line in shown]
     if len(lines) > len(shown):
         labels[-1] = f"{labels[-1]} and {len(lines) - len(shown)} more"
-    axes.legend(
-        shown,
-        labels,
-        loc="lower right",
-        bbox_to_anchor=(1.0, 0.99),
-        ncols=len(shown),
-        frameon=False,
-        fontsize=9,
-        labelcolor=INK,
-        handlelength=1.4,
-        handletextpad=0.5,
-        columnspacing=1.4,
-        borderaxespad=0.2,
-        prop={"family": _FONT, "size": 9},
-    )
+    legend_above(axes, shown, labels, len(shown))
 
 
 def _count(value: float, _: int | None = None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -202,10 +203,13 @@ class Session:
         await self.stop()
 
     def close_at_exit(self) -> None:
-        """End a session whose loop still turns in a thread: sockets, files, processes."""
+        """End a session whose loop still turns in a thread, and say on stderr what it did."""
         if self.running and self._thread is not None:
             self.stop(timeout=2.0)
             self._thread.join(timeout=5.0)
+            told = self.receipt or self.pipeline.watchdog.held or "it did not stop within 5 s"
+            with contextlib.suppress(OSError, ValueError):  # there may be no stderr any more
+                sys.stderr.write(f"mdkit: session {self.name!r} ended with Python: {told}\n")
 
     def pause(self) -> None:
         """Take nothing from the feed until `resume()`; the connection feels backpressure."""

@@ -6,6 +6,8 @@ exposure stays. They are examples to start from: textbook rules, not advice.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 from mdkit.events import Bar
 from mdkit.strategies.contract import strategy
 from mdkit.strategies.indicators import RSI, SMA, Bollinger, RollingMax, RollingMin
@@ -40,8 +42,32 @@ class SmaCross:
         return None
 
 
+class SideRule(ABC):
+    """What rules share that are long, flat or short and speak only when that changes.
+
+    `side` is the exposure last said. A rule gives in `next_side` what it should be after a bar,
+    and makes what it remembers in its own `start`.
+    """
+
+    def start(self) -> None:
+        """Flat at first."""
+        self.side = 0.0
+
+    @abstractmethod
+    def next_side(self, bar: Bar) -> float:
+        """Return the exposure after this bar: 1.0, 0.0 or -1.0."""
+
+    def __call__(self, bar: Bar) -> float | None:
+        """Return the exposure when it changes, else None."""
+        side = self.next_side(bar)
+        if side == self.side:
+            return None
+        self.side = side
+        return side
+
+
 @strategy("bar")
-class RsiReversion:
+class RsiReversion(SideRule):
     """Buy weakness: long when the RSI of closes falls below `low`, out when it is above `exit`.
 
     With `short`, also short above `high` and out below 100 - `exit`.
@@ -54,15 +80,15 @@ class RsiReversion:
     short: bool = False
 
     def start(self) -> None:
-        """Make the indicator; flat at first."""
+        """Make the indicator."""
         self.rsi = RSI(self.period)
-        self.side = 0.0
+        super().start()
 
-    def __call__(self, bar: Bar) -> float | None:
-        """Return the exposure when it changes, else None."""
+    def next_side(self, bar: Bar) -> float:
+        """Return the exposure after this bar."""
         rsi = self.rsi.update(bar.close)
         if not self.rsi.ready:
-            return None
+            return self.side
         side = self.side
         if (side > 0.0 and rsi > self.exit) or (side < 0.0 and rsi < 100.0 - self.exit):
             side = 0.0
@@ -70,14 +96,11 @@ class RsiReversion:
             side = 1.0
         elif self.short and rsi > self.high:
             side = -1.0
-        if side == self.side:
-            return None
-        self.side = side
         return side
 
 
 @strategy("bar")
-class BollingerReversion:
+class BollingerReversion(SideRule):
     """Long below the lower Bollinger band of closes, out at the middle.
 
     With `short`, also short above the upper band. `width` is in standard deviations.
@@ -88,15 +111,15 @@ class BollingerReversion:
     short: bool = False
 
     def start(self) -> None:
-        """Make the bands; flat at first."""
+        """Make the bands."""
         self.bands = Bollinger(self.period, self.width)
-        self.side = 0.0
+        super().start()
 
-    def __call__(self, bar: Bar) -> float | None:
-        """Return the exposure when it changes, else None."""
+    def next_side(self, bar: Bar) -> float:
+        """Return the exposure after this bar."""
         place = self.bands.update(bar.close)
         if not self.bands.ready:
-            return None
+            return self.side
         side = self.side
         if (side > 0.0 and place >= 0.5) or (side < 0.0 and place <= 0.5):
             side = 0.0
@@ -104,14 +127,11 @@ class BollingerReversion:
             side = 1.0
         elif self.short and place > 1.0:
             side = -1.0
-        if side == self.side:
-            return None
-        self.side = side
         return side
 
 
 @strategy("bar")
-class Breakout:
+class Breakout(SideRule):
     """Long when a close exceeds all highs of the `entry` bars before it; the Donchian channel.
 
     Out when a close is below all lows of the `exit` bars before it. With `short`, also short on
@@ -123,15 +143,15 @@ class Breakout:
     short: bool = False
 
     def start(self) -> None:
-        """Make the channels, of the bars before; flat at first."""
+        """Make the channels, of the bars before."""
         self.entry_high = RollingMax(self.entry)
         self.entry_low = RollingMin(self.entry)
         self.exit_high = RollingMax(self.exit)
         self.exit_low = RollingMin(self.exit)
-        self.side = 0.0
+        super().start()
 
-    def __call__(self, bar: Bar) -> float | None:
-        """Return the exposure when it changes, else None."""
+    def next_side(self, bar: Bar) -> float:
+        """Return the exposure after this bar."""
         close = bar.close
         side = self.side
         # The channels hold the bars before this one; nan until ready, and then never crossed.
@@ -147,9 +167,6 @@ class Breakout:
         self.entry_low.update(bar.low)
         self.exit_high.update(bar.high)
         self.exit_low.update(bar.low)
-        if side == self.side:
-            return None
-        self.side = side
         return side
 
 

@@ -17,10 +17,18 @@ import numbers
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Literal, NamedTuple, Protocol, TypeVar, dataclass_transform, overload
+from typing import Any, Literal, Protocol, TypeVar, dataclass_transform, overload
 
 from mdkit.errors import SettingsError, StrategyError
 from mdkit.events import Event
+from mdkit.strategies.parameters import (
+    checked_values,
+    field_parameters,
+    listing,
+    parameters_of,
+    same_value,
+    shown_defaults,
+)
 
 KINDS = ("depth", "trade", "ticker", "bar")
 """The kinds of event that a strategy can ask for."""
@@ -36,13 +44,6 @@ _CURE = (
     'decorate your function or class with @md.strategy("depth"), '
     "or wrap a plain function of a dict with md.messages(fn)"
 )
-
-
-class Parameter(NamedTuple):
-    """One keyword of a strategy. `annotation` is whatever the source says, or empty."""
-
-    default: Any
-    annotation: Any = inspect.Parameter.empty
 
 
 class Strategy(ABC):
@@ -80,7 +81,7 @@ class Strategy(ABC):
         """
 
     def __repr__(self) -> str:
-        return f"{self.name}({_listing(self.params)})"
+        return f"{self.name}({listing(self.params)})"
 
 
 class FunctionStrategy(Strategy):
@@ -99,11 +100,11 @@ class FunctionStrategy(Strategy):
         self.per = per
         self.is_async = _is_async(function)
         self.function = function
-        self._parameters = _parameters_of(function, self.name)
+        self._parameters = parameters_of(function, self.name)
         self._changes = {
             name: value
-            for name, value in _checked(self.name, self._parameters, changes or {}).items()
-            if not _same(value, self._parameters[name].default)
+            for name, value in checked_values(self.name, self._parameters, changes or {}).items()
+            if not same_value(value, self._parameters[name].default)
         }
 
     def __call__(self, event: Any, *args: Any, **kwargs: Any) -> Any:
@@ -193,7 +194,7 @@ class MessageStrategy(Strategy):
 
     def with_params(self, **changes: Any) -> MessageStrategy:
         """Return this strategy; raise `SettingsError` when any parameter is given."""
-        _checked(self.name, {}, changes)
+        checked_values(self.name, {}, changes)
         return self
 
     def instance(self) -> Runner:
@@ -330,91 +331,21 @@ def _strategy_class(cls: type, kinds: tuple[str, ...], per: Per) -> type:
         made: Any = dataclasses.dataclass(kw_only=True, eq=False)(cls)
     except (TypeError, ValueError) as error:
         raise SettingsError(f"strategy {name}: {error}") from None
-    parameters = {}
-    for field in dataclasses.fields(made):
-        if not field.init:
-            continue
-        if field.default is not dataclasses.MISSING:
-            default = field.default
-        elif field.default_factory is not dataclasses.MISSING:
-            default = field.default_factory()
-        else:
-            raise _no_default(name, field.name)
-        parameters[field.name] = Parameter(default, field.type)
+    parameters = field_parameters(made, name)
     init = made.__init__
 
     @functools.wraps(init)
     def checked_init(self: Any, *args: Any, **kwargs: Any) -> None:
         if args:
             raise SettingsError(
-                f"strategy {name} takes its parameters by keyword: {name}({_defaults(parameters)})"
+                f"strategy {name} takes its parameters by keyword: "
+                f"{name}({shown_defaults(parameters)})"
             )
-        init(self, **_checked(name, parameters, kwargs))
+        init(self, **checked_values(name, parameters, kwargs))
 
     made.__init__ = checked_init
     made.__strategy__ = (kinds, per)
     return cls
-
-
-def _parameters_of(function: Callable[..., Any], name: str) -> dict[str, Parameter]:
-    try:
-        declared = list(inspect.signature(function).parameters.values())
-    except (TypeError, ValueError):
-        raise SettingsError(f"the parameters of {name} cannot be read; wrap it in a def") from None
-    if not declared or declared[0].kind is inspect.Parameter.KEYWORD_ONLY:
-        raise SettingsError(f"strategy {name} must take the event as its first argument")
-    parameters = {}
-    for parameter in declared[1:]:
-        if parameter.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD):
-            continue
-        if parameter.default is inspect.Parameter.empty:
-            raise _no_default(name, parameter.name)
-        parameters[parameter.name] = Parameter(parameter.default, parameter.annotation)
-    return parameters
-
-
-def _checked(
-    name: str, parameters: Mapping[str, Parameter], given: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Return `given` with every value checked and put into its parameter's type."""
-    checked = {}
-    for key, value in given.items():
-        if key not in parameters:
-            listed = f"it has {_defaults(parameters)}" if parameters else "it has none"
-            raise SettingsError(f"strategy {name} has no parameter {key!r}; {listed}")
-        fitted, expected = _fit(value, parameters[key])
-        if expected:
-            raise SettingsError(
-                f"strategy {name}: {key} is {value!r}; expected {expected}. "
-                f"Its parameters are {_defaults(parameters)}"
-            )
-        checked[key] = fitted
-    return checked
-
-
-def _fit(value: Any, parameter: Parameter) -> tuple[Any, str]:
-    """Return the value to use and an empty string, or what was expected in place of it.
-
-    Only what a default or a plain annotation makes certain is checked. NumPy scalars, as a
-    sweep over an array gives, become Python numbers so that every engine computes alike.
-    """
-    default, annotation = parameter
-    if hasattr(value, "dtype") and getattr(value, "ndim", None) == 0:
-        value = value.item()
-    if _same(value, default):
-        return value, ""
-    if isinstance(default, bool):
-        return value, "" if isinstance(value, bool) else "True or False"
-    if isinstance(default, numbers.Real):
-        if isinstance(value, bool) or not isinstance(value, numbers.Real) or value != value:
-            return value, "a number"
-        if annotation in (int, "int"):
-            return value, "" if isinstance(value, int) else "a whole number"
-        if annotation in (float, "float"):
-            return float(value), ""
-    elif isinstance(default, str) and not isinstance(value, str) and annotation in (str, "str"):
-        return value, "a string"
-    return value, ""
 
 
 def _checked_kinds(kinds: tuple[str, ...]) -> tuple[str, ...]:
@@ -422,25 +353,6 @@ def _checked_kinds(kinds: tuple[str, ...]) -> tuple[str, ...]:
         if kind not in KINDS:
             raise SettingsError(f"unknown kind of event {kind!r}; the kinds are {', '.join(KINDS)}")
     return tuple(dict.fromkeys(kinds))
-
-
-def _no_default(name: str, parameter: str) -> SettingsError:
-    return SettingsError(
-        f"strategy {name}: parameter {parameter} has no default; give it one, since a strategy "
-        "must run as it is and a sweep starts from the defaults"
-    )
-
-
-def _listing(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name}={value!r}" for name, value in values.items())
-
-
-def _defaults(parameters: Mapping[str, Parameter]) -> str:
-    return _listing({name: parameter.default for name, parameter in parameters.items()})
-
-
-def _same(one: Any, other: Any) -> bool:
-    return one is other or (type(one) is type(other) and bool(one == other))
 
 
 def _number(value: Any) -> Value:

@@ -68,7 +68,8 @@ class Filling:
 
     async def opened(self, gaps: Sequence[Gap]) -> None:
         """Before anything is subscribed: older than all that will be pushed."""
-        self._opened_ns = time.time_ns()
+        # What the article's dialect pushes may have come already, but not before the gaps end.
+        self._opened_ns = min([time.time_ns(), *(gap.to_ns for gap in gaps)])
         if self._backfill is None:
             for gap in gaps:
                 self._stream.gap(gap)
@@ -76,7 +77,8 @@ class Filling:
         if self._interval is not None and self._warmup:
             warmup, self._warmup = self._warmup, 0
             await self._warm(self._interval, warmup)
-        self._unfilled = [gap for gap in gaps if gap.channel == "trade"]
+        # There are some already where the last connection ended before it was subscribed.
+        self._unfilled += [gap for gap in gaps if gap.channel == "trade"]
         symbols = [gap.symbol for gap in gaps if gap.channel == "depth"]
         answers = await self._backfill.books(symbols) if symbols else Answers()
         for gap in gaps:
@@ -86,13 +88,15 @@ class Filling:
 
     async def subscribed(self) -> None:
         """After subscribing: a trade is either among the latest ones now, or will be pushed."""
-        gaps, self._unfilled = self._unfilled, []
-        if self._backfill is None or not gaps:
+        if self._backfill is None or not self._unfilled:
             return
-        answers = await self._backfill.trades([gap.symbol for gap in gaps])
-        for gap in gaps:
+        symbols = list(dict.fromkeys(gap.symbol for gap in self._unfilled))
+        answers = await self._backfill.trades(symbols)
+        while self._unfilled:
+            gap = self._unfilled[0]
             raw = answers.messages.get(gap.symbol)
             whole = raw is not None and await self._joins(gap.symbol, raw)
+            del self._unfilled[0]
             # A row of `gaps()` in any case; one that lacks nothing is no gap to a strategy.
             self._stream.gap(msgspec.structs.replace(gap, lost=0) if whole else gap)
         await self._deliver(answers)
@@ -106,7 +110,10 @@ class Filling:
             self._fetching = asyncio.create_task(self._fetch(), name="mdkit bars")
 
     async def stop(self) -> None:
-        """Ask for nothing more."""
+        """Ask for nothing more; what was to be filled stays a gap."""
+        gaps, self._unfilled = self._unfilled, []
+        for gap in gaps:
+            self._stream.gap(gap)
         if self._fetching is not None:
             self._fetching.cancel()
             with contextlib.suppress(asyncio.CancelledError):

@@ -301,7 +301,7 @@ class Pipeline:
         """Begin; returns at once. Needs a running loop."""
         if self._started_at is not None:
             raise SessionError("This pipeline has been started before; make a new one.")
-        if self.recorder is not None:
+        if self.recorder is not None and self._scribe is None:
             self.record(self.recorder)
         self._started_at = time.monotonic()
         self.watchdog.start()

@@ -319,9 +319,7 @@ async def _together(*work: Coroutine[Any, Any, None]) -> None:
             raise result
 
 
-def pickled(
-    strategies: Sequence[Strategy], otherwise: str = 'use worker_kind="task"'
-) -> bytes:
+def pickled(strategies: Sequence[Strategy], otherwise: str = 'use worker_kind="task"') -> bytes:
     """Return strategies as they go to other processes; `otherwise` is what to do if they cannot.
 
     Raises `SettingsError` that names the one which cannot go.

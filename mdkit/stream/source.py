@@ -218,7 +218,7 @@ class WebSocketSource:
             _check_url(self.url)
             await self._run(sink)
         finally:
-            for gap in self._gaps_since_last():  # it ends without a connection
+            for gap in self._gaps_since_last(time.time_ns()):  # it ends without a connection
                 sink.gap(gap)
 
     async def _run(self, sink: Sink) -> None:
@@ -254,6 +254,7 @@ class WebSocketSource:
             self._down_since_ns = self._last_data_ns or time.time_ns()
 
     async def _run_connection(self, sink: Sink) -> None:
+        asked_ns = time.time_ns()
         connection = await self._open()
         if connection is None:
             return
@@ -265,7 +266,9 @@ class WebSocketSource:
         heart = asyncio.create_task(self._beat(connection), name="mdkit heartbeat")
         stopper = asyncio.create_task(self._close_on_stop(connection), name="mdkit stopper")
         try:
-            await sink.opened(self._gaps_since_last())
+            # In the article's dialect the first pushes may be here already.
+            until_ns = asked_ns if self.dialect == "article" else time.time_ns()
+            await sink.opened(self._gaps_since_last(until_ns))
             await self._subscribe_all(connection)
             await sink.subscribed()
             while True:
@@ -426,13 +429,12 @@ class WebSocketSource:
 
     # -- gaps ---------------------------------------------------------------------------------
 
-    def _gaps_since_last(self) -> list[Gap]:
+    def _gaps_since_last(self, until_ns: int) -> list[Gap]:
         since, self._down_since_ns = self._down_since_ns, 0
         if not since:
             return []
-        now = time.time_ns()
         return [
-            Gap(symbol, channel, self._down_reason, since, now)
+            Gap(symbol, channel, self._down_reason, since, until_ns)
             for channel, symbol in self.subscriptions
         ]
 

@@ -27,7 +27,10 @@ _LOOK_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A loop that a strategy or callback holds, or held: which, where in it, for how long."""
+    """A loop that a strategy or callback holds, or held.
+
+    `by` says which, `where` the line it was in, `seconds` for how long at least.
+    """
 
     by: str
     where: str
@@ -85,43 +88,61 @@ class Watchdog:
         return self._held
 
     def _watch(self) -> None:
-        told_at = -1.0
+        call: FrameType | None = None
+        since, was_told = 0.0, False
         while not self._ended.wait(min(_LOOK_SECONDS, self._noted / 2)):
-            beat_at = self._beat_at
-            seconds = self._clock() - beat_at
-            if seconds < self._noted:
+            now = self._clock()
+            if now - self._beat_at < self._noted:
+                call = None
                 continue
-            found = _holder(sys._current_frames().get(self._loop_thread))
-            if found is None or beat_at != self._beat_at:
+            found = _call_in(sys._current_frames().get(self._loop_thread))
+            if found is None:
+                call = None
                 continue
-            held = self._held = Held(*found, seconds)
-            if self.longest is None or seconds > self.longest.seconds:
+            by, frame, innermost = found
+            if frame is not call:
+                # A loop that has much to do is in some call whenever one looks, but not in the
+                # same one. (The frame is kept, so that no other can be in its place in memory.)
+                call, since, was_told = frame, now, False
+                continue
+            held = Held(by, _line(innermost), now - since)
+            if held.seconds < self._noted:
+                continue
+            self._held = held
+            if self.longest is None or held.seconds > self.longest.seconds:
                 self.longest = held
-            if seconds >= self._told and told_at != beat_at:
-                told_at = beat_at
+            if held.seconds >= self._told and not was_told:
+                was_told = True
                 _logger.warning("mdkit: %s. Make it return, or interrupt it.", held)
                 self._tell(held)
 
 
-def _holder(frame: FrameType | None) -> tuple[str, str] | None:
-    """Return the strategy or callback that a thread is in, and its innermost line; else None."""
-    inner = frame
+def _call_in(frame: FrameType | None) -> tuple[str, FrameType, FrameType] | None:
+    """Return the strategy or callback that a thread is in, or None.
+
+    With it come the frame of its call, and the innermost frame of somebody's own code.
+    """
+    called, innermost = None, frame
     while frame is not None:
         if frame.f_globals.get("__name__") == lanes.__name__:
             by = _called_by(frame)
-            return (by, _line(inner)) if by is not None and inner is not None else None
-        if frame.f_code.co_filename.startswith("<frozen"):
-            return None
-        if _is_users(frame) and not _is_users(inner):
-            inner = frame
-        frame = frame.f_back
+            if by is None or called is None or innermost is None:
+                return None
+            return by, called, innermost
+        if _is_users(frame) and not _is_users(innermost):
+            innermost = frame
+        called, frame = frame, frame.f_back
     return None
 
 
 def _is_users(frame: FrameType | None) -> bool:
     """Whether a line is of interest: neither the standard library's nor an installed package's."""
-    name = frame.f_code.co_filename if frame is not None else ""
-    return not ("site-packages" in name or name.startswith((sys.prefix, sys.base_prefix)))
+    if frame is None:
+        return False
+    name = frame.f_code.co_filename
+    return "site-packages" not in name and not name.startswith(
+        ("<frozen", sys.prefix, sys.base_prefix)
+    )
 
 
 def _called_by(frame: FrameType) -> str | None:

@@ -15,6 +15,8 @@ import msgspec
 from msgspec import Raw, Struct
 
 from mdkit.errors import InvalidMessage
+from mdkit.wire.numbers import MAX_MILLIS
+from mdkit.wire.reading import BROKEN, why_broken
 
 KLINE_PATH, DEPTH_PATH, TRADES_PATH = "/market/kline", "/market/depth", "/market/trades"
 """Appended to the REST base."""
@@ -99,8 +101,8 @@ def decode_answer(body: bytes) -> Answer:
     """Return the envelope; raise `InvalidMessage` when the bytes are not one."""
     try:
         return _read_answer(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidMessage(f"not an answer of the service: {_reason(error)}") from None
+    except BROKEN as error:
+        raise InvalidMessage(f"not an answer of the service: {why_broken(error)}") from None
 
 
 def decode_klines(data: bytes | Raw, about: str = "klines") -> list[Kline]:
@@ -142,8 +144,8 @@ def decode_answer_or_data(body: bytes, about: str) -> list[Kline]:
         return decode_klines(body, about)
     try:
         head = _read_head(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidMessage(f"{about}: {_reason(error)}") from None
+    except BROKEN as error:
+        raise InvalidMessage(f"{about}: {why_broken(error)}") from None
     if "data" in head:
         return decode_klines(head["data"], about)
     return decode_klines(body, about)
@@ -153,7 +155,7 @@ def symbol_of(body: bytes) -> str | None:
     """Return the symbol that an answer, or its `data` alone, says it is about."""
     try:
         whole = _read_whole(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except BROKEN:
         return None
     return whole.data.symbol if isinstance(whole.data, _Said) else whole.symbol
 
@@ -171,14 +173,14 @@ def _lines(data: bytes, about: str) -> list[_Line]:
             return _read_lines(data)
         series = _read_series(data)
         return [] if series is None else series.klines
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidMessage(f"{about}: {_reason(error)}") from None
+    except BROKEN as error:
+        raise InvalidMessage(f"{about}: {why_broken(error)}") from None
 
 
 def _wrong(line: _Line) -> str:
     """Return why a bar cannot be true, or an empty text. nan makes every comparison false."""
     stamp = line.time if line.time is not None else line.timestamp
-    if stamp is None or not 0 <= stamp <= 9_223_372_036_854:
+    if stamp is None or not 0 <= stamp <= MAX_MILLIS:
         return f"time {stamp} is not in milliseconds since the epoch"
     for name in ("open", "high", "low", "close"):
         price = getattr(line, name)
@@ -214,11 +216,3 @@ def when(ms: int) -> str:
     except (OverflowError, ValueError, OSError):
         return f"{ms} ms"
     return f"{moment:%Y-%m-%d %H:%M}" + (f":{moment:%S.%f}" if ms % 60_000 else "") + " UTC"
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, UnicodeDecodeError):
-        return "text is not UTF-8"
-    if isinstance(error, RecursionError):
-        return "nested too deeply"
-    return str(error).replace("`", "")

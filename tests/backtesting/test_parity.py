@@ -2,7 +2,7 @@
 
 import pytest
 
-from mdkit.backtesting import parity
+from mdkit.backtesting import layout, native
 from mdkit.backtesting.lint import lint
 from mdkit.backtesting.parity import verify
 from mdkit.errors import SettingsError
@@ -83,7 +83,7 @@ def test_a_difference_in_live_state_alone_is_caught(seeded_bars):
 
 
 def test_the_first_native_difference_is_found_on_its_bar(seeded_bars, numba, monkeypatch):
-    run = parity.native.NativeStrategy.run
+    run = native.NativeStrategy.run
 
     def wrong(self, state, bars, begin, end, signals):
         done = run(self, state, bars, begin, end, signals)
@@ -91,20 +91,20 @@ def test_the_first_native_difference_is_found_on_its_bar(seeded_bars, numba, mon
             signals[77] += 2.0**-52
         return done
 
-    monkeypatch.setattr(parity.native.NativeStrategy, "run", wrong)
+    monkeypatch.setattr(native.NativeStrategy, "run", wrong)
     difference = verify(SmaCross, seeded_bars(300)).difference
     assert (difference.engine, difference.number, difference.what) == ("native", 77, "output")
 
 
 def test_a_difference_in_state_alone_is_found(seeded_bars, numba, monkeypatch):
-    read = parity.Memory.read
+    read = layout.Memory.read
 
     def wrong(self):
         state = read(self)
         state["fast_average._new"] += 1e-12
         return state
 
-    monkeypatch.setattr(parity.Memory, "read", wrong)
+    monkeypatch.setattr(layout.Memory, "read", wrong)
     difference = verify(SmaCross, seeded_bars(100)).difference
     assert (difference.engine, difference.what) == ("native", "fast_average._new")
     assert "0x" in str(difference), "both values to the last bit"

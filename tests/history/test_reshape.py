@@ -1,6 +1,5 @@
 """Gaps and resampling, against plain definitions."""
 
-import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
@@ -137,18 +136,6 @@ def test_periods_follow_each_other_and_hold_their_times(interval, ms):
         assert pd.Timestamp(start, unit="ms").weekday() == 0
     if interval == "1M":
         assert pd.Timestamp(start, unit="ms").day == 1
-
-
-def test_the_exchanges_periods_are_the_same():
-    from mdkit.exchange.periods import LATEST_INTERVALS, following
-    from mdkit.exchange.periods import period_start as theirs
-
-    for interval in LATEST_INTERVALS:
-        for ms in np.linspace(0, 4e12, 200).astype(int).tolist():
-            assert theirs(interval, ms) == period_start(interval, ms)
-            assert following(interval, theirs(interval, ms)) == period_end(
-                interval, period_start(interval, ms)
-            )
 
 
 def test_real_days_have_weekends_and_holidays(market):

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from mdkit.errors import InvalidMessage
 from mdkit.events import Depth, Gap, Ticker, Trade
+from mdkit.wire import router as router_module
 from mdkit.wire import tickdb
 from mdkit.wire.tickdb import ANSWER, SEVERAL, UNREADABLE, Router, decode, encode
 
@@ -375,7 +376,7 @@ def test_a_router_that_has_learnt_agrees_with_a_fresh_one(messages, symbols, cha
 
 
 def test_learnt_heads_do_not_grow_without_end(monkeypatch):
-    monkeypatch.setattr(tickdb, "_MAX_LEARNT", 50)
+    monkeypatch.setattr(router_module, "_MAX_LEARNT", 50)
     router = Router()
     for number in range(1000):
         router.route(b'{"cmd":"depth","data":{"symbol":"S%d","bids":[' % number)

@@ -1,0 +1,162 @@
+"""Where a message belongs and how to read it: a `Route` for each symbol and channel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from mdkit.errors import InvalidMessage
+from mdkit.events import Bar, Depth, MarketEvent, Ticker, Trade
+from mdkit.wire.bodies import (
+    Book,
+    BookMessage,
+    Candle,
+    CandleMessage,
+    Executions,
+    ExecutionsMessage,
+    Figures,
+    FiguresMessage,
+)
+from mdkit.wire.reading import json_decoder
+
+CHANNELS = ("depth", "trade", "ticker")
+"""What can be subscribed to. Bars ("kline") are understood as well: they go on channel "bar"."""
+ANSWER = "answer"
+"""The channel of answers to commands, which are not market data."""
+UNREADABLE = "unreadable"
+"""The channel of messages so broken that not even their channel can be told."""
+_MS = 1_000_000
+_INF = float("inf")
+Decode = Callable[[bytes, int], tuple[MarketEvent, ...]]
+LIVE, REST = "live", "rest"
+"""Where a message came from: the socket, or the REST service after a gap."""
+
+
+class Route(Struct, frozen=True, eq=False, gc=False):
+    """Where a message belongs, and how to read it.
+
+    `decode(raw, received_ns)` returns its events or raises `InvalidMessage` with the reason.
+    Routes are compared by identity, so that they are cheap keys.
+    """
+
+    channel: str
+    symbol: str
+    decode: Decode
+    origin: str = LIVE
+
+    @property
+    def account(self) -> str:
+        """The name under which such messages are counted: what REST filled in, by itself."""
+        return self.channel if self.origin == LIVE else f"{self.channel}:{self.origin}"
+
+
+# Shared by all symbols: a decoder for each would not fit into the processor's cache.
+_read_book, _read_book_message = json_decoder(Book), json_decoder(BookMessage)
+_read_executions = json_decoder(Executions)
+_read_executions_message = json_decoder(ExecutionsMessage)
+_read_figures, _read_figures_message = json_decoder(Figures), json_decoder(FiguresMessage)
+_read_candle, _read_candle_message = json_decoder(Candle), json_decoder(CandleMessage)
+
+
+def _depth_route(symbol: str, enveloped: bool) -> Route:
+    read = _read_book_message if enveloped else _read_book
+
+    def decode(raw: bytes, received_ns: int) -> tuple[MarketEvent, ...]:
+        book = read(raw).data if enveloped else read(raw)
+        bids, asks = book.bids, book.asks
+        previous = _INF
+        for price, _ in bids:
+            if price >= previous:
+                raise InvalidMessage(f"bids are not sorted: {price:g} follows {previous:g}")
+            previous = price
+        previous = 0.0
+        for price, _ in asks:
+            if price <= previous:
+                raise InvalidMessage(f"asks are not sorted: {price:g} follows {previous:g}")
+            previous = price
+        if bids and asks and bids[0][0] > asks[0][0]:
+            raise InvalidMessage(f"book is crossed: bid {bids[0][0]:g} above ask {asks[0][0]:g}")
+        return (Depth(symbol, bids, asks, book.timestamp * _MS, received_ns),)
+
+    return Route("depth", symbol, decode)
+
+
+def _trade_route(symbol: str, enveloped: bool) -> Route:
+    read = _read_executions_message if enveloped else _read_executions
+
+    def decode(raw: bytes, received_ns: int) -> tuple[MarketEvent, ...]:
+        body = read(raw).data if enveloped else read(raw)
+        executions = body.trades
+        if not executions:
+            if body.price is None or body.quantity is None:
+                raise InvalidMessage("message holds no trades")
+            executions = (body,)
+        return tuple(
+            [
+                Trade(
+                    symbol, x.price, x.quantity, x.side, str(x.id), x.timestamp * _MS, received_ns
+                )
+                for x in executions
+            ]
+        )
+
+    return Route("trade", symbol, decode)
+
+
+def _ticker_route(symbol: str, enveloped: bool) -> Route:
+    read = _read_figures_message if enveloped else _read_figures
+
+    def decode(raw: bytes, received_ns: int) -> tuple[MarketEvent, ...]:
+        body = read(raw).data if enveloped else read(raw)
+        return tuple(
+            [
+                Ticker(
+                    symbol,
+                    x.last_price,
+                    x.bid_price,
+                    x.ask_price,
+                    x.volume_24h,
+                    x.high_24h,
+                    x.low_24h,
+                    x.price_change_24h,
+                    x.price_change_percent_24h,
+                    x.trade_session,
+                    x.timestamp * _MS,
+                    received_ns,
+                )
+                for x in (body if isinstance(body, list) else (body,))
+            ]
+        )
+
+    return Route("ticker", symbol, decode)
+
+
+def _bar_route(symbol: str, enveloped: bool) -> Route:
+    read = _read_candle_message if enveloped else _read_candle
+
+    def decode(raw: bytes, received_ns: int) -> tuple[MarketEvent, ...]:
+        x = read(raw).data if enveloped else read(raw)
+        if x.low > min(x.open, x.close) or x.high < max(x.open, x.close):
+            raise InvalidMessage(f"bar is impossible: high {x.high:g}, low {x.low:g}")
+        start_ns = x.time * _MS
+        return (Bar(symbol, x.open, x.high, x.low, x.close, x.volume, start_ns, x.interval),)
+
+    return Route("bar", symbol, decode)
+
+
+def invalid_route(channel: str, symbol: str, reason: str) -> Route:
+    """Return a route whose messages are all invalid, for one reason."""
+
+    def decode(raw: bytes, received_ns: int) -> tuple[MarketEvent, ...]:
+        raise InvalidMessage(reason)
+
+    return Route(channel, symbol, decode)
+
+
+MAKERS = {
+    "depth": _depth_route,
+    "trade": _trade_route,
+    "ticker": _ticker_route,
+    "kline": _bar_route,
+}
