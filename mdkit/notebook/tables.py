@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from mdkit.events import Gap
-from mdkit.stream.lanes import DeadLetter, Invalid
+from mdkit.stream.handling import DeadLetter, Invalid
 from mdkit.stream.memory import memory
 from mdkit.stream.process_lanes import ProcessLanes
 

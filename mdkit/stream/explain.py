@@ -10,7 +10,7 @@ from mdkit.stream.health import BLOCKED
 from mdkit.stream.rehearsal import HEAVY_SECONDS
 
 if TYPE_CHECKING:
-    from mdkit.stream.lanes import Handler
+    from mdkit.stream.handling import Handler
     from mdkit.stream.pipeline import Pipeline
 
 
@@ -45,7 +45,7 @@ def explain(pipeline: Pipeline) -> str:
     said += [
         f"strategy {handler.name} has awaited something for {seconds:.0f} s, and its symbol waits"
         for handler, seconds in waiting(pipeline)[:1]
-    ]
+    ] or _standstill(pipeline)
     if health.bottleneck == "consumer_bound":
         slowest = max(pipeline.timers.values(), key=lambda timer: timer.mean, default=None)
         blame = ""
@@ -126,6 +126,21 @@ def waiting(pipeline: Pipeline) -> list[tuple[Handler, float]]:
         if handler.awaiting_since is not None and now - handler.awaiting_since > _LONG
     ]
     return sorted(found, key=lambda item: -item[1])
+
+
+def _standstill(pipeline: Pipeline) -> list[str]:
+    """Say that nothing is handled though something waits, as when a worker process hangs."""
+    recent = pipeline.monitor.recent()
+    if pipeline.paused or len(recent) < pipeline.monitor.window or not pipeline.timers:
+        return []
+    first, last = recent[0], recent[-1]
+    if last.processed != first.processed or not first.queued:
+        return []
+    names = ", ".join(timer.name for timer in pipeline.timers.values())
+    return [
+        f"nothing has been handled for {last.at - first.at:.0f} s though messages wait: does "
+        f"every strategy return ({names})?"
+    ]
 
 
 def _blame(pipeline: Pipeline, seconds: float) -> str:

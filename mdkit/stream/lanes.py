@@ -10,22 +10,27 @@ import asyncio
 import inspect
 import time
 import traceback
-from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from mdkit.errors import InvalidMessage, StrategyError, TransientError
 from mdkit.events import DROPPED, Bar, Gap, MarketEvent, Signal
-from mdkit.frames import EventFrame
-from mdkit.strategies.contract import Strategy, as_signal
-from mdkit.stream.backfill import Recent
+from mdkit.strategies.contract import as_signal
 from mdkit.stream.buffer import Buffer
-from mdkit.stream.folding import Fold
-from mdkit.stream.holes import Hole, Holes
-from mdkit.stream.quality import Clocks, Watch
+from mdkit.stream.finding import holes_in
+from mdkit.stream.handling import (
+    DeadLetter,
+    Handler,
+    Invalid,
+    Outcome,
+    Reading,
+    SignalRow,
+    SignalSink,
+)
+from mdkit.stream.holes import Hole
+from mdkit.stream.quality import Clocks
 from mdkit.stream.slots import Lane, Message, Slot
-from mdkit.wire.tickdb import LIVE, Decode
+from mdkit.wire.tickdb import LIVE
 
 OnError = Literal["dead_letter", "raise"]
 
@@ -40,142 +45,6 @@ _TOLD_CHARACTERS = 16_384
 # A strategy that calls exit(), or awaits something that is cancelled, has failed on a message:
 # it must not end the loop, nor the worker.
 _FAILURES = (Exception, asyncio.CancelledError, SystemExit)
-
-
-SignalRow = tuple[int, str, str, float, int]
-"""(received_ns, symbol, strategy, value, exchange_ns)"""
-
-
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """A message on which a strategy failed, with what was tried and what went wrong."""
-
-    received_ns: int
-    symbol: str
-    channel: str
-    strategy: str
-    error: str
-    attempts: int
-    traceback: str
-    raw: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Invalid:
-    """A message that could not be used: why, and its first 512 bytes."""
-
-    received_ns: int
-    symbol: str
-    channel: str
-    reason: str
-    sample: bytes
-
-
-class SignalSink(Protocol):
-    """Where signals go."""
-
-    def extend(self, rows: Sequence[SignalRow], /) -> None:
-        """Take signals, in order by symbol."""
-
-
-@dataclass(slots=True)
-class StrategyTimer:
-    """Sampled cost of a strategy, in seconds; about one call in 64 is timed."""
-
-    name: str
-    samples: int = 0
-    seconds: float = 0.0
-    slowest: float = 0.0
-
-    def add(self, seconds: float) -> None:
-        """Count one timed call."""
-        self.samples += 1
-        self.seconds += seconds
-        self.slowest = max(self.slowest, seconds)
-
-    @property
-    def mean(self) -> float:
-        """Mean seconds a call, 0.0 before the first."""
-        return self.seconds / self.samples if self.samples else 0.0
-
-
-class Handler:
-    """One strategy's instance for one symbol (or for the session), and the cost of calling it."""
-
-    __slots__ = ("awaiting_since", "call", "is_async", "name", "on_gap", "timer")
-
-    def __init__(
-        self, strategy: Strategy, call: Callable[[MarketEvent], Any], timer: StrategyTimer
-    ):
-        self.name = timer.name
-        self.is_async = strategy.is_async
-        self.call = call
-        self.on_gap: Callable[[Gap], Any] | None = getattr(call, "on_gap", None)
-        self.timer = timer
-        self.awaiting_since: float | None = None
-        """When the present await began, by the monotonic clock; None when there is none."""
-
-    async def result(self, value: Any) -> Any:
-        """Await what an async strategy's call gave."""
-        self.awaiting_since = time.monotonic()
-        try:
-            return await value
-        finally:
-            self.awaiting_since = None
-
-    async def timed(self, event: MarketEvent) -> Any:
-        """Call, await if need be, and note how long that took."""
-        began = time.perf_counter()
-        value = self.call(event)
-        if self.is_async:
-            value = await self.result(value)
-        self.timer.add(time.perf_counter() - began)
-        return value
-
-
-@dataclass(slots=True, eq=False)
-class Reading:
-    """The context of a slot: how to decode its messages and who sees their events.
-
-    `table` is None where no message can be valid. `fold` makes bars of the events, which
-    `bar_handlers` see before `handlers` see the event. `recent` leaves out trades that REST
-    has filled in already. `origin` is "live" or "rest".
-    """
-
-    symbol: str
-    channel: str
-    decode: Decode
-    handlers: list[Handler]
-    table: EventFrame[MarketEvent] | None
-    fold: Fold | None = None
-    bar_handlers: list[Handler] = field(default_factory=list)
-    recent: Recent | None = None
-    origin: str = LIVE
-    watch: Watch = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.watch = Watch(self.channel)
-
-    def fills(self, other: Reading) -> bool:
-        """Whether this is what REST gives for the gaps of what the other pushes."""
-        return (
-            self.origin != LIVE
-            and other.origin == LIVE
-            and (self.symbol, self.channel) == (other.symbol, other.channel)
-        )
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What the lanes have to tell besides the ledger. Bounded, newest kept."""
-
-    signals: int = 0
-    dead_letters: deque[DeadLetter] = field(default_factory=lambda: deque(maxlen=1000))
-    invalid: deque[Invalid] = field(default_factory=lambda: deque(maxlen=100))
-    invalid_reasons: Counter[str] = field(default_factory=Counter)
-    callback_errors: deque[str] = field(default_factory=lambda: deque(maxlen=100))
-    busy_seconds: float = 0.0
-    retries: int = 0
 
 
 class Lanes:
@@ -535,48 +404,6 @@ class Lanes:
                     self.outcome.callback_errors.append(
                         f"an on_signal callback failed with {_said(error)}"
                     )
-
-
-def holes_in(lanes: Sequence[Lane], batch: Sequence[Message]) -> dict[int, list[Hole]] | None:
-    """Return the holes of lanes that lie in a batch, by the position they lie before.
-
-    What REST filled in comes behind the gap of the channel that it fills.
-    """
-    broken = [lane for lane in lanes if lane.holes]
-    if not broken:
-        return None
-    found: dict[int, list[Hole]] = {}
-    held = Counter(message[0] for message in batch)
-    for lane in broken:
-        for slot, holes in list(lane.holes.items()):
-            _find_holes(slot, holes, batch, held, found)
-            if not holes:
-                del lane.holes[slot]
-    return {position: due for position, due in found.items() if due} or None
-
-
-def _find_holes(
-    slot: Slot,
-    holes: Holes,
-    batch: Sequence[Message],
-    held: Mapping[Slot, int],
-    found: dict[int, list[Hole]],
-) -> None:
-    met: Counter[Slot] = Counter()
-    for position, (other, _, _) in enumerate(batch):
-        if other.lane is not slot.lane:
-            continue
-        met[other] += 1
-        number = other.left - held[other] + met[other]
-        before = found.get(position, [])
-        if other is slot:
-            found[position] = before + holes.before(number)
-        elif other.context.fills(slot.context):
-            # First what the message fills, then what is missing of its own kind.
-            pushed = slot.left - held[slot] + met[slot]
-            found[position] = holes.told_before(pushed + 1, number) + before
-        if not holes:
-            return
 
 
 def _short(text: str) -> str:

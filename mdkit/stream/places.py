@@ -11,7 +11,7 @@ from mdkit.strategies.contract import Strategy
 from mdkit.stream.backfill import Recent
 from mdkit.stream.buffer import Buffer
 from mdkit.stream.folding import Fold
-from mdkit.stream.lanes import Handler, Reading, StrategyTimer
+from mdkit.stream.handling import Handler, Reading, StrategyTimer
 from mdkit.stream.ledger import Ledger
 from mdkit.stream.slots import Message, Slot
 from mdkit.wire.tickdb import LIVE, Route, Router, decode, invalid_route

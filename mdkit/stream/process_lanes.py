@@ -28,7 +28,9 @@ from mdkit.events import Gap
 from mdkit.frames import Frames
 from mdkit.strategies.contract import FunctionStrategy, Strategy
 from mdkit.stream.buffer import Buffer
-from mdkit.stream.lanes import Lanes, SignalSink, StrategyTimer, holes_in
+from mdkit.stream.finding import holes_in
+from mdkit.stream.handling import SignalSink, StrategyTimer
+from mdkit.stream.lanes import Lanes
 from mdkit.stream.parcels import TOKEN_BYTES, Batch, Done, End, Ready, Setup, pack, unpack
 from mdkit.stream.places import Places
 from mdkit.stream.slots import Lane, Message, Slot

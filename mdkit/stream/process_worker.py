@@ -17,7 +17,8 @@ from typing import Any, cast
 from mdkit.events import Event, Gap
 from mdkit.frames import Frames
 from mdkit.stream.buffer import Buffer
-from mdkit.stream.lanes import Lanes, OnError, Outcome
+from mdkit.stream.handling import Outcome
+from mdkit.stream.lanes import Lanes, OnError
 from mdkit.stream.ledger import Ledger
 from mdkit.stream.parcels import (
     TOKEN_BYTES,

@@ -474,4 +474,9 @@ def _said(error: BaseException) -> str:
         return f"the handshake was not answered within {OPEN_SECONDS:g} s"
     if isinstance(error, HandshakeError):
         return str(error)
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return (
+            f"the server's certificate cannot be trusted ({error.verify_message}): check the "
+            "address, or add the certificate to this machine's trust store (SSL_CERT_FILE)"
+        )
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -15,7 +15,7 @@ from pathlib import PurePath
 from types import FrameType
 
 from mdkit.stream import lanes
-from mdkit.stream.lanes import Handler
+from mdkit.stream.handling import Handler
 
 _logger = logging.getLogger("mdkit")
 NOTED = 1.0

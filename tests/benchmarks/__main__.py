@@ -2,8 +2,8 @@
 
     python -m tests.benchmarks [--quick] [name ...]
 
-Names: throughput, ways, scale, costs, recordings, dashboard, backtests. Ratios within a table are of
-one run on one machine; nothing else should run meanwhile. `backtests` needs the extra `compare`.
+Names: throughput, ways, scale, costs, recordings, dashboard, backtests. Ratios within a table are
+of one run on one machine; nothing else should run meanwhile. `backtests` needs the extra `compare`.
 """
 
 from __future__ import annotations

@@ -1,0 +1,295 @@
+"""Strategies that misbehave: the session goes on, says so, and can be stopped."""
+
+import asyncio
+import threading
+import time
+
+import numpy as np
+import pytest
+
+import mdkit as md
+from mdkit.errors import SessionError
+from mdkit.stream.health import Sample
+from mdkit.stream.watchdog import Watchdog
+
+
+class UnprintableError(Exception):
+    def __str__(self):
+        raise RuntimeError("no words")
+
+
+def _raises(book):
+    raise ValueError("x" * 10_000_000)
+
+
+def _cannot_say(book):
+    raise UnprintableError
+
+
+def _leaves(book):
+    raise SystemExit(3)
+
+
+def _says_cancelled(book):
+    raise asyncio.CancelledError
+
+
+def _changes_the_event(book):
+    book.symbol = "mine"
+
+
+def _recurses(book):
+    return _recurses(book)
+
+
+async def _something():
+    return 1.0
+
+
+BAD = {
+    "raises": (_raises, "ValueError"),
+    "cannot say why": (_cannot_say, "its message cannot be had"),
+    "leaves": (_leaves, "SystemExit"),
+    "is cancelled": (_says_cancelled, "CancelledError"),
+    "nan": (lambda book: float("nan"), "returned nan"),
+    "a string": (lambda book: "buy", "returned a str"),
+    "a huge array": (lambda book: np.zeros(1_000_000), "returned a ndarray"),
+    "changes the event": (_changes_the_event, "immutable"),
+    "recurses": (_recurses, "RecursionError"),
+    "a coroutine": (lambda book: _something(), "nobody awaits"),
+}
+
+
+@pytest.mark.parametrize("kind", ["depth", "bar"])
+@pytest.mark.parametrize("name", BAD)
+def test_a_failing_strategy_buries_its_messages_alone(name, kind, list_source, depth_message):
+    function, words = BAD[name]
+    calls = []
+    trades = [
+        b'{"cmd":"trade","data":{"symbol":"A","trades":[{"id":"%d","price":"10.5","quantity":"1",'
+        b'"side":"buy","timestamp":%d}]}}' % (n, 1_700_000_000_000 + 60_000 * n)
+        for n in range(20)
+    ]
+
+    @md.strategy(kind)
+    def good(event):
+        calls.append(event)
+        return 1.0
+
+    async def main():
+        session = md.live(
+            source=list_source([[depth_message("A", n)] for n in range(20)] + [trades]),
+            channels=["depth", "trade"],
+            strategies=[md.strategy(kind)(function), good],
+            bars="1m" if kind == "bar" else None,
+            name="bad",
+        )
+        return session, await session.run()
+
+    session, receipt = asyncio.run(main())
+    assert receipt.balanced
+    assert receipt.drained
+    assert calls
+    assert receipt.totals["dead_lettered"] == len(calls)
+    letter = session.dead_letters().iloc[-1]
+    assert words in letter["error"]
+    assert len(letter["error"]) + len(letter["traceback"]) < 50_000
+
+
+def test_messages_refuses_a_function_that_gives_something_to_await(list_source):
+    raw = (
+        b'{"cmd":"depth","data":{"symbol":"A","bids":[["1","1"]],"asks":[["2","1"]],"timestamp":1}}'
+    )
+
+    async def post(message):
+        return 1.0
+
+    async def main(function):
+        source = list_source([[raw]])
+        session = md.live(source=source, strategies=[md.messages(function)], name="messages")
+        return session, await session.run()
+
+    session, receipt = asyncio.run(main(lambda message: post(message)))
+    assert receipt.totals["dead_lettered"] == 1
+    assert "async function itself" in session.dead_letters()["error"].iloc[0]
+    _, receipt = asyncio.run(main(post))
+    assert receipt.signals == 1
+
+
+def test_a_callback_that_leaves_does_not_end_the_session(list_source, depth_message):
+    async def main():
+        source = list_source([[depth_message("A", n)] for n in range(5)])
+        one = md.strategy("depth")(lambda book: 1.0)
+        session = md.live(source=source, strategies=[one], name="callback")
+        session.pipeline.on_signal(_leaves)
+        session.pipeline.on_signal(_cannot_say)
+        return session, await session.run()
+
+    session, receipt = asyncio.run(main())
+    assert receipt.totals["processed"] == 5
+    assert "SystemExit" in " ".join(session.pipeline.lanes.outcome.callback_errors)
+
+
+def test_threads_of_a_strategy_may_ask_the_session(list_source, depth_message, wait_until):
+    answers = []
+    source = list_source([[depth_message("A", n)] for n in range(3)], ends=False)
+
+    @md.strategy("depth")
+    def asks(book):
+        threading.Thread(target=lambda: answers.append(len(session.ledger()))).start()
+
+    session = md.live(source=source, strategies=[asks], runner="thread", name="asks")
+    session.start()
+    wait_until(lambda: len(answers) == 3)
+    assert session.stop().result(20).balanced
+
+
+@pytest.mark.parametrize("runner", ["notebook", "thread"])
+def test_a_strategy_may_stop_its_session(runner, list_source, depth_message):
+    async def main():
+        source = list_source([[depth_message("A", n)] for n in range(50)], ends=False)
+
+        @md.strategy("depth")
+        def stops(book):
+            session.stop()
+
+        session = md.live(source=source, strategies=[stops], runner=runner, name="stops")
+        return await session.run()
+
+    receipt = asyncio.run(main())
+    assert receipt.balanced
+    assert receipt.drained
+
+
+def test_a_strategy_that_awaits_the_end_of_its_session_cannot_prevent_it(
+    list_source, depth_message
+):
+    async def main():
+        source = list_source([[depth_message("A", n)] for n in range(5)], ends=False)
+
+        @md.strategy("depth")
+        async def waits(book):
+            await session.stop(timeout=0.05)
+
+        session = md.live(source=source, strategies=[waits], name="waits for itself")
+        return await session.run()
+
+    receipt = asyncio.run(main())
+    assert receipt.balanced
+    assert not receipt.drained
+    receipt.left_path.unlink()
+
+
+def test_awaiting_for_long_is_explained(list_source, depth_message, until, monkeypatch):
+    monkeypatch.setattr("mdkit.stream.explain._LONG", 0.05)
+
+    async def main():
+        source = list_source([[depth_message("A", 1)]], ends=False)
+
+        @md.strategy("depth")
+        async def patient(book):
+            await asyncio.Event().wait()
+
+        session = md.live(source=source, strategies=[patient], name="patient").start()
+        await until(lambda: "trategy patient has awaited" in session.explain())
+        receipt = await session.stop(timeout=0.05)
+        assert receipt.totals["dead_lettered"] == 1
+
+    asyncio.run(main())
+
+
+@pytest.fixture
+def held_session(list_source, depth_message, wait_until):
+    """A session in a thread whose strategy does not return until the test is over."""
+    release = threading.Event()
+    source = list_source([[depth_message("A", n)] for n in range(3)], ends=False)
+
+    @md.strategy("depth")
+    def never_returns(book):
+        release.wait(60)
+
+    session = md.live(source=source, strategies=[never_returns], runner="thread", name="held")
+    told = []
+    session.pipeline.watchdog = Watchdog(told.append, noted=0.05, told=0.1)
+    session.start()
+    wait_until(lambda: told)
+    session.told = told
+    yield session
+    release.set()
+    assert session.stop().result(20).balanced
+    explained = session.pipeline.watchdog.longest
+    assert explained.by == "Strategy never_returns"
+
+
+def test_a_strategy_that_never_returns_is_named(held_session, caplog, monkeypatch):
+    assert [held.by for held in held_session.told] == ["Strategy never_returns"]
+    assert "test_strategies.py" in held_session.told[0].where
+    assert (
+        "Strategy never_returns has held the event loop"
+        in caplog.get_records("setup")[0].getMessage()
+    )
+    assert held_session.explain().startswith("Strategy never_returns has held")
+    monkeypatch.setattr("mdkit.notebook.loops.call_in.__defaults__", (0.05,))
+    with pytest.raises(SessionError, match="Strategy never_returns has held the event loop"):
+        held_session.ledger()
+
+
+def test_stopping_does_not_wait_for_ever_for_a_strategy(held_session):
+    with pytest.raises(SessionError, match="cannot stop: Strategy never_returns"):
+        held_session.stop(timeout=0.1).result()
+
+    async def main():
+        await held_session.stop(timeout=0.1)
+
+    with pytest.raises(SessionError, match="cannot stop: Strategy never_returns"):
+        asyncio.run(main())
+
+
+def test_the_longest_block_is_blamed_on_the_strategy(list_source, depth_message, until):
+    async def main():
+        source = list_source([[depth_message("A", n)] for n in range(3)], ends=False)
+
+        @md.strategy("depth")
+        def sleeps(book):
+            time.sleep(0.8)
+
+        session = md.live(source=source, strategies=[sleeps], name="sleeps")
+        session.pipeline.watchdog = Watchdog(lambda held: None, noted=0.2)
+        session.start()
+        await until(lambda: session.pipeline.monitor.blocks)
+        explained = session.explain()
+        await session.stop()
+        assert "by strategy sleeps (test_strategies.py" in explained
+
+    asyncio.run(main())
+
+
+def test_a_busy_cell_is_none_of_the_watchdogs_business():
+    told = []
+    dog = Watchdog(told.append, noted=0.05, told=0.05)
+    dog.start()
+    deadline = time.monotonic() + 0.3
+    while time.monotonic() < deadline:  # as a cell that computes
+        sum(range(100))
+    dog.stop()
+    assert not told
+    assert dog.held is None
+
+
+def test_a_standstill_of_worker_processes_is_explained(list_source, depth_message):
+    async def main():
+        source = list_source([[depth_message("A", n)] for n in range(3)], ends=False)
+        never = md.strategy("depth")(lambda book: None)
+        session = md.live(source=source, strategies=[never], name="standstill")
+        pipeline = session.pipeline
+        for tick in range(pipeline.monitor.window):
+            counts = dict.fromkeys(("dropped", "conflated", "spilled"), 0)
+            times = dict.fromkeys(("lag", "busy", "blocked"), 0.0)
+            pipeline.monitor.add(
+                Sample(0.2 * tick, tick, 7, queued=5, maxsize=9, **counts, **times)
+            )
+        return session.explain()
+
+    said = asyncio.run(main())
+    assert "othing has been handled for 5 s though messages wait" in said
+    assert "<lambda>" in said
