@@ -37,7 +37,7 @@ class Recent:
 
     def __init__(self) -> None:
         self._known: dict[object, None] = {}
-        self._filled: set[object] = set()
+        self._filled: dict[object, None] = {}
 
     def fresh(self, events: tuple[MarketEvent, ...], origin: str) -> tuple[MarketEvent, ...]:
         """Return the trades that were not seen yet: the same tuple when that is all of them.
@@ -49,20 +49,27 @@ class Recent:
         keys = [_key(event) for event in events]
         if origin == REST:
             kept = [i for i, key in enumerate(keys) if key not in known]
-            self._filled = {keys[i] for i in kept}
+            # Added to those of earlier answers: a feed that lags behind REST may push them yet.
+            self._filled.update(dict.fromkeys(keys[i] for i in kept))
+            _forget(self._filled)
         elif self._filled:
             kept = [i for i, key in enumerate(keys) if key not in self._filled]
         else:
             kept = list(range(len(keys)))
         known.update(dict.fromkeys(keys))
-        if len(known) > 2 * _KEPT:
-            for key in list(known)[:-_KEPT]:
-                del known[key]
+        _forget(known)
         return events if len(kept) == len(events) else tuple([events[i] for i in kept])
 
     def reaches(self, trades: Iterable[MarketEvent]) -> bool:
         """Whether some of the trades were seen before: then none is missing between."""
         return any(_key(trade) in self._known for trade in trades)
+
+
+def _forget(keys: dict[object, None]) -> None:
+    """Keep the newest keys, when there have come to be many."""
+    if len(keys) > 2 * _KEPT:
+        for key in list(keys)[:-_KEPT]:
+            del keys[key]
 
 
 def _key(event: MarketEvent) -> object:

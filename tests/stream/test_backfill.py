@@ -36,6 +36,15 @@ def test_trades_are_not_seen_twice():
     assert not recent.reaches([trade(99)])
 
 
+def test_a_feed_that_lags_behind_rest_through_two_breaks_gives_nothing_twice():
+    recent = Recent()
+    recent.fresh(tuple(trade(n) for n in range(3)), LIVE)
+    recent.fresh(tuple(trade(n) for n in range(6)), REST)
+    recent.fresh(tuple(trade(n) for n in range(2, 8)), REST)
+    pushed = tuple(trade(n) for n in range(4, 10))  # what REST had given ahead of the feed
+    assert [t.id for t in recent.fresh(pushed, LIVE)] == ["8", "9"]
+
+
 def test_a_feed_that_repeats_itself_is_not_covered_up():
     recent = Recent()
     recent.fresh((trade(1),), LIVE)
