@@ -20,6 +20,7 @@ import msgspec
 
 from mdkit.errors import ExchangeError, MdkitError, RecordingError, SettingsError
 from mdkit.exchange.config import ExchangeConfig
+from mdkit.stream.machine import start_apart
 
 _ERRORS: dict[str, type[MdkitError]] = {
     error.__name__: error for error in (ExchangeError, RecordingError, SettingsError)
@@ -38,17 +39,8 @@ class Ready(msgspec.Struct):
 
 def start_process(config: ExchangeConfig) -> tuple[subprocess.Popen[bytes], int]:
     """Start an exchange's process; return it and its port, or raise what kept it from starting."""
-    options: dict[str, Any] = {}
-    # A Ctrl-C in the terminal, or an interrupted cell, is not for the exchange.
-    if sys.platform == "win32":
-        options["creationflags"] = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
-    else:
-        options["process_group"] = 0
-    child = subprocess.Popen(
-        [sys.executable, "-m", "mdkit.exchange"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        **options,
+    child = start_apart(
+        [sys.executable, "-m", "mdkit.exchange"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
     assert child.stdin is not None
     assert child.stdout is not None

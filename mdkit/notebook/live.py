@@ -18,8 +18,8 @@ from mdkit.settings import Settings
 from mdkit.strategies.contract import as_strategy
 from mdkit.stream.backfill import Backfill
 from mdkit.stream.buffer import check_overflow
-from mdkit.stream.cores import cores
 from mdkit.stream.lanes import OnError
+from mdkit.stream.machine import cores
 from mdkit.stream.pipeline import Pipeline, WorkerKind
 from mdkit.stream.record import Recorder
 from mdkit.stream.slots import Overflow

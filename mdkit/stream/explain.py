@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Self
 
-from mdkit.stream.cores import cores
 from mdkit.stream.health import BLOCKED
+from mdkit.stream.machine import cores
 from mdkit.stream.rehearsal import HEAVY_SECONDS
 
 if TYPE_CHECKING:

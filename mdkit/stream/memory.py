@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mdkit.stream.machine import memory_bytes
 from mdkit.stream.process_lanes import ProcessLanes
-from mdkit.stream.process_worker import memory_bytes
 from mdkit.stream.slots import MESSAGE_BYTES
 
 if TYPE_CHECKING:

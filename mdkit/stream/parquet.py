@@ -13,7 +13,7 @@ import numpy as np
 
 from mdkit.errors import SettingsError
 from mdkit.events import Bar, Depth, Event, Gap, Ticker, Trade
-from mdkit.frames import DepthFrame
+from mdkit.frames import BarFrame, DepthFrame, TickerFrame
 
 _BATCH = 1 << 15
 
@@ -154,19 +154,9 @@ def _trade(events: Sequence[Trade], levels: int) -> dict[str, Any]:
 
 
 def _ticker(events: Sequence[Ticker], levels: int) -> dict[str, Any]:
-    figures = (
-        "last",
-        "bid",
-        "ask",
-        "volume_24h",
-        "high_24h",
-        "low_24h",
-        "change_24h",
-        "change_percent_24h",
-    )
     return {
         **_heads(events),
-        **_floats(events, figures),
+        **_floats(events, TickerFrame.figures),
         "trade_session": _texts([ticker.trade_session for ticker in events]),
     }
 
@@ -175,7 +165,7 @@ def _bar(events: Sequence[Bar], levels: int) -> dict[str, Any]:
     return {
         "start": _times([bar.start_ns for bar in events]),
         "symbol": _texts([bar.symbol for bar in events]),
-        **_floats(events, ("open", "high", "low", "close", "volume")),
+        **_floats(events, BarFrame.figures),
         "interval": _texts([bar.interval for bar in events]),
     }
 

@@ -20,13 +20,13 @@ from mdkit.strategies.contract import Strategy
 from mdkit.stream.backfill import Backfill
 from mdkit.stream.buffer import Buffer
 from mdkit.stream.connection import RawMessage
-from mdkit.stream.cores import cores
 from mdkit.stream.explain import explain
 from mdkit.stream.filling import Filling
 from mdkit.stream.health import Health, Monitor, Sample
 from mdkit.stream.holes import Hole
 from mdkit.stream.lanes import Lanes, OnError
 from mdkit.stream.ledger import Ledger
+from mdkit.stream.machine import cores
 from mdkit.stream.parcels import Setup
 from mdkit.stream.places import Places
 from mdkit.stream.process_lanes import ProcessLanes, pickled
@@ -113,6 +113,7 @@ class Pipeline:
             groups=groups,
         )
         self._setup = Setup(tuple(sys.path), b"", (), interval, made_of, max_retries, on_error)
+        self._callbacks: list[Callable[[Signal], Any]] = []
         self._arrange("task" if worker_kind == "auto" else worker_kind, workers)
         self.filling = Filling(self, backfill, source, interval, warmup)
         self.recorder = recorder
@@ -126,7 +127,6 @@ class Pipeline:
         self._running = asyncio.Event()
         self._running.set()
         self._started_at: float | None = None
-        self._metrics_at = 0.0
 
     def _arrange(self, kind: Literal["task", "process"], workers: int) -> None:
         """Make the queue and what serves it; nothing may have been queued yet."""
@@ -146,7 +146,6 @@ class Pipeline:
             remote=remote,
         )
         self.timers = self.places.timers
-        callbacks = self.lanes.callbacks if hasattr(self, "lanes") else []
         if remote:
             self.lanes: Lanes = ProcessLanes(
                 self.buffer,
@@ -164,7 +163,7 @@ class Pipeline:
                 max_retries=setup.max_retries,
                 on_error=cast(OnError, setup.on_error),
             )
-        self.lanes.callbacks = callbacks
+        self.lanes.callbacks = self._callbacks
         self.lanes.may_await = any(strategy.is_async for strategy in self.strategies)
         self.lanes.on_gap = self._note_gap
         self.lanes.on_partial = lambda bar: self.filling.want(bar)
@@ -503,7 +502,7 @@ class Pipeline:
 
     def on_signal(self, callback: Callable[[Signal], Any]) -> None:
         """Call `callback` with every signal from now on, in the loop, in order by symbol."""
-        self.lanes.callbacks.append(callback)
+        self._callbacks.append(callback)
 
 
 def _left(deadline: float | None) -> float | None:

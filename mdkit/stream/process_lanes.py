@@ -31,6 +31,7 @@ from mdkit.stream.buffer import Buffer
 from mdkit.stream.finding import holes_in
 from mdkit.stream.handling import SignalSink, StrategyTimer
 from mdkit.stream.lanes import Lanes
+from mdkit.stream.machine import start_apart
 from mdkit.stream.parcels import TOKEN_BYTES, Batch, Done, End, Ready, Setup, pack, unpack
 from mdkit.stream.places import Places
 from mdkit.stream.slots import Lane, Message, Slot
@@ -353,16 +354,10 @@ def _dumps(thing: Any) -> bytes:
 
 
 def _spawn(port: int, secret: bytes) -> subprocess.Popen[bytes]:
-    options: dict[str, Any] = {}
-    if sys.platform == "win32":
-        options["creationflags"] = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
-    else:
-        options["process_group"] = 0
-    child = subprocess.Popen(
+    child = start_apart(
         [sys.executable, "-m", "mdkit.stream.process_worker", str(port)],
         stdin=subprocess.PIPE,
         env={name: value for name, value in os.environ.items() if name != "TICKDB_API_KEY"},
-        **options,
     )
     assert child.stdin is not None
     child.stdin.write(secret)

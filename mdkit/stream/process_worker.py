@@ -20,6 +20,7 @@ from mdkit.stream.buffer import Buffer
 from mdkit.stream.handling import Outcome
 from mdkit.stream.lanes import Lanes, OnError
 from mdkit.stream.ledger import Ledger
+from mdkit.stream.machine import memory_bytes
 from mdkit.stream.parcels import (
     TOKEN_BYTES,
     Batch,
@@ -221,22 +222,6 @@ def _taken(items: list[Any]) -> list[Any]:
     taken = items.copy()
     items.clear()
     return taken
-
-
-def memory_bytes() -> int | None:
-    """Return the memory this process has in use, or None where the system does not say."""
-    with contextlib.suppress(OSError):
-        with open("/proc/self/statm") as file:
-            pages = int(file.read().split()[1])
-        import resource
-
-        return pages * resource.getpagesize()
-    with contextlib.suppress(ImportError):
-        import resource
-
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return peak if sys.platform == "darwin" else peak * 1024
-    return None
 
 
 async def serve(port: int, secret: bytes) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 
-from mdkit.errors import SettingsError
+from mdkit.errors import SessionError, SettingsError
 from mdkit.stream.connection import RawMessage
 from mdkit.stream.parcels import Batch, Done, Setup, pack, unpack
 from mdkit.stream.process_lanes import end_process, start_process
@@ -12,6 +13,8 @@ from mdkit.stream.process_lanes import end_process, start_process
 HEAVY_SECONDS = 50e-6
 """A message from which on a second core gives more than sending messages to it takes."""
 _FEWEST = 64
+_PATIENCE = 10.0
+"""Seconds that the first messages wait for the rehearsal."""
 
 
 async def rehearse(
@@ -20,7 +23,8 @@ async def rehearse(
     """Return the seconds that strategies take for a message, tried in a process of its own.
 
     The process is thrown away, so what the strategies remember of it is gone too. Raises
-    `SettingsError` when they cannot go to a process.
+    `SettingsError` when they cannot go to a process, `SessionError` when they do not come back
+    from it.
     """
     process = await start_process(0, setup, symbols)
     try:
@@ -29,7 +33,14 @@ async def rehearse(
             repeated += messages
         process.writer.write(pack(Batch(1, repeated, None)))
         await process.writer.drain()
-        done: Done = await unpack(process.reader)
+        try:
+            done: Done = await asyncio.wait_for(unpack(process.reader), _PATIENCE)
+        except (TimeoutError, asyncio.IncompleteReadError, ConnectionError) as error:
+            what = "did not return" if isinstance(error, TimeoutError) else "ended their process"
+            raise SessionError(
+                f"The strategies {what} when they were tried on {len(repeated)} messages, so "
+                "they stay in this process."
+            ) from None
         if done.error is not None:
             raise SettingsError(f"The strategies failed when they were tried: {done.error}")
         return done.busy_seconds / len(repeated)

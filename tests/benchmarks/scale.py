@@ -20,9 +20,9 @@ from typing import Any
 import mdkit as md
 from mdkit.events import Depth
 from mdkit.strategies.contract import as_strategy
+from mdkit.stream.machine import memory_bytes
 from mdkit.stream.memory import memory
 from mdkit.stream.pipeline import Pipeline
-from mdkit.stream.process_worker import memory_bytes
 from mdkit.wire.tickdb import encode
 
 SYMBOL_COUNTS = (1, 10, 100, 1000, 5000)

@@ -374,6 +374,39 @@ def test_auto_stays_with_tasks_where_strategies_cannot_travel(list_source, batch
     assert "cannot go to a worker process" in str(pipeline.problems[0])
 
 
+def test_auto_survives_strategies_that_end_their_rehearsal(list_source, batches, monkeypatch):
+    monkeypatch.setattr("mdkit.stream.pipeline.cores", lambda: 2)
+    home = os.getpid()
+
+    @md.strategy("depth")
+    def elsewhere(book):
+        if os.getpid() != home:
+            os._exit(3)
+        return 1.0
+
+    pipeline, receipt = run(list_source(batches(5)), [elsewhere], worker_kind="auto")
+    assert pipeline.worker_kind == "task"
+    assert receipt.totals["processed"] > 0
+    assert "ended their process when they were tried" in str(pipeline.problems[0])
+
+
+def test_auto_does_not_wait_for_a_rehearsal_without_end(list_source, batches, monkeypatch):
+    monkeypatch.setattr("mdkit.stream.pipeline.cores", lambda: 2)
+    monkeypatch.setattr("mdkit.stream.rehearsal._PATIENCE", 0.5)
+    home = os.getpid()
+
+    @md.strategy("depth")
+    def elsewhere(book):
+        while os.getpid() != home:
+            pass
+        return 1.0
+
+    pipeline, receipt = run(list_source(batches(5)), [elsewhere], worker_kind="auto")
+    assert pipeline.worker_kind == "task"
+    assert receipt.totals["processed"] > 0
+    assert "did not return when they were tried" in str(pipeline.problems[0])
+
+
 def test_auto_without_messages_ends_all_the_same(list_source):
     pipeline, receipt = run(list_source([]), [very_heavy], worker_kind="auto")
     assert receipt.drained

@@ -98,7 +98,6 @@ class ClusterSession:
         self._wanted = feed.symbols
         self._exchange = feed.exchange if isinstance(feed, ExchangeSource) else None
         self._strategies = tuple(strategies)
-        self._settings = settings
         self._options = dict(options)
         self._predecessor = predecessor
         url = "tickdb" if feed.name == "tickdb" else feed.url
