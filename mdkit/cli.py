@@ -39,6 +39,10 @@ _Symbols = Annotated[
     str | None, typer.Option(help="Symbols separated by commas; default: five US stocks.")
 ]
 _Scenario = Annotated[str, typer.Option(help="calm, steady, busy, open or flood.")]
+_Opening = Annotated[
+    int | None,
+    typer.Option(help="With --scenario open: depth messages in its first second, to 100000."),
+]
 _Seed = Annotated[int, typer.Option(help="The same seed gives the same market.")]
 _Replay = Annotated[
     Path | None, typer.Option(help="Play this recording (.jsonl or .jsonl.gz) instead.")
@@ -56,6 +60,7 @@ def demo(
     replay: _Replay = None,
     speed: _Speed = 1.0,
     scenario: _Scenario = "steady",
+    opening: _Opening = None,
     seed: _Seed = 7,
     out: Annotated[Path, typer.Option(help="Folder for the chart and tables.")] = Path(
         "mdkit-demo"
@@ -65,7 +70,14 @@ def demo(
     from mdkit.exchange import Exchange
     from mdkit.notebook.terminal import run_demo
 
-    exchange = Exchange(_split(symbols), replay=replay, speed=speed, scenario=scenario, seed=seed)
+    exchange = Exchange(
+        _split(symbols),
+        replay=replay,
+        speed=speed,
+        scenario=scenario,
+        opening=opening,
+        seed=seed,
+    )
     if seconds is None and replay is None:
         seconds = 15.0
     run_demo(exchange, seconds, out)
@@ -77,6 +89,7 @@ def serve(
     replay: _Replay = None,
     speed: _Speed = 1.0,
     scenario: _Scenario = "steady",
+    opening: _Opening = None,
     seed: _Seed = 7,
     rate: Annotated[
         float | None, typer.Option(help="Depth messages a second, in place of the scenario's.")
@@ -93,6 +106,7 @@ def serve(
         replay=replay,
         speed=speed,
         scenario=scenario,
+        opening=opening,
         seed=seed,
         rate=rate,
         loop=loop,

@@ -20,10 +20,15 @@ _CORE = (
     "requests",
     "ipywidgets",
     "matplotlib",
+    "pillow",
     "msgspec",
     "pyarrow",
     "pydantic-settings",
     "nest-asyncio",
+    "cloudpickle",
+    "rich",
+    "tqdm",
+    "typer",
 )
 _OPTIONAL = {
     "numba": "compiled backtests (mdkit[fast])",

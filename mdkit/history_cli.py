@@ -45,15 +45,15 @@ def klines(
     out: Annotated[Path | None, typer.Option(help="Write them to this .csv or .parquet.")] = None,
 ) -> None:
     """Load bars, and show or write them."""
+    if out is not None and out.suffix not in (".csv", ".parquet"):
+        raise SettingsError(f"--out {out}: the file's name must end in .csv or .parquet.")
     bars = _bars(symbol, interval, start, end, limit, source, None)
     if out is None:
         print(bars.to_string(max_rows=20))
     elif out.suffix == ".parquet":
         bars.to_parquet(out)
-    elif out.suffix == ".csv":
-        bars.to_csv(out)
     else:
-        raise SettingsError(f"--out {out}: the file's name must end in .csv or .parquet.")
+        bars.to_csv(out)
     where = f" in {out}" if out else ""
     print(f"{len(bars):,} bars of {symbol}, {interval}{where}")
 

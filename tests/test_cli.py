@@ -51,7 +51,7 @@ def test_version_and_help(cli):
     assert all(command in out for command in ("demo", "serve", "doctor"))
 
 
-@pytest.mark.parametrize("more", [[], ["--scenario", "open"]])
+@pytest.mark.parametrize("more", [[], ["--scenario", "open", "--opening", "500"]])
 def test_demo_shows_pressure_and_ends_with_ledger_and_chart(cli, tmp_path, more):
     code, out, err = cli("demo", "--seconds", "1.5", "--out", "out", *more)
     assert (code, err) == (0, "")
@@ -100,6 +100,7 @@ def test_doctor_reports_and_never_shows_the_key(cli, monkeypatch):
     [
         (["demo", "--scenario", "nothing"], 1, "scenario='nothing' is unknown"),
         (["serve", "--scenario", "nothing"], 1, "scenario='nothing' is unknown"),
+        (["serve", "--opening", "1000"], 1, "use it with scenario='open'"),
         (["demo", "--replay", "absent.jsonl"], 1, "no recording absent.jsonl"),
         (["serve", "--replay", "absent.jsonl"], 1, "no recording absent.jsonl"),
         (["demo", "--symbols", "A A"], 1, "'A A' is not a symbol"),

@@ -40,6 +40,13 @@ def test_importing_loads_nothing_heavy():
     assert not set(HEAVY) & set(loaded)
 
 
+def test_a_script_that_makes_a_session_loads_no_widgets():
+    make = "mdkit.live('A', source='ws://127.0.0.1:9')"
+    loaded = _run(f"import sys, mdkit; {make}; print(*sys.modules)")
+    assert "websockets" in loaded
+    assert not {"ipywidgets", "matplotlib", "IPython", "PIL"} & set(loaded)
+
+
 def test_importing_opens_no_socket_and_starts_nothing():
     code = """
 import socket, subprocess, threading

@@ -13,10 +13,14 @@ import msgspec
 from mdkit.errors import SettingsError
 
 DEFAULT_SYMBOLS = ("AAPL.US", "MSFT.US", "GOOGL.US", "AMZN.US", "NVDA.US")
+MOST_OPENING = 100_000
+"""Depth messages in the first second; an exchange in Python sends no more."""
 FIRST_MS = 946_684_800_000
 """2000-01-01, where the history begins, in milliseconds."""
 LAST_MS = 4_102_444_800_000
 """2100-01-01, where it ends."""
+REALTIME_PATH = "/v1/realtime"
+ARTICLE_PATH = "/v1/market/ws"
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 CHANNELS = ("depth", "trade", "ticker")
 _SYMBOL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
@@ -71,7 +75,8 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class ExchangeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All that an exchange needs to know. Make it with `configure`, which checks it.
 
-    `rate` is in depth messages a second over all symbols, `speed` a time scale in which 0 means
+    `opening` is the number of depth messages in the first second of the scenario "open", `rate`
+    is in depth messages a second over all symbols, `speed` a time scale in which 0 means
     as fast as the clients take the messages, `count` a number of depth messages (of all
     messages in a playback) after which the exchange is silent, `start_ms` the exchange's clock
     at the first subscription.
@@ -80,6 +85,7 @@ class ExchangeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     symbols: tuple[str, ...] = DEFAULT_SYMBOLS
     seed: int = 7
     scenario: str = "steady"
+    opening: int | None = None
     rate: float | None = None
     speed: float = 1.0
     count: int | None = None
@@ -153,6 +159,7 @@ def configure(
     )
     _check_numbers(config)
     scenario_named(config.scenario)
+    _check_opening(config)
     for fault in config.faults:
         check_fault(fault)
     return config
@@ -177,11 +184,33 @@ def _milliseconds(start: datetime | str | int) -> int:
     return start
 
 
+def _check_opening(config: ExchangeConfig) -> None:
+    """Raise `SettingsError` for an opening that another setting leaves no room for."""
+    if config.opening is None:
+        return
+    if config.scenario != "open" or config.replay is not None or config.rate is not None:
+        raise SettingsError(
+            f"opening={config.opening} is the first second of the scenario 'open': use it with "
+            "scenario='open', and without rate= and replay=."
+        )
+    if not config.speed:
+        raise SettingsError(
+            f"opening={config.opening} is a number of messages in a second, and speed=0 knows no "
+            "seconds; use a speed above 0."
+        )
+
+
 def _check_numbers(config: ExchangeConfig) -> None:
     """Raise `SettingsError` for a number that is out of its range."""
     limits = config.limits
     rules: list[tuple[str, Any, bool, str]] = [
         ("rate", config.rate, config.rate is None or 0 < config.rate <= 1e7, "0 < rate <= 1e7"),
+        (
+            "opening",
+            config.opening,
+            config.opening is None or 1 <= config.opening <= MOST_OPENING,
+            f"1 to {MOST_OPENING}, or None",
+        ),
         ("speed", config.speed, 0 <= config.speed <= 1e6, "0 (unpaced) to 1e6"),
         ("levels", config.levels, 1 <= config.levels <= 50, "1 to 50"),
         ("port", config.port, 0 <= config.port <= 65_535, "0 (any free one) to 65535"),

@@ -18,9 +18,10 @@ from websockets.protocol import State
 
 from mdkit.events import Depth, Ticker, Trade
 from mdkit.exchange.config import ExchangeConfig, Fault
-from mdkit.exchange.faults import FAULTS, Door, Outlet, Stage, check_fault
+from mdkit.exchange.faults import FAULTS, check_fault
 from mdkit.exchange.instruments import Instrument
 from mdkit.exchange.messages import Key, Message, text_frame
+from mdkit.exchange.stage import Door, Outlet, Stage
 from mdkit.exchange.tape import Tape
 from mdkit.wire.tickdb import Dialect
 
@@ -47,6 +48,7 @@ class Feed(Protocol):
 
     @property
     def histories(self) -> dict[str, History]: ...  # noqa: D102
+    def prepare(self) -> bool: ...  # noqa: D102
     def begin(self, now_ms: int) -> None: ...  # noqa: D102
     def take(self, until: float, most: int) -> list[Message]: ...  # noqa: D102
     def next_offset(self) -> float | None: ...  # noqa: D102
@@ -230,6 +232,9 @@ class Delivery:
 
     async def run(self) -> None:
         """Deliver until cancelled."""
+        # Between two parts whoever connects meanwhile has a turn.
+        while self.feed.prepare():  # noqa: ASYNC110
+            await asyncio.sleep(0)
         await self._subscribed.wait()
         await asyncio.sleep(_GRACE)
         start_ms = self.config.start_ms

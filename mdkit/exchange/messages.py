@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -26,6 +26,17 @@ def text_frame(payload: bytes) -> bytes:
     if size < 65_536:
         return b"\x81\x7e" + size.to_bytes(2, "big") + payload
     return b"\x81\x7f" + size.to_bytes(8, "big") + payload
+
+
+def frame_texts(frames: bytes) -> Iterator[bytes]:
+    """Yield the texts of frames made by `text_frame`."""
+    at = 0
+    while at < len(frames):
+        wide = {126: 2, 127: 8}.get(frames[at + 1], 0)
+        begin = at + 2 + wide
+        size = int.from_bytes(frames[at + 2 : begin], "big") if wide else frames[at + 1]
+        at = begin + size
+        yield frames[begin:at]
 
 
 class Message:
@@ -70,12 +81,13 @@ class Message:
         """Return the same message telling another time; itself where it tells none."""
         moved = [
             msgspec.structs.replace(event, exchange_ns=max(0, event.exchange_ns + nanoseconds))
-            for event in self._told()
+            for event in self.told()
             if isinstance(event, MarketEvent)
         ]
         return Message(self.offset, self.key, moved) if moved else self
 
-    def _told(self) -> Sequence[Event]:
+    def told(self) -> Sequence[Event]:
+        """Return what the message tells, as far as it can be read."""
         return self.events
 
     def _encode(self, dialect: Dialect) -> tuple[bytes, ...]:
@@ -95,7 +107,8 @@ class Recorded(Message):
         super().__init__(offset, key)
         self.raw = raw
 
-    def _told(self) -> Sequence[Event]:
+    def told(self) -> Sequence[Event]:
+        """Return what the message tells, as far as it can be read."""
         try:
             return tickdb.decode(self.raw)
         except InvalidMessage:

@@ -6,6 +6,7 @@ What a recording looks like stands in `mdkit.stream.tape`.
 from __future__ import annotations
 
 import json
+from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mdkit.errors import ExchangeError, InvalidMessage, RecordingError
@@ -14,7 +15,7 @@ from mdkit.exchange.config import ExchangeConfig
 from mdkit.exchange.instruments import Instrument, observed_instrument
 from mdkit.exchange.messages import Key, Message, Recorded
 from mdkit.exchange.tape import Tape
-from mdkit.stream.tape import TapeFile
+from mdkit.stream.playlist import Playlist
 from mdkit.wire import tickdb
 
 if TYPE_CHECKING:
@@ -34,17 +35,15 @@ class Entry(NamedTuple):
 def load(path: str) -> list[Entry]:
     """Return a recording's messages; raise `RecordingError` naming file and line if it is none.
 
-    Answers to commands, markers and what came by REST are left out. So is what was cut off in
-    being written; but a line that is damaged is an error here, since an exchange must not play
-    something else.
+    Of a rotated recording the first file stands for all of its parts beside it. Answers to
+    commands, markers and what came by REST are left out. So is what was cut off in being written;
+    but a line that is damaged is an error here, since an exchange must not play something else.
     """
-    file = TapeFile(path)
+    playlist = Playlist(path)
     router = tickdb.Router()
     entries: list[Entry] = []
-    for item in file:
-        if not isinstance(item, tuple):
-            continue
-        raw, received_ns = item
+    runs = (run for run in playlist.play() if isinstance(run, list))
+    for raw, received_ns in chain.from_iterable(runs):
         raw = raw.strip()
         route = router.route(raw)
         unreadable = route.channel == tickdb.UNREADABLE
@@ -64,10 +63,12 @@ def load(path: str) -> list[Entry]:
             continue
         key = None if unreadable or not route.symbol else (route.channel, route.symbol)
         entries.append(Entry(received_ns, key, raw))
-    if file.damaged:
-        raise RecordingError(f"{path} is damaged: {file.damage}; record or copy it again.")
+    for file in playlist.files:
+        if file.damaged:
+            raise RecordingError(f"{file.path} is damaged: {file.damage}; record or copy it again.")
     if not entries:
-        why = f"cannot be read: {file.faults[0]}" if file.faults else "holds no market messages"
+        faults = [fault for file in playlist.files for fault in file.faults]
+        why = f"cannot be read: {faults[0]}" if faults else "holds no market messages"
         raise RecordingError(f"{path} {why}; record it again.")
     return entries
 
@@ -117,6 +118,10 @@ class Playback:
                 for symbol, spec in self.instruments.items()
             }
         return self._histories
+
+    def prepare(self) -> bool:
+        """Return False: a recording is there already."""
+        return False
 
     def begin(self, now_ms: int) -> None:
         """Start playing; the recording's own clock is kept."""

@@ -10,13 +10,12 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from mdkit.events import Trade
-from mdkit.exchange.config import ExchangeConfig
 from mdkit.exchange.delivery import Feed
 from mdkit.exchange.instruments import MARKETS, TYPES, Instrument
 from mdkit.exchange.periods import INTERVALS, LATEST_INTERVALS
+from mdkit.wire.numbers import MAX_MILLIS
 
 Params = dict[str, str]
-_FAR_MS = 9_223_372_036_854
 _STATUS = {
     1001: 401,
     1002: 401,
@@ -88,8 +87,7 @@ class Budget:
 class Endpoints:
     """Answers REST calls about a feed."""
 
-    def __init__(self, config: ExchangeConfig, feed: Feed) -> None:
-        self._config = config
+    def __init__(self, feed: Feed) -> None:
         self._feed = feed
         self._table: dict[str, Callable[[Params], Any | Awaitable[Any]]] = {
             "/v1/market/kline": self._kline,
@@ -295,6 +293,6 @@ def _limit(params: Params, default: int, most: int) -> int:
 
 def _time(params: Params, name: str) -> int | None:
     value: int | None = _whole(params, name, None)
-    if value is not None and value > _FAR_MS:
+    if value is not None and value > MAX_MILLIS:
         raise Refusal(2003, f"{name}={value} is not a time in milliseconds")
     return value

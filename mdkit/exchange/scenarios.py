@@ -30,7 +30,7 @@ SCENARIOS: dict[str, Scenario] = {
     "busy": Scenario("news is out: 2,000 depth messages a second over all symbols", 2000.0),
     "open": Scenario(
         "the opening: 3,200, 1,800, 900 and 4,100 depth messages in four windows of 5 s, 847 of "
-        "them in the first 2.3 s, then steady",
+        "them in the first 2.3 s, then steady; opening= puts a second of up to 100,000 before it",
         100.0,
         ((2.3, 847), (2.7, 3200 - 847), (5.0, 1800), (5.0, 900), (5.0, 4100)),
     ),
@@ -42,10 +42,17 @@ SCENARIOS: dict[str, Scenario] = {
 }
 
 
-def scenario_named(name: str) -> Scenario:
-    """Return the scenario of that name; raise `SettingsError` listing the names if unknown."""
+def scenario_named(name: str, opening: int | None = None) -> Scenario:
+    """Return the scenario of that name; raise `SettingsError` listing the names if unknown.
+
+    An `opening` is a number of depth messages in one second, which the scenario's own course
+    follows.
+    """
     try:
-        return SCENARIOS[name]
+        found = SCENARIOS[name]
+        if opening is None:
+            return found
+        return msgspec.structs.replace(found, windows=((1.0, opening), *found.windows))
     except KeyError:
         raise SettingsError(
             f"scenario={name!r} is unknown; the scenarios are {', '.join(SCENARIOS)}."

@@ -20,13 +20,11 @@ from websockets.http11 import Request, Response
 
 from mdkit.errors import ExchangeError, SettingsError
 from mdkit.exchange.commands import Commands
-from mdkit.exchange.config import LOOPBACK, ExchangeConfig, Fault
+from mdkit.exchange.config import ARTICLE_PATH, LOOPBACK, REALTIME_PATH, ExchangeConfig, Fault
 from mdkit.exchange.delivery import Client, Delivery, Feed
 from mdkit.exchange.faults import make_fault
 from mdkit.exchange.rest import Budget, Endpoints, Refusal, query
 
-REALTIME_PATH = "/v1/realtime"
-ARTICLE_PATH = "/v1/market/ws"
 _MOST_CONNECTIONS = 1000
 """WebSockets at a time, whatever the plan: a test that leaks them should hear of it."""
 _MOST_BYTES = 1 << 20
@@ -274,7 +272,7 @@ class Market:
 
     def __init__(self, config: ExchangeConfig, feed: Feed) -> None:
         self.delivery = Delivery(config, feed)
-        self.endpoints = Endpoints(config, feed)
+        self.endpoints = Endpoints(feed)
         self.budget = Budget(config.limits.rest_per_minute, config.limits.quota)
         self.commands = Commands(config, feed, self.delivery)
 

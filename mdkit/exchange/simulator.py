@@ -14,6 +14,7 @@ from mdkit.exchange.config import ExchangeConfig
 from mdkit.exchange.history import History
 from mdkit.exchange.instruments import Instrument, instrument
 from mdkit.exchange.messages import Key, Message
+from mdkit.exchange.opening import Opening
 from mdkit.exchange.scenarios import offsets, scenario_named
 from mdkit.exchange.tape import Figures, Tape
 
@@ -24,6 +25,8 @@ _TICKER_EVERY = 0.5
 """Seconds of the scenario between two tickers of a symbol."""
 _FLOOD_LAP = 20_000
 """Depth messages that an unpaced stream prepares before it repeats itself."""
+_PREPARED_AT_ONCE = 50
+"""Depth messages of an opening; few enough that nobody else notices."""
 
 
 class Book:
@@ -133,7 +136,7 @@ class SimulatedFeed:
     """The simulated market of a configuration, opened at `opened_ms` by the exchange's clock."""
 
     def __init__(self, config: ExchangeConfig, opened_ms: int) -> None:
-        scenario = scenario_named(config.scenario)
+        scenario = scenario_named(config.scenario, config.opening)
         self.symbols = config.symbols
         self.opened_ms = opened_ms
         self.paced = config.speed > 0 and (config.rate or scenario.rate) is not None
@@ -167,9 +170,29 @@ class SimulatedFeed:
         repeats = not self.paced or scenario.rate is None
         self._lap: list[list[Message]] | None = [] if repeats else None
         self._due: float | None = None
+        self._moving = self.tapes
+        self._opening: Opening | None = None
+        if config.opening:
+            count = min(config.opening, config.count or config.opening)
+            self._opening = Opening(count, self._stood())
+            # What is made beforehand must not be on a tape before it has been pushed.
+            self._moving = {s: Tape(tape.first, opened_ms) for s, tape in self.tapes.items()}
+
+    def prepare(self) -> bool:
+        """Make a part of what takes too long to be made in time; return whether some is left."""
+        opening = self._opening
+        if opening is None or self._depths >= opening.count:
+            return False
+        for _ in range(min(_PREPARED_AT_ONCE, opening.count - self._depths)):
+            offset = next(self._offsets)
+            for message in self._instant(offset):
+                opening.add(message, self._began_ms + int(offset * 1000))
+        return True
 
     def begin(self, now_ms: int) -> None:
         """Start the scenario's clock at `now_ms`; a flood is prepared now, to be fast later."""
+        while self.prepare():
+            pass
         self._began_ms = self.now_ms = now_ms
         if self._lap is not None:
             wanted = _FLOOD_LAP if self._count is None else min(self._count, _FLOOD_LAP)
@@ -184,6 +207,9 @@ class SimulatedFeed:
             due = self.next_offset()
             if due is None or due > until:
                 break
+            if self._opening:
+                taken += self._opening.take(until, room, self._began_ms)
+                continue
             pending = self._pending or self._next_instant(due)
             taken += pending[:room]
             self._pending = pending[room:]
@@ -193,6 +219,8 @@ class SimulatedFeed:
 
     def next_offset(self) -> float | None:
         """Return when the next message is due, in seconds; None when there is none."""
+        if self._opening:
+            return self._opening.next_offset
         if self._pending:
             return self._pending[0].offset
         if self._depths == self._count:
@@ -210,10 +238,16 @@ class SimulatedFeed:
         self.now_ms = max(self.now_ms, self._began_ms + int(offset * 1000))
 
     def settle(self) -> None:
-        """Bring the tapes up to date, which here they always are."""
+        """Bring the tapes up to date, which they always are but in a prepared opening."""
+        if self._opening is not None:
+            self._opening.fold(self.tapes, self.instruments)
 
     def depth(self, symbol: str) -> Depth:
         """Return the book as it stands."""
+        if self._opening is not None:
+            shown = self._opening.shown(("depth", symbol), self.now_ms * _MS)
+            assert isinstance(shown, Depth)
+            return shown
         return self._books[self.symbols.index(symbol)].snapshot(self.now_ms * _MS)
 
     def trades(self, symbol: str) -> list[Trade]:
@@ -222,7 +256,24 @@ class SimulatedFeed:
 
     def ticker(self, symbol: str) -> Ticker:
         """Return the last price, the quote and the 24-hour figures."""
+        if self._opening is not None:
+            shown = self._opening.shown(("ticker", symbol), self.now_ms * _MS)
+            assert isinstance(shown, Ticker)
+            return shown
         return self._ticker(self.symbols.index(symbol), self.now_ms)
+
+    def _stood(self) -> dict[Key, Depth | Ticker]:
+        """Return what is to be seen before the first message."""
+        stood: dict[Key, Depth | Ticker] = {}
+        for i, symbol in enumerate(self.symbols):
+            stood["depth", symbol] = self._books[i].snapshot(self.now_ms * _MS)
+            stood["ticker", symbol] = self._ticker(i, self.now_ms)
+        return stood
+
+    def _end_opening(self) -> None:
+        """Go on in time, from where the books and tapes have come to."""
+        self.settle()
+        self._opening, self._moving = None, self.tapes
 
     def _next_instant(self, due: float) -> list[Message]:
         """Return the messages of the next instant, the depth message among them."""
@@ -231,6 +282,8 @@ class SimulatedFeed:
             messages = lap[self._depths % _FLOOD_LAP]
             self._depths += 1
             return messages
+        if self._opening is not None:
+            self._end_opening()
         self._due = None
         messages = self._instant(due)
         if lap is not None:
@@ -259,7 +312,7 @@ class SimulatedFeed:
 
     def _trades(self, i: int, offset: float, now_ms: int, number: int) -> Message:
         book = self._books[i]
-        spec, tape = book.spec, self.tapes[book.spec.symbol]
+        spec, tape = book.spec, self._moving[book.spec.symbol]
         trades = []
         for _ in range(number):
             ticks, units, side = book.trade()
@@ -279,7 +332,7 @@ class SimulatedFeed:
 
     def _ticker(self, i: int, now_ms: int) -> Ticker:
         book, day = self._books[i], self._figures[i]
-        spec, tape = book.spec, self.tapes[book.spec.symbol]
+        spec, tape = book.spec, self._moving[book.spec.symbol]
         change = tape.last - day.open
         return Ticker(
             spec.symbol,

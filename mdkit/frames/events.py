@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from itertools import chain
-from typing import TYPE_CHECKING, Any, TypeVar
+from itertools import chain, count
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,11 +23,10 @@ PRESSURE_LEVELS = 5
 
 _WATCHED_SECONDS = 2.0
 
-_MESSAGE_BYTES = 64 + 33 + 32
-"""What a message takes beside its own bytes: the tuple, the bytes object's head, the time."""
+_MESSAGE_BYTES = 33 + 32 + 2 * 8
+"""What a message takes beside its own bytes: the bytes object's head, the time, their places."""
 
 _AFTER_GAP, _FROM_REST, _PARTIAL = 1, 2, 4
-_GAP = object()
 
 _Event = TypeVar("_Event", bound=Event)
 
@@ -36,22 +36,28 @@ class EventFrame(LiveFrame[_Event]):
 
     Turning events into columns costs as much as everything else on a message's way, and most
     tables are looked at rarely. So a table that nobody watches may be given undecoded messages
-    (`keep`), of which it decodes the newest `capacity` when it is next looked at. A look makes
-    it `watched` for two seconds, in which it should be given events (`extend`) as they come.
+    (`keep`), of which it decodes the newest `capacity` when it is next looked at. For two
+    seconds after a look (`watched_until`) it should be given events (`extend`) as they come.
 
     The last columns of a snapshot say what is to know about a row: `gap` is True for the first
     row after something was missed (`break_off`), `source` is "live", or "rest" for a row that
     the REST service filled in.
     """
 
-    read: Callable[[Any], Sequence[_Event]]
+    read: Callable[[bytes, int], Sequence[_Event]]
     """Decodes what `keep` is given; set by whoever calls that."""
 
     def __init__(self, columns: Mapping[str, Column], capacity: int = 10_000) -> None:
         super().__init__(columns, capacity)
         self._latest: _Event | None = None
-        self._unread: list[Any] = []
-        self._watched_until = 0.0
+        # The messages, and apart from them their times: pairs would make the collector of
+        # garbage look through all of them again and again.
+        self._unread: deque[bytes] = deque(maxlen=capacity)
+        self._unread_times: deque[int] = deque(maxlen=capacity)
+        # What `total` was at each gap among them.
+        self._unread_gaps: deque[int] = deque(maxlen=capacity)
+        self.watched_until = 0.0
+        """By the monotonic clock."""
         # By row number, counted from the first row ever; few, and gone once converted.
         self._flags: dict[int, int] = {}
         self._taken = 0
@@ -61,35 +67,24 @@ class EventFrame(LiveFrame[_Event]):
         return super().__len__()
 
     @property
-    def watched(self) -> bool:
-        """Whether somebody has looked in the last two seconds."""
-        return self._watched_until > time.monotonic()
-
-    @property
     def latest(self) -> _Event | None:
         """The newest event, or None when none came."""
-        for message in reversed(self._unread):
-            if message is not _GAP:
-                return self.read(message)[-1]
+        if self._unread:
+            return self.read(self._unread[-1], self._unread_times[-1])[-1]
         return self._latest
 
-    def keep(self, messages: Sequence[Any]) -> None:
-        """Append messages that `read` can decode, oldest first; each counts as one row.
-
-        Messages of several events are counted right in `total` once they have been read.
-        """
-        self.total += len(messages)
-        unread = self._unread
-        unread.extend(messages)
-        if len(unread) > 2 * self.capacity:
-            del unread[: -self.capacity]
+    def keep(self, raw: bytes, received_ns: int) -> None:
+        """Append a message that `read` can decode; it counts as one row until it is."""
+        self.total += 1
+        self._unread.append(raw)
+        self._unread_times.append(received_ns)
 
     def break_off(self) -> None:
         """Say that something was missed: the next row follows a gap."""
         if not self._unread:
-            self._flags[self._taken] = self._flags.get(self._taken, 0) | _AFTER_GAP
-        elif self._unread[-1] is not _GAP:
-            self._unread.append(_GAP)
+            self._note_gap()
+        elif not self._unread_gaps or self._unread_gaps[-1] != self.total:
+            self._unread_gaps.append(self.total)
 
     def fill_in(self, rows: Sequence[_Event]) -> None:
         """Append events that the REST service gave."""
@@ -113,20 +108,21 @@ class EventFrame(LiveFrame[_Event]):
 
     def shrink(self, capacity: int) -> None:
         """Keep fewer rows from now on, and free the memory of the others."""
-        del self._unread[:-capacity]
+        self._unread = deque(self._unread, capacity)
+        self._unread_times = deque(self._unread_times, capacity)
         super().shrink(capacity)
 
     @property
     def kept_bytes(self) -> int:
         """Bytes of the messages that nobody has looked at yet, their objects included."""
-        return sum(
-            _MESSAGE_BYTES + len(message[1]) for message in self._unread if message is not _GAP
-        )
+        return sum(map(len, self._unread)) + _MESSAGE_BYTES * len(self._unread)
 
     def clear(self) -> None:
         """Forget all events; `total` keeps counting."""
         super().clear()
         self._unread.clear()
+        self._unread_times.clear()
+        self._unread_gaps.clear()
         self._flags.clear()
         self._latest = None
 
@@ -146,25 +142,35 @@ class EventFrame(LiveFrame[_Event]):
 
     def _rows(self, last: int | None) -> Block:
         self._read_kept()
-        self._watched_until = time.monotonic() + _WATCHED_SECONDS
+        self.watched_until = time.monotonic() + _WATCHED_SECONDS
         return super()._rows(last)
 
     def _read_kept(self) -> None:
         """Decode what was kept, in chunks: a chunk's events stay in the processor's cache."""
-        unread, self._unread = self._unread[-self.capacity :], []
+        if not self._unread:
+            return
+        unread, self._unread = self._unread, deque(maxlen=self.capacity)
+        times, self._unread_times = self._unread_times, deque(maxlen=self.capacity)
+        gaps = set(self._unread_gaps)
+        self._unread_gaps.clear()
+        end = self.total
+        self.total -= len(unread)
         events: list[_Event] = []
-        for message in unread:
-            if message is _GAP:
+        for number, raw, received_ns in zip(count(self.total), unread, times, strict=False):
+            if number in gaps:
                 self.extend(events)
                 events = []
-                self._flags[self._taken] = self._flags.get(self._taken, 0) | _AFTER_GAP
-                continue
-            self.total -= 1
-            events += self.read(message)
+                self._note_gap()
+            events += self.read(raw, received_ns)
             if len(events) >= CHUNK:
                 self.extend(events)
                 events = []
         self.extend(events)
+        if end in gaps:
+            self._note_gap()
+
+    def _note_gap(self) -> None:
+        self._flags[self._taken] = self._flags.get(self._taken, 0) | _AFTER_GAP
 
 
 class DepthFrame(EventFrame[Depth]):

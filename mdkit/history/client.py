@@ -3,7 +3,8 @@
 What is tried again: no connection (twice), no answer in time (twice), HTTP 429 and 5xx (five
 times, waiting as long as Retry-After says) by urllib3's `Retry`; a body that breaks off or is
 not an answer, and the codes 3001 and 5xxx under HTTP 200, by `RestClient` itself. Everything
-else is raised at once. The key travels in a header and is in no message.
+else is raised at once, also a certificate that cannot be trusted. The key travels in a header
+and is in no message.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
+import ssl
 import threading
 import time
 from collections import deque
@@ -22,7 +24,7 @@ from urllib.parse import urlsplit
 import requests
 from requests.adapters import HTTPAdapter
 from requests.exceptions import ChunkedEncodingError, ContentDecodingError
-from urllib3.exceptions import InvalidHeader, MaxRetryError, ReadTimeoutError
+from urllib3.exceptions import InvalidHeader, MaxRetryError, ReadTimeoutError, SSLError
 from urllib3.util.retry import Retry
 
 from mdkit.errors import (
@@ -36,6 +38,7 @@ from mdkit.errors import (
     ServiceError,
     SettingsError,
 )
+from mdkit.history.certificates import SystemTrustAdapter, distrust
 from mdkit.wire.codes import classify
 from mdkit.wire.rest import (
     DEPTH_PATH,
@@ -160,7 +163,8 @@ class RestClient:
         self._session.trust_env = not is_loopback(base_url)
         if api_key:
             self._session.headers["X-API-Key"] = api_key
-        self._adapter = HTTPAdapter(max_retries=_Patience.of(self._pause, self._spend))
+        make = SystemTrustAdapter if parts.scheme == "https" else HTTPAdapter
+        self._adapter = make(max_retries=_Patience.of(self._pause, self._spend))
         self._session.mount(f"{parts.scheme}://", self._adapter)
 
     def klines(
@@ -307,6 +311,9 @@ class RestClient:
                 f"{self.name} gave no answer within {self._timeouts[1]:g} s, several times "
                 f"({about}); try again later."
             )
+        if (certificate := _bad_certificate(cause)) is not None:
+            host = urlsplit(self.base_url).hostname or self.name
+            return FeedError(f"No connection to {self.name}: {distrust(host, certificate)}.")
         return FeedError(
             f"No connection to {self.name} ({type(cause).__name__}; {about}): check the network "
             'and the address. source="demo" works without either.'
@@ -359,6 +366,19 @@ class _Patience(Retry):
         fresh._pause, fresh._spend = self._pause, self._spend
         return fresh
 
+    def increment(
+        self,
+        method: str | None = None,
+        url: str | None = None,
+        response: Any = None,
+        error: Exception | None = None,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Self:
+        if error is not None and _bad_certificate(error) is not None:
+            raise error  # it would be as bad the next time
+        return super().increment(method, url, response, error, *args, **kwargs)
+
     def sleep(self, response: Any = None) -> None:
         try:
             wait = self.get_retry_after(response) if response is not None else None
@@ -368,6 +388,12 @@ class _Patience(Retry):
         _check_wait(wait, status)
         self._pause(self.get_backoff_time() if wait is None else wait, status)
         self._spend()
+
+
+def _bad_certificate(error: Any) -> ssl.SSLCertVerificationError | None:
+    """Return what urllib3's error says of a certificate, if that is what it is about."""
+    cause = error.args[0] if isinstance(error, SSLError) and error.args else None
+    return cause if isinstance(cause, ssl.SSLCertVerificationError) else None
 
 
 def _check_wait(wait: float | None, about: str) -> None:

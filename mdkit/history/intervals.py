@@ -49,7 +49,8 @@ def check_interval(interval: object, known: tuple[str, ...] = INTERVALS) -> str:
     if isinstance(interval, str):
         text = re.sub(r"^(?=[a-zA-Z])", "1", interval.strip())
         close = {"min": "m", "t": "m", "mo": "M", "me": "M", "ms": "M", "hour": "h", "day": "d"}
-        number, unit = re.fullmatch(r"(\d*)(\D*)", text).groups() if text else ("", "")  # type: ignore[union-attr]
+        written = re.fullmatch(r"(\d+)(\D+)", text)
+        number, unit = written.groups() if written else ("", "")
         for guess in (number + unit.lower(), number + close.get(unit.lower(), "?")):
             if guess in known:
                 hint = f' Did you mean "{guess}"?'

@@ -8,6 +8,7 @@ from typing import Any
 
 from mdkit.errors import SettingsError
 from mdkit.history.intervals import DAY_MS, MINUTE_MS
+from mdkit.wire.numbers import MAX_MILLIS
 
 _AGO = re.compile(r"(\d{1,6})\s*(m|h|d|w|y)")
 _UNITS = {"m": MINUTE_MS, "h": 60 * MINUTE_MS, "d": DAY_MS, "w": 7 * DAY_MS, "y": 365 * DAY_MS}
@@ -15,7 +16,6 @@ _CURE = (
     'write it as "2025-01-31", "2025-01-31T14:30", a datetime or a Timestamp (without a time '
     'zone it is UTC), or as "30d" for that long ago (m, h, d, w, y)'
 )
-_LAST_MS = 9_223_372_036_854
 
 
 def milliseconds(value: Any, name: str, now_ms: int) -> int:
@@ -42,6 +42,6 @@ def milliseconds(value: Any, name: str, now_ms: int) -> int:
         ms = int(stamp.to_datetime64().astype("M8[ms]").astype(np.int64))
     except (ValueError, OverflowError, TypeError, AttributeError):
         raise SettingsError(f"{name}={value!r} is not a time: {_CURE}.") from None
-    if not 0 <= ms <= _LAST_MS:
+    if not 0 <= ms <= MAX_MILLIS:
         raise SettingsError(f"{name}={value!r} is outside 1970 to 2262.")
     return ms

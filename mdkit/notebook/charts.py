@@ -36,6 +36,7 @@ from mdkit.figures import (
     heading,
     heights_grid,
     legend_above,
+    png,
     time_axis,
 )
 
@@ -88,9 +89,7 @@ def overview(
 def save_png(figure: Figure, path: str | Path) -> Path:
     """Write the figure as a PNG file and return its path."""
     target = Path(path)
-    # Not savefig(), which follows the user's settings for resolution, colour and cropping.
-    canvas = FigureCanvasAgg(figure)
-    canvas.print_png(target)  # type: ignore[no-untyped-call]
+    target.write_bytes(png(figure))
     return target
 
 

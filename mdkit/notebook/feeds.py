@@ -13,6 +13,7 @@ from mdkit.errors import SettingsError
 from mdkit.exchange import Exchange
 from mdkit.history.client import RestClient, is_loopback, shared_budget
 from mdkit.settings import Settings
+from mdkit.stream.reasons import shown
 from mdkit.stream.replay import Replay
 from mdkit.stream.source import Sink, Source, WebSocketSource
 from mdkit.stream.transports import Transport
@@ -105,7 +106,9 @@ def open_source(
             )
         key = settings.tickdb_api_key
         secret = key.get_secret_value() if key else None
-        return WebSocketSource(source, channels, symbols, api_key=secret, name=source, **options)
+        return WebSocketSource(
+            source, channels, symbols, api_key=secret, name=shown(source), **options
+        )
     if isinstance(source, Source):
         if transport != "websockets":
             raise SettingsError(

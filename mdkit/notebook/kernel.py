@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from importlib import metadata
+from importlib import import_module, metadata
 from importlib.util import find_spec
 
 from mdkit.errors import SessionError
@@ -52,6 +52,17 @@ def check_kernel() -> None:
             RuntimeWarning,
             stacklevel=3,
         )
+
+
+def load_what_notebooks_show() -> None:
+    """In a notebook, import what tables and dashboards are made with, before anything streams.
+
+    That takes the better part of a second. Later it would be taken from a loop that reads a
+    feed, by the first cell that looks.
+    """
+    if in_notebook():
+        for name in ("pandas", "mdkit.notebook.dashboard"):
+            import_module(name)
 
 
 def enable_nested() -> str:

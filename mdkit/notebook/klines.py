@@ -20,6 +20,7 @@ from mdkit.history.intervals import DAY_MS, KLINE_INTERVALS, check_interval
 from mdkit.history.klines import Loader, Pager
 from mdkit.history.progress import Progress
 from mdkit.history.times import milliseconds
+from mdkit.notebook.arguments import checked_symbols
 from mdkit.notebook.loops import running_loop
 from mdkit.settings import Settings
 from mdkit.wire.rest import MAX_KLINES, Kline, when
@@ -153,13 +154,7 @@ def _load(loader: Loader, start: int | None, end: int, limit: int | None) -> Kli
 
 
 def _symbols(symbol: Any) -> tuple[str, ...]:
-    given = (symbol,) if isinstance(symbol, str) else tuple(symbol)
-    names = tuple(dict.fromkeys(given))
-    for name in names:
-        if not isinstance(name, str) or not name.isprintable() or not name.strip() or " " in name:
-            raise SettingsError(f"{name!r} is not a symbol; they are written like AAPL.US.")
-        if len(name) > 64:
-            raise SettingsError(f"{name[:64]!r}... is too long for a symbol.")
+    names = checked_symbols(symbol)
     if not names:
         raise SettingsError("No symbol was given; they are written like AAPL.US.")
     return names

@@ -12,10 +12,16 @@ from pydantic import SecretStr
 from mdkit.errors import SettingsError
 from mdkit.exchange import Exchange
 from mdkit.history.intervals import KLINE_INTERVALS, check_interval
+from mdkit.notebook.arguments import (
+    check_policies_channels,
+    checked_count,
+    checked_strategies,
+    checked_symbols,
+)
 from mdkit.notebook.feeds import open_history, open_source
+from mdkit.notebook.kernel import load_what_notebooks_show
 from mdkit.notebook.session import Runner, Session
 from mdkit.settings import Settings
-from mdkit.strategies.contract import as_strategy
 from mdkit.stream.backfill import Backfill
 from mdkit.stream.buffer import check_overflow
 from mdkit.stream.lanes import OnError
@@ -117,10 +123,10 @@ def live(
     Raises `SettingsError` when an argument cannot work, `AuthenticationError` when TickDB is
     asked for without a key.
     """
+    load_what_notebooks_show()
     settings = settings or Settings()
     asked_workers = workers
-    wanted = (symbols,) if isinstance(symbols, str) else tuple(symbols or ())
-    wanted = tuple(dict.fromkeys(wanted))
+    wanted = checked_symbols(() if symbols is None else symbols)
     chosen = (channels,) if isinstance(channels, str) else tuple(channels)
     for channel in chosen:
         if channel not in CHANNELS:
@@ -141,12 +147,11 @@ def live(
         )
     if workers is None:
         workers = cores() if worker_kind == "process" else settings.worker_count
-    if workers < 1:
-        raise SettingsError(f"workers={workers} is not usable: at least 1 must serve the queue.")
-    if max_retries < 0:
-        raise SettingsError(f"max_retries={max_retries} is not usable: 0 never tries again.")
+    workers = checked_count("workers", workers, 1, "at least 1 must serve the queue")
+    max_retries = checked_count("max_retries", max_retries, 0, "0 never tries again")
     check_overflow(overflow)
-    ready = [as_strategy(strategy) for strategy in strategies]
+    check_policies_channels(overflow)
+    ready = checked_strategies(strategies)
     if bars is not None:
         bars = check_interval(bars)
         if not {"trade", "ticker"} & set(chosen):

@@ -117,4 +117,5 @@ def stop_signals() -> Iterator[threading.Event]:
         yield asked
     finally:
         for name, handler in before.items():
-            signal.signal(name, handler)
+            # None stands for one that is not Python's own, which cannot be put back.
+            signal.signal(name, signal.SIG_DFL if handler is None else handler)

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import contextlib
-import sys
-import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from mdkit.errors import SessionError, SettingsError
 from mdkit.events import Signal
 from mdkit.frames import book_frame
 from mdkit.notebook import tables
 from mdkit.notebook.clock import Clock
-from mdkit.notebook.kernel import check_kernel
-from mdkit.notebook.loops import LoopThread, call_in, running_loop, stop_signals
+from mdkit.notebook.life import SessionLife
+from mdkit.notebook.loops import LoopThread, call_in, running_loop
 from mdkit.notebook.stopping import Stopping
 from mdkit.stream.explain import Diagnosis, diagnose
 from mdkit.stream.health import Health
@@ -41,7 +36,7 @@ Runner = Literal["notebook", "thread"]
 T = TypeVar("T")
 
 
-class Session:
+class Session(SessionLife[Receipt]):
     """A running feed and everything it has brought. Made by `live()`.
 
     Methods may be called from any thread. A failure in the background is raised once, by the
@@ -53,41 +48,28 @@ class Session:
         pipeline: Pipeline,
         runner: Runner = "notebook",
         name: str = "default",
-        predecessor: Session | None = None,
+        predecessor: SessionLife[Any] | None = None,
     ) -> None:
-        self.name = name
+        super().__init__(name, predecessor)
         self.runner: Runner = runner
         self.pipeline = pipeline
-        self._predecessor = predecessor
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: LoopThread | None = None
         self._life: asyncio.Task[None] | None = None
-        self._ended: concurrent.futures.Future[Receipt] = concurrent.futures.Future()
-        self._ended.set_running_or_notify_cancel()  # whoever waits for it cannot cancel it
-        self._failure_told = False
-        self._begun = threading.Event()
+        self._asked_to_stop = False
         self._clock: Clock | None = None
         self._dashboards: list[Dashboard] = []
 
     # -- life -------------------------------------------------------------------------------
 
-    def start(self) -> Self:
-        """Begin; returns at once, also when the first connection is still being made."""
-        if self._begun.is_set():
-            self._tell_failure()
-            if self._ended.done():
-                raise SessionError("This session has ended; make a new one with md.live(...).")
-            return self
-        self._begun.set()
-        check_kernel()
+    def _begin(self) -> None:
         here = running_loop()
         if self.runner == "notebook" and here is not None:
             self._loop = here
             self._life = here.create_task(self._run(), name=f"mdkit session {self.name}")
         else:
+            self.pipeline.has_own_thread = True
             self._thread = LoopThread(self._run, f"mdkit session {self.name}")
             self._loop = self._thread.loop
-        return self
 
     async def _run(self) -> None:
         """The whole life of the session, in its loop."""
@@ -95,7 +77,8 @@ class Session:
             if self._predecessor is not None:
                 await self._predecessor._end()
                 self._predecessor = None
-            self.pipeline.start()
+            if not self._asked_to_stop:  # it may have been, before the loop came to this
+                self.pipeline.start()
             self._ended.set_result(await self.pipeline.wait())
         except asyncio.CancelledError:
             # The loop is closing down: there is no time to drain, but nothing may leak.
@@ -106,29 +89,7 @@ class Session:
         except BaseException as error:
             self._ended.set_exception(error)
 
-    async def run(self, seconds: float | None = None) -> Receipt:
-        """Start if need be, go on for `seconds` (None: to the source's end), stop; the receipt.
-
-        Raises what made the session fail.
-        """
-        self.start()
-        ended = asyncio.wrap_future(self._ended)
-        due = time.monotonic() + (float("inf") if seconds is None else seconds)
-        # In short stretches: an ipykernel whose loop sleeps takes no notice of an interrupt.
-        while not ended.done() and (left := due - time.monotonic()) > 0:
-            await asyncio.wait([ended], timeout=min(left, 0.25))
-        if ended.done():
-            self._failure_told = True
-            return ended.result()
-        return await self.stop()
-
-    def run_blocking(self, seconds: float | None = None) -> Receipt:
-        """As `run`, for plain scripts and for cells that should block.
-
-        The session runs in a thread of its own, so this works inside a notebook as well. In
-        the main thread SIGINT (Ctrl-C) and SIGTERM end it early, with everything drained; a
-        second one leaves at once.
-        """
+    def _before_blocking(self) -> None:
         if self._loop is not None and running_loop() is self._loop:
             raise SessionError(
                 "The session runs in this very loop, so waiting would block it: write "
@@ -136,40 +97,18 @@ class Session:
             )
         if not self._begun.is_set():
             self.runner = "thread"
-        with stop_signals() as asked_to_stop:
-            self.start()
-            left = seconds
-            while not asked_to_stop.is_set() and (left is None or left > 0):
-                # Short waits, since signals are handled between them on every platform.
-                step = 0.1 if left is None else min(0.1, left)
-                if self._wait_ended(step):
-                    break
-                left = None if left is None else left - step
-            receipt = self.stop().result()
-        if self._thread is not None:
-            self._thread.join()
-        return receipt
 
-    def _wait_ended(self, seconds: float) -> bool:
-        concurrent.futures.wait([self._ended], timeout=seconds)
-        return self._ended.done()
-
-    def stop(self, timeout: float = 10.0) -> Stopping:
-        """Stop reading, handle what is queued for up to `timeout` seconds; gives the receipt.
-
-        `receipt = await session.stop()` in a notebook, `session.stop().result()` in a script;
-        it also may be left alone.
-        """
-        if not self._begun.is_set():
-            self._begun.set()
-            self._ended.set_exception(SessionError("The session was stopped before it started."))
-            self._failure_told = True
-        elif self._loop is not None and not self._ended.done():
+    def _ask_to_stop(self, timeout: float) -> None:
+        self._asked_to_stop = True
+        if self._loop is not None:
             with contextlib.suppress(RuntimeError):  # the loop is gone: so is the session
                 self._loop.call_soon_threadsafe(self.pipeline.stop, timeout)
-        if self._ended.done() and self._ended.exception() is not None:
-            self._failure_told = True
+
+    def _stopping(self, timeout: float) -> Stopping[Receipt]:
         return Stopping(self._ended, self._loop, self._show_end, self.pipeline.watchdog, timeout)
+
+    def _why_not_ended(self) -> str:
+        return str(self.pipeline.watchdog.held or super()._why_not_ended())
 
     async def _show_end(self) -> None:
         """Have the dashboard show how it ended, in the name of the cell that waits for that.
@@ -181,43 +120,8 @@ class Session:
         for dashboard in self._dashboards:
             dashboard.leave_picture()
 
-    async def _end(self) -> None:
-        """Stop and wait, whatever state and loop the session is in."""
-        if not self._begun.is_set():
-            self._begun.set()
-            self._ended.set_exception(SessionError("The session was replaced before it started."))
-            self._failure_told = True
-            return
-        with contextlib.suppress(Exception):
-            await asyncio.wait_for(_awaited(self.stop(timeout=1.0)), 5.0)
-
-    async def __aenter__(self) -> Self:
-        return self.start()
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.stop()
-
-    def close_at_exit(self) -> None:
-        """End a session whose loop still turns in a thread, and say on stderr what it did."""
-        if self.running and self._thread is not None:
-            self.stop(timeout=2.0)
-            self._thread.join(timeout=5.0)
-            told = self.receipt or self.pipeline.watchdog.held or "it did not stop within 5 s"
-            with contextlib.suppress(OSError, ValueError):  # there may be no stderr any more
-                sys.stderr.write(f"mdkit: session {self.name!r} ended with Python: {told}\n")
-
-    def pause(self) -> None:
-        """Take nothing from the feed until `resume()`; the connection feels backpressure."""
-        self._do(self.pipeline.pause)
-
-    def resume(self) -> None:
-        """Go on after `pause()`."""
-        self._do(self.pipeline.resume)
+    def _pause(self, on: bool) -> None:
+        self._do(self.pipeline.pause if on else self.pipeline.resume)
 
     def subscribe(self, channel: str, *symbols: str) -> None:
         """Add symbols to a channel while running."""
@@ -249,11 +153,6 @@ class Session:
             asyncio.run_coroutine_threadsafe(self.pipeline.stop_recording(), self._loop)
 
     # -- looking ------------------------------------------------------------------------------
-
-    @property
-    def running(self) -> bool:
-        """Whether the session has started and not ended."""
-        return self._begun.is_set() and not self._ended.done()
 
     @property
     def receipt(self) -> Receipt | None:
@@ -302,7 +201,8 @@ class Session:
         """Return the stretches that were not seen: symbol, channel, reason, from, to, lost.
 
         `lost` is how many messages are known to be missing: 0 where REST has filled the gap,
-        <NA> where nobody can know.
+        <NA> where nobody can know. A worker process that died is a row too: `lost` is what died
+        with it, <NA> if nothing did.
         """
         return self._look(lambda: tables.gaps(self.pipeline.gaps))
 
@@ -408,13 +308,12 @@ class Session:
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(look(), self._loop))
 
     @property
-    def state(self) -> str:
-        """One of "not started", "running", "paused", "stopped", "failed"."""
-        if self._ended.done():
-            return "failed" if self.pipeline.failure else "stopped"
-        if not self._begun.is_set():
-            return "not started"
-        return "paused" if self.pipeline.paused else "running"
+    def _failure(self) -> BaseException | None:
+        return self.pipeline.failure
+
+    @property
+    def _paused(self) -> bool:
+        return self.pipeline.paused
 
     def _repr_html_(self) -> str:
         from mdkit.notebook.html import session_html
@@ -451,12 +350,6 @@ class Session:
                 raise SessionError(f"{held}. Make it return, or interrupt it.") from None
             raise
 
-    def _tell_failure(self) -> None:
-        failure = self.pipeline.failure
-        if failure is not None and not self._failure_told:
-            self._failure_told = True
-            raise failure
-
     def _change(self, verb: str, channel: str, symbols: tuple[str, ...]) -> None:
         source = self.pipeline.source
         if not isinstance(source, WebSocketSource):
@@ -475,7 +368,3 @@ class Session:
         if self._ended.done():
             raise SessionError("This session has ended; make a new one with md.live(...).")
         asyncio.run_coroutine_threadsafe(change(), self._loop)
-
-
-async def _awaited(stopping: Stopping) -> Receipt:
-    return await stopping

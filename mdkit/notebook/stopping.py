@@ -6,20 +6,37 @@ import asyncio
 import concurrent.futures
 import time
 from collections.abc import Awaitable, Callable, Generator
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from mdkit.errors import SessionError
 from mdkit.notebook.loops import running_loop
 from mdkit.stream.receipt import Receipt
 from mdkit.stream.watchdog import Watchdog
 
+R = TypeVar("R", bound=Receipt)
 
-class Stopping:
+
+def awaitable(future: concurrent.futures.Future[R]) -> asyncio.Future[R]:
+    """Return a session's end as a future of this loop, which may be left alone when it fails.
+
+    asyncio would complain of a failure that nobody took from it, though the session tells it.
+    """
+
+    def take(done: asyncio.Future[R]) -> None:
+        if not done.cancelled():
+            done.exception()
+
+    ended = asyncio.wrap_future(future)
+    ended.add_done_callback(take)
+    return ended
+
+
+class Stopping(Generic[R]):
     """A stop under way: `await` it, or in a plain script call `result()`; or leave it alone."""
 
     def __init__(
         self,
-        future: concurrent.futures.Future[Receipt],
+        future: concurrent.futures.Future[R],
         loop: asyncio.AbstractEventLoop | None,
         show_end: Callable[[], Awaitable[None]],
         watchdog: Watchdog | None = None,
@@ -31,12 +48,12 @@ class Stopping:
         self._watchdog = watchdog
         self._timeout = timeout
 
-    def __await__(self) -> Generator[Any, None, Receipt]:
+    def __await__(self) -> Generator[Any, None, R]:
         return self._wait().__await__()
 
-    async def _wait(self) -> Receipt:
+    async def _wait(self) -> R:
         # Shielded: interrupting the cell that waits must not cancel the stop.
-        ended = asyncio.wrap_future(self._future)
+        ended = awaitable(self._future)
         while not ended.done():
             await asyncio.wait([ended], timeout=1.0)
             self._check_loop()
@@ -44,7 +61,7 @@ class Stopping:
         await self._show_end()
         return receipt
 
-    def result(self, timeout: float | None = None) -> Receipt:
+    def result(self, timeout: float | None = None) -> R:
         """Block until the session has stopped and return its receipt.
 
         Raises `SessionError` when a strategy that does not return keeps it from stopping.

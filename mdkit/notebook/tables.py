@@ -122,7 +122,11 @@ def _workers(pipeline: Pipeline) -> dict[str, Any]:
     if isinstance(lanes, ProcessLanes):
         told["deaths"] = lanes.deaths
         told["processes"] = {
-            process.number: {"pid": process.child.pid, "memory_bytes": process.memory_bytes}
+            process.number: {
+                "pid": process.child.pid,
+                "memory_bytes": process.memory_bytes,
+                "held": None if process.held is None else str(process.held),
+            }
             for process in lanes.processes.values()
         }
     return told

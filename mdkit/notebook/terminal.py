@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _REFRESH = 4
 _KEPT_ROWS = 100_000
+_QUIET_SECONDS = 2.0
 
 
 def run_demo(exchange: Exchange, seconds: float | None, folder: Path) -> Receipt:
@@ -50,19 +51,42 @@ def run_demo(exchange: Exchange, seconds: float | None, folder: Path) -> Receipt
             f"Embedded exchange at {exchange.ws_url} (simulated or replayed data).", soft_wrap=True
         )
         session.start()
+        playback = _Playback(exchange, session)
 
         def is_over(began: float) -> bool:
             if asked_to_stop.is_set() or not session.running:
                 return True
-            if seconds is not None and time.monotonic() - began >= seconds:
-                return True
-            return seconds is None and bool(exchange.statistics()["finished"])
+            if seconds is not None:
+                return time.monotonic() - began >= seconds
+            return playback.is_over()
 
         watch = _watch_screen if console.is_terminal else _watch_lines
         watch(session, console, is_over)
         receipt = session.stop().result()
     _finish(session, receipt, console, folder)
     return receipt
+
+
+class _Playback:
+    """Tells when all that an exchange had to play has come to a session."""
+
+    def __init__(self, exchange: Exchange, session: Session) -> None:
+        self._exchange = exchange
+        self._session = session
+        self._received = -1
+        self._changed_at = 0.0
+
+    def is_over(self) -> bool:
+        """Whether it has, or nothing has come for a while after the last was sent."""
+        said = self._exchange.statistics()
+        received = self._session.pipeline.ledger.totals()["received"]
+        if received != self._received:
+            self._received, self._changed_at = received, time.monotonic()
+        # Who stops as soon as all is sent leaves what is still on its way. What was lost with a
+        # connection never comes.
+        came = received >= said["sent_total"]
+        quiet = time.monotonic() - self._changed_at > _QUIET_SECONDS
+        return bool(said["finished"]) and (came or quiet)
 
 
 def _watch_screen(session: Session, console: Console, is_over: Callable[[float], bool]) -> None:

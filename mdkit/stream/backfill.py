@@ -11,9 +11,11 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from mdkit.errors import MdkitError
 from mdkit.events import Bar, MarketEvent, Trade
+from mdkit.frames import EventFrame
 from mdkit.history.client import RestClient
 from mdkit.history.columns import Klines
 from mdkit.history.intervals import period_end
@@ -25,19 +27,29 @@ _MS = 1_000_000
 _PATIENCE = 5.0
 """Seconds for all calls after a reconnect: the live feed waits for them."""
 _AHEAD_MS = 366 * 86_400_000
+"""From now; the service's clock may be far from this one, and its newest bars are wanted."""
 _KEPT = 5000
+"""Trades of a symbol that are known; a REST answer has 1,000."""
 
 
 class Recent:
     """The trades of one symbol that were seen lately, so that none is seen twice.
 
     A trade is known by its id, or where the service gives none by its time, price, size and
-    side.
+    side. `known` are such keys, oldest first.
     """
 
-    def __init__(self) -> None:
-        self._known: dict[object, None] = {}
+    def __init__(self, known: Iterable[object] = ()) -> None:
+        self._known: dict[object, None] = dict.fromkeys(known)
         self._filled: dict[object, None] = {}
+
+    @classmethod
+    def shown(cls, table: EventFrame[Any]) -> Recent:
+        """Return what a table of trades tells of them, where they were seen in another process."""
+        rows = table.arrays(_KEPT)
+        names = ("id", "exchange_time", "price", "size", "side")
+        columns = [rows[name].tolist() for name in names]
+        return cls(id or (*rest,) for id, *rest in zip(*columns, strict=True))
 
     def fresh(self, events: tuple[MarketEvent, ...], origin: str) -> tuple[MarketEvent, ...]:
         """Return the trades that were not seen yet: the same tuple when that is all of them.

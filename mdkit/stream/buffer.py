@@ -95,10 +95,17 @@ class Buffer:
         clock_ns: Callable[[], int] | None = None,
         groups: int = 1,
     ) -> None:
-        if maxsize < 1:
-            raise SettingsError(f"maxsize={maxsize} is not usable: a queue holds at least 1.")
-        if block_timeout is not None and block_timeout < 0:
-            raise SettingsError(f"block_timeout={block_timeout} is not usable: it is in seconds.")
+        if not (isinstance(maxsize, int) and maxsize >= 1):
+            raise SettingsError(
+                f"maxsize={maxsize!r} is not usable: give the number of messages that the queue "
+                "holds, at least 1."
+            )
+        if block_timeout is not None and not (
+            isinstance(block_timeout, int | float) and block_timeout >= 0
+        ):
+            raise SettingsError(
+                f"block_timeout={block_timeout!r} is not usable: it is in seconds, or None."
+            )
         self.maxsize = maxsize
         self.block_timeout = block_timeout
         self.spill = SpillFile(spill_quota_bytes)
@@ -166,15 +173,15 @@ class Buffer:
             raise SessionError("The queue is closed; no more messages can be put.")
         done = 0
         try:
-            for message in messages:
-                if self._depth < self.maxsize and not self.spill:
-                    slot = message[0]
-                    slot.account.received += 1
-                    slot.admitted += 1
-                    self._enter(message)
+            while done < len(messages):
+                room = 0 if self.spill else self.maxsize - self._depth
+                if room > 0:
+                    fitting = messages[done : done + room]
+                    self._enter(fitting)
+                    done += len(fitting)
                 else:
-                    await self._overflow(message)
-                done += 1
+                    await self._overflow(messages[done])
+                    done += 1
         finally:
             for message in messages[done:]:
                 self._refuse(message)
@@ -183,17 +190,22 @@ class Buffer:
             # Conflating may have made room for others; a cancelled put hands its turn on.
             self._wake_putters()
 
-    def _enter(self, message: Message) -> None:
-        slot = message[0]
-        lane = slot.lane
-        lane.messages.append(message)
-        slot.account.queued += 1
-        self._depth += 1
-        if not lane.scheduled and not lane.held:
-            lane.scheduled = True
-            self._ready[lane.group].append(lane)
-        if slot.policy == "drop_oldest":
-            self._note_arrival(slot)
+    def _enter(self, messages: Sequence[Message], *, is_back: bool = False) -> None:
+        """Let messages wait in memory; those that are back from disk were counted before."""
+        for message in messages:
+            slot = message[0]
+            account, lane = slot.account, slot.lane
+            if not is_back:
+                account.received += 1
+                slot.admitted += 1
+            account.queued += 1
+            lane.messages.append(message)
+            if not (lane.scheduled or lane.held):
+                lane.scheduled = True
+                self._ready[lane.group].append(lane)
+            if slot.policy == "drop_oldest":
+                self._note_arrival(slot)
+        self._depth += len(messages)
 
     async def _overflow(self, message: Message) -> None:
         slot = message[0]
@@ -219,9 +231,7 @@ class Buffer:
                 if self.spill and (policy in _LOSSLESS or slot.lane.spilled):
                     self._spill(message)
                     return
-        slot.account.received += 1
-        slot.admitted += 1
-        self._enter(message)
+        self._enter((message,))
 
     async def _wait_for_space(self) -> bool:
         """Suspend until the queue has room; False when the time to block is over."""
@@ -272,7 +282,7 @@ class Buffer:
             slot.account.spilled -= 1
             slot.spilled -= 1
             slot.lane.spilled -= 1
-            self._enter((slot, raw, received_ns))
+            self._enter(((slot, raw, received_ns),), is_back=True)
         if not self.spill:
             self._full_since = None
 
@@ -384,54 +394,57 @@ class Buffer:
 
     def get_nowait(self, limit: int = 256, group: int = 0) -> tuple[Lane, list[Message]] | None:
         """As `get`, but return None when no message waits in memory now."""
+        lanes, batch = self.get_several(limit, group, most_lanes=1)
+        return (lanes[0], batch) if lanes else None
+
+    def get_several(
+        self, limit: int = 256, group: int = 0, *, most_lanes: int | None = None
+    ) -> tuple[list[Lane], list[Message]]:
+        """Take up to `limit` messages that wait in memory, of as many lanes as it takes."""
         ready = self._ready[group]
-        while ready:
+        lanes: list[Lane] = []
+        batch: list[Message] = []
+        while ready and len(batch) < limit and len(lanes) != most_lanes:
             lane = ready.popleft()
             lane.scheduled = False
-            if lane.messages:  # else all were given up since the lane was scheduled
-                return lane, self._take(lane, limit)
-        return None
-
-    def _take(self, lane: Lane, limit: int) -> list[Message]:
-        lane.held = True
-        messages = lane.messages
-        if len(messages) <= limit:
-            batch = list(messages)
-            messages.clear()
-        else:
-            batch = [messages.popleft() for _ in range(limit)]
-        if len(lane.slots) == 1:
-            slot = lane.slots[0]
-            slot.left += len(batch)
-            slot.account.queued -= len(batch)
-            slot.account.in_flight += len(batch)
-        else:
-            for slot, _, _ in batch:
-                slot.left += 1
-                slot.account.queued -= 1
-                slot.account.in_flight += 1
+            waiting = lane.messages
+            if not waiting:
+                continue  # all were given up since the lane was scheduled
+            lane.held = True
+            lanes.append(lane)
+            if len(waiting) == 1:  # as with many symbols, where this loop has to be quick
+                message = waiting.popleft()
+                _count_out(message[0], 1)
+                batch.append(message)
+            else:
+                batch += _take(lane, limit - len(batch))
         self._depth -= len(batch)
         if self._full_since is not None and self._depth <= self._low_water:
             self._full_since = None
-        self._wake_putters()
-        return batch
+        if self._putters:
+            self._wake_putters()
+        return lanes, batch
 
     def release(self, lane: Lane, unfinished: Iterable[Message] = ()) -> None:
         """Give a lane back after `get`; `unfinished` messages go to its front, in order."""
         back = list(unfinished)
-        for slot, _, _ in back:
-            slot.left -= 1
-            slot.account.in_flight -= 1
-            slot.account.queued += 1
+        for message in back:
+            _count_out(message[0], -1)
         lane.messages.extendleft(reversed(back))
         self._depth += len(back)
-        lane.held = False
-        if lane.messages and not lane.scheduled:
-            lane.scheduled = True
-            self._ready[lane.group].append(lane)
-            self._wake_getters()
-        elif self._closed and not self._depth and not self.spill:
+        self.release_all((lane,))
+
+    def release_all(self, lanes: Iterable[Lane]) -> None:
+        """Give lanes back of which everything taken is finished."""
+        for lane in lanes:
+            lane.held = False
+            if lane.messages and not lane.scheduled:
+                lane.scheduled = True
+                self._ready[lane.group].append(lane)
+        if self._closed and not self._depth and not self.spill:
             self._wake_getters(everyone=True)
+        else:
+            self._wake_getters()
 
     def close(self) -> None:
         """Take no more messages; `get` goes on until all waiting ones are out."""
@@ -516,6 +529,29 @@ class Buffer:
             if not waiter.done():
                 waiter.set_result(None)
                 room -= 1
+
+
+def _take(lane: Lane, limit: int) -> list[Message]:
+    """Take up to `limit` messages out of a lane."""
+    waiting = lane.messages
+    if len(waiting) <= limit:
+        batch = list(waiting)
+        waiting.clear()
+    else:
+        batch = [waiting.popleft() for _ in range(limit)]
+    if len(lane.slots) == 1:
+        _count_out(lane.slots[0], len(batch))
+    else:
+        for message in batch:
+            _count_out(message[0], 1)
+    return batch
+
+
+def _count_out(slot: Slot, count: int) -> None:
+    """Count messages of a slot as taken, or fewer than none as given back."""
+    slot.left += count
+    slot.account.queued -= count
+    slot.account.in_flight += count
 
 
 def check_overflow(overflow: str | Mapping[str, str]) -> dict[str, Overflow]:

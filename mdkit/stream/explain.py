@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 from mdkit.stream.health import BLOCKED
 from mdkit.stream.machine import cores
+from mdkit.stream.process_lanes import ProcessLanes
 from mdkit.stream.rehearsal import HEAVY_SECONDS
 
 if TYPE_CHECKING:
@@ -42,10 +43,7 @@ def explain(pipeline: Pipeline) -> str:
         said.append(
             f"the event loop was blocked for {health.lag:.1f} s by {_blame(pipeline, health.lag)}"
         )
-    said += [
-        f"strategy {handler.name} has awaited something for {seconds:.0f} s, and its symbol waits"
-        for handler, seconds in waiting(pipeline)[:1]
-    ] or _standstill(pipeline)
+    said += _held_up(pipeline) or _held_elsewhere(pipeline) or _standstill(pipeline)
     if health.bottleneck == "consumer_bound":
         slowest = max(pipeline.timers.values(), key=lambda timer: timer.mean, default=None)
         blame = ""
@@ -128,6 +126,23 @@ def waiting(pipeline: Pipeline) -> list[tuple[Handler, float]]:
     return sorted(found, key=lambda item: -item[1])
 
 
+def _held_up(pipeline: Pipeline) -> list[str]:
+    """Say which strategy has awaited something for longest."""
+    return [
+        f"strategy {handler.name} has awaited something for {seconds:.0f} s, and its symbol waits"
+        for handler, seconds in waiting(pipeline)[:1]
+    ]
+
+
+def _held_elsewhere(pipeline: Pipeline) -> list[str]:
+    """Say which strategy does not return to its worker process."""
+    lanes = pipeline.lanes
+    if not isinstance(lanes, ProcessLanes):
+        return []
+    told = [str(process.held) for process in lanes.processes.values() if process.held is not None]
+    return [f"{one[0].lower()}{one[1:]}" for one in told]
+
+
 def _standstill(pipeline: Pipeline) -> list[str]:
     """Say that nothing is handled though something waits, as when a worker process hangs."""
     recent = pipeline.monitor.recent()
@@ -150,6 +165,8 @@ def _blame(pipeline: Pipeline, seconds: float) -> str:
     held = pipeline.watchdog.longest
     if held is not None and held.seconds > 0.5 * seconds:
         return f"{held.by[0].lower()}{held.by[1:]} ({held.where}){cost}"
+    if pipeline.has_own_thread:
+        return f"other threads or programs on this machine{cost}"
     return f'other code in this thread{cost}; runner="thread" avoids it'
 
 

@@ -6,20 +6,22 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
 import msgspec
 
 from mdkit.errors import MdkitError
 from mdkit.events import Bar, Gap
-from mdkit.stream.backfill import Answers, Backfill
+from mdkit.stream.backfill import Answers, Backfill, Recent
 from mdkit.stream.connection import RawMessage
 from mdkit.stream.places import Places
 from mdkit.stream.source import Source
 from mdkit.wire.tickdb import decode
 
 _QUIET_SECONDS = 1.0
+_PATIENCE = 5.0
+"""Seconds after subscribing in which a live message should have come."""
 _TRIES = 5
 
 
@@ -27,6 +29,13 @@ class Stream(Protocol):
     """What the fillings go into; the pipeline."""
 
     places: Places
+
+    @property
+    def undecided(self) -> bool:
+        """Whether `decide` is still to be called."""
+
+    async def decide(self, first: Sequence[RawMessage]) -> None:
+        """Choose what serves the queue, by the first messages, and queue the history."""
 
     async def deliver(self, batch: Sequence[RawMessage]) -> list[bytes]:
         """Queue messages in order."""
@@ -65,6 +74,7 @@ class Filling:
         self._opened_ns = 0
         self._wanted: deque[Bar] = deque(maxlen=1000)
         self._fetching: asyncio.Task[None] | None = None
+        self._patience: asyncio.Task[None] | None = None
 
     async def opened(self, gaps: Sequence[Gap]) -> None:
         """Before anything is subscribed: older than all that will be pushed."""
@@ -74,9 +84,9 @@ class Filling:
             for gap in gaps:
                 self._stream.gap(gap)
             return
-        if self._interval is not None and self._warmup:
-            warmup, self._warmup = self._warmup, 0
-            await self._warm(self._interval, warmup)
+        if self._has_history and not self._stream.undecided:
+            async for bars in self.history():
+                await self._stream.deliver(bars)
         # There are some already where the last connection ended before it was subscribed.
         self._unfilled += [gap for gap in gaps if gap.channel == "trade"]
         symbols = [gap.symbol for gap in gaps if gap.channel == "depth"]
@@ -88,6 +98,8 @@ class Filling:
 
     async def subscribed(self) -> None:
         """After subscribing: a trade is either among the latest ones now, or will be pushed."""
+        if self._has_history and self._patience is None:
+            self._patience = asyncio.create_task(self._lose_patience(), name="mdkit patience")
         if self._backfill is None or not self._unfilled:
             return
         symbols = list(dict.fromkeys(gap.symbol for gap in self._unfilled))
@@ -114,20 +126,34 @@ class Filling:
         gaps, self._unfilled = self._unfilled, []
         for gap in gaps:
             self._stream.gap(gap)
-        if self._fetching is not None:
-            self._fetching.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._fetching
+        for task in (self._fetching, self._patience):
+            if task is not None:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
 
-    async def _warm(self, interval: str, count: int) -> None:
-        assert self._backfill is not None
+    async def history(self) -> AsyncIterator[list[RawMessage]]:
+        """Yield what goes before the stream, the bars of a symbol at a time; only once."""
+        count, self._warmup = self._warmup, 0
+        if not count or self._backfill is None or self._interval is None:
+            return
         for symbol in self._source.symbols:
             try:
-                bars = await self._backfill.bars(symbol, interval, count)
+                bars = await self._backfill.bars(symbol, self._interval, count)
             except MdkitError as error:
                 self._stream.problem(error)
                 continue
-            await self._stream.deliver(bars)
+            # Whoever was undecided asks when live messages have come already.
+            yield [(raw, min(stamp, self._opened_ns or stamp)) for raw, stamp in bars]
+
+    @property
+    def _has_history(self) -> bool:
+        return bool(self._warmup) and self._interval is not None
+
+    async def _lose_patience(self) -> None:
+        """Show the history of a market that is closed, which no live message announces."""
+        await asyncio.sleep(_PATIENCE)
+        await self._stream.decide(())
 
     async def _fetch(self) -> None:
         assert self._backfill is not None
@@ -149,8 +175,7 @@ class Filling:
     async def _joins(self, symbol: str, raw: bytes) -> bool:
         """Whether the trades of an answer reach back to one that was seen: nothing is missing."""
         slot = self._stream.places.find(symbol, "trade")
-        recent = self._stream.places.recent.get(symbol)
-        if slot is None or recent is None:
+        if slot is None:
             return False
         account = slot.account
         deadline = time.monotonic() + _QUIET_SECONDS
@@ -158,6 +183,10 @@ class Filling:
             if time.monotonic() > deadline:
                 return False
             await asyncio.sleep(0.005)
+        recent = self._stream.places.recent.get(symbol)
+        if recent is None:
+            # Strategies run in other processes, where trades are told apart; the rows come back.
+            recent = Recent.shown(slot.context.table)
         try:
             return recent.reaches(decode(raw))
         except MdkitError:

@@ -14,7 +14,7 @@ from mdkit.strategies.contract import Strategy
 from mdkit.stream.backfill import Recent
 from mdkit.stream.folding import Fold
 from mdkit.stream.quality import Watch
-from mdkit.wire.tickdb import LIVE, Decode
+from mdkit.wire.tickdb import LIVE, Read
 
 SignalRow = tuple[int, str, str, float, int]
 """(received_ns, symbol, strategy, value, exchange_ns)"""
@@ -118,7 +118,7 @@ class Reading:
 
     symbol: str
     channel: str
-    decode: Decode
+    read: Read
     handlers: list[Handler]
     table: EventFrame[MarketEvent] | None
     fold: Fold | None = None
@@ -129,6 +129,10 @@ class Reading:
 
     def __post_init__(self) -> None:
         self.watch = Watch(self.channel)
+
+    def decode(self, raw: bytes, received_ns: int) -> tuple[MarketEvent, ...]:
+        """Return a message's events; raise `InvalidMessage` with the reason."""
+        return self.read(self.symbol, raw, received_ns)
 
     def fills(self, other: Reading) -> bool:
         """Whether this is what REST gives for the gaps of what the other pushes."""

@@ -1,4 +1,4 @@
-"""How the pipeline is doing: states, the bottleneck, and one sentence that explains a stall."""
+"""How the pipeline is doing: states, measurements, and the bottleneck."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Sample:
 
     Attributes:
         at: the loop's clock.
-        received, processed, dropped, conflated, spilled_total: messages so far (`processed`
-            counts every message that left a lane, whatever became of it).
+        received, processed, dropped, conflated: messages so far (`processed` counts every
+            message that a strategy was shown or that could not be used).
         queued: messages waiting in memory.
         spilled: messages waiting on disk.
         maxsize: the bound on `queued`.

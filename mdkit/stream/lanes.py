@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from mdkit.errors import InvalidMessage, StrategyError, TransientError
 from mdkit.events import DROPPED, Bar, Gap, MarketEvent, Signal
+from mdkit.frames import EventFrame
 from mdkit.strategies.contract import as_signal
 from mdkit.stream.buffer import Buffer
 from mdkit.stream.finding import holes_in
@@ -111,21 +112,13 @@ class Lanes:
         With many symbols each has few messages, and serving them together is much cheaper.
         Nothing is returned when the buffer is closed and empty.
         """
-        buffer = self.buffer
-        lanes: list[Lane] = []
-        batch: list[Message] = []
-        most = 1 if self.may_await else _MAX_BATCH
-        while len(batch) < limit and len(lanes) < most and not buffer.spill:
-            more = buffer.get_nowait(limit - len(batch))
-            if more is None:
-                break
-            lanes.append(more[0])
-            batch += more[1]
-        if not batch:
-            taken = await buffer.get(limit)
-            if taken is not None:
-                return [taken[0]], taken[1]
-        return lanes, batch
+        if not self.buffer.spill:
+            most = 1 if self.may_await else None
+            lanes, batch = self.buffer.get_several(limit, most_lanes=most)
+            if batch:
+                return lanes, batch
+        taken = await self.buffer.get(limit)
+        return ([], []) if taken is None else ([taken[0]], taken[1])
 
     async def serve(
         self,
@@ -138,7 +131,8 @@ class Lanes:
         `holes` are those before each position of the batch.
         """
         signals: list[SignalRow] = []
-        seen: dict[Reading, tuple[bool, list[Any]]] = {}
+        rows: dict[EventFrame[Any], list[MarketEvent]] = {}
+        now = time.monotonic()
         position = 0
         # What is timed is the first message of a batch, and of small batches only some.
         self._unsampled += len(batch)
@@ -151,11 +145,11 @@ class Lanes:
                 reading: Reading = slot.context
                 account = slot.account
                 if holes is not None and position in holes:
-                    self._keep_rows(seen)
+                    self._extend_tables(rows)
                     for hole in holes[position]:
                         await self._break_off(slot, hole)
                 try:
-                    events = reading.decode(raw, received_ns)
+                    events = reading.read(reading.symbol, raw, received_ns)
                 except Exception as error:
                     account.in_flight -= 1
                     account.invalid += 1
@@ -172,6 +166,7 @@ class Lanes:
                     else:
                         watch.backwards += 1
                     if received_ns >= watch.look_ns:
+                        self._extend_tables(rows)
                         await self._look(reading, events[-1], received_ns)
                     if watch.is_of_books and watch.is_empty(events[-1]):
                         watch.empty += 1
@@ -211,20 +206,16 @@ class Lanes:
                     account.dead_lettered += 1
                 else:
                     account.processed += 1
-                if reading.origin != LIVE or events is not whole:
-                    self._keep_rows(seen)
-                    table = reading.table
-                    if table is not None:
-                        (table.extend if reading.origin == LIVE else table.fill_in)(events)
+                table = reading.table
+                if table is None:
                     continue
-                entry = seen.get(reading)
-                if entry is None:
-                    watched = reading.table is not None and reading.table.watched
-                    entry = seen[reading] = (watched, [])
-                if entry[0]:
-                    entry[1].extend(events)
+                if reading.origin != LIVE or events is not whole:
+                    self._extend_tables(rows)
+                    (table.extend if reading.origin == LIVE else table.fill_in)(events)
+                elif table.watched_until > now:
+                    rows.setdefault(table, []).extend(events)
                 else:
-                    entry[1].append(message)
+                    table.keep(raw, received_ns)
         except BaseException as error:
             # Cancelled while a strategy awaited, or on_error="raise". The message at hand was
             # begun and cannot be begun again; the rest goes back to the front of the lane.
@@ -239,19 +230,17 @@ class Lanes:
                 self.buffer.release(lane, [message for message in rest if message[0].lane is lane])
             raise
         else:
-            for lane in lanes:
-                self.buffer.release(lane)
+            self.buffer.release_all(lanes)
         finally:
-            self._keep_rows(seen)
+            self._extend_tables(rows)
             if signals:
                 self._publish(signals)
 
-    def _keep_rows(self, seen: dict[Reading, tuple[bool, list[Any]]]) -> None:
-        """Give the tables what a batch has brought so far."""
-        for reading, (watched, rows) in seen.items():
-            if reading.table is not None:
-                (reading.table.extend if watched else reading.table.keep)(rows)
-        seen.clear()
+    def _extend_tables(self, rows: dict[EventFrame[Any], list[MarketEvent]]) -> None:
+        """Give the tables that somebody watches what a batch has brought so far."""
+        for table, events in rows.items():
+            table.extend(events)
+        rows.clear()
 
     async def _break_off(self, slot: Slot, hole: Hole) -> None:
         """Tell everybody whom it concerns that something was missed before the next message."""

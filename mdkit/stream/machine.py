@@ -17,7 +17,10 @@ def cores() -> int:
 
 
 def memory_bytes() -> int | None:
-    """Return the memory this process has in use, or None where the system does not say."""
+    """Return the memory this process has in use, or None where the system does not say.
+
+    On macOS it is the most that it ever had in use.
+    """
     with contextlib.suppress(OSError):
         with open("/proc/self/statm") as file:
             pages = int(file.read().split()[1])

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from mdkit.events import Bar, Gap
+from mdkit.stream.backfill import Recent
 from mdkit.stream.connection import RawMessage
 from mdkit.stream.holes import Hole
 
@@ -21,7 +22,10 @@ TOKEN_BYTES = 32
 
 
 class Setup(NamedTuple):
-    """What a worker process is to run. `strategies` is a pickle by itself, read after `path`."""
+    """What a worker process is to run. `strategies` is a pickle by itself, read after `path`.
+
+    `seen` are the trades, by symbol, that a process which died had seen in this one's place.
+    """
 
     path: Sequence[str]
     strategies: bytes
@@ -30,6 +34,7 @@ class Setup(NamedTuple):
     made_of: str
     max_retries: int
     on_error: str
+    seen: Mapping[str, Recent] = {}
 
 
 class Batch(NamedTuple):
@@ -75,8 +80,11 @@ class Done(NamedTuple):
     gaps: list[Gap]
     partial_bars: list[Bar]
     delays: list[tuple[str, int]]
+    """(symbol, receive time minus exchange time in ns)"""
     timers: list[tuple[int, float, float]]
+    """(calls timed, their seconds, the slowest so far), in the order of the strategies"""
     watches: dict[tuple[str, str], tuple[int, int, int]]
+    """(backwards, frozen, empty) by symbol and account; unlike the rest, since the beginning"""
     retries: int
     busy_seconds: float
     memory_bytes: int | None

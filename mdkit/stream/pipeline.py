@@ -34,7 +34,7 @@ from mdkit.stream.receipt import Receipt
 from mdkit.stream.record import Recorder
 from mdkit.stream.rehearsal import HEAVY_SECONDS, rehearse
 from mdkit.stream.scribe import Scribe
-from mdkit.stream.slots import Overflow
+from mdkit.stream.slots import Overflow, Slot
 from mdkit.stream.source import Source
 from mdkit.stream.watchdog import Held, Watchdog
 from mdkit.wire.tickdb import ANSWER, MAX_MESSAGE_BYTES, REST, SEVERAL, Router, stub
@@ -56,8 +56,8 @@ class Pipeline:
         workers: how many tasks or processes serve the lanes. More than one task helps only
             strategies that await: all tasks share one core.
         worker_kind: "task", "process" for strategies that need more than one core, or "auto":
-            strategies are tried on the first messages, in a process that is thrown away, and
-            get processes (one a core) where they are heavy.
+            strategies are tried on the first live messages, in a process that is thrown away,
+            and get processes (one a core) where they are heavy.
         maxsize, overflow, block_timeout: see `Buffer`.
         max_retries, on_error: see `Lanes`.
         frame_rows, levels: how many rows and book levels the live frames keep.
@@ -93,13 +93,13 @@ class Pipeline:
         self.source = source
         self.strategies = tuple(strategies)
         self._wanted_kind = worker_kind
+        self._deciding = asyncio.Lock()
         self.ledger = Ledger()
         self.frames = Frames(frame_rows, levels)
         self.signals = SignalFrame(frame_rows or _ROWS)
         self.metrics = MetricsFrame(_METRICS, frame_rows or _ROWS)
         self.monitor = Monitor()
         self.watchdog = Watchdog(self._note_held)
-        self.router = Router(source.symbols)
         self.gaps: deque[Gap] = deque(maxlen=100_000)
         self.gap_count = 0
         self.problems: deque[MdkitError] = deque(maxlen=100)
@@ -127,6 +127,7 @@ class Pipeline:
         self._running = asyncio.Event()
         self._running.set()
         self._started_at: float | None = None
+        self.has_own_thread = False  # what runs it may say so; see `explain`
 
     def _arrange(self, kind: Literal["task", "process"], workers: int) -> None:
         """Make the queue and what serves it; nothing may have been queued yet."""
@@ -135,6 +136,7 @@ class Pipeline:
         remote = kind == "process"
         self.buffer = self._make_buffer(workers if remote else 1)
         setup = self._setup
+        self.router = Router(self.source.symbols)
         self.places = Places(
             self.strategies,
             self.buffer,
@@ -155,6 +157,7 @@ class Pipeline:
                 timers=tuple(self.timers.values()),
                 places=self.places,
                 source_symbols=lambda: self.source.symbols,
+                on_held=self._note_held,
             )
         else:
             self.lanes = Lanes(
@@ -170,8 +173,7 @@ class Pipeline:
 
     async def _choose(self, first: Sequence[RawMessage]) -> None:
         """Find out what the strategies cost, and have as many processes as that deserves."""
-        self._wanted_kind = "task"
-        if cores() > 1 and self.strategies:
+        if first and cores() > 1 and self.strategies:
             try:
                 setup = self._setup._replace(strategies=pickled(self.strategies))
                 each = await rehearse(setup, first, lambda: self.source.symbols)
@@ -183,7 +185,24 @@ class Pipeline:
                     if self._scribe is not None:
                         self._scribe.moved(self.places)
                         self.buffer.on_loss = self._scribe.lost
+        self._wanted_kind = "task"
         self._employ()
+
+    @property
+    def undecided(self) -> bool:
+        """Whether what the strategies cost is still to be found out."""
+        return self._wanted_kind == "auto"
+
+    async def decide(self, first: Sequence[RawMessage]) -> None:
+        """Choose what serves the queue, by the `first` live messages, and queue the history.
+
+        The history waited for that: it says nothing of what the strategies are about to see.
+        """
+        async with self._deciding:
+            if self.undecided:
+                await self._choose(first)
+                async for bars in self.filling.history():
+                    await self.deliver(bars)
 
     def _employ(self) -> None:
         for number in range(self.workers):
@@ -195,16 +214,16 @@ class Pipeline:
         """Queue messages in order; return those that are answers to commands."""
         if not self._running.is_set():
             await self._running.wait()
-        if self._wanted_kind == "auto":
+        if self.undecided:
             market = [item for item in batch if self.router.route(item[0]).symbol]
             if market:
-                await self._choose(market[:256])
-        route_of, slots = self.router.route, self.places.by_route
+                await self.decide(market[:256])
+        route_of = self.router.route
         messages = []
         answers: list[bytes] = []
         for raw, received_ns in batch:
             route = route_of(raw)
-            slot = slots.get(route)
+            slot: Slot | None = route.place
             if slot is None:
                 if route.channel == ANSWER:
                     answers.append(raw)

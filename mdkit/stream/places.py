@@ -13,7 +13,7 @@ from mdkit.stream.buffer import Buffer
 from mdkit.stream.folding import Fold
 from mdkit.stream.handling import Handler, Reading, StrategyTimer
 from mdkit.stream.ledger import Ledger
-from mdkit.stream.slots import Message, Slot
+from mdkit.stream.slots import Slot
 from mdkit.wire.tickdb import LIVE, Route, Router, decode, invalid_route
 
 _CROWD = "the feed sends more symbols that were not subscribed to than mdkit keeps apart"
@@ -49,7 +49,6 @@ class Places:
         }
         self.folds: dict[str, Fold] = {}
         self.recent: dict[str, Recent] = {}
-        self.by_route: dict[Route, Slot] = {}
         self._expected: set[Slot] = set()
         self._by_account: dict[tuple[str, str], Slot] = {}
         self._broken: dict[str, Slot] = {}
@@ -93,7 +92,7 @@ class Places:
         place = self._by_account.get((symbol, account))
         if place is None:
             channel, _, origin = account.partition(":")
-            route = Route(channel, symbol, self._decode, origin or LIVE)
+            route = Route(channel, symbol, self._read, origin or LIVE)
             place = self._by_account[symbol, account] = self._new_slot(route, self._reading(route))
             self._expected.add(place)
         return place
@@ -103,12 +102,12 @@ class Places:
         if not route.symbol:
             # Broken messages have routes of their own; they share one place, and why each is
             # broken is found out again when its turn comes.
-            place = self._broken.get(route.channel)
-            if place is None:
-                reading = Reading(route.symbol, route.channel, decode, [], None)
-                place = self._broken[route.channel] = self._new_slot(route, reading)
-            return place
-        place = self.by_route.get(route)
+            broken = self._broken.get(route.channel)
+            if broken is None:
+                reading = Reading(route.symbol, route.channel, _read_alone, [], None)
+                broken = self._broken[route.channel] = self._new_slot(route, reading)
+            return broken
+        place: Slot | None = route.place
         if place is None:
             place = self._by_account.get((route.symbol, route.account))
             if place is None and self._is_too_much(route):
@@ -118,11 +117,11 @@ class Places:
                 self._by_account[route.symbol, route.account] = place
             elif place in self._expected:
                 self._expected.discard(place)
-                place.context.decode = route.decode
+                place.context.read = route.read
             else:
                 # The same symbol in another dialect: from now on each message says how it is read.
-                place.context.decode = self._decode
-            self.by_route[route] = place
+                place.context.read = self._read
+            route.place = place
         return place
 
     def _is_too_much(self, route: Route) -> bool:
@@ -133,7 +132,7 @@ class Places:
         place = self._broken.get(f"{route.channel} (other)")
         if place is None:
             other = invalid_route(route.channel, "(other)", _CROWD)
-            reading = Reading(other.symbol, other.channel, other.decode, [], None)
+            reading = Reading(other.symbol, other.channel, other.read, [], None)
             place = self._broken[f"{route.channel} (other)"] = self._new_slot(other, reading)
         return place
 
@@ -149,8 +148,9 @@ class Places:
     def _reading(self, route: Route) -> Reading:
         symbol, channel = route.symbol, route.channel
         table = self._frames.table(channel, symbol)
-        table.read = _read_message
-        reading = Reading(symbol, channel, route.decode, [], table, origin=route.origin)
+        reading = Reading(symbol, channel, route.read, [], table, origin=route.origin)
+        if route.origin == LIVE:  # what REST gives is never kept undecoded
+            table.read = reading.decode
         if self._interval is not None:
             reading.fold = self._fold(symbol)
             reading.bar_handlers = self._handlers(symbol, "bar")
@@ -184,14 +184,12 @@ class Places:
             handlers.append(handler)
         return handlers
 
-    def _decode(self, raw: bytes, received_ns: int) -> tuple[MarketEvent, ...]:
-        return self._router.route(raw).decode(raw, received_ns)
+    def _read(self, symbol: str, raw: bytes, received_ns: int) -> tuple[MarketEvent, ...]:
+        return self._router.route(raw).read(symbol, raw, received_ns)
 
 
-def _read_message(message: Message) -> tuple[MarketEvent, ...]:
-    slot, raw, received_ns = message
-    events: tuple[MarketEvent, ...] = slot.context.decode(raw, received_ns)
-    return events
+def _read_alone(symbol: str, raw: bytes, received_ns: int) -> tuple[MarketEvent, ...]:
+    return decode(raw, received_ns)
 
 
 def _labels(strategies: Sequence[Strategy]) -> list[str]:

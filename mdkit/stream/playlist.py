@@ -22,8 +22,13 @@ from mdkit.wire.tickdb import Router
 Paths = str | PathLike[str] | Sequence[str | PathLike[str]]
 """A file, a pattern such as `data/*.jsonl.gz`, or several of either."""
 
-Played = RawMessage | Gap | Connected | Disconnected
-"""What a recording holds, in order."""
+Happening = Gap | Connected | Disconnected
+"""What a recording tells of beside the messages."""
+
+Run = list[RawMessage] | Happening
+"""Messages that stand together, never none; or what happened between them."""
+
+_MOST_TOGETHER = 256
 
 
 class Take:
@@ -63,42 +68,27 @@ class Take:
             told.append(f"it goes on after {self.files[-1].path.name}, in a part that is not here")
         return told
 
-    def play(
-        self, *, as_seen: bool = False, symbols: Iterable[str] | None = None
-    ) -> Iterator[tuple[int, Played]]:
-        """Yield `(due_ns, what)` in order; `due_ns` never decreases.
-
-        It is the time of receipt, or of the event that a marker tells of; for what has none, and
-        where the clock was set back, the time of what came before.
-        """
+    def play(self, *, as_seen: bool = False, symbols: Iterable[str] | None = None) -> Iterator[Run]:
+        """Yield what is in it, in order; `as_seen` what strategies saw, with gaps for the rest."""
         viewer = None
         if symbols is not None or (as_seen and (self.losses() or len(self.files) > 1)):
             losses = self.losses() if as_seen else Losses()
             viewer = Viewer(losses, Router(self.symbols), symbols)
-        due = 0
         for file in self.files:
-            for item in file:
-                if isinstance(item, tuple):
-                    if item[1] > due:
-                        due = item[1]
+            for item in file.runs():
+                if isinstance(item, list):
                     if viewer is None:
-                        yield due, item
+                        yield item
                     else:
-                        for seen in viewer.message(item):
-                            yield due, seen
+                        yield from _together(s for message in item for s in viewer.message(message))
                 elif isinstance(item, Connected | Disconnected):
-                    due = max(due, item.at)
-                    yield due, item
+                    yield item
                 elif viewer is not None:
-                    for gap in viewer.marker(item):
-                        due = max(due, gap.to_ns)
-                        yield due, gap
+                    yield from viewer.marker(item)
                 elif isinstance(item, Missed):
-                    due = max(due, item.to_ns)
-                    yield due, item.gap()
+                    yield item.gap()
         if viewer is not None:
-            for gap in viewer.end():
-                yield due, gap
+            yield from viewer.end()
 
 
 class Playlist:
@@ -131,15 +121,50 @@ class Playlist:
                 told.append(f"{take.files[0].path}: {'; '.join(absent)}.")
         return told
 
-    def play(
-        self, *, as_seen: bool = False, symbols: Iterable[str] | None = None
-    ) -> Iterator[tuple[int, Played]]:
-        """Yield `(due_ns, what)` of all recordings, as `Take.play` does."""
+    def play(self, *, as_seen: bool = False, symbols: Iterable[str] | None = None) -> Iterator[Run]:
+        """Yield what is in all recordings, as `Take.play` does; merged by `due_ns`."""
         wanted = None if symbols is None else tuple(symbols)
         streams = [take.play(as_seen=as_seen, symbols=wanted) for take in self.takes]
         if len(streams) == 1:
             return streams[0]
-        return heapq.merge(*streams, key=itemgetter(0))
+        merged = heapq.merge(*map(_timed, streams), key=itemgetter(0))
+        return _together(item for _, item in merged)
+
+
+def due_ns(item: RawMessage | Happening, before: int) -> int:
+    """Return when something is due, which never decreases: `before` is when the last one was.
+
+    It is the time of receipt, or of the event that a marker tells of; for what has none, and
+    where the clock was set back, the time of what came before.
+    """
+    if isinstance(item, tuple):
+        return max(before, item[1])
+    return max(before, item.to_ns if isinstance(item, Gap) else item.at)
+
+
+def _timed(runs: Iterable[Run]) -> Iterator[tuple[int, RawMessage | Happening]]:
+    due = 0
+    for run in runs:
+        for item in run if isinstance(run, list) else (run,):
+            due = due_ns(item, due)
+            yield due, item
+
+
+def _together(items: Iterable[RawMessage | Happening]) -> Iterator[Run]:
+    """Yield the same with messages that follow each other as lists."""
+    run: list[RawMessage] = []
+    for item in items:
+        if isinstance(item, tuple):
+            run.append(item)
+            if len(run) < _MOST_TOGETHER:
+                continue
+        if run:
+            yield run
+            run = []
+        if not isinstance(item, tuple):
+            yield item
+    if run:
+        yield run
 
 
 def find_files(paths: Paths) -> list[Path]:

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import hmac
 import io
+import logging
 import os
 import secrets
 import subprocess
@@ -18,29 +19,36 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import cloudpickle
 
-from mdkit.errors import SessionError, SettingsError, StrategyError
+from mdkit.errors import InvalidMessage, SessionError, SettingsError, StrategyError
 from mdkit.events import Gap
 from mdkit.frames import Frames
 from mdkit.strategies.contract import FunctionStrategy, Strategy
+from mdkit.stream.backfill import Recent
 from mdkit.stream.buffer import Buffer
+from mdkit.stream.connection import RawMessage
 from mdkit.stream.finding import holes_in
-from mdkit.stream.handling import SignalSink, StrategyTimer
+from mdkit.stream.handling import Reading, SignalSink, StrategyTimer
 from mdkit.stream.lanes import Lanes
 from mdkit.stream.machine import start_apart
 from mdkit.stream.parcels import TOKEN_BYTES, Batch, Done, End, Ready, Setup, pack, unpack
 from mdkit.stream.places import Places
 from mdkit.stream.slots import Lane, Message, Slot
+from mdkit.stream.watchdog import Held
+from mdkit.wire.tickdb import LIVE
 
+_logger = logging.getLogger("mdkit")
 _OUTSTANDING = 4
 """Batches a process is given before it has answered: enough that it never waits for more."""
 _BATCH_SECONDS = 0.010
+"""The work in a batch: much more than sending it takes, and soon done when a session stops."""
 _MAX_BATCH = 512
 _START_TIMEOUT = 30.0
+_END_TIMEOUT = 5.0
 _MOST_DEATHS = 5
 """In a minute; a process that dies more often than that has something wrong with it."""
 
@@ -53,9 +61,15 @@ class Process:
     child: subprocess.Popen[bytes]
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
+    aside: tuple[asyncio.StreamReader, asyncio.StreamWriter]
+    """What its watchdog tells comes here, past a loop that stands still."""
     outstanding: dict[int, tuple[Lane, list[Message]]] = field(default_factory=dict)
+    given: int = 0
+    """Messages in the outstanding batches."""
     room: asyncio.Event = field(default_factory=asyncio.Event)
     memory_bytes: int | None = None
+    held: Held | None = None
+    """The strategy that does not return, until it does."""
     ended: bool = False
 
 
@@ -66,6 +80,9 @@ class ProcessLanes(Lanes):
         setup: what the processes run.
         tables: where rows go.
         timers: of the strategies, in their order.
+        places: of the queue that the lanes are served from.
+        source_symbols: the symbols that are subscribed to, asked for when a process starts.
+        on_held: is told of a strategy that does not return to its process's loop.
     """
 
     def __init__(
@@ -78,6 +95,7 @@ class ProcessLanes(Lanes):
         timers: Sequence[StrategyTimer],
         places: Places,
         source_symbols: Callable[[], Sequence[str]],
+        on_held: Callable[[Held], None],
     ) -> None:
         super().__init__(buffer, signals)
         self.processes: dict[int, Process] = {}
@@ -87,7 +105,9 @@ class ProcessLanes(Lanes):
         self._timers = timers
         self._places = places
         self._source_symbols = source_symbols
+        self._on_held = on_held
         self._serial = 0
+        self._buried: dict[Slot, deque[RawMessage]] = {}
         self._cost: dict[int, float] = {}
 
     async def work(self, number: int = 0) -> None:
@@ -96,7 +116,7 @@ class ProcessLanes(Lanes):
         while True:
             process = await self._start(number)
             try:
-                await _together(self._feed(process), self._listen(process))
+                await _together(self._attend(process), self._feed(process), self._listen(process))
                 return
             except (asyncio.IncompleteReadError, ConnectionError):
                 code = await self._bury_process(process)
@@ -113,11 +133,12 @@ class ProcessLanes(Lanes):
     async def _feed(self, process: Process) -> None:
         """Send batches while the process has room for them; then tell it that it may end."""
         while True:
-            while len(process.outstanding) >= _OUTSTANDING:
-                process.room.clear()
-                await process.room.wait()
             cost = self._cost.get(process.number, 2e-5)
             limit = min(_MAX_BATCH, max(1, int(_BATCH_SECONDS / cost)))
+            # With many symbols a batch is a message or two, and four of them are no work.
+            while len(process.outstanding) >= _OUTSTANDING and process.given >= limit:
+                process.room.clear()
+                await process.room.wait()
             taken = await self.buffer.get(limit, process.number)
             if taken is None:
                 break
@@ -131,16 +152,28 @@ class ProcessLanes(Lanes):
                         hole.told = True
             self._serial += 1
             process.outstanding[self._serial] = (lane, batch)
+            process.given += len(batch)
             raw = [(message, received_ns) for _, message, received_ns in batch]
             process.writer.write(pack(Batch(self._serial, raw, holes)))
             await process.writer.drain()
         process.writer.write(pack(End()))
         await process.writer.drain()
 
+    async def _attend(self, process: Process) -> None:
+        """Take in what the process's watchdog tells."""
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                held: Held = await unpack(process.aside[0])
+                held = replace(held, what=f"{held.what} of worker process {process.number}")
+                _logger.warning("mdkit: %s. Make it return.", held)
+                process.held = held
+                self._on_held(held)
+
     async def _listen(self, process: Process) -> None:
         """Take in what the process tells, until it has ended in order."""
         while True:
             done: Done = await unpack(process.reader)
+            process.held = None
             if done.number < 0:
                 self._take_in(process, done)
                 process.ended = True
@@ -148,6 +181,7 @@ class ProcessLanes(Lanes):
             lane, batch = process.outstanding[done.number]
             self._take_in(process, done)
             del process.outstanding[done.number]
+            process.given -= len(batch)
             process.room.set()
             each = done.busy_seconds / len(batch)
             cost = self._cost.get(process.number, each)
@@ -173,7 +207,9 @@ class ProcessLanes(Lanes):
             if call == "keep":
                 number, positions = argument
                 batch = process.outstanding[number][1]
-                table.keep([batch[position] for position in positions])
+                for position in positions:
+                    _, raw, received_ns = batch[position]
+                    table.keep(raw, received_ns)
             elif call == "break_off":
                 table.break_off()
             else:
@@ -208,33 +244,62 @@ class ProcessLanes(Lanes):
     # -- processes ----------------------------------------------------------------------------
 
     async def _start(self, number: int) -> Process:
-        process = await start_process(number, self._setup, self._source_symbols)
+        setup = self._setup._replace(seen=self._seen(number))
+        process = await start_process(number, setup, self._source_symbols)
         self.processes[number] = process
         return process
 
+    def _seen(self, number: int) -> dict[str, Recent]:
+        """Return the trades that went to the process which had this number before."""
+        seen: dict[str, Recent] = {}
+        for slot in self._places:
+            if slot.lane.group == number and slot.account.channel == "trade":
+                reading: Reading = slot.context
+                assert reading.table is not None
+                seen[slot.symbol] = recent = Recent.shown(reading.table)
+                for raw, received_ns in self._buried.get(slot, ()):
+                    with contextlib.suppress(InvalidMessage):
+                        recent.fresh(reading.decode(raw, received_ns), LIVE)
+        return seen
+
     async def _bury_process(self, process: Process) -> int | None:
-        """Count what a dead process held, and say that its strategies begin anew."""
+        """Count what a dead process held, and say that its strategies begin anew.
+
+        Nothing was missed of a symbol of which it held nothing; but its strategies have forgotten
+        what they had seen, and how much that matters nobody can know.
+        """
         code = await asyncio.to_thread(process.child.wait)
         self.deaths += 1
-        now = time.time_ns()
         said = f"worker process {process.number} died with exit code {code}"
-        lost: dict[Slot, int] = {}
+        lost: dict[Slot, list[int]] = {}
         for lane, batch in process.outstanding.values():
             for slot, raw, received_ns in batch:
                 slot.account.in_flight -= 1
                 slot.account.dead_lettered += 1
-                lost[slot] = lost.get(slot, 0) + 1
+                lost.setdefault(slot, []).append(received_ns)
                 self._keep_letter(slot, "", raw, received_ns, f"{said} while it held this", 1, "")
+                if slot.account.channel == "trade":
+                    buried = self._buried.setdefault(slot, deque(maxlen=1000))
+                    buried.append((raw, received_ns))
             self.buffer.release(lane)
         process.outstanding.clear()
+        # By the clock of receipt, which in a replay is not today's.
+        died_ns = max((times[-1] for times in lost.values()), default=time.time_ns())
         for slot in self._places:
             if slot.lane.group == process.number and slot.symbol:
-                reason = f"{said}; its strategies begin anew"
-                channel = slot.account.channel
-                self.on_gap(Gap(slot.symbol, channel, reason, now, now, lost.get(slot, 0)))
-                table = slot.context.table
-                if table is not None:
-                    table.break_off()
+                times = lost.get(slot, [died_ns])
+                self.on_gap(
+                    Gap(
+                        slot.symbol,
+                        slot.account.channel,
+                        f"{said}; its strategies begin anew",
+                        times[0],
+                        times[-1],
+                        len(times) if slot in lost else None,
+                    )
+                )
+                if slot in lost and slot.context.table is not None:
+                    slot.context.table.break_off()
         return code
 
     async def _end(self, process: Process) -> None:
@@ -254,15 +319,15 @@ async def start_process(number: int, setup: Setup, symbols: Callable[[], Sequenc
     start.
     """
     secret = secrets.token_bytes(TOKEN_BYTES)
-    arrived: asyncio.Future[tuple[asyncio.StreamReader, asyncio.StreamWriter]]
-    arrived = asyncio.get_running_loop().create_future()
+    # First the way for batches, then the one for the watchdog.
+    arrived: asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Queue()
 
     async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
             token = await reader.readexactly(TOKEN_BYTES)
-            if hmac.compare_digest(token, secret) and not arrived.done():
+            if hmac.compare_digest(token, secret):
                 writer.write(secret[::-1])
-                arrived.set_result((reader, writer))
+                arrived.put_nowait((reader, writer))
                 return
         writer.close()
 
@@ -270,8 +335,9 @@ async def start_process(number: int, setup: Setup, symbols: Callable[[], Sequenc
     port = server.sockets[0].getsockname()[1]
     child = await asyncio.to_thread(_spawn, port, secret)
     try:
-        reader, writer = await asyncio.wait_for(arrived, _START_TIMEOUT)
-        process = Process(number, child, reader, writer)
+        reader, writer = await asyncio.wait_for(arrived.get(), _START_TIMEOUT)
+        aside = await asyncio.wait_for(arrived.get(), _START_TIMEOUT)
+        process = Process(number, child, reader, writer, aside)
         ready_setup = setup._replace(symbols=tuple(symbols()))
         writer.write(pack(ready_setup))
         ready: Ready = await asyncio.wait_for(unpack(reader), _START_TIMEOUT)
@@ -298,13 +364,20 @@ async def start_process(number: int, setup: Setup, symbols: Callable[[], Sequenc
 async def end_process(process: Process) -> None:
     """End a worker process, and wait for that."""
     process.writer.close()
+    process.aside[1].close()
     child = process.child
     if not process.ended:
         child.kill()
+    gone = asyncio.ensure_future(asyncio.to_thread(child.wait, _END_TIMEOUT))
     try:
-        await asyncio.shield(asyncio.to_thread(child.wait, 5.0))
+        await asyncio.shield(gone)
     except subprocess.TimeoutExpired:
         child.kill()
+        await asyncio.to_thread(child.wait)
+    except asyncio.CancelledError:
+        child.kill()  # whoever stops in a hurry still leaves no thread that waits
+        await gone
+        raise
 
 
 async def _together(*work: Coroutine[Any, Any, None]) -> None:

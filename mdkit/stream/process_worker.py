@@ -8,16 +8,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hmac
+import logging
 import pickle
 import signal
+import socket
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, cast
 
 from mdkit.events import Event, Gap
 from mdkit.frames import Frames
 from mdkit.stream.buffer import Buffer
-from mdkit.stream.handling import Outcome
+from mdkit.stream.handling import Handler, Outcome
 from mdkit.stream.lanes import Lanes, OnError
 from mdkit.stream.ledger import Ledger
 from mdkit.stream.machine import memory_bytes
@@ -34,25 +37,35 @@ from mdkit.stream.parcels import (
 )
 from mdkit.stream.places import Places
 from mdkit.stream.quality import Clocks
-from mdkit.stream.slots import Lane, Message
+from mdkit.stream.slots import Lane, Message, Slot
+from mdkit.stream.watchdog import TOLD, Held, Watchdog
 from mdkit.wire.tickdb import SEVERAL, Router
+
+_LOOK_SECONDS = 0.2
+"""Between two looks at the memory in use and at the strategies that await."""
 
 
 class _Table:
     """Stands for a live table, which is in the session's process: notes what it is to do."""
 
-    watched = False
+    watched_until = 0.0
     read: Any = None
 
     def __init__(self, channel: str, symbol: str, calls: list[TableCall]) -> None:
         self._name = (channel, symbol)
         self._calls = calls
+        self.kept: tuple[int, list[int]] | None = None
+        """The last note if it may be added to."""
 
-    def keep(self, messages: Sequence[Message]) -> None:
-        """Have messages kept, which the session still has: only their positions travel."""
-        places = [_positions[id(message)] for message in messages]
-        # All of one batch: tables are served at its end.
-        self._note("keep", (places[0][0], [position for _, position in places]))
+    def keep(self, raw: bytes, received_ns: int) -> None:
+        """Have a message kept, which the session still has: only its position travels."""
+        number, position = _positions[id(raw), received_ns]
+        if self.kept is not None and self.kept[0] == number:
+            self.kept[1].append(position)
+        else:
+            kept = (number, [position])
+            self._note("keep", kept)
+            self.kept = kept
 
     def extend(self, events: Sequence[Event]) -> None:
         """Have events appended."""
@@ -69,11 +82,12 @@ class _Table:
         self._note("break_off", None)
 
     def _note(self, call: str, argument: Any) -> None:
+        self.kept = None
         self._calls.append(TableCall(*self._name, call, argument))
 
 
-_positions: dict[int, tuple[int, int]] = {}
-"""The batch, and the position in it, of the messages at hand, by identity."""
+_positions: dict[tuple[int, int], tuple[int, int]] = {}
+"""The batch, and the position in it, of the messages at hand, by identity and time."""
 
 
 class _Tables(Frames):
@@ -88,6 +102,12 @@ class _Tables(Frames):
         if table is None:
             table = self._tables[kind, symbol] = _Table(kind, symbol, self.calls)
         return table
+
+    def taken(self) -> list[TableCall]:
+        """Return the notes so far, and begin new ones."""
+        for call in self.calls:
+            self._tables[call.channel, call.symbol].kept = None
+        return _taken(self.calls)
 
 
 class _Signals:
@@ -131,16 +151,21 @@ class Worker:
             interval=setup.interval,
             made_of=setup.made_of,
         )
+        self._places.recent.update(setup.seen)
         self._lanes = Lanes(
             self._buffer,
             self._signals,
             max_retries=setup.max_retries,
             on_error=cast(OnError, setup.on_error),
         )
+        self._lanes.may_await = any(strategy.is_async for strategy in strategies)
         self._lanes.clocks = self._delays
         self._lanes.on_gap = self._gaps.append
         self._lanes.on_partial = self._partial.append
         self._loop = asyncio.get_running_loop()
+        self._look_at = 0.0
+        self._memory_bytes: int | None = None
+        self._told: dict[Handler, float] = {}
 
     async def run(self, batch: Batch) -> Done:
         """Handle a batch; a failure that is to stop the session is told, not raised."""
@@ -149,11 +174,11 @@ class Worker:
         for position, (raw, received_ns) in enumerate(batch.messages):
             route = self._router.route(raw)
             assert route is not SEVERAL
-            slot = self._places.by_route.get(route) or self._places.slot(route)
+            slot: Slot = route.place or self._places.slot(route)
             slot.account.in_flight += 1
             message = (slot, raw, received_ns)
             messages.append(message)
-            _positions[id(message)] = (batch.number, position)
+            _positions[id(raw), received_ns] = (batch.number, position)
             lane = slot.lane
         error: BaseException | None = None
         began = self._loop.time()
@@ -164,29 +189,41 @@ class Worker:
             error = failure
         finally:
             for message in messages:
-                del _positions[id(message)]
+                _positions.pop((id(message[1]), message[2]), None)  # one may have come twice
         left = 0
         if error is not None and lane is not None:
             left = len(lane.messages)
             lane.messages.clear()
-        return self._done(batch.number, self._loop.time() - began, left, error)
+        told = lane.slots if lane is not None else ()
+        return self._done(batch.number, self._loop.time() - began, told, left, error)
 
     def end(self) -> Done:
         """Show the bars that were forming."""
         for fold in self._places.folds.values():
             fold.flush()
-        return self._done(-1, 0.0)
+        return self._done(-1, 0.0, self._places)
 
     def _done(
-        self, number: int, busy: float, left: int = 0, error: BaseException | None = None
+        self,
+        number: int,
+        busy: float,
+        slots: Iterable[Slot],
+        left: int = 0,
+        error: BaseException | None = None,
     ) -> Done:
+        """Return what has happened, of `slots` alone: to look at all costs more than a batch."""
         counts = []
-        for slot in self._places:
+        watches: dict[tuple[str, str], tuple[int, int, int]] = {}
+        for slot in slots:
             account = slot.account
             ended = (account.processed, account.invalid, account.dead_lettered)
             if any(ended):
                 counts.append((slot.symbol, account.channel, *ended))
                 account.processed = account.invalid = account.dead_lettered = 0
+            watch = slot.context.watch
+            if watch.backwards or watch.frozen or watch.empty:
+                found = (watch.backwards, watch.frozen, watch.empty)
+                watches[slot.symbol, account.channel] = found
         outcome, self._lanes.outcome = self._lanes.outcome, Outcome()
         timers = []
         for timer in self._places.timers.values():
@@ -196,7 +233,7 @@ class Worker:
             number,
             counts,
             _taken(self._signals.rows),
-            _taken(self._tables.calls),
+            self._tables.taken(),
             list(outcome.dead_letters),
             list(outcome.invalid),
             dict(outcome.invalid_reasons),
@@ -205,17 +242,40 @@ class Worker:
             _taken(self._partial),
             _taken(self._delays.samples),
             timers,
-            {
-                (slot.symbol, slot.account.channel): tuple(slot.context.watch.counts.values())
-                for slot in self._places
-                if any(slot.context.watch.counts.values())
-            },
+            watches,
             outcome.retries,
             busy,
-            memory_bytes(),
+            self._memory(),
             left,
             error,
         )
+
+    def newly_waiting(self) -> Iterator[Held]:
+        """Yield the strategies that have come to await something for long, once for each time."""
+        now = time.monotonic()
+        for handler, symbol in self._async_handlers():
+            since = handler.awaiting_since
+            if since is None:
+                self._told.pop(handler, None)
+            elif now - since > TOLD and self._told.get(handler) != since:
+                self._told[handler] = since
+                by = f"Strategy {handler.name}"
+                yield Held(by, "an await", now - since, symbol, "its lane")
+
+    def _async_handlers(self) -> Iterator[tuple[Handler, str]]:
+        if self._lanes.may_await:
+            for slot in self._places:
+                for handler in (*slot.context.handlers, *slot.context.bar_handlers):
+                    if handler.is_async:
+                        yield handler, slot.symbol
+
+    def _memory(self) -> int | None:
+        """Return the memory in use lately: asking the system takes as long as ten messages."""
+        now = self._loop.time()
+        if now >= self._look_at:
+            self._look_at = now + _LOOK_SECONDS
+            self._memory_bytes = memory_bytes()
+        return self._memory_bytes
 
 
 def _taken(items: list[Any]) -> list[Any]:
@@ -230,12 +290,41 @@ async def serve(port: int, secret: bytes) -> None:
     writer.write(secret)
     if not hmac.compare_digest(await reader.readexactly(TOKEN_BYTES), secret[::-1]):
         return
-    try:
-        worker = Worker(await unpack(reader))
-    except Exception as error:
-        writer.write(pack(Ready(f"{type(error).__name__}: {error}")))
-        await writer.drain()
-        return
+    # While a strategy holds the loop, nothing can be told but by a thread, over a way of its own.
+    with socket.create_connection(("127.0.0.1", port)) as aside:
+        aside.sendall(secret)
+        try:
+            worker = Worker(await unpack(reader))
+        except Exception as error:
+            writer.write(pack(Ready(f"{type(error).__name__}: {error}")))
+            await writer.drain()
+            return
+
+        def tell(held: Held) -> None:
+            with contextlib.suppress(OSError):  # the session may be ending
+                aside.sendall(pack(held))
+
+        watchdog = Watchdog(tell)
+        watchdog.start()
+        looking = asyncio.create_task(_look_after(worker, watchdog, tell))
+        try:
+            await _answer(worker, reader, writer)
+        finally:
+            looking.cancel()
+            watchdog.stop()
+
+
+async def _look_after(worker: Worker, watchdog: Watchdog, tell: Callable[[Held], None]) -> None:
+    while True:
+        watchdog.beat()
+        for held in worker.newly_waiting():
+            tell(held)
+        await asyncio.sleep(_LOOK_SECONDS)
+
+
+async def _answer(
+    worker: Worker, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
     writer.write(pack(Ready()))
     running: set[asyncio.Task[None]] = set()
 
@@ -264,6 +353,7 @@ async def serve(port: int, secret: bytes) -> None:
 def main() -> int:
     """Run a worker process: the entry point."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is for the session, which drains
+    logging.getLogger("mdkit").addHandler(logging.NullHandler())  # the session says what is wrong
     secret = sys.stdin.buffer.read(TOKEN_BYTES)
     if len(sys.argv) != 2 or len(secret) != TOKEN_BYTES:
         sys.stderr.write("mdkit.stream.process_worker is started by mdkit itself.\n")

@@ -18,6 +18,8 @@ FROZEN_NS = 60_000_000_000
 _LOOK_NS = 5_000_000_000
 _NEVER = 1 << 63
 _KEPT_DELAYS = 1000
+_MOST_SYMBOLS = 10_000
+"""Symbols of which delays are kept; a feed that invents symbols must not fill the memory."""
 
 
 class Watch:
@@ -91,20 +93,20 @@ class Clocks:
 
     def add(self, symbol: str, difference_ns: int) -> None:
         """Take one sample."""
-        if difference_ns < self.smallest.get(symbol, _NEVER):
-            self.smallest[symbol] = difference_ns
         recent = self.recent.get(symbol)
         if recent is None:
-            if len(self.recent) >= 10_000:
+            if len(self.recent) >= _MOST_SYMBOLS:
                 return
             recent = self.recent[symbol] = deque(maxlen=_KEPT_DELAYS)
         recent.append(difference_ns)
+        if difference_ns < self.smallest.get(symbol, _NEVER):
+            self.smallest[symbol] = difference_ns
 
     def frame(self) -> pd.DataFrame:
-        """Return a row a symbol: offset_ms, delay_ms and delay_p99_ms, of the last 1,000 samples.
+        """Return a row a symbol: offset_ms, delay_ms, delay_p99_ms, and of how many `samples`.
 
-        `offset_ms` is how far the exchange's clock is behind this one, the quickest way
-        included; negative when it runs ahead.
+        The newest 1,000 are looked at. `offset_ms` is how far the exchange's clock is behind this
+        one, the quickest way included; negative when it runs ahead.
         """
         import pandas as pd
 

@@ -163,28 +163,28 @@ def recording_info(path: Paths) -> RecordingInfo:
     seconds: Counter[int] = Counter()
     gaps: list[Gap] = []
     connects = disconnects = answers = start_ns = end_ns = 0
-    for _, item in playlist.play():
-        if isinstance(item, tuple):
-            raw, received_ns = item
-            route = router.route(raw)
-            if route is SEVERAL:
-                for route, _ in router.split(raw):
-                    counts[route.symbol, route.account] += 1
-            elif route.channel == ANSWER:
-                answers += 1
-                continue
-            else:
-                counts[route.symbol, route.account] += 1
-            if received_ns:
-                seconds[received_ns // _NS] += 1
-                start_ns = start_ns or received_ns
-                end_ns = max(end_ns, received_ns)
-        elif isinstance(item, Gap):
-            gaps.append(item)
-        elif isinstance(item, Connected):
+    for run in playlist.play():
+        if isinstance(run, Gap):
+            gaps.append(run)
+        elif isinstance(run, Connected):
             connects += 1
-        elif isinstance(item, Disconnected):
+        elif isinstance(run, Disconnected):
             disconnects += 1
+        else:
+            for raw, received_ns in run:
+                route = router.route(raw)
+                if route is SEVERAL:
+                    for route, _ in router.split(raw):
+                        counts[route.symbol, route.account] += 1
+                elif route.channel == ANSWER:
+                    answers += 1
+                    continue
+                else:
+                    counts[route.symbol, route.account] += 1
+                if received_ns:
+                    seconds[received_ns // _NS] += 1
+                    start_ns = start_ns or received_ns
+                    end_ns = max(end_ns, received_ns)
     unseen: Counter[str] = Counter()
     for take in playlist.takes:
         unseen.update(take.losses().counts)

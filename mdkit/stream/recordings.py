@@ -120,17 +120,17 @@ class Recording:
         """Yield `(raw, received_ns, route)` of messages, and `(gap, 0, None)`."""
         router = Router(self.symbols)
         route_of = router.route
-        for _, item in self._playlist.play(as_seen=self.as_seen):
-            if isinstance(item, tuple):
-                raw, received_ns = item
-                route = route_of(raw)
-                if route is SEVERAL:
-                    for route, part in router.split(raw):
-                        yield part, received_ns, route
-                elif route.channel != ANSWER:
-                    yield raw, received_ns, route
-            elif isinstance(item, Gap):
-                yield item, 0, None
+        for run in self._playlist.play(as_seen=self.as_seen):
+            if isinstance(run, list):
+                for raw, received_ns in run:
+                    route = route_of(raw)
+                    if route is SEVERAL:
+                        for route, part in router.split(raw):
+                            yield part, received_ns, route
+                    elif route.channel != ANSWER:
+                        yield raw, received_ns, route
+            elif isinstance(run, Gap):
+                yield run, 0, None
 
     def _finish(self, invalid: int) -> None:
         self.invalid = invalid

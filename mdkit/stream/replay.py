@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from datetime import UTC, date
 from typing import Any
 
@@ -12,16 +12,12 @@ import numpy as np
 
 from mdkit.errors import RecordingError, SessionError, SettingsError
 from mdkit.events import Gap
-from mdkit.stream.connection import RawMessage
-from mdkit.stream.playlist import Paths, Played, Playlist
+from mdkit.stream.playlist import Happening, Paths, Playlist
+from mdkit.stream.reel import Reel
 from mdkit.stream.source import Sink
 from mdkit.stream.tape import Connected, Disconnected, moment
 
-Step = tuple[int, Played]
-"""(when it is due in recorded ns, what)"""
-
 _BATCH = 256
-_SKIP = 4096
 _ROUND_NS = 1_000_000
 _ROUNDING = 1e-8  # seconds
 
@@ -223,62 +219,46 @@ class Replay:
 
     async def _play(self, sink: Sink) -> bool:
         """Play a round; return whether there was anything in it."""
-        steps, step = self._begin_round()
-        if step is None:
+        reel = self._begin_round()
+        if reel.is_over:
             return False
         if self._change.is_set():
-            steps, step = await self._heed(steps, step)
+            reel = await self._heed(reel)
         horizon = 0
-        batch: list[RawMessage] = []
-        while step is not None and not self._is_stopping:
-            due_ns, item = step
-            if self.speed is not None and due_ns > horizon:
-                horizon = self._horizon(due_ns)
-            if self.speed is None or due_ns <= horizon:
-                self._position_ns = due_ns
-                step = next(steps, None)
-                if isinstance(item, tuple):
-                    batch.append(item)
-                    if len(batch) < _BATCH:
-                        continue
-                    batch = await self._deliver(sink, batch)
+        while not (reel.is_over or self._is_stopping):
+            if self.speed is not None and reel.due_ns > horizon:
+                horizon = self._horizon(reel.due_ns)
+            if self.speed is None or reel.due_ns <= horizon:
+                taken = reel.take(_BATCH, None if self.speed is None else horizon)
+                self._position_ns = reel.passed_ns
+                if isinstance(taken, list):
+                    await sink.deliver(taken)
+                    # A sink with room to spare does not suspend, and others need their turn too.
+                    await asyncio.sleep(0)
                 else:
-                    batch = await self._deliver(sink, batch)
-                    self._pass_on(sink, item)
-            elif batch:
-                batch = await self._deliver(sink, batch)
+                    self._pass_on(sink, taken)
             else:
-                await self._wait_for(due_ns)
+                await self._wait_for(reel.due_ns)
             if self._change.is_set():
-                steps, step = await self._heed(steps, step)
+                reel = await self._heed(reel)
                 horizon = 0
-        await self._deliver(sink, batch)
         return True
 
-    def _begin_round(self) -> tuple[Iterator[Step], Step | None]:
+    def _begin_round(self) -> Reel:
         """Open the recordings; the round begins a moment after the end of the one before."""
-        steps, step = self._open()
-        if self._anchor is not None and self.speed is not None and step is not None:
+        reel = self._open()
+        if self._anchor is not None and self.speed is not None and not reel.is_over:
             self._anchor += (self._position_ns + _ROUND_NS - self._anchor_ns) / 1e9 / self.speed
-            self._anchor_ns = step[0]
-        return steps, step
+            self._anchor_ns = reel.due_ns
+        return reel
 
-    def _open(self) -> tuple[Iterator[Step], Step | None]:
-        steps = self._playlist.play(as_seen=self.as_seen, symbols=self._wanted)
-        step = next(steps, None)
+    def _open(self) -> Reel:
+        reel = Reel(self._playlist.play(as_seen=self.as_seen, symbols=self._wanted))
         self._is_down = False
-        self._first_ns = step[0] if step is not None else 0
-        return steps, step
+        self._first_ns = reel.due_ns
+        return reel
 
-    async def _deliver(self, sink: Sink, batch: list[RawMessage]) -> list[RawMessage]:
-        """Hand a batch over, which may take long; return a new one."""
-        if batch:
-            await sink.deliver(batch)
-            # A sink with room to spare does not suspend, and others need their turn too.
-            await asyncio.sleep(0)
-        return []
-
-    def _pass_on(self, sink: Sink, item: Played) -> None:
+    def _pass_on(self, sink: Sink, item: Happening) -> None:
         if isinstance(item, Gap):
             sink.gap(item)
         elif isinstance(item, Connected):
@@ -288,41 +268,34 @@ class Replay:
             self._is_down = True
             self.disconnects += 1
 
-    async def _heed(
-        self, steps: Iterator[Step], step: Step | None
-    ) -> tuple[Iterator[Step], Step | None]:
+    async def _heed(self, reel: Reel) -> Reel:
         """Do what was asked from outside, and stay here while paused."""
         while True:
             self._change.clear()
             if self._target is not None:
                 target, self._target = self._target, None
-                steps, step = await self._find(target, steps, step)
+                reel = await self._find(target, reel)
             if self._is_stopping or not self._is_paused:
-                return steps, step
+                return reel
             await self._change.wait()
 
-    async def _find(
-        self, target_ns: int, steps: Iterator[Step], step: Step | None
-    ) -> tuple[Iterator[Step], Step | None]:
-        """Return the steps from a time on."""
+    async def _find(self, target_ns: int, reel: Reel) -> Reel:
+        """Return the recordings from a time on."""
         if target_ns <= self._position_ns:
-            steps, step = self._open()
-        passed = 0
-        while step is not None and step[0] < target_ns and not self._is_stopping:
-            if isinstance(step[1], Connected | Disconnected):
-                self._is_down = isinstance(step[1], Disconnected)
-            step = next(steps, None)
-            passed += 1
-            if passed % _SKIP == 0:
-                await asyncio.sleep(0)
+            reel = self._open()
+        while not (reel.is_over or self._is_stopping) and reel.due_ns < target_ns:
+            passed = reel.take(_BATCH, target_ns - 1)
+            if isinstance(passed, Connected | Disconnected):
+                self._is_down = isinstance(passed, Disconnected)
+            await asyncio.sleep(0)
         self._position_ns = max(target_ns, self._first_ns)
         if self._is_paused:
             self._paused_ns = self._position_ns
-        if step is None:
+        if reel.is_over:
             self._anchor = None
         else:
             self._anchor_at(self._position_ns)
-        return steps, step
+        return reel
 
     # -- time ----------------------------------------------------------------------------------
 

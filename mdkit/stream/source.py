@@ -6,44 +6,30 @@ import asyncio
 import contextlib
 import ssl
 import time
-from collections import deque
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
-from urllib.parse import urlsplit
 
 from mdkit.errors import (
     AuthenticationError,
     FeedError,
-    InvalidMessage,
     MdkitError,
     QuotaError,
     RateLimitError,
     RequestError,
-    ServiceError,
     SubscriptionError,
 )
 from mdkit.events import Gap
 from mdkit.stream.backoff import Backoff
 from mdkit.stream.connection import (
-    OPEN_SECONDS,
     Connection,
     ConnectionEndedError,
     HandshakeError,
     RawMessage,
 )
+from mdkit.stream.reasons import check_url, shown, why_not_connected
+from mdkit.stream.subscriptions import Subscriptions
 from mdkit.stream.transports import Transport, connector
-from mdkit.wire.codes import classify
-from mdkit.wire.tickdb import (
-    PING_COMMAND,
-    Dialect,
-    connection_url,
-    dialect_of,
-    read_answer,
-    subscribe_command,
-)
-
-Subscription = tuple[str, str]
-"""(channel, symbol)"""
+from mdkit.wire.tickdb import PING_COMMAND, Dialect, connection_url, dialect_of
 
 
 class Sink(Protocol):
@@ -148,14 +134,17 @@ class WebSocketSource:
         self.dialect: Dialect = dialect_of(url)
         self.heartbeat = heartbeat
         self.stale_after = 2 * heartbeat if stale_after is None else stale_after
-        self.subscriptions: dict[Subscription, None] = dict.fromkeys(
-            (channel, symbol) for channel in channels for symbol in symbols
+        self._subscriptions = Subscriptions(
+            ((channel, symbol) for channel in channels for symbol in symbols),
+            self.dialect,
+            market=market,
+            patience=base_delay if backoff is None else backoff.base,
         )
-        self.refused: dict[Subscription, ServiceError] = {}
+        self.subscriptions = self._subscriptions.wanted
+        self.refused = self._subscriptions.refused
         self.connects = 0
         self.disconnects = 0
         self._api_key = api_key
-        self._market = market
         self.transport = transport
         self._connect = connector(transport, compression=compression)
         self._backoff = backoff or Backoff(
@@ -163,7 +152,6 @@ class WebSocketSource:
         )
         self._connection: Connection | None = None
         self._stopping = asyncio.Event()
-        self._commands: deque[tuple[str, tuple[str, ...]]] = deque()
         self._last_data = 0.0
         self._last_data_ns = 0
         self._delivering = False
@@ -196,10 +184,9 @@ class WebSocketSource:
         return time.time_ns()
 
     def __repr__(self) -> str:
-        parts = urlsplit(self.url)
         state = "connected" if self.connected else "not connected"
         return (
-            f"<WebSocketSource {parts.scheme}://{parts.netloc}{parts.path} {state}, "
+            f"<WebSocketSource {shown(self.url)} {state}, "
             f"{len(self.subscriptions)} subscriptions, {self.connects} connects>"
         )
 
@@ -213,10 +200,11 @@ class WebSocketSource:
         """Deliver messages until `stop()`; reconnect whenever that can help.
 
         Raises `AuthenticationError`, `QuotaError`, `RequestError` or `SubscriptionError` when
-        no retry can help, and `FeedError` for a URL that cannot be one.
+        no retry can help, and `FeedError` for a URL that cannot be one, or a server whose
+        certificate cannot be trusted though nothing has come from it yet.
         """
         try:
-            _check_url(self.url)
+            check_url(self.url)
             await self._run(sink)
         finally:
             for gap in self._gaps_since_last(time.time_ns()):  # it ends without a connection
@@ -236,10 +224,17 @@ class WebSocketSource:
                 self._note_down(str(error))
                 sink.problem(error)
             except (MdkitError, OSError, TimeoutError, HandshakeError) as error:
-                said = str(error) if isinstance(error, MdkitError) else _said(error)
-                self._note_down(said)
-                trouble = error if isinstance(error, MdkitError) else None
-                sink.problem(trouble or FeedError(f"No connection to {_shown(self.url)}: {said}."))
+                if isinstance(error, MdkitError):
+                    why, problem = str(error), error
+                else:
+                    why = why_not_connected(self.url, error)
+                    problem = FeedError(f"No connection to {shown(self.url)}: {why}.")
+                if isinstance(error, ssl.SSLCertVerificationError) and not self.connects:
+                    # The address or this machine is set up wrongly, which no retry can heal;
+                    # of a server that was once good, it is the server, and that may be mended.
+                    raise problem from None
+                self._note_down(why)
+                sink.problem(problem)
             except ConnectionEndedError as ended:
                 self._note_down(str(ended))
             if self._told_open:
@@ -270,7 +265,7 @@ class WebSocketSource:
             # In the article's dialect the first pushes may be here already.
             until_ns = asked_ns if self.dialect == "article" else time.time_ns()
             await sink.opened(self._gaps_since_last(until_ns))
-            await self._subscribe_all(connection)
+            await self._subscriptions.open(connection)
             await sink.subscribed()
             while True:
                 batch = await connection.batch()
@@ -286,7 +281,7 @@ class WebSocketSource:
                     # A sink that suspends is no silence of the feed's.
                     self._last_data = time.monotonic() - silent
                 for raw in answers:
-                    self._on_answer(raw, connection, sink)
+                    self._subscriptions.answered(raw, sink.problem)
         except ConnectionEndedError:
             if self._stopping.is_set():
                 return
@@ -296,7 +291,7 @@ class WebSocketSource:
             raise
         finally:
             self._connection = None
-            self._commands.clear()
+            self._subscriptions.close()
             for task in (heart, stopper):
                 task.cancel()
             await asyncio.gather(heart, stopper, return_exceptions=True)
@@ -348,85 +343,11 @@ class WebSocketSource:
 
     async def subscribe(self, channel: str, symbols: Sequence[str]) -> None:
         """Add subscriptions; takes effect at once when connected."""
-        new = [symbol for symbol in symbols if (channel, symbol) not in self.subscriptions]
-        self.subscriptions.update(dict.fromkeys((channel, symbol) for symbol in new))
-        if new and self._connection is not None:
-            await self._change(self._connection, channel, new, cancel=False)
+        await self._subscriptions.add(channel, symbols)
 
     async def unsubscribe(self, channel: str, symbols: Sequence[str]) -> None:
         """End subscriptions; messages already under way may still arrive."""
-        old = [symbol for symbol in symbols if (channel, symbol) in self.subscriptions]
-        for symbol in old:
-            del self.subscriptions[channel, symbol]
-        if old and self._connection is not None:
-            await self._change(self._connection, channel, old, cancel=True)
-
-    async def _change(
-        self, connection: Connection, channel: str, symbols: Sequence[str], *, cancel: bool
-    ) -> None:
-        if self.dialect == "article":
-            # This dialect subscribes in the URL: only a new connection can change it.
-            await connection.hang_up()
-            return
-        self._commands.append(("" if cancel else channel, tuple(symbols)))
-        await connection.send_text(
-            subscribe_command(channel, symbols, market=self._market, cancel=cancel)
-        )
-
-    async def _subscribe_all(self, connection: Connection) -> None:
-        if self.dialect == "article":
-            return
-        by_channel: dict[str, list[str]] = {}
-        for channel, symbol in self.subscriptions:
-            by_channel.setdefault(channel, []).append(symbol)
-        for channel, symbols in by_channel.items():
-            await self._change(connection, channel, symbols, cancel=False)
-
-    def _on_answer(self, raw: bytes, connection: Connection, sink: Sink) -> None:
-        try:
-            answer = read_answer(raw)
-        except InvalidMessage as error:
-            sink.problem(error)
-            return
-        if answer.cmd in ("pong", "ping") and not answer.code:
-            return
-        # Answers carry no reference to their command, but come in the order of the commands.
-        channel, symbols = self._commands.popleft() if self._commands else ("", ())
-        if not answer.code:
-            return
-        about = f"{channel} {', '.join(symbols)}".strip()
-        verdict = classify(answer.code, message=answer.message, about=about)
-        if isinstance(verdict, SubscriptionError | RequestError):
-            if len(symbols) > 1:
-                # One bad symbol must not cost the others: ask for each by itself.
-                self._ask_one_by_one(connection, channel, symbols)
-                return
-            for symbol in symbols:
-                self.subscriptions.pop((channel, symbol), None)
-                self.refused[channel, symbol] = verdict
-            sink.problem(verdict)
-            if self.subscriptions:
-                return
-        elif isinstance(verdict, RateLimitError) and symbols:
-            sink.problem(verdict)
-            wait = verdict.retry_after or self._backoff.base
-            asyncio.get_running_loop().call_later(
-                wait, self._ask_one_by_one, connection, channel, symbols
-            )
-            return
-        raise verdict
-
-    def _ask_one_by_one(self, connection: Connection, channel: str, symbols: Sequence[str]) -> None:
-        if connection is not self._connection:
-            return
-        for symbol in symbols:
-            self._commands.append((channel, (symbol,)))
-        task = asyncio.ensure_future(
-            _send_all(
-                connection, [subscribe_command(channel, [s], market=self._market) for s in symbols]
-            )
-        )
-        self._sending = task  # keeps the task alive; a failure to send ends the connection
+        await self._subscriptions.remove(channel, symbols)
 
     # -- gaps ---------------------------------------------------------------------------------
 
@@ -446,38 +367,3 @@ class WebSocketSource:
                 sink.gap(Gap(symbol, channel, reason, self._last_data_ns, first_ns))
         self._last_data = time.monotonic()
         self._last_data_ns = last_ns
-
-
-async def _send_all(connection: Connection, commands: Sequence[str]) -> None:
-    with contextlib.suppress(ConnectionEndedError):
-        for command in commands:
-            await connection.send_text(command)
-
-
-def _check_url(url: str) -> None:
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in ("ws", "wss") and parts.hostname and not parts.fragment
-        usable = usable and parts.port != 0
-    except ValueError:  # a port or an IPv6 address that cannot be
-        usable = False
-    if not usable:
-        raise FeedError(f"{_shown(url)} is not a WebSocket URL: it must look like wss://host/path.")
-
-
-def _shown(url: str) -> str:
-    """A URL as it may be shown: what is in the query could be a key."""
-    return url.partition("?")[0].partition("#")[0]
-
-
-def _said(error: BaseException) -> str:
-    if isinstance(error, TimeoutError):
-        return f"the handshake was not answered within {OPEN_SECONDS:g} s"
-    if isinstance(error, HandshakeError):
-        return str(error)
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return (
-            f"the server's certificate cannot be trusted ({error.verify_message}): check the "
-            "address, or add the certificate to this machine's trust store (SSL_CERT_FILE)"
-        )
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from types import FrameType
 
+from mdkit.events import Event
 from mdkit.stream import lanes
 from mdkit.stream.handling import Handler
 
@@ -27,17 +28,21 @@ _LOOK_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A loop that a strategy or callback holds, or held.
+    """A loop, or a symbol's lane, that a strategy or callback holds, or held.
 
-    `by` says which, `where` the line it was in, `seconds` for how long at least.
+    `by` says who, `where` the line it was in, `seconds` for how long at least, `symbol` whose
+    event it was given ("" for a callback), `what` is held.
     """
 
     by: str
     where: str
     seconds: float
+    symbol: str = ""
+    what: str = "the event loop"
 
     def __str__(self) -> str:
-        return f"{self.by} has held the event loop for {self.seconds:.0f} s, at {self.where}"
+        event = f" over an event of {self.symbol}" if self.symbol else ""
+        return f"{self.by} has held {self.what} for {self.seconds:.0f} s{event}, at {self.where}"
 
 
 class Watchdog:
@@ -99,13 +104,13 @@ class Watchdog:
             if found is None:
                 call = None
                 continue
-            by, frame, innermost = found
+            by, symbol, frame, innermost = found
             if frame is not call:
                 # A loop that has much to do is in some call whenever one looks, but not in the
                 # same one. (The frame is kept, so that no other can be in its place in memory.)
                 call, since, was_told = frame, now, False
                 continue
-            held = Held(by, _line(innermost), now - since)
+            held = Held(by, _line(innermost), now - since, symbol)
             if held.seconds < self._noted:
                 continue
             self._held = held
@@ -117,8 +122,8 @@ class Watchdog:
                 self._tell(held)
 
 
-def _call_in(frame: FrameType | None) -> tuple[str, FrameType, FrameType] | None:
-    """Return the strategy or callback that a thread is in, or None.
+def _call_in(frame: FrameType | None) -> tuple[str, str, FrameType, FrameType] | None:
+    """Return the strategy or callback that a thread is in, and for which symbol; or None.
 
     With it come the frame of its call, and the innermost frame of somebody's own code.
     """
@@ -128,7 +133,7 @@ def _call_in(frame: FrameType | None) -> tuple[str, FrameType, FrameType] | None
             by = _called_by(frame)
             if by is None or called is None or innermost is None:
                 return None
-            return by, called, innermost
+            return by, _symbol_in(frame), called, innermost
         if _is_users(frame) and not _is_users(innermost):
             innermost = frame
         called, frame = frame, frame.f_back
@@ -153,6 +158,15 @@ def _called_by(frame: FrameType) -> str | None:
     local = frame.f_locals
     handler = local.get("handler", local.get("self"))
     return f"Strategy {handler.name}" if isinstance(handler, Handler) else None
+
+
+def _symbol_in(frame: FrameType) -> str:
+    """Return whose event a frame of the lanes has given to a strategy."""
+    for name in ("event", "bar", "gap"):
+        thing = frame.f_locals.get(name)
+        if isinstance(thing, Event):
+            return str(getattr(thing, "symbol", ""))
+    return ""
 
 
 def _line(frame: FrameType) -> str:

@@ -5,19 +5,28 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-import msgspec
 from msgspec import Raw
 
 from mdkit.errors import InvalidMessage
 from mdkit.events import MarketEvent
 from mdkit.wire.bodies import Head, SymbolOnly
 from mdkit.wire.reading import json_decoder
-from mdkit.wire.routes import ANSWER, CHANNELS, LIVE, MAKERS, REST, UNREADABLE, Route, invalid_route
+from mdkit.wire.routes import (
+    ANSWER,
+    CHANNELS,
+    COMMANDS,
+    LIVE,
+    REST,
+    UNREADABLE,
+    Route,
+    invalid_route,
+    new_route,
+)
 
 _read_head = json_decoder(Head)
 _read_symbol = json_decoder(SymbolOnly)
 _read_raw_list = json_decoder(list[Raw])
-_COMMANDS = ("pong", "ping", "subscribe", "unsubscribe", "error")
+_ANSWERS = ("pong", "ping", "subscribe", "unsubscribe", "error")
 _ANSWER_ROUTE = invalid_route(ANSWER, "", "an answer to a command is not market data")
 SEVERAL = invalid_route("ticker", "", "a list about several symbols must be split first")
 """The route of a message about several symbols, which `Router.split` takes apart."""
@@ -98,9 +107,9 @@ class Router:
             head = _read_head(raw)
             channel = head.cmd or head.type
             refused = head.code is not None and (head.code != 0 or channel not in CHANNELS)
-            if refused or head.cmd in _COMMANDS:
+            if refused or head.cmd in _ANSWERS:
                 return _ANSWER_ROUTE
-            if channel not in MAKERS:
+            if channel not in COMMANDS:
                 named = repr(channel[:40]) if channel else "none"
                 return invalid_route(UNREADABLE, "", f"unknown command: {named}")
             if not head.cmd:
@@ -123,9 +132,7 @@ class Router:
         key = (channel, symbol, enveloped, origin)
         route = self._made.get(key)
         if route is None:
-            route = MAKERS[channel](symbol, enveloped)
-            if origin != LIVE:
-                route = msgspec.structs.replace(route, origin=origin)
+            route = new_route(channel, symbol, enveloped, origin)
             if len(self._made) >= _MAX_LEARNT:
                 self._made.clear()
             self._made[key] = route

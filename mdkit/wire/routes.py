@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from msgspec import Struct
 
@@ -28,22 +29,27 @@ UNREADABLE = "unreadable"
 """The channel of messages so broken that not even their channel can be told."""
 _MS = 1_000_000
 _INF = float("inf")
-Decode = Callable[[bytes, int], tuple[MarketEvent, ...]]
+Read = Callable[[str, bytes, int], tuple[MarketEvent, ...]]
+"""`read(symbol, raw, received_ns)` returns a message's events, or raises `InvalidMessage`."""
 LIVE, REST = "live", "rest"
 """Where a message came from: the socket, or the REST service after a gap."""
 
 
-class Route(Struct, frozen=True, eq=False, gc=False):
-    """Where a message belongs, and how to read it.
+class Route(Struct, eq=False):
+    """Where a message belongs, and how to read it. The symbols of a channel share one `read`.
 
-    `decode(raw, received_ns)` returns its events or raises `InvalidMessage` with the reason.
-    Routes are compared by identity, so that they are cheap keys.
+    `place` is for whoever keeps messages apart by route: None until it is set.
     """
 
     channel: str
     symbol: str
-    decode: Decode
+    read: Read
     origin: str = LIVE
+    place: Any = None
+
+    def decode(self, raw: bytes, received_ns: int) -> tuple[MarketEvent, ...]:
+        """Return a message's events; raise `InvalidMessage` with the reason."""
+        return self.read(self.symbol, raw, received_ns)
 
     @property
     def account(self) -> str:
@@ -59,10 +65,10 @@ _read_figures, _read_figures_message = json_decoder(Figures), json_decoder(Figur
 _read_candle, _read_candle_message = json_decoder(Candle), json_decoder(CandleMessage)
 
 
-def _depth_route(symbol: str, enveloped: bool) -> Route:
+def _depth_reader(enveloped: bool) -> Read:
     read = _read_book_message if enveloped else _read_book
 
-    def decode(raw: bytes, received_ns: int) -> tuple[MarketEvent, ...]:
+    def decode(symbol: str, raw: bytes, received_ns: int) -> tuple[MarketEvent, ...]:
         book = read(raw).data if enveloped else read(raw)
         bids, asks = book.bids, book.asks
         previous = _INF
@@ -79,13 +85,13 @@ def _depth_route(symbol: str, enveloped: bool) -> Route:
             raise InvalidMessage(f"book is crossed: bid {bids[0][0]:g} above ask {asks[0][0]:g}")
         return (Depth(symbol, bids, asks, book.timestamp * _MS, received_ns),)
 
-    return Route("depth", symbol, decode)
+    return decode
 
 
-def _trade_route(symbol: str, enveloped: bool) -> Route:
+def _trade_reader(enveloped: bool) -> Read:
     read = _read_executions_message if enveloped else _read_executions
 
-    def decode(raw: bytes, received_ns: int) -> tuple[MarketEvent, ...]:
+    def decode(symbol: str, raw: bytes, received_ns: int) -> tuple[MarketEvent, ...]:
         body = read(raw).data if enveloped else read(raw)
         executions = body.trades
         if not executions:
@@ -101,13 +107,13 @@ def _trade_route(symbol: str, enveloped: bool) -> Route:
             ]
         )
 
-    return Route("trade", symbol, decode)
+    return decode
 
 
-def _ticker_route(symbol: str, enveloped: bool) -> Route:
+def _ticker_reader(enveloped: bool) -> Read:
     read = _read_figures_message if enveloped else _read_figures
 
-    def decode(raw: bytes, received_ns: int) -> tuple[MarketEvent, ...]:
+    def decode(symbol: str, raw: bytes, received_ns: int) -> tuple[MarketEvent, ...]:
         body = read(raw).data if enveloped else read(raw)
         return tuple(
             [
@@ -129,34 +135,46 @@ def _ticker_route(symbol: str, enveloped: bool) -> Route:
             ]
         )
 
-    return Route("ticker", symbol, decode)
+    return decode
 
 
-def _bar_route(symbol: str, enveloped: bool) -> Route:
+def _bar_reader(enveloped: bool) -> Read:
     read = _read_candle_message if enveloped else _read_candle
 
-    def decode(raw: bytes, received_ns: int) -> tuple[MarketEvent, ...]:
+    def decode(symbol: str, raw: bytes, received_ns: int) -> tuple[MarketEvent, ...]:
         x = read(raw).data if enveloped else read(raw)
         if x.low > min(x.open, x.close) or x.high < max(x.open, x.close):
             raise InvalidMessage(f"bar is impossible: high {x.high:g}, low {x.low:g}")
         start_ns = x.time * _MS
         return (Bar(symbol, x.open, x.high, x.low, x.close, x.volume, start_ns, x.interval),)
 
-    return Route("bar", symbol, decode)
+    return decode
 
 
 def invalid_route(channel: str, symbol: str, reason: str) -> Route:
     """Return a route whose messages are all invalid, for one reason."""
 
-    def decode(raw: bytes, received_ns: int) -> tuple[MarketEvent, ...]:
+    def decode(symbol: str, raw: bytes, received_ns: int) -> tuple[MarketEvent, ...]:
         raise InvalidMessage(reason)
 
     return Route(channel, symbol, decode)
 
 
-MAKERS = {
-    "depth": _depth_route,
-    "trade": _trade_route,
-    "ticker": _ticker_route,
-    "kline": _bar_route,
+_READERS = {
+    (command, enveloped): (channel, make(enveloped))
+    for command, channel, make in (
+        ("depth", "depth", _depth_reader),
+        ("trade", "trade", _trade_reader),
+        ("ticker", "ticker", _ticker_reader),
+        ("kline", "bar", _bar_reader),
+    )
+    for enveloped in (False, True)
 }
+COMMANDS = frozenset(command for command, _ in _READERS)
+"""The service's names of what it pushes."""
+
+
+def new_route(command: str, symbol: str, enveloped: bool, origin: str = LIVE) -> Route:
+    """Return the route of what the service calls `command`, with or without an envelope."""
+    channel, read = _READERS[command, enveloped]
+    return Route(channel, symbol, read, origin)

@@ -19,7 +19,7 @@ from mdkit.wire.commands import (
 from mdkit.wire.encoding import encode, rest_message, via_rest
 from mdkit.wire.reading import MAX_MESSAGE_BYTES, stub
 from mdkit.wire.router import SEVERAL, Router, decode
-from mdkit.wire.routes import ANSWER, CHANNELS, LIVE, REST, UNREADABLE, Decode, Route, invalid_route
+from mdkit.wire.routes import ANSWER, CHANNELS, LIVE, REST, UNREADABLE, Read, Route, invalid_route
 
 __all__ = [
     "ANSWER",
@@ -31,8 +31,8 @@ __all__ = [
     "SEVERAL",
     "UNREADABLE",
     "Answer",
-    "Decode",
     "Dialect",
+    "Read",
     "Route",
     "Router",
     "connection_url",

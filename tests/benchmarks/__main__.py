@@ -2,8 +2,9 @@
 
     python -m tests.benchmarks [--quick] [name ...]
 
-Names: throughput, ways, scale, costs, recordings, dashboard, backtests. Ratios within a table are
-of one run on one machine; nothing else should run meanwhile. `backtests` needs the extra `compare`.
+Names: throughput, ways, scale, costs, market_open, recordings, dashboard, backtests. Ratios within
+a table are of one run on one machine; nothing else should run meanwhile. `backtests` needs the
+extra `compare`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ QUICK = {
     "ways": ["--seconds", "1"],
     "scale": ["--messages", "20000", "--rounds", "1", "--seconds", "2"],
     "costs": ["--seconds", "1"],
+    "market_open": ["--books", "1000", "10000"],
     "recordings": [],
     "dashboard": ["--seconds", "4"],
     "backtests": [],

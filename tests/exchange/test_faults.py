@@ -272,6 +272,12 @@ def test_every_kind_can_be_injected_before_anybody_has_come(kind):
         ("stall", {"duration": "soon"}, "is not a number"),
         ("slow", {"pause": "often"}, "cannot be used"),
         ("malformed", {"count": 0}, "must be 1"),
+        ("drop", {"after_messages": float("inf")}, "not a number"),
+        ("disconnect", {"code": 5}, "1000 to 1003"),
+        ("disconnect", {"code": 1012.0}, "1000 to 1003"),
+        ("disconnect", {"reason": "x" * 124}, "123 bytes"),
+        ("accept_then_close", {"code": 1006}, "1000 to 1003"),
+        ("refuse", {"status": 200}, "300 to 599"),
     ],
 )
 def test_impossible_faults_are_refused_with_the_cure(kind, params, words):

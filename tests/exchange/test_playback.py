@@ -14,6 +14,7 @@ from websockets.asyncio.client import connect
 from mdkit.errors import ExchangeError, RecordingError
 from mdkit.exchange import Exchange
 from mdkit.exchange.playback import load
+from mdkit.stream.record import Recorder
 
 MARKET = Path(__file__).parents[2].parent / "shared" / "market"
 T0 = 1_723_161_255_000
@@ -134,6 +135,18 @@ def test_a_last_line_cut_off_in_writing_is_left_out(tmp_path):
     path = tmp_path / "cut.jsonl"
     path.write_text(f"{depth(0)}\n{depth(1)[:40]}")
     assert len(load(str(path))) == 1
+
+
+def test_the_first_part_of_a_rotated_recording_stands_for_all(tmp_path, wait_until):
+    recorder = Recorder(tmp_path / "day.jsonl.gz", rotate_bytes=1)
+    recorder.start()
+    for i in range(5):
+        recorder.write([(depth(i).encode(), T0 * 1_000_000 + i)])
+        wait_until(lambda i=i: recorder.flushed == i + 1)
+    recorder.close()
+    assert len(recorder.paths) > 1
+    entries = load(str(recorder.paths[0]))
+    assert [entry.raw.decode() for entry in entries] == [depth(i) for i in range(5)]
 
 
 def test_the_real_recording_plays_whole():

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from mdkit.events import Depth, Ticker, Trade
 from mdkit.exchange import SCENARIOS, configure
+from mdkit.exchange.messages import frame_texts, text_frame
 from mdkit.exchange.simulator import SimulatedFeed
 from mdkit.wire import tickdb
 
@@ -56,6 +57,65 @@ def test_open_has_exactly_the_articles_counts():
     assert counts == [847, 3200 - 847, 1800, 900, 4100]
     after = market.take(30.0, 10**9)
     assert 990 <= sum(message.key[0] == "depth" for message in after) <= 1001
+
+
+def test_an_opening_comes_within_its_first_second_and_the_course_follows():
+    market = feed(scenario="open", opening=5000)
+    first = market.take(1.0 - 1e-12, 10**9)
+    assert sum(message.key[0] == "depth" for message in first) == 5000
+    assert [m.offset for m in first] == sorted(m.offset for m in first)
+    after = market.take(3.3 - 1e-12, 10**9)
+    assert sum(message.key[0] == "depth" for message in after) == 847
+    assert after[0].offset >= 1.0
+
+
+def test_an_opening_tells_the_time_at_which_it_is_sent():
+    """It is made before that, and only the time is put in later."""
+    later = SimulatedFeed(configure(scenario="open", opening=300), NOON)
+    while later.prepare():
+        pass
+    later.begin(NOON + 3_600_000)
+    then = SimulatedFeed(configure(scenario="open", opening=300), NOON)
+    then.begin(NOON)
+    for message, same in zip(later.take(1.5, 10**9), then.take(1.5, 10**9), strict=True):
+        assert (message.offset, message.key) == (same.offset, same.key)
+        for dialect in ("realtime", "article"):
+            texts = message.texts(dialect)
+            assert b"".join(map(text_frame, texts)) == message.frames(dialect)
+            for text, early in zip(texts, same.texts(dialect), strict=True):
+                (event, *_), (before, *_) = tickdb.decode(text), tickdb.decode(early)
+                assert event.exchange_ns == (NOON + 3_600_000 + int(message.offset * 1000)) * 10**6
+                assert event.exchange_ns - before.exchange_ns == 3_600_000 * 10**6
+    assert re.sub(rb"\d{13}", b"", text) == re.sub(rb"\d{13}", b"", early)
+
+
+def test_frames_of_any_size_give_their_texts_back():
+    texts = [b"x" * size for size in (0, 1, 125, 126, 65_535, 65_536, 7)]
+    assert list(frame_texts(b"".join(map(text_frame, texts)))) == texts
+
+
+def test_what_rest_tells_during_an_opening_is_what_was_pushed():
+    market = feed(scenario="open", opening=3000, symbols=["AAPL.US"])
+    other = feed(scenario="open", opening=3000, symbols=["AAPL.US"])
+    opening_book = market.depth("AAPL.US")
+    assert not market.trades("AAPL.US")
+    told = {"trade": [], "ticker": [market.ticker("AAPL.US")], "depth": [opening_book]}
+    for i in range(1, 151):
+        for message in market.take(i / 100, 10**9):
+            told[message.key[0]] += message.told()
+        market.settle()
+        assert market.depth("AAPL.US").bids == told["depth"][-1].bids
+        assert market.trades("AAPL.US") == told["trade"][-1000:]
+        if i < 100:
+            assert market.ticker("AAPL.US") == told["ticker"][-1]
+    assert len(told["depth"]) > 3000
+    other.take(1.5, 10**9)
+    other.settle()
+    minutes = [
+        tape.tapes["AAPL.US"].rows(NOON // 60_000, NOON // 60_000 + 2) for tape in (market, other)
+    ]
+    assert minutes[0] == minutes[1]
+    assert sum(row[4] for row in minutes[0]) > 0
 
 
 def test_rate_replaces_the_scenarios_course():

@@ -29,10 +29,11 @@ from fault_plans import (
     Plan,
     make_plan,
 )
-from wire_log import WireLog
+from wire_log import WireLog, port_of
 
 import mdkit as md
 from mdkit.stream.source import WebSocketSource
+from mdkit.stream.transports import Transport
 
 CHANNELS = ("depth", "trade")
 # Retry-After is in whole seconds; a handshake may be held up for one more.
@@ -91,10 +92,10 @@ def silent(event: Any) -> None:
     """For worker processes, whose memory is not ours."""
 
 
-def run_seed(seed: int, seconds: float) -> Outcome:
+def run_seed(seed: int, seconds: float, transport: Transport) -> Outcome:
     """Run the schedule of a seed in a folder that is thrown away."""
     with tempfile.TemporaryDirectory(prefix="mdkit-faults-") as folder:
-        return run_plan(make_plan(seed, seconds), Path(folder))
+        return run_plan(make_plan(seed, seconds, transport), Path(folder))
 
 
 def run_plan(plan: Plan, folder: Path) -> Outcome:
@@ -161,7 +162,8 @@ async def _run(plan: Plan, folder: Path, outcome: Outcome) -> None:
             )
             source = session.pipeline.source
             connection = source._connection
-            last = connection and connection.transport.get_extra_info("sockname")[1]
+            # picows' transports may be asked in their own thread only.
+            last = connection and session._do(lambda: port_of(connection))
             receipt = await session.stop(timeout=30)
             outcome.faults = exchange.statistics()["faults"]
     outcome.messages = receipt.totals["received"]
@@ -188,6 +190,7 @@ def _session(plan: Plan, exchange: md.Exchange, folder: Path, witness: Witness) 
         stale_after=STALE_AFTER,
         connects_per_minute=100_000,
         compression=plan.compression,
+        transport=plan.transport,
     )
     overflow = plan.overflow
     see = md.strategy("depth", "trade")(lambda event: witness.see(event))

@@ -54,7 +54,7 @@ class WireLog:
         source, deliver = pipeline.source, pipeline.deliver
 
         async def logged(batch: Sequence[tuple[bytes, int]]) -> list[bytes]:
-            port = source._connection.transport.get_extra_info("sockname")[1]
+            port = port_of(source._connection)
             # Not the answers to commands, and not what REST has filled in.
             routes = [(raw, pipeline.router.route(raw)) for raw, _ in batch]
             self.arrived[port] += [
@@ -92,6 +92,11 @@ class WireLog:
             gave_up = any(len(text) > 16 << 20 for text in self.sent[port])
             if lost and not gave_up and port != last_port:
                 yield f"connection {port}: {lost} of {len(self.sent[port])} messages are missing"
+
+
+def port_of(connection: Any) -> int:
+    """Return the port at our end of a source's connection, whatever its transport."""
+    return int(connection._reader().get_extra_info("sockname")[1])
 
 
 def _peer(client: Client) -> int:

@@ -89,7 +89,7 @@ _config = configure(["AAPL.US"], start=1_735_732_800_000)
 _feed = SimulatedFeed(_config, 1_735_732_800_000)
 _delivery = Delivery(_config, _feed)
 _commands = Commands(_config, _feed, _delivery)
-_endpoints = Endpoints(_config, _feed)
+_endpoints = Endpoints(_feed)
 
 
 def websocket(data: bytes) -> None:

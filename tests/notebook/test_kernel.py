@@ -101,6 +101,12 @@ def settle(count=20, name="session"):
     return SETTLE.format(count=count, name=name)
 
 
+def test_what_a_dashboard_needs_is_loaded_before_anything_streams(kernel, exchange):
+    loaded = "print([n in sys.modules for n in ('mdkit.notebook.dashboard', 'pandas')])"
+    assert "[False, False]" in kernel.run("import sys, mdkit\n" + loaded)
+    assert "[True, True]" in kernel.run(begin(exchange) + loaded)
+
+
 def test_a_busy_cell_stalls_the_notebooks_loop_but_costs_no_connection(kernel, exchange):
     kernel.run(begin(exchange, name="in loop"))
     kernel.run("in_loop = session\n" + begin(exchange, name="in thread", runner="thread"))

@@ -194,6 +194,8 @@ def test_the_key_goes_to_tickdb_and_to_no_other_address(monkeypatch, exchange):
         ({"interval": "7m"}, "valid ones are 1m, 5m, 15m, 30m, 1h, 2h, 4h, 1d, 1w, 1M"),
         ({"interval": "1H"}, 'Did you mean "1h"'),
         ({"interval": "3m"}, "valid ones are"),
+        ({"interval": "1h30m"}, "valid ones are"),
+        ({"interval": ""}, "valid ones are"),
         ({"start": "2025-02-01", "end": "2025-01-01"}, "is not before end="),
         ({"start": "2999-01-01"}, "outside 1970 to 2262"),
         ({"start": "2100-01-01"}, "in the future"),

@@ -353,6 +353,14 @@ def test_the_ledger_balances_at_every_instant_of_a_flood(exchange_process, overf
         ({"runner": "cloud"}, SettingsError, "runner='cloud'"),
         ({"on_error": "ignore"}, SettingsError, "on_error='ignore'"),
         ({"workers": 0}, SettingsError, "workers=0"),
+        ({"workers": "4"}, SettingsError, "workers='4'"),
+        ({"max_retries": -1}, SettingsError, "max_retries=-1"),
+        ({"symbols": "AAPL.US,MSFT.US"}, SettingsError, r"\['AAPL.US', 'MSFT.US'\]"),
+        ({"symbols": 5}, SettingsError, "5 is not a symbol"),
+        ({"symbols": [None], "source": "ws://127.0.0.1:9"}, SettingsError, "None is not a symbol"),
+        ({"symbols": "", "source": "ws://127.0.0.1:9"}, SettingsError, "'' is not a symbol"),
+        ({"overflow": {"depht": "spill"}}, SettingsError, "'depht'"),
+        ({"strategies": print}, SettingsError, "md.messages"),
         ({"maxsize": 0}, SettingsError, "maxsize=0"),
         ({"overflow": "lose"}, SettingsError, "overflow='lose'"),
         ({"strategies": [print]}, SettingsError, "md.messages"),
@@ -362,6 +370,11 @@ def test_arguments_that_cannot_work_are_refused_at_once(options, error, told):
     with pytest.raises(error, match=told) as caught:
         md.live(**{"source": "demo", **options})
     assert "secret-1" not in str(caught.value)
+
+
+def test_one_strategy_needs_no_list():
+    session = md.live(source="demo", strategies=md.strategies.SmaCross, name="one")
+    assert [strategy.name for strategy in session.pipeline.strategies] == ["SmaCross"]
 
 
 def test_without_a_key_it_says_that_the_data_are_simulated(capsys, monkeypatch):
@@ -381,3 +394,21 @@ def test_stop_before_start_is_told():
         session.stop().result(1)
     with pytest.raises(SessionError):
         session.start()
+
+
+@pytest.mark.parametrize("runner", ["notebook", "thread"])
+def test_a_session_that_is_stopped_before_its_loop_comes_to_it_never_begins(
+    list_source, until, runner
+):
+    async def main():
+        before = md.live(source=list_source([], ends=False), name="hasty").start()
+        await until(lambda: before.pipeline._started_at)
+        for _ in range(10):  # each is to replace the one before, and is stopped before it can
+            session = md.live(source=list_source([], ends=False), runner=runner, name="hasty")
+            receipt = await session.start().stop()
+            assert receipt.balanced
+            assert receipt.drained
+            assert "stopped" in repr(session)
+        assert before.receipt is not None
+
+    asyncio.run(main())

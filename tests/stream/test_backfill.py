@@ -7,8 +7,14 @@ import pytest
 
 import mdkit as md
 from mdkit.events import Depth, Gap, Trade
+from mdkit.frames import TradeFrame
 from mdkit.stream.backfill import Recent
 from mdkit.wire.tickdb import LIVE, REST, Router, encode, via_rest
+
+
+@md.strategy("trade")
+def last(trade):
+    return trade.price
 
 
 def trade(number, **options):
@@ -96,6 +102,87 @@ def test_every_missing_trade_is_recovered_or_in_a_gap(exchange_process, until, a
         assert not trades.gap.any()
     else:
         assert trades.gap.sum() == len(unfilled)
+
+
+@pytest.mark.parametrize("ids", [True, False], ids=["with ids", "without"])
+def test_what_was_seen_is_told_from_a_table_of_trades(ids):
+    table = TradeFrame()
+    trades = [trade(n) if ids else Trade("A", 1.0, float(n), "buy", "", n) for n in range(5)]
+    table.extend(trades)
+    shown = Recent.shown(table)
+    assert shown.reaches(trades[4:])
+    assert not shown.reaches([trade(99)])
+    assert shown.fresh((*trades[3:], trade(7)), REST) == (trade(7),)
+
+
+def test_disconnects_leave_the_same_gaps_whoever_runs_the_strategies(exchange_process, until):
+    """Trades that were seen are known in the worker process; what was missed is judged here."""
+
+    async def play(kind):
+        exchange = exchange_process(["AAPL.US", "MSFT.US"], rate=1000)
+        session = md.live(
+            channels=["trade"],
+            source=exchange,
+            strategies=[last],
+            worker_kind=kind,
+            workers=2,
+            rows=200_000,
+            settings=md.Settings(reconnect_base_delay=0.01),
+        )
+        async with session:
+            for number in range(1, 4):
+                seen = len(session.frame("trade"))
+                await until(lambda seen=seen: len(session.frame("trade")) > seen + 200)
+                exchange.inject("disconnect")
+                await until(lambda number=number: len(session.gaps()) >= 2 * number)
+        return session
+
+    for session in (asyncio.run(play("task")), asyncio.run(play("process"))):
+        gaps = session.gaps()
+        assert gaps.lost.tolist() == [0] * 6
+        assert gaps.channel.tolist() == ["trade"] * 6
+        for symbol in ("AAPL.US", "MSFT.US"):
+            trades = session.frame("trade", symbol)
+            numbers = trades.id.str.extract(r"(\d+)$")[0].astype(int).tolist()
+            assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+            assert not trades.gap.any()
+
+
+def test_what_a_dead_worker_process_had_seen_is_not_filled_in(exchange_process, until):
+    """Neither what it handled nor what died with it: that is told, and would come out of order."""
+    exchange = exchange_process(["AAPL.US"], rate=2000)
+
+    async def play():
+        session = md.live(
+            channels=["trade"],
+            source=exchange,
+            strategies=[last],
+            worker_kind="process",
+            workers=1,
+            rows=200_000,
+            settings=md.Settings(reconnect_base_delay=0.01),
+        )
+        async with session:
+            await until(lambda: len(session.frame("trade")) > 200)
+            lanes = session.pipeline.lanes
+            await until(lambda: lanes.processes[0].outstanding)
+            lanes.processes[0].child.kill()
+            await until(lambda: lanes.deaths and 0 in lanes.processes)
+            seen = len(session.frame("trade"))
+            await until(lambda: len(session.frame("trade")) > seen + 100)
+            exchange.inject("disconnect")
+            await until(lambda: len(session.gaps()) >= 2)
+            seen = len(session.frame("trade"))
+            await until(lambda: len(session.frame("trade")) > seen + 100)
+        return session
+
+    session = asyncio.run(play())
+    trades = session.frame("trade")
+    numbers = trades.id.str.extract(r"(\d+)$")[0].astype(int)
+    assert numbers.is_monotonic_increasing
+    assert numbers.is_unique
+    assert session.gaps().lost.iloc[-1] == 0
+    assert session.pipeline.receipt.balanced
 
 
 def test_without_backfill_a_gap_stays_a_gap(exchange_process, until):

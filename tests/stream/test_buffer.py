@@ -723,7 +723,9 @@ def test_its_repr_is_a_dashboard(rig):
     ("options", "told"),
     [
         ({"maxsize": 0}, "maxsize=0"),
+        ({"maxsize": "5"}, "maxsize='5'"),
         ({"block_timeout": -1}, "block_timeout=-1"),
+        ({"block_timeout": "x"}, "block_timeout='x'"),
         ({"overflow": "lose"}, "overflow='lose' is not a policy: choose one of block, "),
         ({"overflow": {"depth": "lose"}}, "'lose' for channel 'depth'"),
     ],

@@ -4,12 +4,15 @@ import asyncio
 import os
 import signal
 import threading
+import time
 
+import pandas as pd
 import pytest
 
 import mdkit as md
 from mdkit.errors import SessionError, SettingsError, StrategyError
 from mdkit.events import Gap
+from mdkit.notebook.views.gaps import RecentGaps
 from mdkit.strategies.contract import as_strategy
 from mdkit.stream.explain import diagnose
 from mdkit.stream.pipeline import Pipeline
@@ -219,7 +222,39 @@ def test_a_process_that_dies_is_replaced_and_what_it_held_is_counted(list_source
     assert all("died with exit code -9 while it held this" in letter for letter in letters)
     gaps = [gap for gap in pipeline.gaps if "begin anew" in gap.reason]
     assert {gap.symbol for gap in gaps} == set(SYMBOLS)
-    assert sum(gap.lost for gap in gaps) == receipt.totals["dead_lettered"]
+    assert 0 not in {gap.lost for gap in gaps}, "which would say that nothing is missing"
+    assert sum(gap.lost or 0 for gap in gaps) == receipt.totals["dead_lettered"]
+
+
+def test_a_death_is_shown_where_it_happened_even_if_no_message_died(exchange_process, until):
+    """The feed lacks nothing then, but strategies have forgotten all that they had seen."""
+    exchange = exchange_process(["AAPL.US", "MSFT.US"], rate=20)
+
+    async def play():
+        session = md.live(source=exchange, strategies=[Memory], worker_kind="process", workers=1)
+        async with session:
+            await until(lambda: len(session.frame("depth", "MSFT.US")) > 10)
+            lanes = session.pipeline.lanes
+            await until(lambda: not lanes.processes[0].outstanding)
+            lanes.processes[0].child.kill()
+            await until(lambda: lanes.deaths)
+            view = RecentGaps(60.0, 600)
+            unseen = view.look(session.pipeline, session.pipeline.gaps[-1].to_ns).unseen
+            seen = len(session.frame("depth"))
+            await until(lambda: len(session.frame("depth")) > seen + 20)
+        return session, unseen
+
+    session, unseen = asyncio.run(play())
+    gaps = session.gaps()
+    assert set(gaps.symbol) == {"AAPL.US", "MSFT.US"}
+    assert gaps.reason.str.contains("begin anew").all()
+    assert (gaps.lost.isna() | (gaps.lost > 0)).all()
+    assert len(unseen) == 1
+    shades = [patch for axes in session.plot().axes for patch in axes.patches]
+    assert len(shades) >= 2, "in both panels"
+    lost = gaps.set_index("symbol").lost
+    for symbol in lost.index:
+        assert session.frame("depth", symbol).gap.any() == (not pd.isna(lost[symbol]))
 
 
 def test_a_process_that_dies_again_and_again_ends_the_session(list_source, batches):
@@ -235,6 +270,69 @@ def test_a_process_that_dies_again_and_again_ends_the_session(list_source, batch
             pipeline.receipt.left_path.unlink()
 
     asyncio.run(play())
+
+
+def test_a_strategy_that_never_returns_is_named_and_stopping_accounts_for_all(
+    list_source, batches, until, caplog
+):
+    """Its process cannot answer, but the process's watchdog has a way of its own to tell."""
+
+    @md.strategy("depth")
+    def stuck(book):
+        while book.symbol == "S3":
+            pass
+        return 1.0
+
+    async def play():
+        source = list_source(batches(20), ends=False)
+        pipeline = Pipeline(source, [very_light, stuck], workers=2, worker_kind="process")
+        pipeline.start()
+        await until(lambda: pipeline.problems)
+        held = [process.held for process in pipeline.lanes.processes.values()]
+        held.remove(None)  # the other process goes on
+        receipt = await pipeline.stop(0.2)
+        if receipt.left_path is not None:
+            receipt.left_path.unlink()
+        return pipeline, receipt, held[0]
+
+    pipeline, receipt, held = asyncio.run(play())
+    said = "Strategy stuck has held the event loop of worker process"
+    assert str(pipeline.problems[0]).startswith(said)
+    assert said in caplog.text
+    assert (held.by, held.symbol) == ("Strategy stuck", "S3")
+    assert "test_process_lanes.py" in held.where
+    assert receipt.balanced
+    assert receipt.totals["in_flight"] == 0
+    assert pipeline.ledger.account("S3", "depth").queued > 0
+    assert receipt.left + receipt.totals["processed"] + receipt.totals["invalid"] == 120
+
+
+def test_a_strategy_that_awaits_without_end_is_named_too(list_source, batches, until):
+    @md.strategy("depth")
+    async def waits(book):
+        if book.symbol == "S3":
+            await asyncio.sleep(3600)
+        return 1.0
+
+    async def play():
+        source = list_source(batches(20), ends=False)
+        pipeline = Pipeline(source, [very_light, waits], workers=1, worker_kind="process")
+        pipeline.start()
+        await until(lambda: pipeline.problems)
+        others = [a for a in pipeline.ledger if a.symbol not in ("S3", "")]
+        await until(lambda: all(a.processed == a.received for a in others))
+        receipt = await pipeline.stop(0.2)
+        if receipt.left_path is not None:
+            receipt.left_path.unlink()
+        return pipeline, receipt
+
+    pipeline, receipt = asyncio.run(play())
+    (problem,) = pipeline.problems
+    assert "Strategy waits has held its lane of worker process 0" in str(problem)
+    assert "over an event of S3" in str(problem)
+    assert receipt.balanced
+    assert receipt.totals["in_flight"] == 0
+    assert receipt.left + receipt.totals["processed"] + receipt.totals["invalid"] == 120
 
 
 def test_what_cannot_be_pickled_is_refused_at_once():
@@ -357,6 +455,82 @@ def test_auto_chooses_by_what_the_strategies_cost(
     assert receipt.balanced
     plain, _ = run(list_source(batches(20)), [strategy], workers=1)
     assert signals_of(auto) == signals_of(plain)
+
+
+@md.strategy("depth", "bar")
+def heavy_on_books(event):
+    return float(sum(range(20_000))) if event.kind == "depth" else 1.0
+
+
+@md.strategy("depth", "bar")
+def heavy_on_bars(event):
+    return float(sum(range(20_000))) if event.kind == "bar" else 1.0
+
+
+@pytest.mark.parametrize(
+    ("strategy", "kind"), [(heavy_on_books, "process"), (heavy_on_bars, "task")]
+)
+def test_auto_measures_live_messages_and_not_the_history_before_them(
+    exchange_process, until, monkeypatch, strategy, kind
+):
+    monkeypatch.setattr("mdkit.stream.pipeline.cores", lambda: 2)
+    exchange = exchange_process(["AAPL.US", "MSFT.US"], rate=300)
+
+    async def play():
+        session = md.live(
+            source=exchange, strategies=[strategy], bars="1m", warmup=40, workers="auto"
+        )
+        async with session:
+            await until(lambda: len(session.signals()) > 150)
+        return session
+
+    session = asyncio.run(play())
+    assert session.pipeline.worker_kind == kind
+    accounts = {account.channel: account.processed for account in session.pipeline.ledger}
+    assert accounts["bar:rest"] == 40
+    for symbol in ("AAPL.US", "MSFT.US"):
+        bars = session.frame("bar", symbol)
+        assert len(bars[bars.source == "rest"]) == 40
+        said = session.signals()
+        said = said[said.symbol == symbol]
+        assert said.index.is_monotonic_increasing, "history comes first"
+        assert len(said) > 40
+
+
+def test_auto_shows_the_history_of_a_market_that_is_closed(exchange_process, until, monkeypatch):
+    monkeypatch.setattr("mdkit.stream.pipeline.cores", lambda: 2)
+    monkeypatch.setattr("mdkit.stream.filling._PATIENCE", 0.1)
+    exchange = exchange_process(["AAPL.US"], faults=[md.Fault("stall", duration=60)])
+
+    async def play():
+        session = md.live(
+            source=exchange, strategies=[heavy_on_bars], bars="1m", warmup=5, workers="auto"
+        )
+        async with session:
+            await until(lambda: len(session.signals()) == 5)
+        return session
+
+    session = asyncio.run(play())
+    assert session.pipeline.worker_kind == "task"  # nothing told what they cost
+    assert session.pipeline.receipt.balanced
+
+
+def test_auto_does_not_count_what_only_the_first_call_costs(list_source, batches, monkeypatch):
+    monkeypatch.setattr("mdkit.stream.pipeline.cores", lambda: 2)
+
+    @md.strategy("depth")
+    class Imports:
+        def start(self):
+            self.ready = False
+
+        def __call__(self, book):
+            if not self.ready:
+                self.ready = True
+                time.sleep(0.1)
+            return 1.0
+
+    pipeline, _ = run(list_source(batches(5)), [Imports], worker_kind="auto")
+    assert pipeline.worker_kind == "task"
 
 
 def test_auto_stays_with_tasks_where_strategies_cannot_travel(list_source, batches, monkeypatch):

@@ -12,6 +12,7 @@ from mdkit.exchange import PlanLimits
 from mdkit.settings import Settings
 from mdkit.strategies.contract import as_strategy
 from mdkit.stream.pipeline import Pipeline
+from mdkit.stream.reasons import shown
 from mdkit.stream.source import Source, WebSocketSource
 
 KEY = "sk-very-secret-0123456789"
@@ -411,6 +412,15 @@ def test_settings_reach_the_source():
     assert (source._backoff.base, source._backoff.maximum) == (0.5, 2)
     assert session.pipeline.buffer.block_timeout == 0.2
     assert KEY not in repr(session) + repr(source) + repr(session.stats())
+
+
+def test_what_a_url_holds_besides_its_address_is_shown_nowhere():
+    secret = "ws://someone:secret-word@127.0.0.1:9/v1/realtime?token=secret-word"
+    session = md.live(["A"], source=secret, name="secrets")
+    session.pipeline.problem(FeedError(f"No connection to {shown(secret)}."))
+    for told in (repr(session), repr(session.pipeline.source), str(session.stats())):
+        assert "secret-word" not in told
+        assert "127.0.0.1:9/v1/realtime" in told
 
 
 def test_garbage_faults_are_counted_as_invalid_and_the_stream_goes_on(transport, until):

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import gzip
-import warnings
+import re
+import tempfile
+from pathlib import Path
+from unittest import mock
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mdkit.errors import RecordingError, RecordingWarning
+from mdkit.errors import RecordingError
 from mdkit.events import Gap
 from mdkit.stream import tape
-from mdkit.stream.tape import TapeFile, read_lines
+from mdkit.stream.tape import TapeFile
 from mdkit.stream.tape_writer import TapeWriter
 
 T0 = 1_700_000_000_000_000_000
@@ -106,7 +109,9 @@ def test_files_made_by_hand_are_read(tmp_path):
         (b"not json", T0 + 2),
         (b'{"last":1}', T0 + 3),
     ]
-    items = list(read_lines(path))  # a warning would fail this
+    file = TapeFile(path)
+    items = list(file)
+    assert file.faults == []
     assert [item for item in items if isinstance(item, tuple)] == expected
     packed = tmp_path / "hand.gz"
     packed.write_bytes(
@@ -120,10 +125,9 @@ def test_damaged_lines_are_passed_over_counted_and_named(tmp_path):
     good = [b"%d\t{}" % (T0 + n) for n in range(5)]
     bad = [b"12x\t{}", b"9" * 25 + b"\t{}", b'{"mdkit":"gap","symbol":1}', b'{"mdkit":"end"']
     path.write_bytes(b"\n".join([*good[:2], *bad, *good[2:], b""]))
-    with pytest.warns(RecordingWarning) as caught:
-        assert list(read_lines(path)) == [(b"{}", T0 + n) for n in range(5)]
-    assert len(caught) == 1
-    told = str(caught[0].message)
+    file = TapeFile(path)
+    assert list(file) == [(b"{}", T0 + n) for n in range(5)]
+    (told,) = file.faults
     assert "4 lines were damaged" in told
     assert "line 3 is not a market message ('12x" in told
 
@@ -175,9 +179,8 @@ def test_cut_anywhere_it_reads_to_the_last_whole_line(tmp_path, suffix):
     @given(st.integers(0, len(whole) - 1))
     def check(offset):
         cut.write_bytes(whole[:offset])
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            read = [item for item in read_lines(cut) if isinstance(item, tuple)]
+        file = TapeFile(cut)
+        read = [item for item in file if isinstance(item, tuple)]
         assert read == sent[: len(read)]
         assert len(read) >= max((n for size, n in flushes if size <= offset), default=0)
         if suffix == "":
@@ -185,8 +188,7 @@ def test_cut_anywhere_it_reads_to_the_last_whole_line(tmp_path, suffix):
             ended = sum(line[:1].isdigit() for line in lines[:-1])
             assert len(read) == ended + lines[-1].endswith(b"}}")
         if 0 < offset < len(whole) - 1:  # the last line may lack its end
-            assert len(caught) == 1
-            told = str(caught[0].message)
+            told = "; ".join(file.faults)
             assert "cut off" in told or "breaks off" in told or "no end marker" in told
 
     check()
@@ -218,22 +220,48 @@ def test_missing_messages_are_counted_by_the_end_marker(tmp_path):
     write(path, [message(n) for n in range(10)])
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join(lines[:3] + lines[6:]))
-    with pytest.warns(RecordingWarning, match="3 of 10 messages are missing"):
-        list(read_lines(path))
+    file = TapeFile(path)
+    assert len(list(file)) > 7
+    assert file.faults == ["3 of 10 messages are missing"]
 
 
 def test_a_killed_recorder_is_told_with_the_last_time(tmp_path):
     path = tmp_path / "a.jsonl"
     write(path, [message(n) for n in range(3)], finish=False)
+    file = TapeFile(path)
+    assert sum(isinstance(item, tuple) for item in file) == 3
+    (told,) = file.faults
     expected = r"no end marker.*about a second of messages after 2023-11-14 22:13:20\.002 UTC"
-    with pytest.warns(RecordingWarning, match=expected):
-        list(read_lines(path))
+    assert re.search(expected, told)
+
+
+_WHOLE = st.tuples(st.integers(0, 2**64), st.sampled_from([b"{}", b"[1]", b'{"a":\t1}', b"x", b""]))
+_LINE = st.one_of(
+    _WHOLE.map(lambda pair: b"%d\t%b" % pair),
+    st.sampled_from(
+        b"|# note|{}|123|0123\t{}|-5\t{}|1_0\t{}|\t{}|7\t{}\r|5\t{\t6\t{|\xd9\xa1\t{}|"
+        b'{"mdkit":"connected","at":5}|{"mdkit":"new"}'.split(b"|")
+    ),
+)
+
+
+@given(st.lists(_LINE, max_size=12), st.booleans())
+def test_many_lines_at_once_are_read_as_one_by_one(lines, ends):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.jsonl"
+        path.write_bytes(b"1\t{}\n" + b"\n".join(lines) + b"\n" * ends)
+        together, alone = TapeFile(path), TapeFile(path)
+        found = list(together)
+        with mock.patch.object(tape, "_timed_messages", return_value=None):
+            assert found == list(alone)
+    assert together.messages == alone.messages == sum(isinstance(item, tuple) for item in found)
+    assert (together.faults, together.damage) == (alone.faults, alone.damage)
 
 
 def test_the_real_recording_is_read_whole(market):
     path = market / "depth.jsonl.gz"
     with gzip.open(path) as file:
         expected = [line.rstrip(b"\n").split(b"\t") for line in file]
-    read = list(read_lines(path))
+    read = list(TapeFile(path))
     assert len(read) == 62_650
     assert read == [(raw, int(stamp)) for stamp, raw in expected]

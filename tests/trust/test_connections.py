@@ -1,69 +1,13 @@
-"""Names that cannot be looked up, and certificates that nobody vouches for."""
+"""Names that cannot be looked up, and faults that a session lives with."""
 
 import asyncio
-import ssl
-import subprocess
 
 import pytest
-from websockets.asyncio.server import serve
 
 import mdkit as md
 from mdkit.exchange import FAULTS, RECOVERABLE
 from mdkit.stream.source import WebSocketSource
 from mdkit.stream.transports import TRANSPORTS
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory):
-    """A certificate for localhost that no authority has signed, and its key."""
-    folder = tmp_path_factory.mktemp("certificate")
-    files = folder / "cert.pem", folder / "key.pem"
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
-    command += ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
-    command += ["-out", str(files[0]), "-keyout", str(files[1])]
-    try:
-        subprocess.run(command, check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError) as error:
-        pytest.skip(f"openssl cannot make a certificate here: {error}")
-    return files
-
-
-@pytest.mark.parametrize("transport", TRANSPORTS)
-def test_a_self_signed_certificate_is_refused_and_said_so(certificate, transport, until):
-    if transport == "picows":
-        pytest.importorskip("picows")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*certificate)
-    talked = []
-
-    async def answer(connection):
-        talked.append(connection)
-
-    async def main():
-        async with serve(answer, "127.0.0.1", 0, ssl=context) as server:
-            port = next(iter(server.sockets)).getsockname()[1]
-            session = md.live(
-                "AAPL.US",
-                source=WebSocketSource(
-                    f"wss://127.0.0.1:{port}/v1/realtime",
-                    ["depth"],
-                    ["AAPL.US"],
-                    base_delay=0.01,
-                    max_delay=0.05,
-                    transport=transport,
-                ),
-                api_key="not-a-key",
-                name="tls",
-            ).start()
-            await until(lambda: len(session.pipeline.problems) > 2)
-            said = session.explain()
-            receipt = await session.stop()
-            assert receipt.connects == 0
-            assert "Not connected" in said
-            assert "certificate" in said.lower()
-            assert not talked
-
-    asyncio.run(main())
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)

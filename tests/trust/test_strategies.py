@@ -223,6 +223,7 @@ def held_session(list_source, depth_message, wait_until):
 
 def test_a_strategy_that_never_returns_is_named(held_session, caplog, monkeypatch):
     assert [held.by for held in held_session.told] == ["Strategy never_returns"]
+    assert [held.symbol for held in held_session.told] == ["A"]
     assert "test_strategies.py" in held_session.told[0].where
     assert (
         "Strategy never_returns has held the event loop"

@@ -11,10 +11,10 @@ from mdkit.notebook.views.tables import table_html
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mdkit.notebook.cluster.session import ClusterSession
+    from mdkit.notebook.cluster.together import ShardsTogether
 
 
-def cluster_html(session: ClusterSession, sentence: str, table: pd.DataFrame) -> str:
+def cluster_html(session: ShardsTogether, sentence: str, table: pd.DataFrame) -> str:
     """Return a session on a cluster as HTML: what it is, how it does, and its shards."""
     rows = [
         (

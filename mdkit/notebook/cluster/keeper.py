@@ -5,17 +5,16 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any
 
 from mdkit.errors import MdkitError, SessionError, SettingsError
 from mdkit.events import Gap, Signal
 from mdkit.frames import SignalFrame
 from mdkit.notebook.cluster.kept import Kept
-from mdkit.notebook.cluster.shard import LEASE_SECONDS, Look, Order, Remains, Shard, SignalRow
+from mdkit.notebook.cluster.post import MOST_LOSSES, Past, Post
+from mdkit.notebook.cluster.shard import LEASE_SECONDS, Look, Order, Shard, SignalRow
 
 LOOK_SECONDS = 1.0
 _TICK_SECONDS = 0.05
@@ -25,61 +24,6 @@ _TABLES_SECONDS = 60.0
 _LAST_ROWS = 500_000
 _SIGNALS = 10_000
 _GAPS = 100_000
-_MOST_LOSSES = 5
-"""In a minute; what ends every process that it comes to must not go through the whole cluster."""
-
-
-@dataclass(eq=False)
-class Post:
-    """One shard: its symbols, the worker that reads them now, and what was last seen of it.
-
-    Attributes:
-        heard_at: when it last answered, or was given to its worker.
-        seen_ns: the worker's clock at the last look that found it connected, 0 before.
-        blind_since_ns: since when nobody reads the symbols of a lost worker; 0 when they are
-            read.
-        kept: frames that were fetched.
-        remains: its tables, once it has ended.
-        trouble: why it could not be looked at the last time.
-        lost_at: when it lost its last workers.
-    """
-
-    number: int
-    symbols: tuple[str, ...]
-    worker: str = ""
-    future: Any = None
-    actor: Any = None
-    answer: Any = None
-    look: Look | None = None
-    heard_at: float = 0.0
-    asked_at: float = 0.0
-    seen_ns: int = 0
-    blind_since_ns: int = 0
-    blind_reason: str = ""
-    is_told_to_stop: bool = False
-    kept: Kept = field(default_factory=Kept)
-    remains: Remains | None = None
-    trouble: str = ""
-    lost_at: deque[float] = field(default_factory=lambda: deque(maxlen=_MOST_LOSSES))
-
-    @property
-    def seen(self) -> tuple[int, int]:
-        """How many signals and gaps of the present shard have been seen."""
-        look = self.look
-        return (look.signal_count, look.gaps_from + len(look.gaps)) if look else (0, 0)
-
-    @property
-    def ended(self) -> bool:
-        """Whether the session on the worker has come to its end."""
-        return self.look is not None and self.look.receipt is not None
-
-
-@dataclass(frozen=True)
-class Past:
-    """What was last seen of a shard whose worker was lost."""
-
-    look: Look | None
-    kept: Kept
 
 
 class Keeper:
@@ -228,10 +172,10 @@ class Keeper:
             post.actor = post.look = None
         self._free(post)
         post.lost_at.append(time.monotonic())
-        if len(post.lost_at) == _MOST_LOSSES and post.lost_at[-1] - post.lost_at[0] < 60.0:
+        if len(post.lost_at) == MOST_LOSSES and post.lost_at[-1] - post.lost_at[0] < 60.0:
             raise SessionError(
                 f"Shard {post.number} ({', '.join(post.symbols[:5])}) has lost its worker "
-                f"{_MOST_LOSSES} times within a minute, the last time: {reason}. Something in it "
+                f"{MOST_LOSSES} times within a minute, the last time: {reason}. Something in it "
                 "may end the process, such as a strategy or a lack of memory."
             )
 

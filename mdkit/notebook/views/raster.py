@@ -83,15 +83,24 @@ class Raster:
         """
         self.canvas.get_renderer().clear()
         for axes in sorted(self.figure.axes, key=_layer):
+            step: list[Any] = []
             for artist in sorted(axes.get_children(), key=_layer):
                 if artist.get_animated():
                     continue
-                # Entered for each step: between two of them the user's settings must hold.
-                with matplotlib.style.context("default"):
-                    axes.draw_artist(artist)
+                step.append(artist)
                 if isinstance(artist, (Axis, Legend)):
+                    self._draw_still(axes, step)
+                    step = []
                     yield
+            self._draw_still(axes, step)
         self._background = self.canvas.copy_from_bbox(self.figure.bbox)
+
+    def _draw_still(self, axes: Any, artists: Sequence[Any]) -> None:
+        # Entered for each step: between two of them the user's settings must hold. And not for
+        # each artist: it takes as long as most of them.
+        with matplotlib.style.context("default"):
+            for artist in artists:
+                axes.draw_artist(artist)
 
 
 _layer = methodcaller("get_zorder")

@@ -1,0 +1,58 @@
+"""What `live` and `klines` are given, checked before anything starts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from numbers import Integral
+from typing import Any
+
+from mdkit.errors import SettingsError
+from mdkit.frames import KINDS
+from mdkit.strategies.contract import Strategy, as_strategy
+
+_LONGEST_SYMBOL = 64
+
+
+def checked_symbols(given: Any) -> tuple[str, ...]:
+    """Return one symbol, or several, without repetitions; there may be none.
+
+    Raises `SettingsError` for what can be none, also where several stand in one text.
+    """
+    if not isinstance(given, Iterable):
+        raise SettingsError(f'{given!r} is not a symbol; write "AAPL.US", or several as a list.')
+    names = (given,) if isinstance(given, str) else tuple(given)
+    for name in names:
+        if not isinstance(name, str) or not name.isprintable() or not name or " " in name:
+            raise SettingsError(f"{name!r} is not a symbol; they are written like AAPL.US.")
+        if "," in name:
+            several = [part for part in name.split(",") if part]
+            raise SettingsError(f"{name!r} is not a symbol; write several as a list: {several}.")
+        if len(name) > _LONGEST_SYMBOL:
+            raise SettingsError(f"{name[:_LONGEST_SYMBOL]!r}... is too long for a symbol.")
+    return tuple(dict.fromkeys(names))
+
+
+def checked_strategies(given: Any) -> list[Strategy]:
+    """Return strategies ready to run; one need not stand in a list.
+
+    Raises `SettingsError` for what is not a strategy.
+    """
+    several = given if isinstance(given, Iterable) else (given,)
+    return [as_strategy(strategy) for strategy in several]
+
+
+def checked_count(name: str, value: Any, least: int, meaning: str) -> int:
+    """Return a whole number; raise `SettingsError` that says what `least` means."""
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
+        raise SettingsError(f"{name}={value!r} is not usable: {meaning}.")
+    return int(value)
+
+
+def check_policies_channels(overflow: Any) -> None:
+    """Raise `SettingsError` for policies of a channel that there is not: they would do nothing."""
+    for channel in overflow if isinstance(overflow, Mapping) else ():
+        if channel not in (*KINDS, "*"):
+            raise SettingsError(
+                f"overflow names the channel {channel!r}; there are {', '.join(KINDS)}, and "
+                '"*" for all others.'
+            )
