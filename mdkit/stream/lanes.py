@@ -160,15 +160,16 @@ class Lanes:
                     events = reading.recent.fresh(events, reading.origin)
                 if events:
                     watch = reading.watch
-                    told_ns = events[-1].exchange_ns
+                    last: Any = events[-1]
+                    told_ns = last.exchange_ns
                     if told_ns >= watch.newest_ns:
                         watch.newest_ns = told_ns
                     else:
                         watch.backwards += 1
                     if received_ns >= watch.look_ns:
                         self._extend_tables(rows)
-                        await self._look(reading, events[-1], received_ns)
-                    if watch.is_of_books and watch.is_empty(events[-1]):
+                        await self._look(reading, last, received_ns)
+                    if watch.is_of_books and not (last.bids or last.asks):
                         watch.empty += 1
                     if position == sampled and told_ns:
                         self.clocks.add(reading.symbol, received_ns - told_ns)

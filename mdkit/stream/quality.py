@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -56,11 +56,6 @@ class Watch:
     def counts(self) -> dict[str, int]:
         """How often times ran backwards, and how many books were found frozen or empty."""
         return {"backwards": self.backwards, "frozen": self.frozen, "empty": self.empty}
-
-    @staticmethod
-    def is_empty(book: Any) -> bool:
-        """Whether a book has nothing on either side; its measures are nan."""
-        return not book.bids and not book.asks
 
     def look(self, event: MarketEvent, received_ns: int) -> Gap | None:
         """Look at a book; return a gap, once, when it has stood still for too long."""
