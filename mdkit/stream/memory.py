@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 def memory(pipeline: Pipeline) -> dict[str, int]:
     """Return bytes by what holds them.
 
-    `queue`: messages waiting in memory; `tables`: the columns of live frames, `signals` and
+    `queue`: messages waiting in memory; `handed_over`: copies of those that worker processes have
+    in hand, kept until they answer; `tables`: the columns of live frames, `signals` and
     `metrics`; `undecoded`: messages that frames keep until somebody looks; `dead_letters`: these
     and invalid messages; `recorder`: messages waiting to be written; `spill_on_disk`: messages
     waiting in a file; `process`: the whole of this process, 0 where the system does not say;
@@ -25,11 +26,15 @@ def memory(pipeline: Pipeline) -> dict[str, int]:
     letters = sum(len(x.raw) + len(x.traceback) + MESSAGE_BYTES for x in outcome.dead_letters)
     invalid = sum(len(x.sample) + MESSAGE_BYTES for x in outcome.invalid)
     recorder = pipeline.recorder
-    workers = 0
+    workers = handed_over = 0
     if isinstance(pipeline.lanes, ProcessLanes):
-        workers = sum(p.memory_bytes or 0 for p in pipeline.lanes.processes.values())
+        for process in pipeline.lanes.processes.values():
+            workers += process.memory_bytes or 0
+            for _, batch in process.outstanding.values():
+                handed_over += sum(len(raw) + MESSAGE_BYTES for _, raw, _ in batch)
     return {
         "queue": pipeline.buffer.memory_bytes(),
+        "handed_over": handed_over,
         "tables": pipeline.frames.nbytes + pipeline.signals.nbytes + pipeline.metrics.nbytes,
         "undecoded": pipeline.frames.kept_bytes,
         "dead_letters": letters + invalid,

@@ -2,9 +2,11 @@
 
     python tests/benchmarks/scale.py [--seconds 60] [--plot scale.png]
 
-Messages are made beforehand and delivered from memory to the real queue, lanes, strategy and
-frames, so that the figures are mdkit's own. CPU time is this process's, and the best of the
-rounds, since what else runs on a machine only ever adds; of processes, medians.
+The cost by symbols is measured twice: on feeds of the embedded exchange at one total rate, from
+the socket to the strategy, and at full speed. There, and in all that follows, messages are made
+beforehand and delivered from memory to the real queue, lanes, strategy and frames. CPU time is
+this process's, and the best of the rounds, since what else runs on a machine only ever adds; of
+processes, medians.
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+
+from sizes import measure
 
 import mdkit as md
 from mdkit.events import Depth
@@ -166,6 +170,17 @@ def by_symbols(count: int, rounds: int) -> list[tuple[int, Cost]]:
     return list(found.items())
 
 
+def at_a_rate(rate: float, rounds: int) -> dict[int, float]:
+    """CPU µs a message on feeds of one total rate over more and more symbols; best of rounds."""
+    found: dict[int, float] = {}
+    for _ in range(rounds):
+        for symbols in SYMBOL_COUNTS:
+            need = measure(symbols, rate, 4.0)
+            each = need.cpu / need.rate * 1e6
+            found[symbols] = min(each, found.get(symbols, each))
+    return found
+
+
 def by_queue_size(count: int) -> list[tuple[int, Cost]]:
     """All messages at once into queues of every size."""
     return [
@@ -245,15 +260,25 @@ def processes(count: int) -> dict[str, float]:
     }
 
 
-def plot(curves: dict[str, list[tuple[float, float]]], symbols: list, path: str) -> None:
+def plot(
+    curves: dict[str, list[tuple[float, float]]],
+    symbols: list,
+    paced: dict[int, float],
+    rate: float,
+    path: str,
+) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 4), layout="constrained")
     left, right = figure.subplots(1, 2)
-    left.plot([n for n, _ in symbols], [c.cpu_us for _, c in symbols], marker="o")
+    left.plot(list(paced), list(paced.values()), marker="o", label=f"at {rate:,.0f} a second")
+    left.plot(
+        [n for n, _ in symbols], [c.cpu_us for _, c in symbols], marker="o", label="at full speed"
+    )
+    left.legend(frameon=False)
     left.set(xscale="log", xlabel="symbols", ylabel="CPU µs a message", ylim=(0, None))
-    left.set_title("Cost at a constant total rate")
+    left.set_title("Cost of a message")
     for policy, curve in curves.items():
         right.plot([t for t, _ in curve], [mb for _, mb in curve], label=policy)
     right.set(xlabel="seconds of overload", ylabel="MB of the process", ylim=(0, None))
@@ -266,12 +291,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--messages", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rate", type=float, default=10_000.0, help="of all symbols together")
     parser.add_argument("--seconds", type=float, default=60.0, help="of overload, each policy")
     parser.add_argument("--plot", default=None, help="a PNG file to draw into")
     arguments = parser.parse_args()
+    paced = at_a_rate(arguments.rate, min(arguments.rounds, 3))
+    print(f"{'symbols':>9} {'CPU µs/msg':>11} {'x 10 symbols':>13}   at {arguments.rate:,.0f}/s")
+    for symbols, each in paced.items():
+        print(f"{symbols:>9,} {each:>11.1f} {each / paced[10]:>13.2f}")
     found = by_symbols(arguments.messages, arguments.rounds)
     ten = dict(found)[10].cpu_us
-    print(f"{arguments.messages:,} messages; best of {arguments.rounds} rounds")
+    print(f"\n{arguments.messages:,} messages at full speed; best of {arguments.rounds} rounds")
     print(f"{'symbols':>9} {'CPU µs/msg':>11} {'x 10 symbols':>13} {'msg/s':>9} {'tables MB':>10}")
     for symbols, cost in found:
         ratio, size = cost.cpu_us / ten, cost.peak_bytes / 1e6
@@ -297,7 +327,7 @@ def main() -> None:
             f"{totals['processed']:,}, {lost:,}, {totals['spilled']:,}"
         )
     if arguments.plot:
-        plot(curves, found, arguments.plot)
+        plot(curves, found, paced, arguments.rate, arguments.plot)
         print(f"plot in {arguments.plot}")
 
 

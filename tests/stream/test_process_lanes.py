@@ -15,6 +15,7 @@ from mdkit.events import Gap
 from mdkit.notebook.views.gaps import RecentGaps
 from mdkit.strategies.contract import as_strategy
 from mdkit.stream.explain import diagnose
+from mdkit.stream.memory import memory
 from mdkit.stream.pipeline import Pipeline
 
 SYMBOLS = [f"S{number}" for number in range(6)]
@@ -290,6 +291,7 @@ def test_a_strategy_that_never_returns_is_named_and_stopping_accounts_for_all(
         await until(lambda: pipeline.problems)
         held = [process.held for process in pipeline.lanes.processes.values()]
         held.remove(None)  # the other process goes on
+        assert memory(pipeline)["handed_over"] > 0
         receipt = await pipeline.stop(0.2)
         if receipt.left_path is not None:
             receipt.left_path.unlink()
