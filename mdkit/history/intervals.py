@@ -110,7 +110,9 @@ def ends(interval: str, starts: Stamps) -> Stamps:
         return starts + size
     stamps = starts.astype("M8[ms]")
     months = stamps.astype("M8[M]")
-    following: Stamps = ((months + 1).astype("M8[ms]") + (stamps - months)).view(np.int64)
+    following: Stamps = (
+        (months + np.timedelta64(1, "M")).astype("M8[ms]") + (stamps - months)
+    ).view(np.int64)
     return following
 
 

@@ -192,10 +192,19 @@ class _IsalStream:
         return bytes(self._stream.unused_data)
 
     def feed(self, block: bytes) -> Iterator[bytes]:
-        rest = block
-        while rest:
-            yield self._stream.decompress(rest, _MOST_BYTES)
-            rest = self._stream.unconsumed_tail
+        yield from _pieces(self._stream, block)
+
+
+def _pieces(stream: Any, block: bytes) -> Iterator[bytes]:
+    """Yield the text of a block a piece at a time.
+
+    A full piece may leave text inside the stream although all of the block went in.
+    """
+    text, rest = stream.decompress(block, _MOST_BYTES), stream.unconsumed_tail
+    yield text
+    while not stream.eof and (rest or len(text) == _MOST_BYTES):
+        text, rest = stream.decompress(rest, _MOST_BYTES), stream.unconsumed_tail
+        yield text
 
 
 class _GzipStream:
@@ -211,13 +220,11 @@ class _GzipStream:
         return self._stream.unused_data
 
     def feed(self, block: bytes) -> Iterator[bytes]:
-        before, rest, given = self._stream.copy(), block, 0
+        before, given = self._stream.copy(), 0
         try:
-            while rest:
-                text = self._stream.decompress(rest, _MOST_BYTES)
+            for text in _pieces(self._stream, block):
                 given += len(text)
                 yield text
-                rest = self._stream.unconsumed_tail
         except zlib.error as error:
             yield _salvage(before, block)[given:]
             raise _DamagedError(str(error)) from None

@@ -204,6 +204,18 @@ def test_cut_anywhere_it_reads_to_the_last_whole_line(tmp_path, suffix):
 
 @pytest.mark.usefixtures("_either")
 @pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_large_flush_is_read_whole_though_nothing_follows(tmp_path, suffix):
+    needs(suffix)
+    path = tmp_path / f"killed{suffix}"
+    for count in range(3000, 3010):
+        path.unlink(missing_ok=True)
+        sent = [message(n) for n in range(count)]
+        write(path, sent, finish=False)
+        assert messages_of(path) == sent
+
+
+@pytest.mark.usefixtures("_either")
+@pytest.mark.parametrize("suffix", SUFFIXES)
 def test_a_flipped_byte_costs_what_is_behind_it_at_most(tmp_path, suffix):
     needs(suffix)
     path = tmp_path / f"whole{suffix}"
