@@ -21,6 +21,7 @@ ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _GZIP = 31  # zlib's number for a window of 32 KiB with a gzip header
 _READ_BYTES = 1 << 16
 _MOST_BYTES = 1 << 15
+"""Of text at a time: what is made of it should still be in the caches when it is used."""
 _PIECE_BYTES = 256
 
 
@@ -251,17 +252,20 @@ class _ZstdStream:
 
     def feed(self, block: bytes) -> Iterator[bytes]:
         # In small pieces: an error takes the text of the piece it is in along.
-        texts = []
+        text = bytearray()
         for at in range(0, len(block), _PIECE_BYTES):
             try:
-                texts.append(self._stream.decompress(block[at : at + _PIECE_BYTES]))
+                text += self._stream.decompress(block[at : at + _PIECE_BYTES])
             except self._error as error:
-                yield b"".join(texts)
+                yield bytes(text)
                 raise _DamagedError(str(error)) from None
             if self.ended:
                 self.unused = self._stream.unused_data + block[at + _PIECE_BYTES :]
                 break
-        yield b"".join(texts)
+            if len(text) >= _MOST_BYTES:
+                yield bytes(text)
+                text.clear()
+        yield bytes(text)
 
 
 def _inflate(

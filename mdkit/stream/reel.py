@@ -49,12 +49,17 @@ class Reel:
             self.passed_ns = due_ns(run, self.passed_ns)
             self._run = next(self._runs, None)
             return run
-        end = min(len(run), self._at + most)
-        if until_ns is not None:
-            end = next((i for i in range(self._at, end) if run[i][1] > until_ns), end)
-        messages = run[self._at : end]
+        messages: list[RawMessage] = []
+        # Files are read in pieces that are smaller than a good batch.
+        while isinstance(run, list) and len(messages) < most:
+            end = min(len(run), self._at + most - len(messages))
+            if until_ns is not None:
+                end = next((i for i in range(self._at, end) if run[i][1] > until_ns), end)
+            messages += run[self._at : end]
+            self._at = end
+            if end < len(run):
+                break
+            run = self._run = next(self._runs, None)
+            self._at = 0
         self.passed_ns = max(self.passed_ns, *map(_time, messages))
-        self._at = end
-        if end == len(run):
-            self._run, self._at = next(self._runs, None), 0
         return messages

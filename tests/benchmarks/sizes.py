@@ -47,7 +47,7 @@ class Need:
 
 
 def measure(symbols: int, rate: float, seconds: float) -> Need:
-    """Run a feed of so many symbols and messages a second, after a second to settle."""
+    """Run a feed of so many symbols and messages a second, once each has told something."""
 
     async def play(url: str, names: tuple[str, ...]) -> Need:
         empty = memory_bytes() or 0
@@ -55,8 +55,9 @@ def measure(symbols: int, rate: float, seconds: float) -> Need:
         pipeline = Pipeline(WebSocketSource(url, ["depth"], names), [as_strategy(always)])
         pipeline.on_signal(lambda signal: late.append(time.time_ns() - signal.received_ns))
         pipeline.start()
-        while not pipeline.ledger.totals()["processed"]:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+        # The first message of every symbol makes its tables and strategies.
+        while sum(1 for _ in pipeline.places) < len(names):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
         await asyncio.sleep(1.0)
         late.clear()
         before = pipeline.ledger.totals()["processed"]
