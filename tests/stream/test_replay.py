@@ -53,6 +53,10 @@ class LeapingLoop(asyncio.SelectorEventLoop):
     def time(self):
         return self.leaps.now
 
+    async def shutdown_default_executor(self, timeout=None):
+        """Wait for threads without a limit: on this clock any limit is over at once."""
+        await super().shutdown_default_executor()
+
 
 @pytest.fixture
 def leap():
