@@ -182,8 +182,7 @@ class _Replay:
         if signal is not None and not -1.0 <= signal <= 1.0:
             raise StrategyError(
                 f"strategy {self.strategy.name} said {signal:g} on a {_noun(event)} of "
-                f"{event.symbol}; a "
-                "target exposure lies between -1 and 1"
+                f"{event.symbol}; a target exposure lies between -1 and 1"
             )
         return signal
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -23,6 +22,7 @@ from mdkit.backtesting.panel import Panel, make_panel
 from mdkit.backtesting.result import Result
 from mdkit.errors import SettingsError
 from mdkit.strategies.contract import Strategy, as_strategy
+from mdkit.stream.machine import cores
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -181,7 +181,7 @@ def evaluate_all(
     job: Job, combinations: list[Params], report: Report, workers: int | None = None
 ) -> list[tuple[Any, ...]]:
     """Return the figures of every combination, in order, computed on this machine."""
-    workers = workers or os.cpu_count() or 1
+    workers = workers or cores()
     code = None
     if job.engine != "python":
         try:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from requests.adapters import HTTPAdapter
+from urllib3.exceptions import SSLError
 
 # OpenSSL's X509_V_ERR_..., of which Python's ssl module has no names.
 _OUT_OF_DATE = (9, 10)
@@ -49,3 +50,9 @@ class SystemTrustAdapter(HTTPAdapter):
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
         """Return the pool of connections through a proxy."""
         return super().proxy_manager_for(proxy, ssl_context=ssl.create_default_context(), **kwargs)
+
+
+def bad_certificate(error: Any) -> ssl.SSLCertVerificationError | None:
+    """Return what urllib3's error says of a certificate, if that is what it is about."""
+    cause = error.args[0] if isinstance(error, SSLError) and error.args else None
+    return cause if isinstance(cause, ssl.SSLCertVerificationError) else None

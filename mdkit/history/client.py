@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
-import ssl
 import threading
 import time
 from collections import deque
@@ -24,7 +23,7 @@ from urllib.parse import urlsplit
 import requests
 from requests.adapters import HTTPAdapter
 from requests.exceptions import ChunkedEncodingError, ContentDecodingError
-from urllib3.exceptions import InvalidHeader, MaxRetryError, ReadTimeoutError, SSLError
+from urllib3.exceptions import MaxRetryError, ReadTimeoutError
 from urllib3.util.retry import Retry
 
 from mdkit.errors import (
@@ -38,7 +37,8 @@ from mdkit.errors import (
     ServiceError,
     SettingsError,
 )
-from mdkit.history.certificates import SystemTrustAdapter, distrust
+from mdkit.history.certificates import SystemTrustAdapter, bad_certificate, distrust
+from mdkit.history.patience import Patience, check_wait
 from mdkit.wire.codes import classify
 from mdkit.wire.rest import (
     DEPTH_PATH,
@@ -55,9 +55,6 @@ from mdkit.wire.tickdb import rest_message
 
 TIMEOUTS = (3.05, 10.0)
 """Seconds to connect, and between two bytes of an answer."""
-RETRIED_STATUS = (429, 500, 502, 503, 504)
-LONGEST_WAIT = 120.0
-"""A Retry-After of more seconds is an error instead: nobody watches a cell for that long."""
 _TRIES = 5
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -164,7 +161,7 @@ class RestClient:
         if api_key:
             self._session.headers["X-API-Key"] = api_key
         make = SystemTrustAdapter if parts.scheme == "https" else HTTPAdapter
-        self._adapter = make(max_retries=_Patience.of(self._pause, self._spend))
+        self._adapter = make(max_retries=Patience.of(self._pause, self._spend))
         self._session.mount(f"{parts.scheme}://", self._adapter)
 
     def klines(
@@ -294,9 +291,9 @@ class RestClient:
         if isinstance(refusal, RateLimitError | ServerError):
             if ok:
                 if isinstance(refusal, RateLimitError):
-                    _check_wait(refusal.retry_after, about)
+                    check_wait(refusal.retry_after, about)
                 raise _Again(refusal)
-            raise _given_up(refusal, _Patience.STATUS_RETRIES + 1)
+            raise _given_up(refusal, Patience.STATUS_RETRIES + 1)
         if isinstance(refusal, RequestError) and refusal.code == 2002:
             raise RequestError(
                 f"{refusal} Symbols are written like AAPL.US, 700.HK, EURUSD or BTCUSDT.",
@@ -311,7 +308,7 @@ class RestClient:
                 f"{self.name} gave no answer within {self._timeouts[1]:g} s, several times "
                 f"({about}); try again later."
             )
-        if (certificate := _bad_certificate(cause)) is not None:
+        if (certificate := bad_certificate(cause)) is not None:
             host = urlsplit(self.base_url).hostname or self.name
             return FeedError(f"No connection to {self.name}: {distrust(host, certificate)}.")
         return FeedError(
@@ -336,74 +333,6 @@ class _Again(Exception):  # noqa: N818 - an order to `_get`, which never leaves 
     def __init__(self, error: MdkitError) -> None:
         super().__init__(str(error))
         self.error = error
-
-
-class _Patience(Retry):
-    """urllib3's `Retry` with a replaceable clock, a longest wait, and a budget for every try."""
-
-    STATUS_RETRIES = 5
-    _pause: Callable[[float, str], None]
-    _spend: Callable[[], None]
-
-    @classmethod
-    def of(cls, pause: Callable[[float, str], None], spend: Callable[[], None]) -> Self:
-        patience = cls(
-            total=cls.STATUS_RETRIES,
-            connect=2,
-            read=2,
-            status=cls.STATUS_RETRIES,
-            allowed_methods=frozenset({"GET"}),
-            status_forcelist=RETRIED_STATUS,
-            backoff_factor=0.5,
-            backoff_max=20,
-            raise_on_status=False,
-        )
-        patience._pause, patience._spend = pause, spend
-        return patience
-
-    def new(self, **changes: Any) -> Self:
-        fresh = super().new(**changes)
-        fresh._pause, fresh._spend = self._pause, self._spend
-        return fresh
-
-    def increment(
-        self,
-        method: str | None = None,
-        url: str | None = None,
-        response: Any = None,
-        error: Exception | None = None,
-        *args: Any,
-        **kwargs: Any,
-    ) -> Self:
-        if error is not None and _bad_certificate(error) is not None:
-            raise error  # it would be as bad the next time
-        return super().increment(method, url, response, error, *args, **kwargs)
-
-    def sleep(self, response: Any = None) -> None:
-        try:
-            wait = self.get_retry_after(response) if response is not None else None
-        except InvalidHeader:
-            wait = None
-        status = f"HTTP {response.status}" if response is not None else "no connection"
-        _check_wait(wait, status)
-        self._pause(self.get_backoff_time() if wait is None else wait, status)
-        self._spend()
-
-
-def _bad_certificate(error: Any) -> ssl.SSLCertVerificationError | None:
-    """Return what urllib3's error says of a certificate, if that is what it is about."""
-    cause = error.args[0] if isinstance(error, SSLError) and error.args else None
-    return cause if isinstance(cause, ssl.SSLCertVerificationError) else None
-
-
-def _check_wait(wait: float | None, about: str) -> None:
-    if wait is not None and wait > LONGEST_WAIT:
-        raise RateLimitError(
-            f"The service asks to wait {wait:g} s ({about}), longer than the {LONGEST_WAIT:g} s "
-            "that mdkit waits by itself; try again then.",
-            code=3001,
-            retry_after=wait,
-        )
 
 
 def _given_up(error: MdkitError, tries: int) -> MdkitError:

@@ -23,12 +23,11 @@ from mdkit.notebook.kernel import load_what_notebooks_show
 from mdkit.notebook.session import Runner, Session
 from mdkit.settings import Settings
 from mdkit.stream.backfill import Backfill
-from mdkit.stream.buffer import check_overflow
 from mdkit.stream.lanes import OnError
 from mdkit.stream.machine import cores
 from mdkit.stream.pipeline import Pipeline, WorkerKind
 from mdkit.stream.record import Recorder
-from mdkit.stream.slots import Overflow
+from mdkit.stream.slots import Overflow, check_overflow
 from mdkit.stream.source import Source
 from mdkit.stream.transports import Transport
 from mdkit.wire.tickdb import CHANNELS

@@ -14,15 +14,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from mdkit.errors import SessionError, SettingsError, SpillQuotaError
+from mdkit.stream.arrivals import Arrivals
 from mdkit.stream.ledger import Account
 from mdkit.stream.slots import (
     MESSAGE_BYTES,
-    POLICIES,
     Lane,
     Message,
     OnLoss,
     Overflow,
     Slot,
+    check_overflow,
 )
 from mdkit.stream.spill import SpillFile
 
@@ -117,7 +118,7 @@ class Buffer:
         self._ready: list[deque[Lane]] = [deque() for _ in range(groups)]
         self._getters: list[deque[asyncio.Future[None]]] = [deque() for _ in range(groups)]
         self._putters: deque[asyncio.Future[None]] = deque()
-        self._arrivals: dict[str, deque[tuple[Slot, int]]] = {}
+        self._arrivals = Arrivals(2 * maxsize + 1024)
         self._depth = 0
         self._peak = 0
         self._full_since: float | None = None
@@ -204,7 +205,7 @@ class Buffer:
                 lane.scheduled = True
                 self._ready[lane.group].append(lane)
             if slot.policy == "drop_oldest":
-                self._note_arrival(slot)
+                self._arrivals.note(slot)
         self._depth += len(messages)
 
     async def _overflow(self, message: Message) -> None:
@@ -298,36 +299,23 @@ class Buffer:
         if self.on_loss is not None:
             self.on_loss(slot, "refused", slot.admitted + slot.refused, 1)
 
-    def _note_arrival(self, slot: Slot) -> None:
-        notes = self._arrivals.get(slot.account.channel)
-        if notes is None:
-            notes = self._arrivals[slot.account.channel] = deque()
-        # What enters from disk was admitted before, and is older than what is there still.
-        notes.append((slot, slot.admitted - slot.spilled))
-        if len(notes) > 2 * self.maxsize + 1024:
-            live = [note for note in notes if note[1] > note[0].left]
-            notes.clear()
-            notes.extend(live)
-
     def _evict_oldest(self, channel: str) -> bool:
-        notes = self._arrivals.get(channel, deque())
-        while notes:
-            slot, serial = notes.popleft()
-            if serial > slot.left:
-                waiting = slot.lane.messages
-                # Nearly always the first; other channels of the symbol may stand before it.
-                position = next(i for i, m in enumerate(waiting) if m[0] is slot)
-                received_ns = waiting[position][2]
-                del waiting[position]
-                slot.left += 1
-                slot.account.queued -= 1
-                slot.account.dropped += 1
-                self._depth -= 1
-                slot.holes().dropped(slot.left, received_ns)
-                if self.on_loss is not None:
-                    self.on_loss(slot, "dropped", slot.left, 1)
-                return True
-        return False
+        slot = self._arrivals.oldest(channel)
+        if slot is None:
+            return False
+        waiting = slot.lane.messages
+        # Nearly always the first; other channels of the symbol may stand before it.
+        position = next(i for i, message in enumerate(waiting) if message[0] is slot)
+        received_ns = waiting[position][2]
+        del waiting[position]
+        slot.left += 1
+        slot.account.queued -= 1
+        slot.account.dropped += 1
+        self._depth -= 1
+        slot.holes().dropped(slot.left, received_ns)
+        if self.on_loss is not None:
+            self.on_loss(slot, "dropped", slot.left, 1)
+        return True
 
     def _conflate(self, slot: Slot) -> bool:
         """Give up what a newer snapshot replaces; False when there is nothing of the kind."""
@@ -376,9 +364,9 @@ class Buffer:
             if self.spill and (self._depth <= self._low_water or not ready):
                 self._refill()
                 self._wake_getters()  # there may be work for more than this one
-            taken = self.get_nowait(limit, group)
-            if taken is not None:
-                return taken
+            lanes, batch = self.get_several(limit, group, most_lanes=1)
+            if batch:
+                return lanes[0], batch
             if self._closed and not self._depth and not self.spill:
                 return None
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -391,11 +379,6 @@ class Buffer:
                 elif waiter.cancelled() or ready:
                     # Woken, but perhaps cancelled before it could act: pass the wake-up on.
                     self._wake_getters()
-
-    def get_nowait(self, limit: int = 256, group: int = 0) -> tuple[Lane, list[Message]] | None:
-        """As `get`, but return None when no message waits in memory now."""
-        lanes, batch = self.get_several(limit, group, most_lanes=1)
-        return (lanes[0], batch) if lanes else None
 
     def get_several(
         self, limit: int = 256, group: int = 0, *, most_lanes: int | None = None
@@ -552,17 +535,3 @@ def _count_out(slot: Slot, count: int) -> None:
     slot.left += count
     slot.account.queued -= count
     slot.account.in_flight += count
-
-
-def check_overflow(overflow: str | Mapping[str, str]) -> dict[str, Overflow]:
-    """Return the policy by channel ("*" for all others), or raise `SettingsError`."""
-    by_channel = {"*": overflow} if isinstance(overflow, str) else {"*": "block", **overflow}
-    checked: dict[str, Overflow] = {}
-    for channel, policy in by_channel.items():
-        if policy not in POLICIES:
-            where = "" if channel == "*" else f" for channel {channel!r}"
-            raise SettingsError(
-                f"overflow={policy!r}{where} is not a policy: choose one of {', '.join(POLICIES)}."
-            )
-        checked[channel] = policy
-    return checked

@@ -16,6 +16,9 @@ from mdkit.stream.folding import Fold
 from mdkit.stream.quality import Watch
 from mdkit.wire.tickdb import LIVE, Read
 
+_MOST_TOLD = 16_384
+"""Characters; a thousand texts are kept."""
+
 SignalRow = tuple[int, str, str, float, int]
 """(received_ns, symbol, strategy, value, exchange_ns)"""
 
@@ -154,3 +157,21 @@ class Outcome:
     callback_errors: deque[str] = field(default_factory=lambda: deque(maxlen=100))
     busy_seconds: float = 0.0
     retries: int = 0
+
+
+def shortened(text: str) -> str:
+    """Return a text without its middle where it is long."""
+    left_out = len(text) - _MOST_TOLD
+    if left_out <= 0:
+        return text
+    half = _MOST_TOLD // 2
+    return f"{text[:half]} [{left_out:,} characters left out] {text[-half:]}"
+
+
+def said(error: BaseException) -> str:
+    """Return an error in a line, even one that cannot say what it is."""
+    try:
+        text = str(error)
+    except Exception:
+        text = "(its message cannot be had)"
+    return shortened(f"{type(error).__name__}: {text}")

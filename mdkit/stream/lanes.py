@@ -27,6 +27,8 @@ from mdkit.stream.handling import (
     Reading,
     SignalRow,
     SignalSink,
+    said,
+    shortened,
 )
 from mdkit.stream.holes import Hole
 from mdkit.stream.quality import Clocks
@@ -42,7 +44,6 @@ _MAX_BATCH = 128
 _SAMPLE_EVERY = 64
 _RETRY_BASE = 0.010
 _SAMPLE_BYTES = 512
-_TOLD_CHARACTERS = 16_384
 # A strategy that calls exit(), or awaits something that is cancelled, has failed on a message:
 # it must not end the loop, nor the worker.
 _FAILURES = (Exception, asyncio.CancelledError, SystemExit)
@@ -275,7 +276,7 @@ class Lanes:
                 if _is_cancelled(error):
                     raise
                 self.outcome.callback_errors.append(
-                    f"on_gap of strategy {handler.name} failed with {_said(error)}"
+                    f"on_gap of strategy {handler.name} failed with {said(error)}"
                 )
 
     async def _run_bars(
@@ -346,14 +347,14 @@ class Lanes:
         error: BaseException,
         attempts: int,
     ) -> None:
-        said = _said(error)
-        told = _short("".join(traceback.format_exception(error)))
-        self._keep_letter(slot, handler.name, raw, received_ns, said, attempts, told)
+        short = said(error)
+        whole = shortened("".join(traceback.format_exception(error)))
+        self._keep_letter(slot, handler.name, raw, received_ns, short, attempts, whole)
         if self.on_error == "raise":
             account = slot.account
             raise StrategyError(
                 f"Strategy {handler.name} failed on a {account.channel} message of "
-                f"{account.symbol}: {said}"
+                f"{account.symbol}: {short}"
             ) from error
 
     def _keep_letter(
@@ -392,26 +393,8 @@ class Lanes:
                     callback(Signal(symbol, strategy, value, exchange_ns, received_ns))
                 except _FAILURES as error:
                     self.outcome.callback_errors.append(
-                        f"an on_signal callback failed with {_said(error)}"
+                        f"an on_signal callback failed with {said(error)}"
                     )
-
-
-def _short(text: str) -> str:
-    """Return a text without its middle where it is long: a thousand of them are kept."""
-    left_out = len(text) - _TOLD_CHARACTERS
-    if left_out <= 0:
-        return text
-    half = _TOLD_CHARACTERS // 2
-    return f"{text[:half]} [{left_out:,} characters left out] {text[-half:]}"
-
-
-def _said(error: BaseException) -> str:
-    """Return an error in a line, even one that cannot say what it is."""
-    try:
-        text = str(error)
-    except Exception:
-        text = "(its message cannot be had)"
-    return _short(f"{type(error).__name__}: {text}")
 
 
 def _is_cancelled(error: BaseException) -> bool:

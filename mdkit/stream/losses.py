@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from mdkit.events import DROPPED, Gap
 from mdkit.stream.connection import RawMessage
-from mdkit.stream.tape import Base, Lost, Marker, Missed, Refused, Unseen
+from mdkit.stream.markers import Base, Lost, Marker, Missed, Refused, Unseen
 from mdkit.wire.tickdb import ANSWER, SEVERAL, Route, Router
 
 Key = tuple[str, str]

@@ -29,7 +29,7 @@ from mdkit.stream.ledger import Ledger
 from mdkit.stream.machine import cores
 from mdkit.stream.parcels import Setup
 from mdkit.stream.places import Places
-from mdkit.stream.process_lanes import ProcessLanes, pickled
+from mdkit.stream.process_lanes import ProcessLanes
 from mdkit.stream.receipt import Receipt
 from mdkit.stream.record import Recorder
 from mdkit.stream.rehearsal import HEAVY_SECONDS, rehearse
@@ -37,6 +37,7 @@ from mdkit.stream.scribe import Scribe
 from mdkit.stream.slots import Overflow, Slot
 from mdkit.stream.source import Source
 from mdkit.stream.watchdog import Held, Watchdog
+from mdkit.stream.worker_processes import pickled
 from mdkit.wire.tickdb import ANSWER, MAX_MESSAGE_BYTES, REST, SEVERAL, Router, stub
 
 WorkerKind = Literal["task", "process", "auto"]

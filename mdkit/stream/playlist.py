@@ -15,7 +15,8 @@ from mdkit.errors import RecordingError
 from mdkit.events import Gap
 from mdkit.stream.connection import RawMessage
 from mdkit.stream.losses import Losses, Viewer
-from mdkit.stream.tape import Connected, Disconnected, Header, Missed, TapeFile
+from mdkit.stream.markers import Connected, Disconnected, Header, Missed
+from mdkit.stream.tape import TapeFile
 from mdkit.stream.tape_writer import part_path
 from mdkit.wire.tickdb import Router
 

@@ -9,36 +9,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hmac
-import io
 import logging
-import os
-import secrets
-import subprocess
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
-import cloudpickle
-
-from mdkit.errors import InvalidMessage, SessionError, SettingsError, StrategyError
+from mdkit.errors import InvalidMessage, SessionError, StrategyError
 from mdkit.events import Gap
 from mdkit.frames import Frames
-from mdkit.strategies.contract import FunctionStrategy, Strategy
 from mdkit.stream.backfill import Recent
 from mdkit.stream.buffer import Buffer
 from mdkit.stream.connection import RawMessage
 from mdkit.stream.finding import holes_in
 from mdkit.stream.handling import Reading, SignalSink, StrategyTimer
 from mdkit.stream.lanes import Lanes
-from mdkit.stream.machine import start_apart
-from mdkit.stream.parcels import TOKEN_BYTES, Batch, Done, End, Ready, Setup, pack, unpack
+from mdkit.stream.parcels import Batch, Done, End, Setup, pack, unpack
 from mdkit.stream.places import Places
-from mdkit.stream.slots import Lane, Message, Slot
+from mdkit.stream.slots import Slot
 from mdkit.stream.watchdog import Held
+from mdkit.stream.worker_processes import Process, end_process, start_process
 from mdkit.wire.tickdb import LIVE
 
 _logger = logging.getLogger("mdkit")
@@ -47,30 +38,8 @@ _OUTSTANDING = 4
 _BATCH_SECONDS = 0.010
 """The work in a batch: much more than sending it takes, and soon done when a session stops."""
 _MAX_BATCH = 512
-_START_TIMEOUT = 30.0
-_END_TIMEOUT = 5.0
 _MOST_DEATHS = 5
 """In a minute; a process that dies more often than that has something wrong with it."""
-
-
-@dataclass
-class Process:
-    """One worker process, as the session sees it."""
-
-    number: int
-    child: subprocess.Popen[bytes]
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
-    aside: tuple[asyncio.StreamReader, asyncio.StreamWriter]
-    """What its watchdog tells comes here, past a loop that stands still."""
-    outstanding: dict[int, tuple[Lane, list[Message]]] = field(default_factory=dict)
-    given: int = 0
-    """Messages in the outstanding batches."""
-    room: asyncio.Event = field(default_factory=asyncio.Event)
-    memory_bytes: int | None = None
-    held: Held | None = None
-    """The strategy that does not return, until it does."""
-    ended: bool = False
 
 
 class ProcessLanes(Lanes):
@@ -173,7 +142,6 @@ class ProcessLanes(Lanes):
         """Take in what the process tells, until it has ended in order."""
         while True:
             done: Done = await unpack(process.reader)
-            process.held = None
             if done.number < 0:
                 self._take_in(process, done)
                 process.ended = True
@@ -182,6 +150,8 @@ class ProcessLanes(Lanes):
             self._take_in(process, done)
             del process.outstanding[done.number]
             process.given -= len(batch)
+            if process.held is not None and process.held.symbol in {s.symbol for s in lane.slots}:
+                process.held = None
             process.room.set()
             each = done.busy_seconds / len(batch)
             cost = self._cost.get(process.number, each)
@@ -312,74 +282,6 @@ class ProcessLanes(Lanes):
         await end_process(process)
 
 
-async def start_process(number: int, setup: Setup, symbols: Callable[[], Sequence[str]]) -> Process:
-    """Start a worker process that is ready for batches.
-
-    Raises `SettingsError` when it cannot run the strategies, `SessionError` when it does not
-    start.
-    """
-    secret = secrets.token_bytes(TOKEN_BYTES)
-    # First the way for batches, then the one for the watchdog.
-    arrived: asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Queue()
-
-    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
-            token = await reader.readexactly(TOKEN_BYTES)
-            if hmac.compare_digest(token, secret):
-                writer.write(secret[::-1])
-                arrived.put_nowait((reader, writer))
-                return
-        writer.close()
-
-    server = await asyncio.start_server(greet, "127.0.0.1", 0, limit=1 << 24)
-    port = server.sockets[0].getsockname()[1]
-    child = await asyncio.to_thread(_spawn, port, secret)
-    try:
-        reader, writer = await asyncio.wait_for(arrived.get(), _START_TIMEOUT)
-        aside = await asyncio.wait_for(arrived.get(), _START_TIMEOUT)
-        process = Process(number, child, reader, writer, aside)
-        ready_setup = setup._replace(symbols=tuple(symbols()))
-        writer.write(pack(ready_setup))
-        ready: Ready = await asyncio.wait_for(unpack(reader), _START_TIMEOUT)
-    except BaseException as error:
-        child.kill()
-        await asyncio.to_thread(child.wait)
-        if isinstance(error, TimeoutError | asyncio.IncompleteReadError):
-            raise SessionError(
-                f"Worker process {number} did not start (exit code {child.returncode}); its "
-                'standard error says why. worker_kind="task" needs no processes.'
-            ) from None
-        raise
-    finally:
-        server.close()
-    if ready.error:
-        await end_process(process)
-        raise SettingsError(
-            f"Worker process {number} cannot run the strategies ({ready.error}): what they "
-            "use must be importable there as well."
-        )
-    return process
-
-
-async def end_process(process: Process) -> None:
-    """End a worker process, and wait for that."""
-    process.writer.close()
-    process.aside[1].close()
-    child = process.child
-    if not process.ended:
-        child.kill()
-    gone = asyncio.ensure_future(asyncio.to_thread(child.wait, _END_TIMEOUT))
-    try:
-        await asyncio.shield(gone)
-    except subprocess.TimeoutExpired:
-        child.kill()
-        await asyncio.to_thread(child.wait)
-    except asyncio.CancelledError:
-        child.kill()  # whoever stops in a hurry still leaves no thread that waits
-        await gone
-        raise
-
-
 async def _together(*work: Coroutine[Any, Any, None]) -> None:
     """Run until all is done, or until one fails, which ends the others."""
     tasks = [asyncio.ensure_future(one) for one in work]
@@ -393,46 +295,3 @@ async def _together(*work: Coroutine[Any, Any, None]) -> None:
     for result in reversed(results):
         if isinstance(result, Exception):
             raise result
-
-
-def pickled(strategies: Sequence[Strategy], otherwise: str = 'use worker_kind="task"') -> bytes:
-    """Return strategies as they go to other processes; `otherwise` is what to do if they cannot.
-
-    Raises `SettingsError` that names the one which cannot go.
-    """
-    for strategy in strategies:
-        try:
-            _dumps(strategy)
-        except Exception as error:
-            raise SettingsError(
-                f"Strategy {strategy.name} cannot go to a worker process ({error}): keep open "
-                f"files, locks and connections out of it, or {otherwise}."
-            ) from None
-    return _dumps(tuple(strategies))
-
-
-class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
-    """Sends what a script or notebook defines as it is: elsewhere nobody could import it."""
-
-    def reducer_override(self, thing: Any) -> Any:
-        if isinstance(thing, FunctionStrategy) and thing.function.__module__ == "__main__":
-            return thing.by_value()
-        return super().reducer_override(thing)
-
-
-def _dumps(thing: Any) -> bytes:
-    into = io.BytesIO()
-    _Pickler(into).dump(thing)
-    return into.getvalue()
-
-
-def _spawn(port: int, secret: bytes) -> subprocess.Popen[bytes]:
-    child = start_apart(
-        [sys.executable, "-m", "mdkit.stream.process_worker", str(port)],
-        stdin=subprocess.PIPE,
-        env={name: value for name, value in os.environ.items() if name != "TICKDB_API_KEY"},
-    )
-    assert child.stdin is not None
-    child.stdin.write(secret)
-    child.stdin.close()
-    return child

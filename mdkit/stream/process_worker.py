@@ -51,15 +51,16 @@ class _Table:
     watched_until = 0.0
     read: Any = None
 
-    def __init__(self, channel: str, symbol: str, calls: list[TableCall]) -> None:
+    def __init__(self, channel: str, symbol: str, tables: _Tables) -> None:
         self._name = (channel, symbol)
-        self._calls = calls
+        self._calls = tables.calls
+        self._positions = tables.positions
         self.kept: tuple[int, list[int]] | None = None
         """The last note if it may be added to."""
 
     def keep(self, raw: bytes, received_ns: int) -> None:
         """Have a message kept, which the session still has: only its position travels."""
-        number, position = _positions[id(raw), received_ns]
+        number, position = self._positions[id(raw), received_ns]
         if self.kept is not None and self.kept[0] == number:
             self.kept[1].append(position)
         else:
@@ -86,21 +87,19 @@ class _Table:
         self._calls.append(TableCall(*self._name, call, argument))
 
 
-_positions: dict[tuple[int, int], tuple[int, int]] = {}
-"""The batch, and the position in it, of the messages at hand, by identity and time."""
-
-
 class _Tables(Frames):
     """Makes notes in place of tables."""
 
     def __init__(self) -> None:
         self.calls: list[TableCall] = []
+        self.positions: dict[tuple[int, int], tuple[int, int]] = {}
+        """The batch, and the position in it, of the messages at hand, by identity and time."""
         self._tables: dict[tuple[str, str], _Table] = {}
 
     def table(self, kind: str, symbol: str) -> Any:
         table = self._tables.get((kind, symbol))
         if table is None:
-            table = self._tables[kind, symbol] = _Table(kind, symbol, self.calls)
+            table = self._tables[kind, symbol] = _Table(kind, symbol, self)
         return table
 
     def taken(self) -> list[TableCall]:
@@ -171,6 +170,7 @@ class Worker:
         """Handle a batch; a failure that is to stop the session is told, not raised."""
         messages: list[Message] = []
         lane: Lane | None = None
+        positions = self._tables.positions
         for position, (raw, received_ns) in enumerate(batch.messages):
             route = self._router.route(raw)
             assert route is not SEVERAL
@@ -178,7 +178,7 @@ class Worker:
             slot.account.in_flight += 1
             message = (slot, raw, received_ns)
             messages.append(message)
-            _positions[id(raw), received_ns] = (batch.number, position)
+            positions[id(raw), received_ns] = (batch.number, position)
             lane = slot.lane
         error: BaseException | None = None
         began = self._loop.time()
@@ -189,7 +189,7 @@ class Worker:
             error = failure
         finally:
             for message in messages:
-                _positions.pop((id(message[1]), message[2]), None)  # one may have come twice
+                positions.pop((id(message[1]), message[2]), None)  # one may have come twice
         left = 0
         if error is not None and lane is not None:
             left = len(lane.messages)

@@ -20,7 +20,8 @@ from typing import NamedTuple
 from mdkit.errors import MdkitError, RecordingError, SessionError, SettingsError
 from mdkit.stream.compression import compressor
 from mdkit.stream.connection import RawMessage
-from mdkit.stream.tape import Base, Header, Lost, Marker, encode_marker, size
+from mdkit.stream.markers import Base, Header, Lost, Marker, encode_marker
+from mdkit.stream.tape import size
 from mdkit.stream.tape_writer import TapeWriter
 
 Counts = Callable[[], Iterable[tuple[str, str, int, int]]]

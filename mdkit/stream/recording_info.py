@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mdkit.events import Gap
+from mdkit.stream.markers import Connected, Disconnected
 from mdkit.stream.playlist import Paths, Playlist
-from mdkit.stream.tape import Connected, Disconnected, moment, size
+from mdkit.stream.tape import moment, size
 from mdkit.wire.tickdb import ANSWER, SEVERAL, Router
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from mdkit.errors import SessionError, SettingsError
 from mdkit.stream.connection import RawMessage
 from mdkit.stream.parcels import Batch, Done, Setup, pack, unpack
-from mdkit.stream.process_lanes import Process, end_process, start_process
+from mdkit.stream.worker_processes import Process, end_process, start_process
 
 HEAVY_SECONDS = 50e-6
 """A message from which on a second core gives more than sending messages to it takes."""

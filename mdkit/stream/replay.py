@@ -12,10 +12,11 @@ import numpy as np
 
 from mdkit.errors import RecordingError, SessionError, SettingsError
 from mdkit.events import Gap
+from mdkit.stream.markers import Connected, Disconnected
 from mdkit.stream.playlist import Happening, Paths, Playlist
 from mdkit.stream.reel import Reel
 from mdkit.stream.source import Sink
-from mdkit.stream.tape import Connected, Disconnected, moment
+from mdkit.stream.tape import moment
 
 _BATCH = 256
 _ROUND_NS = 1_000_000

@@ -6,16 +6,16 @@ from collections.abc import Callable, Iterator, Sequence
 
 from mdkit.errors import MdkitError
 from mdkit.events import Gap
-from mdkit.stream import tape
+from mdkit.stream import markers
 from mdkit.stream.connection import RawMessage
 from mdkit.stream.places import Places
 from mdkit.stream.record import Recorder
 from mdkit.stream.slots import Loss, Slot
 
-_MARKERS: dict[Loss, type[tape.Unseen]] = {
-    "refused": tape.Refused,
-    "dropped": tape.Dropped,
-    "conflated": tape.Conflated,
+_MARKERS: dict[Loss, type[markers.Unseen]] = {
+    "refused": markers.Refused,
+    "dropped": markers.Dropped,
+    "conflated": markers.Conflated,
 }
 
 
@@ -58,15 +58,15 @@ class Scribe:
     def gap(self, gap: Gap) -> None:
         """Take note of a gap, in its place among the messages."""
         self._flush()
-        self.recorder.mark(tape.Missed.of(gap))
+        self.recorder.mark(markers.Missed.of(gap))
 
     def connected(self, at: int) -> None:
         """Take note of a connection."""
-        self.recorder.mark(tape.Connected(at))
+        self.recorder.mark(markers.Connected(at))
 
     def disconnected(self, at: int, reason: str) -> None:
         """Take note of the end of a connection."""
-        self.recorder.mark(tape.Disconnected(at, reason))
+        self.recorder.mark(markers.Disconnected(at, reason))
 
     def end(self) -> None:
         """Take note of what still waits: it was never handled."""
@@ -74,7 +74,7 @@ class Scribe:
         for slot in self._places:
             if slot.admitted > slot.left:
                 first, count = slot.left + 1, slot.admitted - slot.left
-                self.recorder.mark(tape.Left(slot.symbol, slot.account.channel, first, count))
+                self.recorder.mark(markers.Left(slot.symbol, slot.account.channel, first, count))
 
     def _flush(self) -> None:
         for (slot, what), run in self._runs.items():

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, get_args
 
+from mdkit.errors import SettingsError
 from mdkit.stream.holes import Hole, Holes
 from mdkit.stream.ledger import Account
 
@@ -93,3 +94,17 @@ Message = tuple[Slot, bytes, int]
 MESSAGE_BYTES = 64 + 33 + 32 + 8
 """What a queued message takes beside its own bytes: the tuple, the bytes object's head, the time,
 and its place in the lane. A book of ten levels is about 700 bytes."""
+
+
+def check_overflow(overflow: str | Mapping[str, str]) -> dict[str, Overflow]:
+    """Return the policy by channel ("*" for all others), or raise `SettingsError`."""
+    by_channel = {"*": overflow} if isinstance(overflow, str) else {"*": "block", **overflow}
+    checked: dict[str, Overflow] = {}
+    for channel, policy in by_channel.items():
+        if policy not in POLICIES:
+            where = "" if channel == "*" else f" for channel {channel!r}"
+            raise SettingsError(
+                f"overflow={policy!r}{where} is not a policy: choose one of {', '.join(POLICIES)}."
+            )
+        checked[channel] = policy
+    return checked

@@ -12,7 +12,7 @@ import msgspec
 
 from mdkit.errors import RecordingError
 from mdkit.stream.compression import Compressor, compressor
-from mdkit.stream.tape import End, Header, Marker, encode_marker
+from mdkit.stream.markers import End, Header, Marker, encode_marker
 
 _PRIVATE = 0o600
 _COMPRESSIONS = (".gz", ".zst")

@@ -20,8 +20,9 @@ from mdkit.errors import (
     SettingsError,
 )
 from mdkit.history import client as module
-from mdkit.history.client import LONGEST_WAIT, TIMEOUTS, Budget, RestClient, shared_budget
+from mdkit.history.client import TIMEOUTS, Budget, RestClient, shared_budget
 from mdkit.history.klines import Loader, Pager
+from mdkit.history.patience import LONGEST_WAIT
 
 KEY = "sk-very-secret-0123456789"
 SERVICE = Service(minutes(T0, 3000))

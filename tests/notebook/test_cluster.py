@@ -346,7 +346,7 @@ def shard(exchange_process):
     """A shard in this very process, as a worker would make it."""
     from mdkit.notebook.cluster.shard import Order, Shard
     from mdkit.settings import Settings
-    from mdkit.stream.process_lanes import pickled
+    from mdkit.stream.worker_processes import pickled
 
     exchange = exchange_process(SYMBOLS, scenario="busy")
     strategies = pickled([md.strategies.pressure])

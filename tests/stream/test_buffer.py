@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from mdkit.errors import SessionError, SettingsError, SpillQuotaError
-from mdkit.stream.buffer import Buffer, check_overflow
+from mdkit.stream.buffer import Buffer
 from mdkit.stream.ledger import Ledger
-from mdkit.stream.slots import POLICIES
+from mdkit.stream.slots import POLICIES, check_overflow
 from mdkit.stream.spill import _HEADER
 
 SYMBOLS = ("A", "B", "C")

@@ -14,7 +14,7 @@ import threading
 import pytest
 
 from mdkit.errors import RecordingError, SessionError, SettingsError
-from mdkit.stream import tape
+from mdkit.stream import markers as mark
 from mdkit.stream.record import Recorder
 from mdkit.stream.tape import TapeFile
 from mdkit.stream.tape_writer import TapeWriter, part_path
@@ -69,7 +69,7 @@ def test_what_is_given_is_in_the_file(recorder, suffix):
     assert made.running
     for first in range(0, 5000, 50):
         made.write(batch(first, 50))
-        made.mark(tape.Connected(first))
+        made.mark(mark.Connected(first))
     made.close()
     made.close()
     assert not made.running
@@ -77,8 +77,8 @@ def test_what_is_given_is_in_the_file(recorder, suffix):
     assert read(made.path) == batch(0, 5000)
     assert items[0].source == "test"
     assert items[0].symbols == ("A",)
-    assert [item.at for item in items if isinstance(item, tape.Connected)] == [*range(0, 5000, 50)]
-    assert items[-1] == tape.End(5000)
+    assert [item.at for item in items if isinstance(item, mark.Connected)] == [*range(0, 5000, 50)]
+    assert items[-1] == mark.End(5000)
     assert (made.messages, made.lost, made.flushed) == (5000, 0, 5000)
     assert made.bytes == made.path.stat().st_size
     assert made.waiting_bytes == 0
@@ -148,7 +148,7 @@ def test_it_runs_once(recorder, tmp_path):
     with pytest.raises(SessionError, match="started before"):
         made.start()
     made.close()
-    for use in (lambda: made.write(batch(0, 1)), lambda: made.mark(tape.Connected(0))):
+    for use in (lambda: made.write(batch(0, 1)), lambda: made.mark(mark.Connected(0))):
         with pytest.raises(SessionError, match="not running"):
             use()
     with pytest.raises(SessionError, match="not running"):
@@ -176,9 +176,9 @@ def test_parts_have_headers_bases_and_ends(recorder, wait_until):
         items = list(file)
         assert (file.header.part, file.faults) == (number, [])
         assert file.header.id == TapeFile(made.paths[0]).read_header().id
-        bases = [item for item in items if isinstance(item, tape.Base)]
-        assert bases == ([tape.Base("A", "depth", before, before - 1)] if before else [])
-        assert file.end == tape.End(file.messages, continued=number < 3)
+        bases = [item for item in items if isinstance(item, mark.Base)]
+        assert bases == ([mark.Base("A", "depth", before, before - 1)] if before else [])
+        assert file.end == mark.End(file.messages, continued=number < 3)
         before += file.messages
 
 
@@ -223,16 +223,16 @@ def test_a_slow_disk_costs_messages_of_the_recording_which_are_counted(recorder,
     made.close()
     assert read(made.path) == batch(0, kept) + batch(given, 10)
     items = list(TapeFile(made.path))
-    position = items.index(tape.Lost(60, "the disk was too slow"))
+    position = items.index(mark.Lost(60, "the disk was too slow"))
     assert items[position - 1] == batch(kept - 1, 1)[0]
-    assert items[position + 1] == tape.Base("A", "depth", given, given)
-    assert items[-1] == tape.End(kept + 10, lost=60)
+    assert items[position + 1] == mark.Base("A", "depth", given, given)
+    assert items[-1] == mark.End(kept + 10, lost=60)
 
 
 def test_markers_are_bounded_too(recorder, stuck):
     made = recorder(limit_bytes=10_000)
     for n in range(1000):
-        made.mark(tape.Connected(n))
+        made.mark(mark.Connected(n))
     assert made.waiting_bytes < 21_000
 
 
@@ -328,7 +328,7 @@ def test_a_recorder_that_nobody_closes_is_finished_at_exit(tmp_path):
     subprocess.run([sys.executable, "-c", code, str(path)], check=True, timeout=60)
     file = TapeFile(path)
     assert len(read(path)) == 1000
-    assert list(file)[-1] == tape.End(1000)
+    assert list(file)[-1] == mark.End(1000)
 
 
 def test_what_is_no_message_is_refused_and_the_recording_goes_on(recorder):

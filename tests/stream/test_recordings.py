@@ -14,7 +14,7 @@ import mdkit as md
 from mdkit.errors import RecordingError, RecordingWarning, SettingsError
 from mdkit.events import Bar, Depth, Gap, Ticker, Trade
 from mdkit.frames import Frames
-from mdkit.stream import tape
+from mdkit.stream import markers as mark
 from mdkit.stream.parquet import to_parquet
 from mdkit.stream.playlist import find_files
 from mdkit.stream.record import Recorder
@@ -51,7 +51,7 @@ EVENTS = [
 
 def line(event):
     if isinstance(event, Gap):
-        return tape.encode_marker(tape.Missed.of(event))
+        return mark.encode_marker(mark.Missed.of(event))
     return b"%d\t%b" % (
         event.received_ns,
         encode(event if not isinstance(event, Trade) else [event]),
@@ -59,14 +59,14 @@ def line(event):
 
 
 def write(path, events, *, more=()):
-    header = tape.encode_marker(tape.Header(id=str(path), source="test", symbols=("A", "B")))
+    header = mark.encode_marker(mark.Header(id=str(path), source="test", symbols=("A", "B")))
     path.write_bytes(b"\n".join([header, *map(line, events), *more, b""]))
     return path
 
 
 @pytest.fixture
 def recording(tmp_path):
-    end = tape.encode_marker(tape.End(sum(not isinstance(event, Gap) for event in EVENTS)))
+    end = mark.encode_marker(mark.End(sum(not isinstance(event, Gap) for event in EVENTS)))
     return write(tmp_path / "a.jsonl", EVENTS, more=[end])
 
 
@@ -80,7 +80,7 @@ def test_events_and_gaps_come_in_place_and_again(recording):
 
 def test_messages_that_cannot_be_used_are_counted(tmp_path):
     more = [b"1\tnonsense", b'2\t{"cmd":"pong","code":0}', b'3\t{"cmd":"depth","data":{}}']
-    path = write(tmp_path / "a.jsonl", EVENTS, more=[*more, tape.encode_marker(tape.End(0))])
+    path = write(tmp_path / "a.jsonl", EVENTS, more=[*more, mark.encode_marker(mark.End(0))])
     read = read_recording(path)
     assert list(read) == EVENTS
     assert read.invalid == 2
@@ -115,14 +115,14 @@ def test_trades_that_rest_filled_in_are_told_once(tmp_path):
 
 def test_suffixes_that_the_service_drops_are_put_back(tmp_path):
     path = tmp_path / "a.jsonl"
-    header = tape.encode_marker(tape.Header(symbols=("700.HK",)))
+    header = mark.encode_marker(mark.Header(symbols=("700.HK",)))
     path.write_bytes(header + b"\n" + line(trade("700", 1)))
     assert [event.symbol for event in read_recording(path)] == ["700.HK"]
 
 
 def test_what_was_not_seen_is_left_out_when_asked(tmp_path):
     books = [book("A", n) for n in range(6)]
-    more = [tape.encode_marker(tape.Dropped("A", "depth", 2, 3)), tape.encode_marker(tape.End(6))]
+    more = [mark.encode_marker(mark.Dropped("A", "depth", 2, 3)), mark.encode_marker(mark.End(6))]
     path = write(tmp_path / "a.jsonl", books, more=more)
     assert list(read_recording(path)) == books
     hole = Gap("A", "depth", "dropped", T0 + 1 * MS, T0 + 3 * MS, lost=3)
@@ -154,7 +154,7 @@ def test_a_frame_of_no_channel_is_refused(recording):
 
 def test_it_is_data_for_a_backtest(tmp_path):
     books = [book("A", n, levels=6) for n in range(200)]
-    path = write(tmp_path / "a.jsonl", books, more=[tape.encode_marker(tape.End(200))])
+    path = write(tmp_path / "a.jsonl", books, more=[mark.encode_marker(mark.End(200))])
     got = md.backtest(md.strategies.pressure, read_recording(path))
     expected = md.backtest(md.strategies.pressure, books)
     pd.testing.assert_frame_equal(got.equity, expected.equity)
@@ -207,7 +207,7 @@ def test_absent_parts_are_told(parts):
 
 
 def test_recordings_are_merged_by_time(tmp_path):
-    end = tape.encode_marker(tape.End(3))
+    end = mark.encode_marker(mark.End(3))
     paths = [
         write(tmp_path / f"{s}.jsonl", [book(s, 10 * n + at) for n in range(3)], more=[end])
         for at, s in enumerate("BA")
@@ -264,13 +264,13 @@ def test_info_tells_what_there_is(recording):
 
 def test_info_of_a_recording_that_went_wrong(tmp_path):
     markers = [
-        tape.Connected(T0),
-        tape.Disconnected(T0 + 1, "<closed>"),
-        tape.Connected(T0 + 2),
-        tape.Refused("A", "depth", 1, 4),
-        tape.Lost(7, "slow"),
+        mark.Connected(T0),
+        mark.Disconnected(T0 + 1, "<closed>"),
+        mark.Connected(T0 + 2),
+        mark.Refused("A", "depth", 1, 4),
+        mark.Lost(7, "slow"),
     ]
-    path = write(tmp_path / "a.jsonl", [book("A", 1)], more=map(tape.encode_marker, markers))
+    path = write(tmp_path / "a.jsonl", [book("A", 1)], more=map(mark.encode_marker, markers))
     info = recording_info(path)
     assert (info.connects, info.disconnects, info.lost) == (2, 1, 7)
     assert info.unseen == {"refused": 4}

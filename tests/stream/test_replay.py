@@ -19,6 +19,7 @@ from mdkit.errors import RecordingError, SessionError, SettingsError
 from mdkit.events import Gap
 from mdkit.strategies import pressure
 from mdkit.strategies.contract import as_strategy
+from mdkit.stream import markers as mark
 from mdkit.stream import tape
 from mdkit.stream.pipeline import Pipeline
 from mdkit.stream.record import Recorder
@@ -102,13 +103,13 @@ def depth(symbol, n):
 
 def write(path, items):
     """Write messages `(raw, received_ns)` and markers as they are."""
-    lines = [tape.encode_marker(tape.Header(id=path.name, symbols=("A", "B")))]
+    lines = [mark.encode_marker(mark.Header(id=path.name, symbols=("A", "B")))]
     lines += [
-        b"%d\t%b" % (item[1], item[0]) if isinstance(item, tuple) else tape.encode_marker(item)
+        b"%d\t%b" % (item[1], item[0]) if isinstance(item, tuple) else mark.encode_marker(item)
         for item in items
     ]
-    end = tape.End(sum(isinstance(item, tuple) for item in items))
-    path.write_bytes(b"\n".join([*lines, tape.encode_marker(end), b""]))
+    end = mark.End(sum(isinstance(item, tuple) for item in items))
+    path.write_bytes(b"\n".join([*lines, mark.encode_marker(end), b""]))
     return path
 
 
@@ -376,12 +377,12 @@ def test_gaps_and_connections_are_played_in_place(leap, tmp_path):
     path = write(
         tmp_path / "a.jsonl",
         [
-            tape.Connected(T0),
+            mark.Connected(T0),
             (depth("A", 1), T0 + 1),
-            tape.Disconnected(T0 + 1, "closed"),
+            mark.Disconnected(T0 + 1, "closed"),
             (depth("B", 1), T0 + 1),
-            tape.Connected(T0 + 2),
-            tape.Missed.of(gap),
+            mark.Connected(T0 + 2),
+            mark.Missed.of(gap),
             (depth("A", 2), T0 + 3),
         ],
     )
@@ -398,7 +399,7 @@ def test_gaps_and_connections_are_played_in_place(leap, tmp_path):
 def test_some_symbols_alone(leap, tmp_path):
     several = b'{"cmd":"ticker","data":[{"symbol":"A","last_price":"1"},{"symbol":"B","n":1}]}'
     half = b'{"cmd":"ticker","data":{"symbol":"B","n":1}}'
-    gaps = [tape.Missed(symbol, "depth", "closed", 1, 2) for symbol in "AB"]
+    gaps = [mark.Missed(symbol, "depth", "closed", 1, 2) for symbol in "AB"]
     items = [(depth(symbol, n), T0) for n in range(3) for symbol in "AB"]
     path = write(tmp_path / "a.jsonl", [*items, (several, T0), *gaps])
     source = replay(path, None, symbols="B")
@@ -411,7 +412,7 @@ def test_some_symbols_alone(leap, tmp_path):
 def test_parts_of_messages_about_several_symbols_may_be_unseen(leap, tmp_path):
     several = b'{"cmd":"ticker","data":[{"symbol":"A","last_price":"1"},{"symbol":"B","n":1}]}'
     first = b'{"cmd":"ticker","data":{"symbol":"A","last_price":"1"}}'
-    items = [(several, T0), (several, T0 + 1), tape.Dropped("B", "ticker", 1, 1)]
+    items = [(several, T0), (several, T0 + 1), mark.Dropped("B", "ticker", 1, 1)]
     sink = Sink()
     leap(replay(write(tmp_path / "a.jsonl", items), None).run(sink))
     told = Gap("B", "ticker", "dropped", T0, T0, lost=1)
@@ -455,10 +456,10 @@ def test_messages_that_were_not_recorded_make_a_gap(leap, tmp_path):
     recorder = Recorder(path)
     recorder.start(symbols=["A"])
     recorder.write([(depth("A", n), T0 + n) for n in range(3)])
-    recorder.mark(tape.Lost(5, "slow"))
-    recorder.mark(tape.Base("A", "depth", 8, 8))
+    recorder.mark(mark.Lost(5, "slow"))
+    recorder.mark(mark.Base("A", "depth", 8, 8))
     recorder.write([(depth("A", n), T0 + n) for n in range(8, 10)])
-    recorder.mark(tape.Dropped("A", "depth", 10, 1))
+    recorder.mark(mark.Dropped("A", "depth", 10, 1))
     recorder.close()
     sink = Sink()
     leap(replay(path, None).run(sink))
@@ -473,10 +474,10 @@ def test_messages_that_were_not_recorded_make_a_gap(leap, tmp_path):
 
 FATES = ["seen", "refused", "dropped", "conflated", "left"]
 MARKERS = {
-    "refused": tape.Refused,
-    "dropped": tape.Dropped,
-    "conflated": tape.Conflated,
-    "left": tape.Left,
+    "refused": mark.Refused,
+    "dropped": mark.Dropped,
+    "conflated": mark.Conflated,
+    "left": mark.Left,
 }
 happenings = st.lists(
     st.tuples(
@@ -496,7 +497,7 @@ def recorded(story):
     admitted = dict.fromkeys("AB", 0)
     for n, (symbol, fate, delay, _) in enumerate(story):
         if fate == "gap":
-            lines.append(tape.Missed(symbol, "depth", "closed", T0 + n, T0 + n))
+            lines.append(mark.Missed(symbol, "depth", "closed", T0 + n, T0 + n))
             continue
         lines.append((depth(symbol, n), T0 + n))
         arrivals[symbol] += 1
@@ -552,7 +553,7 @@ def test_as_seen_is_what_was_seen(tmp_path_factory, story):
     cut = len(expected) - len(rest)
     assert played[:cut] == expected[:cut]
     assert sorted(map(repr, played[cut:])) == sorted(map(repr, expected[cut:]))
-    everything = [line.gap() if isinstance(line, tape.Missed) else line for line in lines]
+    everything = [line.gap() if isinstance(line, mark.Missed) else line for line in lines]
     assert play(as_seen=False) == [item for item in everything if isinstance(item, tuple | Gap)]
 
 
@@ -565,17 +566,17 @@ def test_as_seen_is_the_same_over_parts(tmp_path_factory, story):
     counts = {"A": [0, 0], "B": [0, 0]}
     late = {symbol: [] for symbol in "AB"}
     for line in lines:
-        if isinstance(line, tape.Refused):
+        if isinstance(line, mark.Refused):
             late[line.symbol].append(line.first)
     part = []
     router = Router(["A", "B"])
 
     def finish(more):
-        bases = [tape.Base(s, "depth", *begun[s]) for s in "AB" if begun[s][0]]
-        header = tape.Header(id="one", part=len(paths), symbols=("A", "B"))
-        end = tape.End(sum(isinstance(x, tuple) for x in part), continued=more)
+        bases = [mark.Base(s, "depth", *begun[s]) for s in "AB" if begun[s][0]]
+        header = mark.Header(id="one", part=len(paths), symbols=("A", "B"))
+        end = mark.End(sum(isinstance(x, tuple) for x in part), continued=more)
         text = b"".join(
-            (b"%d\t%b" % (x[1], x[0]) if isinstance(x, tuple) else tape.encode_marker(x)) + b"\n"
+            (b"%d\t%b" % (x[1], x[0]) if isinstance(x, tuple) else mark.encode_marker(x)) + b"\n"
             for x in (header, *bases, *part, end)
         )
         paths.append(folder / f"{len(paths)}.jsonl")

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from mdkit.errors import RecordingError
 from mdkit.events import Gap
 from mdkit.stream import compression, tape
+from mdkit.stream import markers as mark
 from mdkit.stream.tape import TapeFile
 from mdkit.stream.tape_writer import TapeWriter
 
@@ -40,7 +41,7 @@ def needs(suffix):
 
 def write(path, messages, *, flush_every=None, finish=True):
     """Write messages as a recording; return `(bytes on the disk, messages)` at each flush."""
-    writer = TapeWriter(path, tape.Header(id="r1", source="test", symbols=("A",)), True)
+    writer = TapeWriter(path, mark.Header(id="r1", source="test", symbols=("A",)), True)
     writer.open(T0)
     flushes = [(writer.part_bytes, 0)]
     for n, (raw, stamp) in enumerate(messages, 1):
@@ -67,31 +68,31 @@ def test_messages_and_markers_come_back_in_order(tmp_path, suffix):
     path = tmp_path / f"a.jsonl{suffix}"
     gap = Gap("A", "depth", "closed", 1, 2, lost=3)
     markers = [
-        tape.Base("A", "depth", 7, 6),
-        tape.Connected(T0),
-        tape.Missed.of(gap),
-        tape.Refused("A", "depth", 1, 2),
-        tape.Dropped("A", "depth", 3, 1),
-        tape.Conflated("A", "depth", 4, 1),
-        tape.Left("A", "depth", 5, 1),
-        tape.Disconnected(T0, "gone"),
-        tape.Lost(5, "slow"),
+        mark.Base("A", "depth", 7, 6),
+        mark.Connected(T0),
+        mark.Missed.of(gap),
+        mark.Refused("A", "depth", 1, 2),
+        mark.Dropped("A", "depth", 3, 1),
+        mark.Conflated("A", "depth", 4, 1),
+        mark.Left("A", "depth", 5, 1),
+        mark.Disconnected(T0, "gone"),
+        mark.Lost(5, "slow"),
     ]
-    header = tape.Header(id="r1", source="test", symbols=("A", "B"))
+    header = mark.Header(id="r1", source="test", symbols=("A", "B"))
     writer = TapeWriter(path, header, False)
     writer.open(T0)
     for n, marker in enumerate(markers):
         raw, stamp = message(n)
-        writer.write([b"%d\t%b\n" % (stamp, raw), tape.encode_marker(marker) + b"\n"], 1)
+        writer.write([b"%d\t%b\n" % (stamp, raw), mark.encode_marker(marker) + b"\n"], 1)
     writer.finish()
     file = TapeFile(path)
     items = list(file)
-    assert items[0] == tape.Header(at=T0, id="r1", source="test", symbols=("A", "B"))
+    assert items[0] == mark.Header(at=T0, id="r1", source="test", symbols=("A", "B"))
     assert items[1:-1:2] == [message(n) for n in range(len(markers))]
     assert items[2:-1:2] == markers
     assert items[6].gap() == gap
-    assert items[-1] == tape.End(len(markers)) == file.end
-    assert list(file.markers()) == [item for item in items if isinstance(item, tape.Marker)]
+    assert items[-1] == mark.End(len(markers)) == file.end
+    assert list(file.markers()) == [item for item in items if isinstance(item, mark.Marker)]
     assert file.faults == ["5 messages could not be written when it was made"]
 
 

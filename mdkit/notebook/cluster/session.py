@@ -23,8 +23,8 @@ from mdkit.notebook.life import SessionLife
 from mdkit.notebook.stopping import Stopping
 from mdkit.settings import Settings
 from mdkit.strategies.contract import Strategy
-from mdkit.stream.process_lanes import pickled
 from mdkit.stream.source import Source, WebSocketSource
+from mdkit.stream.worker_processes import pickled
 
 _TURN_SECONDS = 0.05
 _REPLACED_SECONDS = 8.0
