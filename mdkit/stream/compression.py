@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import zlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,10 +20,10 @@ GZIP_MAGIC = b"\x1f\x8b"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
 _GZIP = 31  # zlib's number for a window of 32 KiB with a gzip header
-_READ_BYTES = 1 << 16
-_MOST_BYTES = 1 << 15
-"""Of text at a time: what is made of it should still be in the caches when it is used."""
-_PIECE_BYTES = 256
+_ZSTD_WINDOW = 17
+"""Of two to this many bytes: smaller than the caches, and books repeat within it."""
+_CHUNK_BYTES = 1 << 15
+"""Of a file, and of text, at a time: what is made of it should be in the caches when it is used."""
 
 
 class Compressor(Protocol):
@@ -76,7 +77,8 @@ class _Gzip:
 class _Zstd:
     def __init__(self, path: Path) -> None:
         self._library = _zstandard(path)
-        self._stream = self._library.ZstdCompressor(level=1).compressobj()
+        settings = self._library.ZstdCompressionParameters.from_level(1, window_log=_ZSTD_WINDOW)
+        self._stream = self._library.ZstdCompressor(compression_params=settings).compressobj()
 
     def compress(self, data: bytes) -> bytes:
         return bytes(self._stream.compress(data))
@@ -98,69 +100,6 @@ def _zstandard(path: Path) -> Any:
         ) from None
 
 
-def read_chunks(path: Path, faults: list[str]) -> Iterator[bytes]:
-    """Yield a file's text in chunks, in constant memory; append to `faults` what is missing.
-
-    Raises `RecordingError` when there is no such file, it cannot be opened, or it needs a
-    library that is not installed.
-    """
-    try:
-        file = path.open("rb")
-    except FileNotFoundError:
-        raise RecordingError(f"There is no recording {path}; check the path.") from None
-    except OSError as error:
-        raise RecordingError(f"{path} cannot be read ({error.strerror}); check it.") from None
-    with file:
-        start = file.read(_READ_BYTES)
-        blocks = _blocks(file, start, path, faults)
-        if start.startswith(GZIP_MAGIC):
-            yield from _gunzip(file, blocks, path, faults)
-        elif start.startswith(ZSTD_MAGIC):
-            library = _zstandard(path)
-            yield from _inflate(blocks, lambda: _ZstdStream(library), faults)
-        else:
-            yield from blocks
-
-
-def _gunzip(file: Any, blocks: Iterator[bytes], path: Path, faults: list[str]) -> Iterator[bytes]:
-    """Yield a gzip file's text: by isal where that is there, which takes half of the time.
-
-    Where that finds damage zlib begins anew, because it can be made to give the last bytes.
-    """
-    given = 0
-    library = _isal()
-    if library is not None:
-        try:
-            for text in _inflate(blocks, lambda: _IsalStream(library), faults):
-                given += len(text)
-                yield text
-            return
-        except library.error:
-            file.seek(0)
-            blocks = _blocks(file, file.read(_READ_BYTES), path, faults)
-    for text in _inflate(blocks, _GzipStream, faults):
-        yield text[given:]
-        given = max(0, given - len(text))
-
-
-def _isal() -> Any:
-    try:
-        return import_module("isal.isal_zlib")
-    except ImportError:
-        return None
-
-
-def _blocks(file: Any, start: bytes, path: Path, faults: list[str]) -> Iterator[bytes]:
-    block = start
-    while block:
-        yield block
-        try:
-            block = file.read(_READ_BYTES)
-        except OSError as error:
-            faults.append(f"reading failed at byte {file.tell():,} ({error.strerror})")
-            return
-
-
 class _Stream(Protocol):
     """One compressed stream; a file may hold several, one behind the other."""
 
@@ -174,6 +113,83 @@ class _Stream(Protocol):
 
     def feed(self, block: bytes) -> Iterator[bytes]:
         """Yield the text of a block; raise `_DamagedError` behind the last that is readable."""
+
+
+_Quick = tuple[Callable[[], _Stream], type[Exception]]
+"""What opens a stream, and the error by which that tells damage."""
+
+
+def read_chunks(path: Path, faults: list[str]) -> Iterator[bytes]:
+    """Yield a file's text in chunks, in constant memory; append to `faults` what is missing.
+
+    Raises `RecordingError` when there is no such file, it cannot be opened, or it needs a
+    library that is not installed.
+    """
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        raise RecordingError(f"There is no recording {path}; check the path.") from None
+    except OSError as error:
+        raise RecordingError(f"{path} cannot be read ({error.strerror}); check it.") from None
+    with file:
+        start = file.read(len(ZSTD_MAGIC))
+        blocks = partial(_blocks, file, faults)
+        if start.startswith(GZIP_MAGIC):
+            yield from _decompress(blocks, _quick_gzip(), _GzipStream, faults)
+        elif start.startswith(ZSTD_MAGIC):
+            library = _zstandard(path)
+            quick = partial(_ZstdStream, library), library.ZstdError
+            yield from _decompress(blocks, quick, partial(_CarefulZstdStream, library), faults)
+        else:
+            yield from blocks()
+
+
+def _quick_gzip() -> _Quick | None:
+    library = _isal()
+    return None if library is None else (partial(_IsalStream, library), library.error)
+
+
+def _isal() -> Any:
+    try:
+        return import_module("isal.isal_zlib")
+    except ImportError:
+        return None
+
+
+def _blocks(file: Any, faults: list[str]) -> Iterator[bytes]:
+    """Yield a file from its beginning."""
+    file.seek(0)
+    try:
+        while block := file.read(_CHUNK_BYTES):
+            yield block
+    except OSError as error:
+        faults.append(f"reading failed at byte {file.tell():,} ({error.strerror})")
+
+
+def _decompress(
+    blocks: Callable[[], Iterator[bytes]],
+    quick: _Quick | None,
+    careful: Callable[[], _Stream],
+    faults: list[str],
+) -> Iterator[bytes]:
+    """Yield a compressed file's text.
+
+    Where the quick stream meets damage, the careful one, which can be made to give the last
+    bytes before it, begins anew.
+    """
+    given = 0
+    if quick is not None:
+        open_stream, damage = quick
+        try:
+            for text in _inflate(blocks(), open_stream, faults):
+                given += len(text)
+                yield text
+            return
+        except damage:
+            pass
+    for text in _inflate(blocks(), careful, faults):
+        yield text[given:]
+        given = max(0, given - len(text))
 
 
 class _DamagedError(Exception):
@@ -201,10 +217,10 @@ def _pieces(stream: Any, block: bytes) -> Iterator[bytes]:
 
     A full piece may leave text inside the stream although all of the block went in.
     """
-    text, rest = stream.decompress(block, _MOST_BYTES), stream.unconsumed_tail
+    text, rest = stream.decompress(block, _CHUNK_BYTES), stream.unconsumed_tail
     yield text
-    while not stream.eof and (rest or len(text) == _MOST_BYTES):
-        text, rest = stream.decompress(rest, _MOST_BYTES), stream.unconsumed_tail
+    while not stream.eof and (rest or len(text) == _CHUNK_BYTES):
+        text, rest = stream.decompress(rest, _CHUNK_BYTES), stream.unconsumed_tail
         yield text
 
 
@@ -241,9 +257,10 @@ def _salvage(stream: Any, block: bytes) -> bytes:
 
 
 class _ZstdStream:
+    piece_bytes = 1 << 11
+
     def __init__(self, library: Any) -> None:
         self._stream = library.ZstdDecompressor().decompressobj()
-        self._error = library.ZstdError
         self.unused = b""
 
     @property
@@ -251,21 +268,29 @@ class _ZstdStream:
         return bool(self._stream.eof)
 
     def feed(self, block: bytes) -> Iterator[bytes]:
-        # In small pieces: an error takes the text of the piece it is in along.
-        text = bytearray()
-        for at in range(0, len(block), _PIECE_BYTES):
-            try:
-                text += self._stream.decompress(block[at : at + _PIECE_BYTES])
-            except self._error as error:
-                yield bytes(text)
-                raise _DamagedError(str(error)) from None
+        # A piece at a time: its text may be a thousand times as long.
+        for at in range(0, len(block), self.piece_bytes):
+            end = at + self.piece_bytes
+            text = self._stream.decompress(block[at:end])
+            for start in range(0, len(text), _CHUNK_BYTES):
+                yield text[start : start + _CHUNK_BYTES]
             if self.ended:
-                self.unused = self._stream.unused_data + block[at + _PIECE_BYTES :]
-                break
-            if len(text) >= _MOST_BYTES:
-                yield bytes(text)
-                text.clear()
-        yield bytes(text)
+                self.unused = self._stream.unused_data + block[end:]
+                return
+
+
+class _CarefulZstdStream(_ZstdStream):
+    piece_bytes = 1 << 8  # an error takes the text of the piece it is in along
+
+    def __init__(self, library: Any) -> None:
+        super().__init__(library)
+        self._error = library.ZstdError
+
+    def feed(self, block: bytes) -> Iterator[bytes]:
+        try:
+            yield from super().feed(block)
+        except self._error as error:
+            raise _DamagedError(str(error)) from None
 
 
 def _inflate(

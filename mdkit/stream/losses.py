@@ -6,8 +6,9 @@ messages are counted, apart for each symbol and channel, as the session counted 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from math import inf
 
 from mdkit.events import DROPPED, Gap
 from mdkit.stream.connection import RawMessage
@@ -70,23 +71,33 @@ class Losses:
 
 
 class _Spans:
-    """Spans looked up by numbers that only grow."""
+    """Spans looked up by numbers that only grow.
+
+    No number below `next` is in any of those that are left.
+    """
+
+    __slots__ = ("_rest", "next")
 
     def __init__(self, spans: list[_Span]) -> None:
         self._rest = sorted(spans, key=lambda span: span.first, reverse=True)
+        self.next: float = self._rest[-1].first if self._rest else inf
 
     def find(self, number: int) -> _Span | None:
         """Return the span that holds a number, or None."""
         rest = self._rest
         while rest and rest[-1].end <= number:
             rest.pop()
-        return rest[-1] if rest and rest[-1].first <= number else None
+        self.next = rest[-1].first if rest else inf
+        return rest[-1] if number >= self.next else None
 
 
 @dataclass(slots=True)
 class _Account:
-    """Where the counting of one symbol and channel stands, and the drops not told yet."""
+    """Where the counting of one symbol and channel stands, and the gaps not told yet."""
 
+    symbol: str
+    channel: str
+    is_wanted: bool
     refused: _Spans
     given_up: _Spans
     received: int = 0
@@ -95,11 +106,53 @@ class _Account:
     absent: int = 0
     drops: list[int] = field(default_factory=list)  # first and last time of receipt, and how many
 
+    def passes(self, received_ns: int) -> bool:
+        """Count a message; return whether strategies saw it and it is wanted."""
+        self.received += 1
+        span = None
+        if self.received >= self.refused.next:
+            span = self.refused.find(self.received)
+        if span is None:
+            self.admitted += 1
+            if self.admitted >= self.given_up.next:
+                span = self.given_up.find(self.admitted)
+            if span is None:
+                return self.is_wanted
+        if span.is_drop:
+            if self.drops:
+                self.drops[1] = received_ns
+                self.drops[2] += 1
+            else:
+                self.drops = [received_ns, received_ns, 1]
+        return False
+
+    def gaps(self, received_ns: int) -> Iterator[Gap]:
+        """Yield what is to be told before a message received then, and forget it."""
+        if self.absent:
+            yield Gap(
+                self.symbol,
+                self.channel,
+                NOT_RECORDED,
+                self.last_ns,
+                received_ns,
+                lost=self.absent,
+            )
+            self.absent = 0
+        yield from self.dropped()
+
+    def dropped(self) -> Iterator[Gap]:
+        """Yield the drops that were not told yet."""
+        if self.drops:
+            first_ns, last_ns, count = self.drops
+            yield Gap(self.symbol, self.channel, DROPPED, first_ns, last_ns, lost=count)
+            self.drops = []
+
 
 class Viewer:
     """Lets the messages of one recording pass that its strategies saw, and gaps for the others.
 
-    `router` must know the symbols that the session's did. `symbols` lets only those through.
+    `router` must know the symbols that the session's did, and be nobody else's. `symbols` lets
+    only those through.
     """
 
     def __init__(
@@ -110,27 +163,51 @@ class Viewer:
         self._symbols = None if symbols is None else set(symbols)
         self._accounts: dict[Key, _Account] = {}
 
-    def message(self, message: RawMessage) -> Iterator[RawMessage | Gap]:
-        """Yield what is seen of a message: itself, some of its parts, or nothing; gaps first."""
+    def messages(self, run: Iterable[RawMessage]) -> Iterator[list[RawMessage] | Gap]:
+        """Yield what is seen of messages, some of it perhaps in parts, and gaps in their places."""
+        route_of = self._router.route
+        seen: list[RawMessage] = []
+        for message in run:
+            raw, received_ns = message
+            route = route_of(raw)
+            account: _Account | None = route.place
+            views: Sequence[RawMessage] = (message,)
+            gaps: Sequence[Gap] = ()
+            if account is None:
+                if route.channel == ANSWER:
+                    continue
+                if route is SEVERAL:
+                    views, gaps = self._parts(message)
+                else:
+                    account = self._place(route)
+            if account is not None:
+                if not account.passes(received_ns):
+                    continue
+                if account.absent or account.drops:
+                    gaps = list(account.gaps(received_ns))
+                account.last_ns = received_ns
+            for gap in gaps:
+                if seen:
+                    yield seen
+                    seen = []
+                yield gap
+            seen += views
+        if seen:
+            yield seen
+
+    def _parts(self, message: RawMessage) -> tuple[Sequence[RawMessage], Sequence[Gap]]:
+        """Return what is seen of a message about several symbols, and the gaps before it."""
         raw, received_ns = message
-        route = self._router.route(raw)
-        if route.channel == ANSWER:
-            return
-        if route is not SEVERAL:
-            if self._passes(route, received_ns):
-                yield from self._gaps(route, received_ns)
-                yield message
-            return
         parts = list(self._router.split(raw))
         seen: list[RawMessage] = []
+        gaps: list[Gap] = []
         for route, part in parts:
-            if self._passes(route, received_ns):
-                yield from self._gaps(route, received_ns)
+            account: _Account = route.place or self._place(route)
+            if account.passes(received_ns):
+                gaps += account.gaps(received_ns)
+                account.last_ns = received_ns
                 seen.append((part, received_ns))
-        if len(seen) == len(parts):
-            yield message
-        else:
-            yield from seen
+        return (message,) if len(seen) == len(parts) else seen, gaps
 
     def marker(self, marker: Marker) -> Iterator[Gap]:
         """Yield the gaps that a marker stands for, and take new counts into account."""
@@ -139,7 +216,7 @@ class Viewer:
                 account = self._accounts.get((marker.symbol, marker.channel))
                 # A gap that REST has filled is none to the strategies, and parts no run of drops.
                 if account is not None and marker.lost != 0:
-                    yield from self._dropped(marker.symbol, marker.channel, account)
+                    yield from account.dropped()
                 yield marker.gap()
         elif isinstance(marker, Base):
             account = self._account((marker.symbol, marker.channel))
@@ -149,53 +226,21 @@ class Viewer:
 
     def end(self) -> Iterator[Gap]:
         """Yield the gaps that nothing came after."""
-        for (symbol, channel), account in self._accounts.items():
-            if self._wants(symbol):
-                yield from self._dropped(symbol, channel, account)
+        for account in self._accounts.values():
+            if account.is_wanted:
+                yield from account.dropped()
+
+    def _place(self, route: Route) -> _Account:
+        account = route.place = self._account((route.symbol, route.account))
+        return account
 
     def _account(self, key: Key) -> _Account:
         account = self._accounts.get(key)
         if account is None:
-            account = _Account(self._losses.refused(key), self._losses.given_up(key))
-            self._accounts[key] = account
+            account = self._accounts[key] = _Account(
+                *key, self._wants(key[0]), self._losses.refused(key), self._losses.given_up(key)
+            )
         return account
 
     def _wants(self, symbol: str) -> bool:
         return self._symbols is None or symbol in self._symbols
-
-    def _passes(self, route: Route, received_ns: int) -> bool:
-        """Count a message; return whether strategies saw it and it is wanted."""
-        account = self._account((route.symbol, route.account))
-        account.received += 1
-        span = account.refused.find(account.received)
-        if span is None:
-            account.admitted += 1
-            span = account.given_up.find(account.admitted)
-            if span is None:
-                return self._wants(route.symbol)
-        if span.is_drop:
-            if account.drops:
-                account.drops[1] = received_ns
-                account.drops[2] += 1
-            else:
-                account.drops = [received_ns, received_ns, 1]
-        return False
-
-    def _gaps(self, route: Route, received_ns: int) -> Iterator[Gap]:
-        """Yield what is to be told before a message that was seen."""
-        symbol, channel = route.symbol, route.account
-        account = self._accounts[symbol, channel]
-        if account.absent:
-            yield Gap(
-                symbol, channel, NOT_RECORDED, account.last_ns, received_ns, lost=account.absent
-            )
-            account.absent = 0
-        if account.drops:
-            yield from self._dropped(symbol, channel, account)
-        account.last_ns = received_ns
-
-    def _dropped(self, symbol: str, channel: str, account: _Account) -> Iterator[Gap]:
-        if account.drops:
-            first_ns, last_ns, count = account.drops
-            yield Gap(symbol, channel, DROPPED, first_ns, last_ns, lost=count)
-            account.drops = []

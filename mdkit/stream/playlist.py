@@ -81,7 +81,7 @@ class Take:
                     if viewer is None:
                         yield item
                     else:
-                        yield from _together(s for message in item for s in viewer.message(message))
+                        yield from viewer.messages(item)
                 elif isinstance(item, Connected | Disconnected):
                     yield item
                 elif viewer is not None:

@@ -11,6 +11,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from io import BytesIO
+from operator import itemgetter
 from pathlib import Path
 
 import msgspec
@@ -29,7 +31,10 @@ _EXPECTED = (
 )
 
 
-_read_numbers = msgspec.json.Decoder(list[int]).decode
+_read_times = msgspec.json.Decoder(list[int]).decode
+# Of a line that begins with a time of 19 digits.
+_head = itemgetter(slice(0, 20))
+_body = itemgetter(slice(20, -1))
 
 
 class TapeFile:
@@ -139,8 +144,8 @@ class TapeFile:
     def _read(self, text: bytes, before: int) -> Iterator[list[RawMessage] | Marker]:
         """Yield what is in whole lines of any kind, before which there were `before` others."""
         run: list[RawMessage] = []
-        for number, line in enumerate(text.split(b"\n")[:-1], before + 1):
-            line = line.rstrip(b"\r")
+        for number, line in enumerate(BytesIO(text), before + 1):
+            line = line[:-1].rstrip(b"\r")
             item = _timed_message(line) or self._read_other(line, number)
             if isinstance(item, tuple):
                 run.append(item)
@@ -240,19 +245,23 @@ def _timed_message(line: bytes) -> RawMessage | None:
 def _timed_messages(text: bytes) -> list[RawMessage] | None:
     """As `_timed_message` for whole lines, at a fraction of the cost.
 
-    Returns None unless every line is a time, the only tab in it, and a message.
+    Returns None unless each begins with a time of 19 digits, as those of this century have.
     """
-    parts = text.replace(b"\n", b"\t").split(b"\t")
-    heads, raws = parts[:-1:2], parts[1::2]
-    if b"\n".join(map(b"\t".join, zip(heads, raws, strict=False))) != text[:-1] or b"\r" in text:
+    # A stream finds the ends of lines five times as fast as splitting does.
+    heads = b"".join(map(_head, BytesIO(text)))
+    count = len(heads) // 20
+    stamps = heads.replace(b"\t", b"")
+    if not (heads[19::20] == b"\t" * count and stamps.isdigit() and len(stamps) == 19 * count):
         return None
-    if not (all(heads) and b"".join(heads).isdigit() and max(map(len, heads)) < 20):
+    if b"\r" in text:
         return None
     try:
-        stamps = _read_numbers(b"[%b]" % b",".join(heads))
+        times = _read_times(b"[%b]" % heads.replace(b"\t", b",")[:-1])
     except msgspec.DecodeError:  # numbers that begin with 0
         return None
-    return list(zip(raws, stamps, strict=True)) if max(stamps) < _MOST_NS else None
+    if max(times) >= _MOST_NS:
+        return None
+    return list(zip(map(_body, BytesIO(text)), times, strict=True))
 
 
 def _marker_in(line: bytes) -> Iterator[Marker]:

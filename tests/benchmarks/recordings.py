@@ -1,13 +1,14 @@
 """What recordings cost: writing them beside a session, replaying them, reading them.
 
-    python tests/benchmarks/recordings.py [--messages 60000] [--rounds 15]
+    python tests/benchmarks/recordings.py [--messages 60000] [--rounds 25]
 
 One embedded exchange in a process of its own sends the same depth messages (10 levels a side)
-as fast as they are taken, to a session that records them or does not, in turn. What was
-recorded is replayed in the same round as fast as it is taken, and in the end read into a
-DataFrame. Rates and CPU times are the best of the rounds, since what else runs on a machine only
-ever adds; how much a recording takes away and how fast a replay is are medians of the ratios
-within a round. The recorder's thread and the exchange share the cores with the session.
+as fast as they are taken, to a session that does not record them, then to one that does. What
+was recorded is replayed at once, as fast as it is taken, and in the end read into a DataFrame.
+Rates and CPU times are the best of the rounds, since what else runs on a machine only ever adds.
+The throughputs beside that of the session alone are medians of the ratios within a round, with
+the median distance from that. The recorder's thread and the exchange share the cores with the
+session.
 """
 
 from __future__ import annotations
@@ -38,21 +39,43 @@ SYMBOLS = ("AAPL.US", "MSFT.US", "GOOGL.US", "AMZN.US", "NVDA.US")
 SUFFIXES = ("", ".gz", ".zst")
 
 
+Cost = tuple[float, float]
+"""Wall seconds, and CPU seconds of the loop's thread, for each message."""
+
+
 @dataclass
 class Figures:
-    """Seconds for each message, by what was done; bytes on the disk for each message.
+    """Seconds for each message, by what was done and in what file; bytes for each message.
 
-    `live` is wall time and `loop` CPU time of the session's thread, `replay` has both; `decode`
-    and `frame` are CPU time.
+    `runs` are of sessions "alone", "recorded", and of the "replay"; `decode` and `frame` are CPU
+    time.
     """
 
-    live: dict[str, list[float]] = field(default_factory=dict)
-    loop: dict[str, list[float]] = field(default_factory=dict)
+    runs: dict[tuple[str, str], list[Cost]] = field(default_factory=dict)
     size: dict[str, float] = field(default_factory=dict)
     lost: dict[str, int] = field(default_factory=dict)
-    replay: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     decode: list[float] = field(default_factory=list)
     frame: dict[str, list[float]] = field(default_factory=dict)
+
+    def add(self, what: str, name: str, cost: Cost) -> None:
+        """Keep what one run cost."""
+        self.runs.setdefault((what, name), []).append(cost)
+
+    def best(self, *runs: tuple[str, str]) -> Cost:
+        """Return the least wall and the least CPU seconds of such runs."""
+        walls, cpus = zip(*(cost for run in runs for cost in self.runs[run]), strict=True)
+        return min(walls), min(cpus)
+
+    def beside(self, what: str, name: str) -> tuple[float, float]:
+        """Return how many times its throughput is that of the session alone.
+
+        That is the median of the ratios within a round; and half of the rounds lie within so
+        much of it.
+        """
+        pairs = zip(self.runs["alone", name], self.runs[what, name], strict=True)
+        ratios = [alone[0] / other[0] for alone, other in pairs]
+        middle = statistics.median(ratios)
+        return middle, statistics.median(abs(ratio - middle) for ratio in ratios)
 
 
 def suffixes() -> list[str]:
@@ -60,21 +83,14 @@ def suffixes() -> list[str]:
     return [s for s in SUFFIXES if s != ".zst" or importlib.util.find_spec("zstandard")]
 
 
-async def handle(
-    source: Source, messages: int | None = None, recorder: Recorder | None = None
-) -> tuple[float, float]:
-    """Return wall seconds, and CPU seconds of the loop's thread, for each message handled.
-
-    From the first message on; `messages` None goes on to the source's end.
-    """
+async def handle(source: Source, messages: int, recorder: Recorder | None = None) -> Cost:
+    """Return what each message cost, from the first to be handled on."""
     pipeline = Pipeline(source, [as_strategy(pressure)], recorder=recorder)
     pipeline.start()
     while not (already := pipeline.ledger.totals()["processed"]):  # noqa: ASYNC110
         await asyncio.sleep(0)
     began, cpu = time.perf_counter(), time.thread_time()
-    while not pipeline.finished.is_set():
-        if messages is not None and pipeline.ledger.totals()["processed"] >= messages:
-            break
+    while pipeline.ledger.totals()["processed"] < messages:  # noqa: ASYNC110
         await asyncio.sleep(0.005)
     count = pipeline.ledger.totals()["processed"] - already
     figures = (time.perf_counter() - began) / count, (time.thread_time() - cpu) / count
@@ -98,33 +114,31 @@ def measure(messages: int, rounds: int, folder: Path) -> Figures:
     files: dict[str, Path] = {}
     with Exchange(SYMBOLS, scenario="flood") as exchange:
 
-        def live(recorder: Recorder | None, count: int = messages) -> tuple[float, float]:
+        def run(source: Source, recorder: Recorder | None = None) -> Cost:
             gc.collect()
-            source = WebSocketSource(exchange.ws_url, ["depth"], SYMBOLS)
-            return asyncio.run(asyncio.wait_for(handle(source, count, recorder), 300))
+            return asyncio.run(asyncio.wait_for(handle(source, messages, recorder), 300))
 
-        live(None, 25_000)  # the exchange encodes each message once
+        def live(recorder: Recorder | None = None) -> Cost:
+            return run(WebSocketSource(exchange.ws_url, ["depth"], SYMBOLS), recorder)
+
+        live()  # the exchange encodes each message once
         for number in range(rounds):
-            for suffix in (None, *suffixes()):
-                name = "not recorded" if suffix is None else f"recorded, .jsonl{suffix}"
-                recorder = None
-                if suffix is not None:
-                    files[name] = folder / f"{number}.jsonl{suffix}"
-                    recorder = Recorder(files[name])
-                wall, cpu = live(recorder)
-                figures.live.setdefault(name, []).append(wall)
-                figures.loop.setdefault(name, []).append(cpu)
-                if recorder is not None:
-                    figures.size[name] = recorder.bytes / recorder.messages
-                    figures.lost[name] = figures.lost.get(name, 0) + recorder.lost
-            for name, path in files.items():
-                figures.replay.setdefault(name, []).append(asyncio.run(handle(replay(path, None))))
-    sent = [item for item in TapeFile(files["recorded, .jsonl"]) if isinstance(item, tuple)]
+            for suffix in suffixes():
+                name = f".jsonl{suffix}"
+                files[name] = folder / f"{number}{name}"
+                recorder = Recorder(files[name])
+                # Side by side: this may be a machine whose speed changes from second to second.
+                figures.add("alone", name, live())
+                figures.add("recorded", name, live(recorder))
+                figures.add("replay", name, run(replay(files[name], None)))
+                figures.size[name] = recorder.bytes / recorder.messages
+                figures.lost[name] = figures.lost.get(name, 0) + recorder.lost
+    sent = [item for item in TapeFile(files[".jsonl"]) if isinstance(item, tuple)]
     held = {
         name: sum(isinstance(item, tuple) for item in TapeFile(path))
         for name, path in files.items()
     }
-    read_recording(files["recorded, .jsonl"]).frame("depth")  # imports pandas
+    read_recording(files[".jsonl"]).frame("depth")  # imports pandas
     for _ in range(rounds):
         figures.decode.append(timed(lambda: decode(sent)) / len(sent))
         for name, path in files.items():
@@ -139,47 +153,40 @@ def decode(messages: list[tuple[bytes, int]]) -> None:
         router.route(raw).decode(raw, received_ns)
 
 
-def beside(one: list[float], other: list[float]) -> float:
-    """Return the median over the rounds of how many times one takes what the other takes."""
-    return statistics.median(a / b for a, b in zip(one, other, strict=True))
-
-
 def table(figures: Figures) -> str:
     """Return the report: what recording takes away, how fast replays are, reading by decoding."""
-    live = {name: min(seconds) for name, seconds in figures.live.items()}
-    loop = {name: min(seconds) for name, seconds in figures.loop.items()}
-    plain = figures.live["not recorded"]
+    names = list(figures.size)
     lines = [
-        f"{'a session at full speed':<24} {'msg/s':>9} {'throughput':>11} "
+        f"{'a session at full speed':<24} {'msg/s':>9} {'x alone':>15} "
         f"{'loop CPU µs':>12} {'bytes/msg':>10} {'lost':>6}"
     ]
-    for name, seconds in live.items():
-        size = f"{figures.size[name]:,.0f}" if name in figures.size else ""
-        lost = f"{figures.lost[name]:,}" if name in figures.lost else ""
-        lines.append(
-            f"{name:<24} {1 / seconds:>9,.0f} {beside(plain, figures.live[name]) - 1:>+11.1%} "
-            f"{loop[name] * 1e6:>12.1f} {size:>10} {lost:>6}"
-        )
-    lines.append(f"\n{'replay, speed=None':<24} {'msg/s':>9} {'x live':>11} {'loop CPU µs':>12}")
-    for name, costs in figures.replay.items():
-        wall, cpu = (min(each) for each in zip(*costs, strict=True))
-        lines.append(
-            f"{name.split()[-1]:<24} {1 / wall:>9,.0f} "
-            f"{beside(plain, [each for each, _ in costs]):>11.2f} {cpu * 1e6:>12.1f}"
-        )
+
+    def line(title: str, cost: Cost, beside: tuple[float, float] | None, rest: str = "") -> None:
+        ratio = "" if beside is None else f"{beside[0]:.2f} ± {beside[1]:.2f}"
+        lines.append(f"{title:<24} {1 / cost[0]:>9,.0f} {ratio:>15} {cost[1] * 1e6:>12.1f}{rest}")
+
+    line("not recorded", figures.best(*(("alone", name) for name in names)), None)
+    for name in names:
+        rest = f" {figures.size[name]:>10,.0f} {figures.lost[name]:>6,}"
+        run = "recorded", name
+        line(f"recorded, {name}", figures.best(run), figures.beside(*run), rest)
+    lines.append("")
+    for name in names:
+        run = "replay", name
+        line(f"replay, {name}", figures.best(run), figures.beside(*run))
     decoding = min(figures.decode)
     lines.append(f"\n{'into a DataFrame':<24} {'CPU µs':>9} {'x decoding':>11}")
     lines.append(f"{'decoding alone':<24} {decoding * 1e6:>9.1f} {1:>11.2f}")
     for name, seconds in figures.frame.items():
         each = min(seconds)
-        lines.append(f"{name.split()[-1]:<24} {each * 1e6:>9.1f} {each / decoding:>11.2f}")
+        lines.append(f"{name:<24} {each * 1e6:>9.1f} {each / decoding:>11.2f}")
     return "\n".join(lines)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--messages", type=int, default=60_000)
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--rounds", type=int, default=25)
     arguments = parser.parse_args()
     print(f"{arguments.messages:,} depth messages, {arguments.rounds} rounds")
     with tempfile.TemporaryDirectory() as folder:

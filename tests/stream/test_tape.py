@@ -257,7 +257,8 @@ def test_a_killed_recorder_is_told_with_the_last_time(tmp_path):
     assert re.search(expected, told)
 
 
-_WHOLE = st.tuples(st.integers(0, 2**64), st.sampled_from([b"{}", b"[1]", b'{"a":\t1}', b"x", b""]))
+_TIMES = st.one_of(st.integers(10**18, 10**19 - 1), st.integers(0, 2**64))
+_WHOLE = st.tuples(_TIMES, st.sampled_from([b"{}", b"[1]", b'{"a":\t1}', b"x", b""]))
 _LINE = st.one_of(
     _WHOLE.map(lambda pair: b"%d\t%b" % pair),
     st.sampled_from(
@@ -271,7 +272,7 @@ _LINE = st.one_of(
 def test_many_lines_at_once_are_read_as_one_by_one(lines, ends):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "a.jsonl"
-        path.write_bytes(b"1\t{}\n" + b"\n".join(lines) + b"\n" * ends)
+        path.write_bytes(b"1700000000000000001\t{}\n" + b"\n".join(lines) + b"\n" * ends)
         together, alone = TapeFile(path), TapeFile(path)
         found = list(together)
         with mock.patch.object(tape, "_timed_messages", return_value=None):
