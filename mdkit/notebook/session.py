@@ -361,7 +361,7 @@ class Session(SessionLife[Receipt]):
 
         async def change() -> None:
             await getattr(source, verb)(channel, symbols)
-            self.pipeline.router.expect(source.symbols)
+            self.pipeline.expect(source.symbols)
 
         if self._loop is None:
             raise SessionError("Start the session first.")

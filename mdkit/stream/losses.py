@@ -12,7 +12,7 @@ from math import inf
 
 from mdkit.events import DROPPED, Gap
 from mdkit.stream.connection import RawMessage
-from mdkit.stream.markers import Base, Lost, Marker, Missed, Refused, Unseen
+from mdkit.stream.markers import Base, Lost, Marker, Missed, Refused, Subscribed, Unseen
 from mdkit.wire.tickdb import ANSWER, SEVERAL, Route, Router
 
 Key = tuple[str, str]
@@ -223,6 +223,8 @@ class Viewer:
             if account.received:
                 account.absent += max(0, marker.received - account.received)
             account.received, account.admitted = marker.received, marker.admitted
+        elif isinstance(marker, Subscribed):
+            self._router.expect(marker.symbols)
 
     def end(self) -> Iterator[Gap]:
         """Yield the gaps that nothing came after."""

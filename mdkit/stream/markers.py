@@ -44,6 +44,13 @@ class Base(Marker, frozen=True, tag="base"):
     admitted: int
 
 
+class Subscribed(Marker, frozen=True, tag="subscribed"):
+    """The subscriptions changed: from here on, messages are about these symbols."""
+
+    at: int
+    symbols: tuple[str, ...]
+
+
 class Connected(Marker, frozen=True, tag="connected"):
     """The source made a connection."""
 
@@ -125,6 +132,7 @@ class End(Marker, frozen=True, tag="end"):
 AnyMarker = (
     Header
     | Base
+    | Subscribed
     | Connected
     | Disconnected
     | Missed

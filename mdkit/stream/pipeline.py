@@ -262,6 +262,12 @@ class Pipeline:
             hole.filled = filling.admitted if filling is not None else 0
             self.places.expect(gap.symbol, gap.channel).break_off(hole)
 
+    def expect(self, symbols: Sequence[str]) -> None:
+        """Take note that messages are about these symbols from now on."""
+        self.router.expect(symbols)
+        if self._scribe is not None:
+            self._scribe.subscribed(self.source.clock_ns(), symbols)
+
     def _note_gap(self, gap: Gap) -> None:
         self.gap_count += 1
         self.gaps.append(gap)

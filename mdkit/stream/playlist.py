@@ -15,7 +15,7 @@ from mdkit.errors import RecordingError
 from mdkit.events import Gap
 from mdkit.stream.connection import RawMessage
 from mdkit.stream.losses import Losses, Viewer
-from mdkit.stream.markers import Connected, Disconnected, Header, Missed
+from mdkit.stream.markers import Connected, Disconnected, Header, Missed, Subscribed
 from mdkit.stream.tape import TapeFile
 from mdkit.stream.tape_writer import part_path
 from mdkit.wire.tickdb import Router
@@ -23,7 +23,7 @@ from mdkit.wire.tickdb import Router
 Paths = str | PathLike[str] | Sequence[str | PathLike[str]]
 """A file, a pattern such as `data/*.jsonl.gz`, or several of either."""
 
-Happening = Gap | Connected | Disconnected
+Happening = Gap | Connected | Disconnected | Subscribed
 """What a recording tells of beside the messages."""
 
 Run = list[RawMessage] | Happening
@@ -35,7 +35,8 @@ _MOST_TOGETHER = 256
 class Take:
     """One recording: its parts in order.
 
-    `symbols` are those that the session was subscribed to; empty where the file does not say.
+    `symbols` are those that the session was subscribed to when a part began; empty where the
+    file does not say.
     """
 
     def __init__(self, parts: Sequence[tuple[Header, TapeFile]]) -> None:
@@ -82,7 +83,9 @@ class Take:
                         yield item
                     else:
                         yield from viewer.messages(item)
-                elif isinstance(item, Connected | Disconnected):
+                elif isinstance(item, Connected | Disconnected | Subscribed):
+                    if viewer is not None:
+                        yield from viewer.marker(item)
                     yield item
                 elif viewer is not None:
                     yield from viewer.marker(item)
@@ -129,7 +132,19 @@ class Playlist:
         if len(streams) == 1:
             return streams[0]
         merged = heapq.merge(*map(_timed, streams), key=itemgetter(0))
-        return _together(item for _, item in merged)
+        return _together(self._of_all(item) for _, item in merged)
+
+    def later_symbols(self) -> tuple[str, ...]:
+        """Return what was subscribed to while recordings were made; reads all files."""
+        markers = (marker for file in self.files for marker in file.markers())
+        later = (m.symbols for m in markers if isinstance(m, Subscribed))
+        return tuple(dict.fromkeys(symbol for symbols in later for symbol in symbols))
+
+    def _of_all(self, item: RawMessage | Happening) -> RawMessage | Happening:
+        """Return what one recording of several tells: what it subscribed to is not all."""
+        if isinstance(item, Subscribed):
+            return Subscribed(item.at, tuple(dict.fromkeys((*self.symbols, *item.symbols))))
+        return item
 
 
 def due_ns(item: RawMessage | Happening, before: int) -> int:

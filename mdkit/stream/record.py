@@ -20,7 +20,7 @@ from typing import NamedTuple
 from mdkit.errors import MdkitError, RecordingError, SessionError, SettingsError
 from mdkit.stream.compression import compressor
 from mdkit.stream.connection import RawMessage
-from mdkit.stream.markers import Base, Header, Lost, Marker, encode_marker
+from mdkit.stream.markers import Base, Header, Lost, Marker, Subscribed, encode_marker
 from mdkit.stream.tape import size
 from mdkit.stream.tape_writer import TapeWriter
 
@@ -348,6 +348,8 @@ class Recorder:
                     lines.append(encode_marker(item) + b"\n")
                     if isinstance(item, Lost):
                         writer.note_lost(item.count)
+                    elif isinstance(item, Subscribed):
+                        writer.note_symbols(item.symbols)
                 else:
                     lines.append(item.lines)
                     messages += item.messages

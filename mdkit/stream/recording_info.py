@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mdkit.events import Gap
-from mdkit.stream.markers import Connected, Disconnected
+from mdkit.stream.markers import Connected, Disconnected, Subscribed
 from mdkit.stream.playlist import Paths, Playlist
 from mdkit.stream.tape import moment, size
 from mdkit.wire.tickdb import ANSWER, SEVERAL, Router
@@ -171,6 +171,8 @@ def recording_info(path: Paths) -> RecordingInfo:
             connects += 1
         elif isinstance(run, Disconnected):
             disconnects += 1
+        elif isinstance(run, Subscribed):
+            router.expect(run.symbols)
         else:
             for raw, received_ns in run:
                 route = router.route(raw)

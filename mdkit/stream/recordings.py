@@ -12,6 +12,7 @@ from mdkit.errors import InvalidMessage, RecordingWarning
 from mdkit.events import Event, Gap, MarketEvent
 from mdkit.frames import Frames
 from mdkit.stream.backfill import Recent
+from mdkit.stream.markers import Subscribed
 from mdkit.stream.playlist import Paths, Playlist
 from mdkit.wire.tickdb import ANSWER, LIVE, MAX_MESSAGE_BYTES, SEVERAL, Route, Router
 
@@ -131,6 +132,8 @@ class Recording:
                         yield raw, received_ns, route
             elif isinstance(run, Gap):
                 yield run, 0, None
+            elif isinstance(run, Subscribed):
+                router.expect(run.symbols)
 
     def _finish(self, invalid: int) -> None:
         self.invalid = invalid

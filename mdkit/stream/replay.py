@@ -12,7 +12,7 @@ import numpy as np
 
 from mdkit.errors import RecordingError, SessionError, SettingsError
 from mdkit.events import Gap
-from mdkit.stream.markers import Connected, Disconnected
+from mdkit.stream.markers import Connected, Disconnected, Subscribed
 from mdkit.stream.playlist import Happening, Paths, Playlist
 from mdkit.stream.reel import Reel
 from mdkit.stream.source import Sink
@@ -97,6 +97,8 @@ class Replay:
         """Play these symbols alone. Raises `SettingsError` for one that was not recorded."""
         wanted = tuple(dict.fromkeys(symbols))
         known = self._playlist.symbols
+        if known and not set(wanted).issubset(known):
+            known = tuple(dict.fromkeys((*known, *self._playlist.later_symbols())))
         for symbol in wanted:
             if known and symbol not in known:
                 raise SettingsError(f"{self.name} has no {symbol}; it has {', '.join(known)}.")
@@ -224,7 +226,7 @@ class Replay:
         if reel.is_over:
             return False
         if self._change.is_set():
-            reel = await self._heed(reel)
+            reel = await self._heed(reel, sink)
         horizon = 0
         while not (reel.is_over or self._is_stopping):
             if self.speed is not None and reel.due_ns > horizon:
@@ -241,7 +243,7 @@ class Replay:
             else:
                 await self._wait_for(reel.due_ns)
             if self._change.is_set():
-                reel = await self._heed(reel)
+                reel = await self._heed(reel, sink)
                 horizon = 0
         return True
 
@@ -262,6 +264,8 @@ class Replay:
     def _pass_on(self, sink: Sink, item: Happening) -> None:
         if isinstance(item, Gap):
             sink.gap(item)
+        elif isinstance(item, Subscribed):
+            sink.expect(item.symbols if self._wanted is None else self._wanted)
         elif isinstance(item, Connected):
             self._is_down = False
             self.connects += 1
@@ -269,18 +273,18 @@ class Replay:
             self._is_down = True
             self.disconnects += 1
 
-    async def _heed(self, reel: Reel) -> Reel:
+    async def _heed(self, reel: Reel, sink: Sink) -> Reel:
         """Do what was asked from outside, and stay here while paused."""
         while True:
             self._change.clear()
             if self._target is not None:
                 target, self._target = self._target, None
-                reel = await self._find(target, reel)
+                reel = await self._find(target, reel, sink)
             if self._is_stopping or not self._is_paused:
                 return reel
             await self._change.wait()
 
-    async def _find(self, target_ns: int, reel: Reel) -> Reel:
+    async def _find(self, target_ns: int, reel: Reel, sink: Sink) -> Reel:
         """Return the recordings from a time on."""
         if target_ns <= self._position_ns:
             reel = self._open()
@@ -288,6 +292,8 @@ class Replay:
             passed = reel.take(_BATCH, target_ns - 1)
             if isinstance(passed, Connected | Disconnected):
                 self._is_down = isinstance(passed, Disconnected)
+            elif isinstance(passed, Subscribed):
+                self._pass_on(sink, passed)
             await asyncio.sleep(0)
         self._position_ns = max(target_ns, self._first_ns)
         if self._is_paused:

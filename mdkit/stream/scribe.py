@@ -60,6 +60,10 @@ class Scribe:
         self._flush()
         self.recorder.mark(markers.Missed.of(gap))
 
+    def subscribed(self, at: int, symbols: Sequence[str]) -> None:
+        """Take note of a change in what is subscribed to."""
+        self.recorder.mark(markers.Subscribed(at, tuple(symbols)))
+
     def connected(self, at: int) -> None:
         """Take note of a connection."""
         self.recorder.mark(markers.Connected(at))

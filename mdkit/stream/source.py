@@ -44,6 +44,9 @@ class Sink(Protocol):
     def gap(self, gap: Gap) -> None:
         """Take note of a stretch that was not seen."""
 
+    def expect(self, symbols: Sequence[str]) -> None:
+        """Take note that messages are about these symbols from now on."""
+
     def problem(self, error: MdkitError) -> None:
         """Take note of trouble that the source survives, to be shown to the user."""
 

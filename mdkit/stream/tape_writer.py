@@ -99,6 +99,10 @@ class TapeWriter:
         self._messages += messages
         self._is_dirty = True
 
+    def note_symbols(self, symbols: tuple[str, ...]) -> None:
+        """Have the headers of the parts to come tell these."""
+        self._header = msgspec.structs.replace(self._header, symbols=symbols)
+
     def note_lost(self, count: int) -> None:
         """Count messages that never came here towards what the end marker tells."""
         self._part_lost += count

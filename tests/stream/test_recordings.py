@@ -20,6 +20,7 @@ from mdkit.stream.playlist import find_files
 from mdkit.stream.record import Recorder
 from mdkit.stream.recording_info import recording_info
 from mdkit.stream.recordings import read_recording
+from mdkit.stream.tape import TapeFile
 from mdkit.wire.tickdb import encode, via_rest
 
 T0 = 1_700_000_000_000_000_000
@@ -120,6 +121,28 @@ def test_suffixes_that_the_service_drops_are_put_back(tmp_path):
     assert [event.symbol for event in read_recording(path)] == ["700.HK"]
 
 
+def test_suffixes_are_those_of_the_symbols_subscribed_to_at_the_time(tmp_path):
+    path = tmp_path / "a.jsonl"
+    lines = [
+        mark.encode_marker(mark.Header(symbols=("AAPL.US",))),
+        line(trade("700", 1)),
+        mark.encode_marker(mark.Subscribed(T0, ("AAPL.US", "700.HK"))),
+        line(trade("700", 2)),
+        line(trade("700", 3)),
+        mark.encode_marker(mark.Dropped("700.HK", "trade", 1, 1)),
+    ]
+    path.write_bytes(b"\n".join(lines))
+    assert [event.symbol for event in read_recording(path)] == ["700", "700.HK", "700.HK"]
+    assert recording_info(path).counts == {("700", "trade"): 1, ("700.HK", "trade"): 2}
+    told = [(event.kind, event.symbol) for event in read_recording(path, as_seen=True)]
+    assert told == [("trade", "700"), ("gap", "700.HK"), ("trade", "700.HK")]
+    # Beside another recording, that one's symbols stay known.
+    beside = tmp_path / "b.jsonl"
+    header = mark.encode_marker(mark.Header(symbols=("MSFT.US",)))
+    beside.write_bytes(header + b"\n" + line(trade("MSFT", 4)))
+    assert [event.symbol for event in read_recording([path, beside])][-1] == "MSFT.US"
+
+
 def test_what_was_not_seen_is_left_out_when_asked(tmp_path):
     books = [book("A", n) for n in range(6)]
     more = [mark.encode_marker(mark.Dropped("A", "depth", 2, 3)), mark.encode_marker(mark.End(6))]
@@ -193,6 +216,18 @@ def test_parts_are_put_in_order(parts, tmp_path):
     assert list(read_recording(str(tmp_path / "*.jsonl"))) == whole
     assert list(read_recording(parts[0])) == whole  # the first stands for all beside it
     assert recording_info(parts[0]).paths == parts
+
+
+def test_later_parts_say_what_was_subscribed_to_by_then(tmp_path, wait_until):
+    recorder = Recorder(tmp_path / "a.jsonl", rotate_bytes=1)
+    recorder.start("test", ["A"])
+    for n, symbol in enumerate("AB"):
+        recorder.write([(encode(book(symbol, n)), T0 + n * MS)])
+        recorder.mark(mark.Subscribed(T0, ("A", "B")))
+        wait_until(lambda: recorder.waiting_bytes == 0)
+    recorder.close()
+    told = [TapeFile(path).read_header().symbols for path in recorder.paths]
+    assert (told[0], told[-1]) == (("A",), ("A", "B"))
 
 
 def test_absent_parts_are_told(parts):

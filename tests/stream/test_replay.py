@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import selectors
 import threading
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -78,6 +77,7 @@ class Sink:
         self.items, self.times, self.batches, self.problems = [], [], [], []
         self.hold = hold
         self.on_batch = lambda: None
+        self.expected = None
 
     async def deliver(self, batch):
         if self.hold is not None:
@@ -92,6 +92,9 @@ class Sink:
 
     def gap(self, gap):
         self.items.append(gap)
+
+    def expect(self, symbols):
+        self.expected = symbols
 
     def problem(self, error):
         self.problems.append(str(error))
@@ -409,6 +412,22 @@ def test_some_symbols_alone(leap, tmp_path):
     assert source.symbols == ("B",)
 
 
+def test_symbols_subscribed_to_while_recording_may_be_asked_for(leap, tmp_path):
+    items = [depth("A", 1), depth("C", 2)]
+    change = mark.Subscribed(T0, ("A", "C"))
+    path = write(tmp_path / "a.jsonl", [(items[0], T0), change, (items[1], T0 + 1), (b"x", T0 + 2)])
+    source = replay(path, None)
+    with pytest.raises(SettingsError, match="has no D; it has A, B, C"):
+        source.only(["D"])
+    source.only(["C"])
+    sink = Sink()
+    leap(source.run(sink))
+    assert sink.items == [(items[1], T0 + 1)]
+    sink = Sink()
+    leap(replay(path, 1.0, start=T0 + 1).run(sink))
+    assert sink.expected == ("A", "C")
+
+
 def test_parts_of_messages_about_several_symbols_may_be_unseen(leap, tmp_path):
     several = b'{"cmd":"ticker","data":[{"symbol":"A","last_price":"1"},{"symbol":"B","n":1}]}'
     first = b'{"cmd":"ticker","data":{"symbol":"A","last_price":"1"}}'
@@ -607,11 +626,9 @@ def test_the_real_recording_plays_through_a_pipeline(market):
         pipeline.start()
         return await pipeline.wait()
 
-    began = time.monotonic()
     receipt = asyncio.run(main())
     assert receipt.totals["processed"] == 62_650
     assert receipt.balanced
-    assert time.monotonic() - began < 60
 
 
 def test_a_session_over_a_replay_may_name_its_symbols(tmp_path):
@@ -625,3 +642,27 @@ def test_a_session_over_a_replay_may_name_its_symbols(tmp_path):
     assert asyncio.run(play()).symbols == ("MSFT.US",)
     with pytest.raises(SettingsError, match=r"has no NVDA.US; it has AAPL.US, MSFT.US"):
         md.live(["NVDA.US"], source=md.replay(sample))
+
+
+def test_what_was_subscribed_to_while_recording_replays_by_name(tmp_path, exchange_process, until):
+    exchange = exchange_process(["AAPL.US", "MSFT.US"], scenario="busy")
+    path = tmp_path / "a.jsonl"
+
+    def of(session, symbol):
+        return session.ledger()["processed"].get((symbol, "depth"), 0)
+
+    async def record():
+        session = md.live(["AAPL.US"], channels=["depth"], source=exchange, record=path).start()
+        await until(lambda: of(session, "AAPL.US") > 5)
+        session.subscribe("depth", "MSFT.US")
+        await until(lambda: of(session, "MSFT.US") > 5)
+        await session.stop()
+        return of(session, "MSFT.US")
+
+    async def play():
+        session = md.live(["MSFT.US"], source=md.replay(path, speed=None))
+        await session.run()
+        return of(session, "MSFT.US"), session.symbols
+
+    recorded = asyncio.run(record())
+    assert asyncio.run(play()) == (recorded, ("MSFT.US",))
