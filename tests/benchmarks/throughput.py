@@ -23,8 +23,9 @@ import statistics
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
+from math import inf
 
 import websockets
 
@@ -198,7 +199,7 @@ async def _mdkit(
 ) -> Cost:
     source = WebSocketSource(url, ["depth"], SYMBOLS, transport=transport)
     pipeline = Pipeline(source, [as_strategy(pressure)])
-    looked = time.perf_counter()
+    looked = -inf
 
     def check() -> None:
         nonlocal looked
@@ -226,7 +227,9 @@ async def mdkit_realtime(feed: Feed) -> Cost:
 
 
 async def mdkit_watched(feed: Feed) -> Cost:
-    return await _mdkit(feed, feed.realtime_url, look=0.25)
+    # From the first message on, and for long enough that many looks are in it.
+    longer = replace(feed, messages=8 * feed.messages)
+    return await _mdkit(longer, longer.realtime_url, look=0.25)
 
 
 async def mdkit_picows(feed: Feed) -> Cost:
