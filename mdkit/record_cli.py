@@ -106,8 +106,8 @@ def replay(
 ) -> None:
     """Play recordings through a session, and tell what came of it."""
     from mdkit.notebook.live import live
+    from mdkit.stream.moments import moment
     from mdkit.stream.replay import replay as play
-    from mdkit.stream.tape import moment
 
     chosen = [_strategy(name) for name in strategy or ["pressure"]]
     source = play(

@@ -21,7 +21,7 @@ ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
 _GZIP = 31  # zlib's number for a window of 32 KiB with a gzip header
 _ZSTD_WINDOW = 17
-"""Of two to this many bytes: smaller than the caches, and books repeat within it."""
+"""Its size as a power of two: 128 KiB fit into the caches, and books repeat within them."""
 _CHUNK_BYTES = 1 << 15
 """Of a file, and of text, at a time: what is made of it should be in the caches when it is used."""
 

@@ -27,6 +27,7 @@ from mdkit.stream.holes import Hole
 from mdkit.stream.lanes import Lanes, OnError
 from mdkit.stream.ledger import Ledger
 from mdkit.stream.machine import cores
+from mdkit.stream.markers import Header, encode_marker
 from mdkit.stream.parcels import Setup
 from mdkit.stream.places import Places
 from mdkit.stream.process_lanes import ProcessLanes
@@ -36,6 +37,7 @@ from mdkit.stream.rehearsal import HEAVY_SECONDS, rehearse
 from mdkit.stream.scribe import Scribe
 from mdkit.stream.slots import Overflow, Slot
 from mdkit.stream.source import Source
+from mdkit.stream.tape import lines_of
 from mdkit.stream.watchdog import Held, Watchdog
 from mdkit.stream.worker_processes import pickled
 from mdkit.wire.tickdb import ANSWER, MAX_MESSAGE_BYTES, REST, SEVERAL, Router, stub
@@ -455,9 +457,9 @@ class Pipeline:
         handle, name = tempfile.mkstemp(prefix="mdkit-left-", suffix=".jsonl")
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(b'{"mdkit":"recording"}\n')
+                file.write(encode_marker(Header()) + b"\n")
                 for _, raw, received_ns in self.buffer.leftovers():
-                    file.write(b"%d\t%b\n" % (received_ns, raw.replace(b"\n", b" ")))
+                    file.write(lines_of([(raw, received_ns)]))
         except OSError as error:
             self.problem(SessionError(f"Unhandled messages could not be saved: {error}."))
             with contextlib.suppress(OSError):

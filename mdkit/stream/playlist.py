@@ -132,7 +132,7 @@ class Playlist:
         if len(streams) == 1:
             return streams[0]
         merged = heapq.merge(*map(_timed, streams), key=itemgetter(0))
-        return _together(self._of_all(item) for _, item in merged)
+        return _together(self._of_all(item for _, item in merged))
 
     def later_symbols(self) -> tuple[str, ...]:
         """Return what was subscribed to while recordings were made; reads all files."""
@@ -140,11 +140,15 @@ class Playlist:
         later = (m.symbols for m in markers if isinstance(m, Subscribed))
         return tuple(dict.fromkeys(symbol for symbols in later for symbol in symbols))
 
-    def _of_all(self, item: RawMessage | Happening) -> RawMessage | Happening:
-        """Return what one recording of several tells: what it subscribed to is not all."""
-        if isinstance(item, Subscribed):
-            return Subscribed(item.at, tuple(dict.fromkeys((*self.symbols, *item.symbols))))
-        return item
+    def _of_all(self, items: Iterable[RawMessage | Happening]) -> Iterator[RawMessage | Happening]:
+        """Yield what several recordings tell: what one of them subscribed to is not all."""
+        known = dict.fromkeys(self.symbols)
+        for item in items:
+            if isinstance(item, Subscribed):
+                known |= dict.fromkeys(item.symbols)
+                yield Subscribed(item.at, tuple(known))
+            else:
+                yield item
 
 
 def due_ns(item: RawMessage | Happening, before: int) -> int:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from mdkit.events import Gap
 from mdkit.stream.markers import Connected, Disconnected, Subscribed
+from mdkit.stream.moments import moment
 from mdkit.stream.playlist import Paths, Playlist
-from mdkit.stream.tape import moment, size
+from mdkit.stream.tape import size
 from mdkit.wire.tickdb import ANSWER, SEVERAL, Router
 
 if TYPE_CHECKING:

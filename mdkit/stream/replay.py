@@ -5,18 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterable
-from datetime import UTC, date
 from typing import Any
-
-import numpy as np
 
 from mdkit.errors import RecordingError, SessionError, SettingsError
 from mdkit.events import Gap
 from mdkit.stream.markers import Connected, Disconnected, Subscribed
+from mdkit.stream.moments import moment, nanoseconds
 from mdkit.stream.playlist import Happening, Paths, Playlist
 from mdkit.stream.reel import Reel
 from mdkit.stream.source import Sink
-from mdkit.stream.tape import moment
 
 _BATCH = 256
 _ROUND_NS = 1_000_000
@@ -371,29 +368,6 @@ def replay(
     cannot work.
     """
     return Replay(path, speed, loop=loop, start=start, symbols=symbols, as_seen=as_seen)
-
-
-def nanoseconds(value: Any, name: str) -> int:
-    """Return a time as ns since the epoch; raise `SettingsError` that says what is accepted."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    import pandas as pd
-
-    if not isinstance(value, str | date | np.datetime64) or value is pd.NaT:
-        raise _no_time(value, name)
-    try:
-        stamp = pd.Timestamp(value)
-        stamp = stamp.tz_localize(UTC) if stamp.tzinfo is None else stamp.tz_convert(UTC)
-        return int(stamp.to_datetime64().astype("M8[ns]").astype(np.int64))
-    except (ValueError, OverflowError, TypeError):
-        raise _no_time(value, name) from None
-
-
-def _no_time(value: Any, name: str) -> SettingsError:
-    return SettingsError(
-        f'{name}={value!r} is not a time: write it as "2025-01-31 14:30:05.250", a datetime or a '
-        "Timestamp (UTC unless it has a time zone), or nanoseconds since the epoch."
-    )
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

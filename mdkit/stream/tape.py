@@ -9,8 +9,7 @@ spaces, which JSON does not mind. The file may be compressed (`.gz`, `.zst`). Se
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
-from datetime import UTC, datetime
+from collections.abc import Iterator, Sequence
 from io import BytesIO
 from operator import itemgetter
 from pathlib import Path
@@ -21,6 +20,7 @@ from mdkit.errors import RecordingError
 from mdkit.stream.compression import GZIP_MAGIC, ZSTD_MAGIC, read_chunks
 from mdkit.stream.connection import MAX_MESSAGE_BYTES, RawMessage
 from mdkit.stream.markers import MARK, End, Header, Lost, Marker, read_marker
+from mdkit.stream.moments import moment
 
 _MOST_NS = 1 << 63
 _MOST_LINE_BYTES = MAX_MESSAGE_BYTES + 64
@@ -223,10 +223,30 @@ class TapeFile:
             )
 
 
-def moment(ns: int) -> str:
-    """Return a time in nanoseconds since the epoch as text, in milliseconds, UTC."""
-    whole = datetime.fromtimestamp(ns // 1_000_000_000, UTC)
-    return f"{whole:%Y-%m-%d %H:%M:%S}.{ns // 1_000_000 % 1000:03d} UTC"
+def lines_of(batch: Sequence[RawMessage]) -> bytes:
+    """Return messages as lines of text.
+
+    Raises `RecordingError` for what are no messages.
+    """
+    if not batch:
+        return b""
+    raws = [raw for raw, _ in batch]
+    try:
+        together = b"".join(raws)
+    except TypeError as error:
+        raise RecordingError(f"A recording takes (bytes, time in ns) pairs: {error}.") from None
+    # Searching this costs a tenth of searching them one by one.
+    if b"\n" in together or b"\r" in together:
+        raws = [_one_line(raw) for raw in raws]
+    stamps = [stamp for _, stamp in batch]
+    if stamps.count(stamps[0]) == len(stamps):  # what came off the socket together
+        head = b"%d\t" % stamps[0]
+        return head + (b"\n" + head).join(raws) + b"\n"
+    return b"".join([b"%d\t%b\n" % pair for pair in zip(stamps, raws, strict=True)])
+
+
+def _one_line(raw: bytes) -> bytes:
+    return raw.replace(b"\n", b" ").replace(b"\r", b" ")
 
 
 def size(count: int) -> str:

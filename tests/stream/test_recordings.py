@@ -141,6 +141,10 @@ def test_suffixes_are_those_of_the_symbols_subscribed_to_at_the_time(tmp_path):
     header = mark.encode_marker(mark.Header(symbols=("MSFT.US",)))
     beside.write_bytes(header + b"\n" + line(trade("MSFT", 4)))
     assert [event.symbol for event in read_recording([path, beside])][-1] == "MSFT.US"
+    # And what one subscribed to stays known when another one changes its own.
+    changed = mark.encode_marker(mark.Subscribed(T0 + 3 * MS, ("MSFT.US",)))
+    beside.write_bytes(b"\n".join([header, changed, line(trade("700", 4))]))
+    assert [event.symbol for event in read_recording([path, beside])][-1] == "700.HK"
 
 
 def test_what_was_not_seen_is_left_out_when_asked(tmp_path):
