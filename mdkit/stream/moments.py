@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from typing import Any
 
-import numpy as np
-
 from mdkit.errors import SettingsError
 
 
@@ -14,6 +12,7 @@ def nanoseconds(value: Any, name: str) -> int:
     """Return a time as ns since the epoch; raise `SettingsError` that says what is accepted."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value
+    import numpy as np
     import pandas as pd
 
     if not isinstance(value, str | date | np.datetime64) or value is pd.NaT:
