@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from mdkit.errors import RecordingError
 from mdkit.events import Gap
-from mdkit.stream import compression, tape
 from mdkit.stream import markers as mark
+from mdkit.stream import tape
 from mdkit.stream.tape import TapeFile
 from mdkit.stream.tape_writer import TapeWriter
 
@@ -25,13 +25,6 @@ SUFFIXES = ["", ".gz", ".zst"]
 
 def message(n):
     return b'{"cmd":"depth","data":{"symbol":"A","n":%d}}' % n, T0 + n * 1_000_000
-
-
-@pytest.fixture(params=["isal if there", "zlib"])
-def _either(request, monkeypatch):
-    """Both libraries that read and write gzip."""
-    if request.param == "zlib":
-        monkeypatch.setattr(compression, "_isal", lambda: None)
 
 
 def needs(suffix):
@@ -175,7 +168,6 @@ def test_an_absent_file_and_an_absent_library(tmp_path, monkeypatch):
         list(TapeFile(path))
 
 
-@pytest.mark.usefixtures("_either")
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_cut_anywhere_it_reads_to_the_last_whole_line(tmp_path, suffix):
     needs(suffix)
@@ -203,7 +195,6 @@ def test_cut_anywhere_it_reads_to_the_last_whole_line(tmp_path, suffix):
     check()
 
 
-@pytest.mark.usefixtures("_either")
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_a_large_flush_is_read_whole_though_nothing_follows(tmp_path, suffix):
     needs(suffix)
@@ -215,7 +206,6 @@ def test_a_large_flush_is_read_whole_though_nothing_follows(tmp_path, suffix):
         assert messages_of(path) == sent
 
 
-@pytest.mark.usefixtures("_either")
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_a_flipped_byte_costs_what_is_behind_it_at_most(tmp_path, suffix):
     needs(suffix)
