@@ -22,7 +22,7 @@ from mdkit.stream.buffer import Buffer
 from mdkit.stream.connection import RawMessage
 from mdkit.stream.explain import explain
 from mdkit.stream.filling import Filling
-from mdkit.stream.health import Health, Monitor, Sample
+from mdkit.stream.health import Health, Monitor
 from mdkit.stream.holes import Hole
 from mdkit.stream.lanes import Lanes, OnError
 from mdkit.stream.ledger import Ledger
@@ -34,6 +34,7 @@ from mdkit.stream.process_lanes import ProcessLanes
 from mdkit.stream.receipt import Receipt
 from mdkit.stream.record import Recorder
 from mdkit.stream.rehearsal import HEAVY_SECONDS, rehearse
+from mdkit.stream.sampler import METRICS, Sampler
 from mdkit.stream.scribe import Scribe
 from mdkit.stream.slots import Overflow, Slot
 from mdkit.stream.source import Source
@@ -44,11 +45,7 @@ from mdkit.wire.tickdb import ANSWER, MAX_MESSAGE_BYTES, REST, SEVERAL, Router, 
 
 WorkerKind = Literal["task", "process", "auto"]
 
-_SAMPLE_SECONDS = 0.2
-_SAMPLE_SHARE = 0.005
-"""Of the loop's time that looking after it may take."""
 _ROWS = 10_000
-_METRICS = ("queued", "spilled", "in_rate", "out_rate", "dropped", "lag_ms")
 
 
 class Pipeline:
@@ -102,8 +99,9 @@ class Pipeline:
         self.ledger = Ledger()
         self.frames = Frames(frame_rows, levels)
         self.signals = SignalFrame(frame_rows or _ROWS)
-        self.metrics = MetricsFrame(_METRICS, frame_rows or _ROWS)
+        self.metrics = MetricsFrame(METRICS, frame_rows or _ROWS)
         self.monitor = Monitor()
+        self._sampler = Sampler(self)
         self.watchdog = Watchdog(self._note_held)
         self.gaps: deque[Gap] = deque(maxlen=100_000)
         self.gap_count = 0
@@ -337,7 +335,7 @@ class Pipeline:
         self._producer = self._supervise(self.source.run(self), "producer")
         if self._wanted_kind != "auto":
             self._employ()
-        self._tasks.append(self._supervise(self._sample(), "sampler"))
+        self._tasks.append(self._supervise(self._sampler.run(), "sampler"))
 
     def pause(self) -> None:
         """Stop taking from the source; it feels that as backpressure."""
@@ -409,7 +407,7 @@ class Pipeline:
             for task in everyone:
                 task.cancel()
             await asyncio.gather(*everyone, return_exceptions=True)
-            self._take_sample(0.0)
+            self._sampler.look()
             self._close_holes()
             totals = self.ledger.totals()
             left_path = self._save_leftovers() if totals["queued"] + totals["spilled"] else None
@@ -466,61 +464,6 @@ class Pipeline:
                 os.unlink(name)
             return None
         return Path(name)
-
-    # -- looking ------------------------------------------------------------------------------
-
-    async def _sample(self) -> None:
-        loop = asyncio.get_running_loop()
-        due = loop.time()
-        lag = next_sample = 0.0
-        while True:
-            due += _SAMPLE_SECONDS
-            await asyncio.sleep(max(0.0, due - loop.time()))
-            self.watchdog.beat()
-            now = loop.time()
-            lag = max(lag, now - due)
-            if now - due > _SAMPLE_SECONDS:
-                due = now  # skip the ticks that a blocked loop missed
-            if now >= next_sample:
-                self._take_sample(lag)
-                lag = 0.0
-                # To sum up thousands of accounts takes milliseconds.
-                next_sample = now + (loop.time() - now) / _SAMPLE_SHARE
-
-    def _take_sample(self, lag: float) -> None:
-        totals = self.ledger.totals()
-        look = self.buffer.statistics()
-        sample = Sample(
-            at=time.monotonic(),
-            received=totals["received"],
-            processed=totals["processed"] + totals["dead_lettered"] + totals["invalid"],
-            dropped=totals["dropped"],
-            conflated=totals["conflated"],
-            queued=look.depth,
-            spilled=look.spilled,
-            maxsize=look.maxsize,
-            lag=lag,
-            busy=self.lanes.outcome.busy_seconds,
-            blocked=look.blocked_seconds,
-        )
-        previous = self.monitor.samples[-1] if self.monitor.samples else None
-        self.monitor.add(sample)
-        since = sample.at - (previous.at if previous else self._started_at or sample.at)
-        if since <= 0:
-            return
-        before = previous.received if previous else 0
-        handled_before = previous.processed if previous else 0
-        self.metrics.record(
-            self.source.clock_ns() or time.time_ns(),
-            {
-                "queued": sample.queued,
-                "spilled": sample.spilled,
-                "in_rate": (sample.received - before) / since,
-                "out_rate": (sample.processed - handled_before) / since,
-                "dropped": sample.dropped + sample.conflated,
-                "lag_ms": lag * 1e3,
-            },
-        )
 
     # -- judging ------------------------------------------------------------------------------
 
