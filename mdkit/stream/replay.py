@@ -64,6 +64,7 @@ class Replay:
         self._target: int | None = None if start is None else nanoseconds(start, "start")
         self._paused_ns: int | None = None
         self._is_paused = self._is_stopping = self._is_over = self._is_down = False
+        self._is_resubscribed = False  # since the beginning of the recordings
         self._home: asyncio.AbstractEventLoop | None = None
         self._change = asyncio.Event()
         if self._target is not None:
@@ -219,7 +220,7 @@ class Replay:
 
     async def _play(self, sink: Sink) -> bool:
         """Play a round; return whether there was anything in it."""
-        reel = self._begin_round()
+        reel = self._begin_round(sink)
         if reel.is_over:
             return False
         if self._change.is_set():
@@ -244,15 +245,18 @@ class Replay:
                 horizon = 0
         return True
 
-    def _begin_round(self) -> Reel:
+    def _begin_round(self, sink: Sink) -> Reel:
         """Open the recordings; the round begins a moment after the end of the one before."""
-        reel = self._open()
+        reel = self._open(sink)
         if self._anchor is not None and self.speed is not None and not reel.is_over:
             self._anchor += (self._position_ns + _ROUND_NS - self._anchor_ns) / 1e9 / self.speed
             self._anchor_ns = reel.due_ns
         return reel
 
-    def _open(self) -> Reel:
+    def _open(self, sink: Sink) -> Reel:
+        if self._is_resubscribed:
+            sink.expect(self.symbols)
+            self._is_resubscribed = False
         reel = Reel(self._playlist.play(as_seen=self.as_seen, symbols=self._wanted))
         self._is_down = False
         self._first_ns = reel.due_ns
@@ -263,6 +267,7 @@ class Replay:
             sink.gap(item)
         elif isinstance(item, Subscribed):
             sink.expect(item.symbols if self._wanted is None else self._wanted)
+            self._is_resubscribed = True
         elif isinstance(item, Connected):
             self._is_down = False
             self.connects += 1
@@ -284,7 +289,7 @@ class Replay:
     async def _find(self, target_ns: int, reel: Reel, sink: Sink) -> Reel:
         """Return the recordings from a time on."""
         if target_ns <= self._position_ns:
-            reel = self._open()
+            reel = self._open(sink)
         while not (reel.is_over or self._is_stopping) and reel.due_ns < target_ns:
             passed = reel.take(_BATCH, target_ns - 1)
             if isinstance(passed, Connected | Disconnected):

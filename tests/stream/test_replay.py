@@ -428,6 +428,28 @@ def test_symbols_subscribed_to_while_recording_may_be_asked_for(leap, tmp_path):
     assert sink.expected == ("A", "C")
 
 
+def test_what_is_heard_again_is_routed_as_at_first(leap, tmp_path):
+    change = mark.Subscribed(T0 + 1, ("C",))
+    items = [(depth("A", 1), T0), change, (depth("C", 2), T0 + 1)]
+    expected = []
+
+    class Noting(Sink):
+        async def deliver(self, batch):
+            expected.append(self.expected)
+            return await super().deliver(batch)
+
+    source = replay(write(tmp_path / "a.jsonl", items), None, loop=2)
+    leap(source.run(Noting()))
+    assert expected == [None, ("C",), ("A", "B"), ("C",)]
+    # And where a seek went backwards.
+    source = replay(write(tmp_path / "b.jsonl", items), None)
+    expected.clear()
+    sink = Noting()
+    sink.on_batch = lambda: len(expected) == 2 and source.seek(T0)
+    leap(source.run(sink))
+    assert expected == [None, ("C",), ("A", "B"), ("C",)]
+
+
 def test_parts_of_messages_about_several_symbols_may_be_unseen(leap, tmp_path):
     several = b'{"cmd":"ticker","data":[{"symbol":"A","last_price":"1"},{"symbol":"B","n":1}]}'
     first = b'{"cmd":"ticker","data":{"symbol":"A","last_price":"1"}}'
