@@ -5,11 +5,10 @@ from __future__ import annotations
 import pickle
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import import_module
 from itertools import chain, islice, product
-from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -23,6 +22,7 @@ from mdkit.backtesting.result import Result
 from mdkit.errors import SettingsError
 from mdkit.strategies.contract import Strategy, as_strategy
 from mdkit.stream.machine import cores
+from mdkit.stream.worker_processes import dumps
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -196,10 +196,12 @@ def evaluate_all(
         _ = job.panel.calendar.ends
         return _native_threads(job, code, combinations, workers, report)
     heavy = len(job.panel) * len(job.panel.symbols) * len(combinations) > _WORTH_PROCESSES
-    if workers > 1 and heavy and _can_travel(job):
-        with ProcessPoolExecutor(
-            workers, get_context("spawn"), initializer=_receive, initargs=(job,)
-        ) as pool:
+    packed = _packed(job) if workers > 1 and heavy else None
+    if packed is not None:
+        # Its processes, unlike those of the standard library, do not run the user's script anew.
+        from loky import ProcessPoolExecutor
+
+        with ProcessPoolExecutor(workers, initializer=_receive, initargs=(packed,)) as pool:
             return _counted(pool.map(_evaluate_shared, combinations), report)
     return _counted(map(job.evaluate, combinations), report)
 
@@ -240,18 +242,16 @@ def _counted(
     return found
 
 
-def _can_travel(job: Job) -> bool:
+def _packed(job: Job) -> bytes | None:
+    """Return a job as it goes to other processes; None if something in it cannot."""
     try:
-        pickle.dumps(job.strategy)
+        return dumps(job)
     except Exception:
-        return False
-    # What is defined in a notebook pickles by its name, which another process cannot look up.
-    home = getattr(job.strategy, "configured", job.strategy)
-    return type(home).__module__ != "__main__" and getattr(home, "__module__", "") != "__main__"
+        return None
 
 
-def _receive(job: Job) -> None:
-    _shared[:] = [job]
+def _receive(packed: bytes) -> None:
+    _shared[:] = [pickle.loads(packed)]
 
 
 def _evaluate_shared(params: Params) -> tuple[Any, ...]:

@@ -122,28 +122,27 @@ def pickled(strategies: Sequence[Strategy], otherwise: str = 'use worker_kind="t
     """
     for strategy in strategies:
         try:
-            _dumps(strategy)
+            dumps(strategy)
         except Exception as error:
             raise SettingsError(
                 f"Strategy {strategy.name} cannot go to a worker process ({error}): keep open "
                 f"files, locks and connections out of it, or {otherwise}."
             ) from None
-    return _dumps(tuple(strategies))
+    return dumps(tuple(strategies))
+
+
+def dumps(thing: Any) -> bytes:
+    """Pickle what goes to another process, where nobody could import what a script defines."""
+    into = io.BytesIO()
+    _Pickler(into).dump(thing)
+    return into.getvalue()
 
 
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
-    """Sends what a script or notebook defines as it is: elsewhere nobody could import it."""
-
     def reducer_override(self, thing: Any) -> Any:
         if isinstance(thing, FunctionStrategy) and thing.function.__module__ == "__main__":
             return thing.by_value()
         return super().reducer_override(thing)
-
-
-def _dumps(thing: Any) -> bytes:
-    into = io.BytesIO()
-    _Pickler(into).dump(thing)
-    return into.getvalue()
 
 
 def _spawn(port: int, secret: bytes) -> subprocess.Popen[bytes]:

@@ -119,15 +119,23 @@ warnings.simplefilter("ignore")
 sys.path.insert(0, sys.argv[1])
 from seeded import seeded_bars
 from mdkit.backtesting import sweep as home
-from mdkit.strategies import SmaCross
+from mdkit.strategies import SmaCross, strategy
+
+print("began")
+
+@strategy("bar")
+def crossing(bar, fast=3, slow=10):
+    # As in a script or notebook: no other process could import it.
+    return (int(bar.close * 100) % fast) / slow
 
 BARS, GRID = seeded_bars(500, 2), {"fast": [3, 5, 8], "slow": [10, 20, 30]}
 
-def sweep(**more):
-    return home.sweep(SmaCross, BARS, GRID, engine="python", **more)
+def sweep(which=SmaCross, **more):
+    return home.sweep(which, BARS, GRID, engine="python", **more)
 
 def processes():
     home._WORTH_PROCESSES = 0
+    assert sweep(crossing, workers=2).equals(sweep(crossing, workers=1))
     return sweep(workers=2)
 
 def dask():
@@ -143,7 +151,7 @@ def dask():
     assert seen[-1] == 9, seen
     return spread
 
-if __name__ == "__main__":
+if sys.argv[2] == "processes" or __name__ == "__main__":
     assert globals()[sys.argv[2]]().equals(sweep(workers=1))
     print("equal")
 """
@@ -151,7 +159,10 @@ if __name__ == "__main__":
 
 @pytest.mark.parametrize("where", ["processes", "dask"])
 def test_other_processes_give_the_same(tmp_path, where):
-    """On Dask a worker is killed on the way: that costs its tasks, not the sweep."""
+    """The script runs once, whether it has a main guard or not.
+
+    On Dask a worker is killed on the way: that costs its tasks, not the sweep.
+    """
     if where == "dask":
         pytest.importorskip("distributed", reason="needs mdkit[cluster]")
     script = tmp_path / "sweeping.py"
@@ -161,4 +172,5 @@ def test_other_processes_give_the_same(tmp_path, where):
         [sys.executable, str(script), str(Path(__file__).parent), where],
         capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
-    assert done.stdout.split() == ["equal"], done.stderr[-3000:]
+    began = 1 if where == "processes" else done.stdout.count("began")
+    assert done.stdout.split() == ["began"] * began + ["equal"], done.stderr[-3000:]
