@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime
 from itertools import pairwise
 
@@ -151,11 +150,11 @@ def test_an_anchored_history_ends_at_the_given_price():
     assert history.opening_ticks == 6_180_020
 
 
-def test_a_thousand_hours_are_quick():
+def test_a_thousand_hours_follow_each_other():
     feed, history, tape = market()
-    began = time.perf_counter()
-    assert len(history.bars(tape, "1h", feed.now_ms, None, None, 1000)) == 1000
-    assert time.perf_counter() - began < 0.5
+    hours = history.bars(tape, "1h", feed.now_ms, None, None, 1000)
+    assert len(hours) == 1000
+    assert {after[0] - before[0] for before, after in pairwise(hours)} == {3_600_000}
 
 
 def test_default_symbols_are_those_of_the_settings():

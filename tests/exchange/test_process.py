@@ -53,7 +53,7 @@ def test_start_stop_twice_and_again():
         assert exchange.statistics()["connections"] == 0
 
 
-def test_the_child_starts_quickly_and_without_pandas():
+def test_the_child_needs_nothing_heavy():
     code = (
         "import sys, mdkit.exchange.process, mdkit.exchange.server, mdkit.exchange.playback; "
         "heavy = ('numpy', 'pandas', 'matplotlib', 'pydantic_settings'); "
@@ -61,9 +61,6 @@ def test_the_child_starts_quickly_and_without_pandas():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
-    began = time.perf_counter()
-    with Exchange(["AAPL.US"]):
-        assert time.perf_counter() - began < 5
 
 
 def test_the_key_is_in_no_argument_repr_or_log(caplog, capfd):
