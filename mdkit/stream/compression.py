@@ -137,7 +137,7 @@ def read_chunks(path: Path, faults: list[str]) -> Iterator[bytes]:
         start = file.read(len(ZSTD_MAGIC))
         blocks = partial(_blocks, file, faults)
         if start.startswith(GZIP_MAGIC):
-            yield from _decompress(blocks, _QUICK_GZIP, _GzipStream, faults)
+            yield from _decompress(blocks, _QUICK_GZIP, _CarefulGzipStream, faults)
         elif start.startswith(ZSTD_MAGIC):
             library = _zstandard(path)
             quick = partial(_ZstdStream, library), library.ZstdError
@@ -185,25 +185,6 @@ class _DamagedError(Exception):
     pass
 
 
-class _IsalStream:
-    def __init__(self) -> None:
-        self._stream = isal_zlib.decompressobj(_GZIP)
-
-    @property
-    def ended(self) -> bool:
-        return self._stream.eof
-
-    @property
-    def unused(self) -> bytes:
-        return self._stream.unused_data
-
-    def feed(self, block: bytes) -> Iterator[bytes]:
-        yield from _pieces(self._stream, block)
-
-
-_QUICK_GZIP: _Quick = _IsalStream, cast(type[Exception], isal_zlib.error)
-
-
 def _pieces(stream: Any, block: bytes) -> Iterator[bytes]:
     """Yield the text of a block a piece at a time.
 
@@ -217,16 +198,27 @@ def _pieces(stream: Any, block: bytes) -> Iterator[bytes]:
 
 
 class _GzipStream:
-    def __init__(self) -> None:
-        self._stream = zlib.decompressobj(_GZIP)
+    def __init__(self, library: Any = isal_zlib) -> None:
+        self._stream: Any = library.decompressobj(_GZIP)
 
     @property
     def ended(self) -> bool:
-        return self._stream.eof
+        return bool(self._stream.eof)
 
     @property
     def unused(self) -> bytes:
-        return self._stream.unused_data
+        return bytes(self._stream.unused_data)
+
+    def feed(self, block: bytes) -> Iterator[bytes]:
+        yield from _pieces(self._stream, block)
+
+
+_QUICK_GZIP: _Quick = _GzipStream, cast(type[Exception], isal_zlib.error)
+
+
+class _CarefulGzipStream(_GzipStream):
+    def __init__(self) -> None:
+        super().__init__(zlib)  # isal's cannot be copied
 
     def feed(self, block: bytes) -> Iterator[bytes]:
         before, given = self._stream.copy(), 0
