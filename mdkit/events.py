@@ -186,6 +186,10 @@ class Gap(Event, frozen=True, gc=False):
 
 DROPPED = "dropped"
 """The reason of a gap that the queue's own policy made."""
+SKIPPED = "skipped"
+"""The reason of a gap that somebody wanted: a replay went on from a later time."""
+WENT_BACK = "went back"
+"""The reason of a gap of no length: a replay went on from an earlier time."""
 
 MarketEvent = Depth | Trade | Ticker | Bar
 """What the live channels carry."""

@@ -3,6 +3,7 @@
 engine.py      backtest(): a strategy over bars, on the Python engine or the native one
 native.py      a strategy's own code compiled by numba; with layout, mirror and kernels
 fills.py       orders, costs, stops: the account's rules, shared by the engines
+recorded.py    recordings as their session's strategies saw them, and their bars
 quotes.py      depth recordings, filled at the touch after a latency
 metrics.py     every figure, with formula and source
 result.py      Result and compare(); trades.py and plots.py make its parts

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,7 +14,8 @@ from mdkit.backtesting import native
 from mdkit.backtesting.fills import FILL_FIELDS, Account, run_single
 from mdkit.backtesting.layout import CannotCompile
 from mdkit.errors import SettingsError, StrategyError
-from mdkit.events import Bar
+from mdkit.events import Bar, Gap
+from mdkit.history.intervals import check_interval
 from mdkit.strategies.contract import Strategy, as_signal, as_strategy
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class Terms:
     stop_loss: float | None = None
     take_profit: float | None = None
     weights: Mapping[str, float] | None = None
+    trade: bool = True
 
     def __post_init__(self) -> None:
         for name in ("fee", "slippage"):
@@ -115,19 +117,32 @@ def backtest(
     risk_free: float = 0.0,
     weights: Mapping[str, float] | None = None,
     latency_ms: float = 0.0,
+    interval: str | None = None,
+    trade: bool = True,
 ) -> Result:
     """Run a strategy over history and return what became of the money.
 
     The strategy gets one completed bar at a time and answers with a target exposure in
     [-1, 1] of equity, or None for no change; it cannot see a bar before it is complete,
     because it is handed nothing else. The rules of orders, costs and stops stand in
-    `mdkit.backtesting.fills`.
+    `mdkit.backtesting.fills`, for depth in `mdkit.backtesting.quotes`.
+
+    A recording is run as the strategies of its session saw it: without what was dropped or
+    conflated, and with `on_gap` told of gaps in their places. `Result.signals` are then, bit for
+    bit, what that session said, and what a replay says.
+
+        md.backtest(md.strategies.pressure, "data/morning.jsonl.gz", latency_ms=50)
+        md.backtest(md.strategies.SmaCross, "data/morning.jsonl.gz", interval="1m")
+        md.backtest(md.strategies.spread_monitor, "data/morning.jsonl.gz", trade=False)
 
     Args:
-        strategy: a strategy on bars: decorated function or class, or an instance of one. Or
-            one on depth, with `bars` any iterable of `Depth` events.
-        bars: a DataFrame with a UTC index (bar starts) and `open high low close volume`;
-            several symbols in one account as a frame with a symbol level or a dict of frames.
+        strategy: decorated function or class, or an instance of one, on bars or on depth; with
+            `trade=False` on any events.
+        bars: for strategies on bars a DataFrame with a UTC index (bar starts) and `open high
+            low close volume`; several symbols in one account as a frame with a symbol level or
+            a dict of frames. For all others any iterable of events in order of time. For either
+            a recording: its path, a pattern, a list of those (merged by time), or what
+            `md.read_recording` returns.
         fee, slippage: fractions of the value traded, 0.001 for 0.1 %.
         fill: `"next_open"`, the open of the bar after the one that decided; or `"close"`, the
             close of that bar itself, which assumes that one can trade at a price just seen.
@@ -141,36 +156,62 @@ def backtest(
         risk_free: the yearly rate subtracted in Sharpe, Sortino and alpha.
         weights: each symbol's share of the equity; equal shares unless given.
         latency_ms: for depth alone: milliseconds from a book to the fill of what it led to.
+        interval: for recordings alone: the bars that a strategy on bars gets, as with
+            `md.live(bars=)`: "1m", "1h", ... They are made of trades, or of tickers where the
+            recording holds no trades.
+        trade: False buys nothing. The strategy may then say values of any size, such as a
+            spread in basis points; they are the result's signals, and equity stays `cash`.
 
-    Raises `SettingsError` for arguments or bars that cannot work, and `StrategyError` when the
-    strategy fails or says something that is no exposure.
+    Raises `SettingsError` for arguments or bars that cannot work, `RecordingError` when there is
+    no such recording, and `StrategyError` when the strategy fails or says something that is no
+    exposure.
     """
+    from mdkit.backtesting.recorded import bar_tape, recording_of
     from mdkit.backtesting.result import Result
 
     chosen = as_strategy(strategy)
-    terms = Terms(fee, slippage, fill, cash, stop_loss, take_profit, weights)
+    terms = Terms(fee, slippage, fill, cash, stop_loss, take_profit, weights, trade)
     if engine not in ("auto", "python", "native"):
         raise SettingsError(f'engine is {engine!r}; give "auto", "python" or "native"')
     if chosen.is_async:
         raise SettingsError(f"strategy {chosen.name} is async, which runs live only")
-    if "bar" not in chosen.kinds:
+    recording = recording_of(bars)
+    if interval is not None:
+        if recording is None:
+            raise SettingsError(
+                f"interval is {interval!r}, but bars is a {type(bars).__name__}: interval is for "
+                "recordings, whose trades are folded into bars; leave it out"
+            )
+        interval = check_interval(interval)
+    elif recording is not None and "bar" in chosen.kinds:
+        raise SettingsError(
+            f"strategy {chosen.name} wants bars, and {recording!r} is of single events; give the "
+            'bars to fold them into, such as interval="1m"'
+        )
+    if "bar" not in chosen.kinds or (recording is not None and len(chosen.kinds) > 1):
         from mdkit.backtesting.quotes import backtest_depth
 
         return backtest_depth(
             chosen,
-            bars,
+            bars if recording is None else recording,
             terms,
             latency_ms=latency_ms,
             engine=engine,
             periods_per_year=periods_per_year,
             risk_free=risk_free,
+            interval=interval,
         )
     if latency_ms:
         raise SettingsError("latency_ms is for depth; bars fill at the next open or at the close")
     from mdkit.backtesting.panel import make_panel
 
-    panel = make_panel(bars)
-    run, used, why = run_engine(chosen, panel, terms, engine)
+    steps: Sequence[Bar | Gap] | None = None
+    if recording is not None and interval is not None:
+        tape = bar_tape(recording, interval)
+        panel, steps = tape.panel, tape.steps
+    else:
+        panel = make_panel(bars)
+    run, used, why = run_engine(chosen, panel, terms, engine, steps)
     return Result(
         strategy=chosen,
         panel=panel,
@@ -184,35 +225,53 @@ def backtest(
 
 
 def run_engine(
-    strategy: Strategy, panel: Panel, terms: Terms, engine: Engine
+    strategy: Strategy,
+    panel: Panel,
+    terms: Terms,
+    engine: Engine,
+    steps: Sequence[Bar | Gap] | None = None,
 ) -> tuple[Run, str, str]:
-    """Return what happened, which engine ran, and why that one."""
+    """Return what happened, which engine ran, and why that one.
+
+    `steps` are the panel's bars with the gaps between them, where their order is known.
+    """
     if engine == "python":
-        return python_run(strategy, panel, terms), "python", "asked for"
+        return python_run(strategy, panel, terms, steps), "python", "asked for"
     try:
+        if any(isinstance(step, Gap) for step in steps or ()) and _hears_gaps(strategy):
+            raise CannotCompile("bars are missing, and it has an on_gap")
         run = native_run(strategy, panel, terms)
     except CannotCompile as reason:
         # The reference says what went wrong, and on which bar.
         if isinstance(reason, native.NativeError):
-            python_run(strategy, panel, terms)
+            python_run(strategy, panel, terms, steps)
         if engine == "native":
             raise SettingsError(
                 f'strategy {strategy.name} cannot run natively: {reason}. Use engine="python", '
                 'or "auto" to have that chosen'
             ) from reason
-        return python_run(strategy, panel, terms), "python", f"native cannot: {reason}"
+        return python_run(strategy, panel, terms, steps), "python", f"native cannot: {reason}"
     return run, "native", "asked for" if engine == "native" else "it compiles"
 
 
-def python_run(strategy: Strategy, panel: Panel, terms: Terms) -> Run:
-    """Run the reference engine: bar by bar, in plain Python."""
-    signals = panel.spread([np.array(own, np.float64) for own in _python_signals(strategy, panel)])
-    _check_exposures(strategy, panel, signals)
+def python_run(
+    strategy: Strategy, panel: Panel, terms: Terms, steps: Sequence[Bar | Gap] | None = None
+) -> Run:
+    """Run the reference engine: bar by bar, in plain Python; `steps` as for `run_engine`."""
+    if steps is None:
+        own = _python_signals(strategy, panel)
+    else:
+        own = _recorded_signals(strategy, panel, steps)
+    signals = panel.spread([np.array(said, np.float64) for said in own])
+    if terms.trade:
+        _check_exposures(strategy, panel, signals)
     return account_run(panel, terms, signals, "python")
 
 
 def account_run(panel: Panel, terms: Terms, signals: Floats, engine: str) -> Run:
     """Run an account alone, over signals as flat columns."""
+    if not terms.trade:
+        return Run(signals, np.full(len(panel), float(terms.cash)), np.empty((0, _WIDTH)))
     if engine == "native":
         return Run(signals, *native_account(panel, terms, signals, Scratch()))
     equity = [0.0] * len(panel)
@@ -273,6 +332,8 @@ def native_run(
             raise native.NativeError("it returned nan")
         own.append(signals)
     signals = panel.spread(own)
+    if not terms.trade:
+        return account_run(panel, terms, signals, "native")
     _check_exposures(strategy, panel, signals)
     return Run(signals, *native_account(panel, terms, signals, scratch))
 
@@ -336,6 +397,49 @@ def _python_signals(strategy: Strategy, panel: Panel) -> list[list[float]]:
     return own
 
 
+def _recorded_signals(
+    strategy: Strategy, panel: Panel, steps: Sequence[Bar | Gap]
+) -> list[list[float]]:
+    """Return every symbol's own signals, nan for None, over steps in the order of a recording."""
+    own: dict[str, list[float]] = {symbol: [] for symbol in panel.symbols}
+    shared = strategy.instance() if strategy.per == "session" else None
+    calls: dict[str, Any] = {}
+    for step in steps:
+        call = shared or calls.get(step.symbol)
+        if call is None:
+            call = calls[step.symbol] = strategy.instance()
+        if isinstance(step, Gap):
+            tell_gap(strategy, call, step)
+        else:
+            own[step.symbol] += _signals(strategy, call, (step,))
+    return list(own.values())
+
+
+def tell_gap(strategy: Strategy, call: Any, gap: Gap) -> None:
+    """Tell an instance of a gap, if it cares; raise `StrategyError` when that fails."""
+    on_gap = getattr(call, "on_gap", None)
+    if on_gap is None:
+        return
+    try:
+        on_gap(gap)
+    except Exception as error:
+        raise StrategyError(
+            f"strategy {strategy.name} failed in on_gap, on {gap}: {type(error).__name__}: {error}"
+        ) from error
+
+
+def not_an_exposure(strategy: Strategy, value: float, when: str) -> StrategyError:
+    """Return the error for a value that no account can hold."""
+    return StrategyError(
+        f"strategy {strategy.name} said {value:g} on {when}; a target exposure lies between -1 "
+        "and 1. To see what a strategy says without trading it, use trade=False"
+    )
+
+
+def _hears_gaps(strategy: Strategy) -> bool:
+    return hasattr(strategy.instance(), "on_gap")
+
+
 def _signals(strategy: Strategy, call: Callable[[Any], Any], bars: Iterable[Bar]) -> list[float]:
     signals: list[float] = []
     append = signals.append
@@ -363,10 +467,7 @@ def _check_exposures(strategy: Strategy, panel: Panel, signals: Floats) -> None:
     if not (highest > 1.0 or lowest < -1.0):
         return
     at = int(np.argmax((signals > 1.0) | (signals < -1.0)))
-    raise StrategyError(
-        f"strategy {strategy.name} said {signals[at]:g} on the bar of "
-        f"{panel.index[at % len(panel)]}; a target exposure lies between -1 and 1"
-    )
+    raise not_an_exposure(strategy, signals[at], f"the bar of {panel.index[at % len(panel)]}")
 
 
 def _changes(signals: Floats) -> int:

@@ -10,19 +10,19 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from functools import partial
-from os import PathLike
 from typing import Any
 
 from mdkit.backtesting.engine import bar_events, interval_name
 from mdkit.backtesting.layout import CannotCompile
 from mdkit.backtesting.lint import lint
+from mdkit.backtesting.recorded import made_of, recording_of, steps_of
 from mdkit.backtesting.side_by_side import check_native
 from mdkit.backtesting.traces import live_traces, python_traces, replay_traces
 from mdkit.backtesting.verification import Difference, Verification, compare, digest
 from mdkit.errors import SettingsError
 from mdkit.strategies.contract import Strategy, as_strategy
-from mdkit.stream.recordings import Recording
-from mdkit.stream.steps import steps
+
+_CURE = '; to fold what they hold into bars give an interval, such as bars="1m"'
 
 
 def verify(strategy: Any, data: Any, *, bars: str | None = None, seed: int = 0) -> Verification:
@@ -30,11 +30,12 @@ def verify(strategy: Any, data: Any, *, bars: str | None = None, seed: int = 0) 
 
     Args:
         strategy: a strategy on one kind of event.
-        data: bars as `backtest` takes them; a recording, or the path of one; or any iterable of
-            events, of which those of the strategy's kinds count. A recording is taken as the
-            strategies of its session saw it, gaps included, and replayed with one worker and
-            with several.
-        bars: the interval to fold a recording's trades into, for strategies of bars.
+        data: bars as `backtest` takes them; a recording, its path, or a list of paths, which
+            are merged by time; or any iterable of events, of which those of the strategy's
+            kinds count. A recording is taken as the strategies of its session saw it, gaps
+            included, and replayed with one worker and with several.
+        bars: the interval to fold a recording's trades into, for strategies of bars; tickers
+            where it holds no trades.
         seed: decides into what batches the live path's messages fall.
 
     Returns a `Verification`: true if all agree, with the digest; else with the first difference
@@ -45,12 +46,14 @@ def verify(strategy: Any, data: Any, *, bars: str | None = None, seed: int = 0) 
     if chosen.is_async:
         raise SettingsError(f"strategy {chosen.name} is async, which runs live only")
     checks: Sequence[tuple[str, Callable[[], Difference | None]]]
-    recording = _recording(data)
+    recording = recording_of(data)
     if recording is not None:
-        expected = python_traces(chosen, steps(recording, bars))
+        expected = python_traces(chosen, steps_of(recording, bars))
+        channel = made_of(recording) if bars is not None else "trade"
 
         def replayed(name: str, workers: int) -> Difference | None:
-            return compare(name, expected, replay_traces(chosen, recording, bars, workers))
+            told = replay_traces(chosen, recording, bars, channel, workers)
+            return compare(name, expected, told)
 
         checks = [
             (name, partial(replayed, name, workers))
@@ -64,7 +67,8 @@ def verify(strategy: Any, data: Any, *, bars: str | None = None, seed: int = 0) 
             ("live", lambda: compare("live", expected, live_traces(chosen, events, seed))),
         )
     if not expected:
-        raise SettingsError(f"the data hold no {' or '.join(chosen.kinds)} events")
+        cure = "" if recording is None or bars or "bar" not in chosen.kinds else _CURE
+        raise SettingsError(f"the data hold no {' or '.join(chosen.kinds)} events{cure}")
     engines, skipped = ["python"], {}
     difference = None
     for engine, check in checks:
@@ -84,14 +88,6 @@ def verify(strategy: Any, data: Any, *, bars: str | None = None, seed: int = 0) 
         difference=difference,
         warnings=lint(chosen),
     )
-
-
-def _recording(data: Any) -> Recording | None:
-    if isinstance(data, str | PathLike):
-        return Recording(data, as_seen=True)
-    if isinstance(data, Recording):
-        return Recording(data.paths, as_seen=True)
-    return None
 
 
 def _events(strategy: Strategy, data: Any) -> list[Any]:

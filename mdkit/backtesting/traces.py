@@ -42,14 +42,16 @@ def python_traces(strategy: Strategy, events: Iterable[Any]) -> dict[str, Trace]
 
 
 def replay_traces(
-    strategy: Strategy, recording: Recording, bars: str | None, workers: int
+    strategy: Strategy, recording: Recording, bars: str | None, made_of: str, workers: int
 ) -> dict[str, Trace]:
-    """Replay a recording as a session would, with so many workers."""
+    """Replay a recording as a session would, with so many workers, its bars made of a channel."""
     tap = _Tap(strategy)
 
     async def run() -> None:
         source = Replay(recording.paths, None)
-        pipeline = Pipeline(source, [tap], workers=workers, maxsize=256, interval=bars)
+        pipeline = Pipeline(
+            source, [tap], workers=workers, maxsize=256, interval=bars, made_of=made_of
+        )
         pipeline.start()
         await pipeline.wait()
 

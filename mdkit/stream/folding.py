@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from mdkit.events import Bar, Gap, MarketEvent, Ticker, Trade
+from mdkit.events import DROPPED, WENT_BACK, Bar, Gap, MarketEvent, Ticker, Trade
 from mdkit.frames import EventFrame
 from mdkit.history.bars import MAX_EMPTY, BarBuilder
 from mdkit.history.intervals import period_end
@@ -39,10 +39,15 @@ class Fold:
             return self._new([event])
         return self._new(self.builder.advance(event.exchange_ns))
 
-    def interrupt(self, channel: str, *, dropped: bool) -> None:
+    def interrupt(self, gap: Gap) -> None:
         """Note a gap of a channel: bars around it lack trades, if trades are what was missed."""
+        ours = gap.channel == self.made_of
+        if gap.reason == WENT_BACK:
+            if ours:
+                self.builder = BarBuilder(self.builder.symbol, self.builder.interval)
+                self.newest_ns = -1
         # Books that the queue dropped say nothing about trades; a broken connection does.
-        if channel == self.made_of or not dropped:
+        elif ours or gap.reason != DROPPED:
             self.builder.interrupt()
 
     def flush(self) -> None:

@@ -133,6 +133,12 @@ class Reading:
     def __post_init__(self) -> None:
         self.watch = Watch(self.channel)
 
+    def begin_anew(self) -> None:
+        """Forget what was remembered of earlier events: they are about to come again."""
+        self.watch.begin_anew()
+        if self.recent is not None:
+            self.recent.begin_anew()
+
     def decode(self, raw: bytes, received_ns: int) -> tuple[MarketEvent, ...]:
         """Return a message's events; raise `InvalidMessage` with the reason."""
         return self.read(self.symbol, raw, received_ns)

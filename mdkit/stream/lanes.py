@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from mdkit.errors import InvalidMessage, StrategyError, TransientError
-from mdkit.events import DROPPED, Bar, Gap, MarketEvent, Signal
+from mdkit.events import WENT_BACK, Bar, Gap, MarketEvent, Signal
 from mdkit.frames import EventFrame
 from mdkit.strategies.contract import as_signal
 from mdkit.stream.buffer import Buffer
@@ -253,7 +253,9 @@ class Lanes:
         if reading.table is not None:
             reading.table.break_off()
         if reading.fold is not None:
-            reading.fold.interrupt(reading.channel, dropped=hole.reason == DROPPED)
+            reading.fold.interrupt(gap)
+        if gap.reason == WENT_BACK:
+            reading.begin_anew()
         await self._tell_gap(gap, reading.handlers)
 
     async def _look(self, reading: Reading, event: MarketEvent, received_ns: int) -> None:

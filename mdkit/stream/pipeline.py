@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from mdkit.errors import MdkitError, SessionError, StrategyError
-from mdkit.events import Gap, Signal
+from mdkit.events import SKIPPED, WENT_BACK, Gap, Signal
 from mdkit.frames import Frames, MetricsFrame, SignalFrame
 from mdkit.strategies.contract import Strategy
 from mdkit.stream.backfill import Backfill
@@ -261,6 +261,12 @@ class Pipeline:
             filling = self.places.find(gap.symbol, f"{gap.channel}:{REST}")
             hole.filled = filling.admitted if filling is not None else 0
             self.places.expect(gap.symbol, gap.channel).break_off(hole)
+
+    def jumped(self, from_ns: int, to_ns: int) -> None:
+        """Tell of a jump as a gap of everything that has come so far."""
+        reason = SKIPPED if to_ns > from_ns else WENT_BACK
+        for symbol, channel in self.places.pushed:
+            self.gap(Gap(symbol, channel, reason, min(from_ns, to_ns), to_ns))
 
     def expect(self, symbols: Sequence[str]) -> None:
         """Take note that messages are about these symbols from now on."""

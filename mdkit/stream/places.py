@@ -72,6 +72,11 @@ class Places:
         yield from self._broken.values()
 
     @property
+    def pushed(self) -> list[tuple[str, str]]:
+        """The symbols and channels of which something has been pushed."""
+        return [key for key in self._by_account if ":" not in key[1]]
+
+    @property
     def handlers(self) -> tuple[Handler, ...]:
         """All that strategies are called through in this process."""
         return (*self._shared.values(), *self._per_symbol.values())

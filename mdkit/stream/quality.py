@@ -52,6 +52,12 @@ class Watch:
         self._since_ns = 0
         self._told = False
 
+    def begin_anew(self) -> None:
+        """Compare with nothing that came so far; the counts go on."""
+        self.newest_ns = 0
+        self.look_ns = 0 if self.is_of_books else _NEVER
+        self._book = None
+
     @property
     def counts(self) -> dict[str, int]:
         """How often times ran backwards, and how many books were found frozen or empty."""

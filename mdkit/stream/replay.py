@@ -146,8 +146,8 @@ class Replay:
 
         `time` is a datetime, a Timestamp, text such as "2025-01-31 14:30:05" (UTC unless it says
         otherwise), or nanoseconds since the epoch. Before the beginning means the beginning;
-        behind the end ends the round. What the session has collected stays as it is, and what
-        is skipped makes no gap.
+        behind the end ends the round. What the session has collected stays as it is. What is
+        skipped is a gap; so is going back, one of no length, and so are further rounds.
 
         Raises `SettingsError` when that is no time, `SessionError` when the replay is over.
         """
@@ -248,6 +248,8 @@ class Replay:
     def _begin_round(self, sink: Sink) -> Reel:
         """Open the recordings; the round begins a moment after the end of the one before."""
         reel = self._open(sink)
+        if self.lap > 1 and not reel.is_over:
+            sink.jumped(self._position_ns, min(self._position_ns, reel.due_ns))
         if self._anchor is not None and self.speed is not None and not reel.is_over:
             self._anchor += (self._position_ns + _ROUND_NS - self._anchor_ns) / 1e9 / self.speed
             self._anchor_ns = reel.due_ns
@@ -288,15 +290,20 @@ class Replay:
 
     async def _find(self, target_ns: int, reel: Reel, sink: Sink) -> Reel:
         """Return the recordings from a time on."""
-        if target_ns <= self._position_ns:
+        before_ns, has_skipped = self._position_ns, False
+        if target_ns <= before_ns:
             reel = self._open(sink)
+            sink.jumped(before_ns, target_ns)
         while not (reel.is_over or self._is_stopping) and reel.due_ns < target_ns:
             passed = reel.take(_BATCH, target_ns - 1)
+            has_skipped = has_skipped or isinstance(passed, list)
             if isinstance(passed, Connected | Disconnected):
                 self._is_down = isinstance(passed, Disconnected)
             elif isinstance(passed, Subscribed):
                 self._pass_on(sink, passed)
             await asyncio.sleep(0)
+        if has_skipped and target_ns > before_ns:
+            sink.jumped(before_ns, target_ns)
         self._position_ns = max(target_ns, self._first_ns)
         if self._is_paused:
             self._paused_ns = self._position_ns

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mdkit.errors import InvalidMessage
-from mdkit.events import DROPPED, Gap, MarketEvent
+from mdkit.events import WENT_BACK, Gap, MarketEvent
 from mdkit.frames import BarFrame
 from mdkit.stream.backfill import Recent
 from mdkit.stream.folding import Fold
@@ -48,7 +48,10 @@ def steps(
             due = gaps.pop((symbol, route.channel), []) + due
         for gap in due:
             if fold is not None:
-                fold.interrupt(route.channel, dropped=gap.reason == DROPPED)
+                fold.interrupt(gap)
+            if gap.reason == WENT_BACK:
+                watches.pop(key, None)
+                recent.pop(symbol, None)
             yield gap
         events = _events(route, item, received_ns)
         if route.channel == "trade":

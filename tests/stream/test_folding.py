@@ -6,7 +6,7 @@ import pytest
 
 import mdkit as md
 from mdkit.errors import SettingsError
-from mdkit.events import Bar, Depth, Gap, Ticker, Trade
+from mdkit.events import DROPPED, Bar, Depth, Gap, Ticker, Trade
 from mdkit.frames import BarFrame
 from mdkit.stream.folding import Fold
 
@@ -74,7 +74,7 @@ def test_tickers_are_taken_where_they_are_asked_for():
 def test_what_was_missed_marks_the_bar_it_was_missed_in(channel, dropped, partial):
     one = fold()
     shown(one, trade(0), trade(1))
-    one.interrupt(channel, dropped=dropped)
+    one.interrupt(Gap("A", channel, DROPPED if dropped else "closed", 0, 0))
     assert shown(one, trade(1), trade(2)) == [(partial, 1)]
 
 

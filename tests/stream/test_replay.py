@@ -75,6 +75,7 @@ class Sink:
     def __init__(self, hold=None):
         self.began = None
         self.items, self.times, self.batches, self.problems = [], [], [], []
+        self.jumps = []
         self.hold = hold
         self.on_batch = lambda: None
         self.expected = None
@@ -95,6 +96,9 @@ class Sink:
 
     def expect(self, symbols):
         self.expected = symbols
+
+    def jumped(self, from_ns, to_ns):
+        self.jumps.append((from_ns - T0, to_ns - T0))
 
     def problem(self, error):
         self.problems.append(str(error))
@@ -448,6 +452,90 @@ def test_what_is_heard_again_is_routed_as_at_first(leap, tmp_path):
     sink.on_batch = lambda: len(expected) == 2 and source.seek(T0)
     leap(source.run(sink))
     assert expected == [None, ("C",), ("A", "B"), ("C",)]
+
+
+def trade(n, stamp_ns):
+    return (
+        b'{"cmd":"trade","data":{"symbol":"A","id":"%d","price":"%d","quantity":"1","side":"buy",'
+        b'"timestamp":%d}}' % (n, 100 + n, stamp_ns // MS),
+        stamp_ns,
+    )
+
+
+def test_jumps_are_told_to_the_sink(leap, tmp_path):
+    items = [(depth("A", n), T0 + n * 1000 * MS) for n in range(10)]
+    path = write(tmp_path / "a.jsonl", items)
+    source, sink = replay(path, 1.0, start=T0 + 1000 * MS, loop=2), Sink()
+
+    def steer():
+        if len(sink.items) == 2:
+            source.seek(T0 + 7000 * MS)
+        elif len(sink.items) == 4:
+            source.seek(T0 + 5000 * MS)
+
+    sink.on_batch = steer
+    leap(source.run(sink))
+    played = [1, 2, 7, 8, 5, 6, 7, 8, 9, *range(10)]
+    assert sink.items == [items[n] for n in played]
+    # What the start skipped was never there; the second round goes back.
+    ms = 1000 * MS
+    assert [(a // ms, b // ms) for a, b in sink.jumps[1:]] == [(2, 7), (8, 5), (9, 0)]
+
+
+def test_bars_around_a_jump_are_partial_and_further_rounds_have_them_all(leap, tmp_path):
+    minute = 60_000 * MS
+    first = T0 - T0 % minute
+    items = [trade(n, first + n * 5_000 * MS) for n in range(72)]  # six minutes
+    path = write(tmp_path / "a.jsonl", items)
+    seen = []
+
+    @md.strategy("bar")
+    def volumes(bar):
+        seen.append(((bar.start_ns - first) // minute, bar.volume))
+
+    def play(**options):
+        seen.clear()
+        source = replay(path, None, **options)
+        session = md.live(source=source, strategies=[volumes], bars="1m", channels=["trade"])
+        receipt = session.run_blocking(60)
+        assert receipt.balanced
+        return session
+
+    play()
+    whole = [(n, 12.0) for n in range(1, 5)]
+    assert seen == whole
+    rounds = play(loop=3)
+    assert seen == whole * 3
+    gaps = rounds.gaps()
+    assert list(gaps[gaps["channel"] == "trade"]["reason"]) == ["went back"] * 2
+    assert rounds.frame("trade", "A")["gap"].sum() == 2
+
+
+def test_a_seek_forwards_leaves_a_gap_and_no_invented_bar(tmp_path, until):
+    minute = 60_000 * MS
+    first = T0 - T0 % minute
+    items = [trade(n, first + n * 5_000 * MS) for n in range(144)]  # twelve minutes
+    path = write(tmp_path / "a.jsonl", items)
+    seen = []
+
+    @md.strategy("bar")
+    def starts(bar):
+        seen.append((bar.start_ns - first) // minute)
+
+    async def play():
+        source = replay(path, 60)
+        session = md.live(source=source, strategies=[starts], bars="1m", channels=["trade"]).start()
+        await until(lambda: len(seen) == 2)
+        source.seek(first + 8 * minute + 30_000 * MS)
+        source.set_speed(None)
+        await session.run()
+        return session
+
+    session = asyncio.run(play())
+    assert seen == [1, 2, 9, 10]
+    gaps = session.gaps()
+    assert list(gaps["reason"]) == ["skipped", "missing bars"]
+    assert session.frame("trade", "A")["gap"].sum() == 1
 
 
 def test_parts_of_messages_about_several_symbols_may_be_unseen(leap, tmp_path):
