@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from math import inf, nan
 from typing import TYPE_CHECKING, Any
 
@@ -81,7 +82,7 @@ def microprice(book: Book) -> float:
 def rolling(
     table: pd.DataFrame,
     column: str,
-    window: int | str,
+    window: int | str | timedelta,
     how: str = "mean",
     *,
     across_gaps: bool = False,
@@ -91,13 +92,13 @@ def rolling(
     Args:
         table: as `session.frame(channel, symbol)` gives it, of one symbol.
         column: which figures.
-        window: rows (an int), or a time such as "30s".
+        window: rows (an int), or a time such as "30s" or a timedelta.
         how: "mean", "sum", "std", "min", "max", "median", or what else pandas rolls.
         across_gaps: take no notice of gaps.
 
     After a gap the result is nan until the window has filled again; as pandas, also at the
-    start, there for windows of rows only. Raises `SettingsError` for a column or a measure that
-    there is not.
+    start, there for windows of rows only. A partial bar is a gap. Raises `SettingsError` for a
+    column or a measure that there is not.
     """
     import pandas as pd
 
@@ -110,6 +111,11 @@ def rolling(
         )
     values = table[column]
     gaps = table["gap"].to_numpy() if "gap" in table and not across_gaps else None
+    if gaps is not None and "partial" in table:
+        partial = table["partial"].to_numpy()
+        values = values.mask(partial)
+        gaps = gaps | partial
+        gaps[1:] |= partial[:-1]
     parts = [values] if gaps is None else [p for _, p in values.groupby(gaps.cumsum())]
     rolled = []
     for number, part in enumerate(parts):
@@ -117,7 +123,7 @@ def rolling(
         if not callable(getattr(over, how, None)) or how.startswith("_"):
             raise SettingsError(f'how={how!r} is not a rolling measure: try "mean" or "std".')
         result = getattr(over, how)()
-        if number and isinstance(window, str):
+        if number and not hasattr(window, "__index__"):  # a time
             result = result.mask(part.index < part.index[0] + pd.Timedelta(window))
         rolled.append(result)
     return pd.concat(rolled) if rolled else values.astype(float)

@@ -12,6 +12,7 @@ from mdkit.errors import SettingsError
 from mdkit.events import Bar, Depth, Ticker, Trade
 from mdkit.frames import (
     KINDS,
+    BarFrame,
     DepthFrame,
     Frames,
     LiveFrame,
@@ -379,3 +380,22 @@ def test_a_shrunk_table_keeps_the_newest_rows(before, capacity, after):
     kept = min(before, capacity) + after
     expected = [event.id for event in events][-min(kept, capacity) :] if kept else []
     assert frame.snapshot()["id"].tolist() == expected
+
+
+def bar(minute, partial=False, close=1.0):
+    start_ns = 1_700_000_040_000_000_000 + minute * 60_000_000_000
+    return Bar("A", 1.0, 2.0, 0.5, close, 3.0, start_ns=start_ns, interval="1m", partial=partial)
+
+
+def test_whole_bars_by_rest_take_the_places_of_partial_ones():
+    frame = BarFrame()
+    frame.extend([bar(0), bar(1, partial=True), bar(2, partial=True), bar(3)])
+    frame.fill_in([bar(1, close=1.5), bar(2, close=1.25)])
+    frame.extend([bar(4, partial=True)])
+    bars = frame.snapshot()
+    assert bars.index.is_unique
+    assert bars.index.is_monotonic_increasing
+    assert bars.close.tolist() == [1.0, 1.5, 1.25, 1.0, 1.0]
+    assert bars.partial.tolist() == [False] * 4 + [True]
+    assert bars.source.tolist() == ["live", "rest", "rest", "live", "live"]
+    assert frame.snapshot(3).equals(bars.tail(3))

@@ -1,3 +1,4 @@
+from datetime import timedelta
 from math import copysign, inf, isnan, nan
 
 import pandas as pd
@@ -118,6 +119,22 @@ def test_a_window_of_time_is_nan_until_it_has_filled_after_a_gap():
     got = measures.rolling(table, "mid", "2s", "sum")
     assert got.isna().tolist() == [False] * 4 + [True, True, False, False]
     assert measures.rolling(table, "mid", "2s", "sum", across_gaps=True).notna().all()
+
+
+@pytest.mark.parametrize("window", [pd.Timedelta("2s"), timedelta(seconds=2)])
+def test_a_window_may_be_a_timedelta(window):
+    table = gappy([1.0] * 8, {4})
+    got = measures.rolling(table, "mid", window, "sum")
+    pd.testing.assert_series_equal(got, measures.rolling(table, "mid", "2s", "sum"))
+
+
+def test_partial_bars_are_gaps():
+    bars = gappy([1.0, 2.0, 3.0, 4.0, 5.0, 6.0], set())
+    bars["partial"] = [False, False, True, False, False, False]
+    got = measures.rolling(bars, "mid", 2, "sum").tolist()
+    assert str(got) == "[nan, 3.0, nan, nan, 9.0, 11.0]"
+    across = measures.rolling(bars, "mid", 2, "sum", across_gaps=True).tolist()
+    assert across[1:] == [3.0, 5.0, 7.0, 9.0, 11.0]
 
 
 @pytest.mark.parametrize(("column", "how"), [("nonsense", "mean"), ("mid", "nonsense")])

@@ -27,6 +27,8 @@ _MESSAGE_BYTES = 33 + 32 + 2 * 8
 """What a message takes beside its own bytes: the bytes object's head, the time, their places."""
 
 _AFTER_GAP, _FROM_REST, _PARTIAL = 1, 2, 4
+_MORE = 64
+"""Bars that are looked at beyond those asked for: their whole may stand that far behind them."""
 
 _Event = TypeVar("_Event", bound=Event)
 
@@ -311,10 +313,32 @@ class BarFrame(EventFrame[Bar]):
         into.flags[:] = [_PARTIAL if bar.partial else 0 for bar in rows]
 
     def snapshot(self, last: int | None = None) -> pd.DataFrame:
-        """Return the bars held, or the `last` ones, as a DataFrame of its own."""
-        block = self._rows(last)
+        """Return the bars held, or the `last` ones, as a DataFrame of its own.
+
+        Where REST gave the whole of a partial bar, it stands in that one's place.
+        """
+        block = self._rows(None if last is None else 2 * last + _MORE)
         frame = to_dataframe(self.columns, block, self.index_name)
-        return with_flags(frame, block.flags, partial=True)
+        frame = _made_whole(with_flags(frame, block.flags, partial=True))
+        return frame if last is None else frame.tail(last)
+
+
+def _made_whole(bars: pd.DataFrame) -> pd.DataFrame:
+    """Put whole bars in the places of the partial ones before them that began at the same time."""
+    partial = bars["partial"].to_numpy()
+    if not partial.any() or bars.index.is_unique:
+        return bars
+    places = np.arange(len(bars))
+    waiting: dict[object, int] = {}
+    replaced = np.zeros(len(bars), bool)
+    for row, (start, is_partial) in enumerate(zip(bars.index.array, partial, strict=True)):
+        if is_partial:
+            waiting[start] = row
+        elif (place := waiting.pop(start, None)) is not None:
+            places[row] = place
+            replaced[place] = True
+    kept = np.flatnonzero(~replaced)
+    return bars.iloc[kept[np.argsort(places[kept], kind="stable")]]
 
 
 def with_flags(

@@ -50,9 +50,14 @@ class Fold:
         elif ours or gap.reason != DROPPED:
             self.builder.interrupt()
 
-    def flush(self) -> None:
-        """Keep the forming bar, as a partial one, in the table; no strategy sees it."""
-        self.table.extend(self.builder.flush())
+    def flush(self) -> list[Gap]:
+        """Keep the forming bar, as a partial one, in the table; no strategy sees it.
+
+        Returns the gap of the bars before it that were missing still.
+        """
+        forming = self.builder.flush()
+        self.table.extend(forming)
+        return self._missing(forming[0].start_ns) if forming else []
 
     def _new(self, bars: list[Bar]) -> Sequence[Bar | Gap]:
         if not bars:
@@ -64,16 +69,21 @@ class Fold:
                 continue
             if bar.start_ns <= self.newest_ns:
                 continue
-            due = self._after(self.newest_ns) if self.newest_ns >= 0 else bar.start_ns
-            if due < bar.start_ns:
-                count = 1
-                end = due
-                while (end := self._after(end)) < bar.start_ns and count < MAX_EMPTY:
-                    count += 1
-                fresh.append(Gap(bar.symbol, "bar", "missing bars", due, bar.start_ns, count))
+            fresh += self._missing(bar.start_ns)
             self.newest_ns = bar.start_ns
             fresh.append(bar)
         return fresh
+
+    def _missing(self, until_ns: int) -> list[Gap]:
+        """Return the gap between the newest whole bar and one that begins then, if there is any."""
+        due = self._after(self.newest_ns) if self.newest_ns >= 0 else until_ns
+        if due >= until_ns:
+            return []
+        count = 1
+        end = due
+        while (end := self._after(end)) < until_ns and count < MAX_EMPTY:
+            count += 1
+        return [Gap(self.builder.symbol, "bar", "missing bars", due, until_ns, count)]
 
     def _after(self, start_ns: int) -> int:
         return period_end(self.builder.interval, start_ns // _MS) * _MS

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from mdkit.errors import InvalidMessage, StrategyError, TransientError
-from mdkit.events import WENT_BACK, Bar, Gap, MarketEvent, Signal
+from mdkit.events import DROPPED, WENT_BACK, Bar, Gap, MarketEvent, Signal
 from mdkit.frames import EventFrame
 from mdkit.strategies.contract import as_signal
 from mdkit.stream.buffer import Buffer
@@ -154,6 +154,7 @@ class Lanes:
                 except Exception as error:
                     account.in_flight -= 1
                     account.invalid += 1
+                    reading.watch.note_unusable(received_ns)
                     self._note_invalid(reading, raw, received_ns, error)
                     continue
                 whole = events
@@ -163,16 +164,16 @@ class Lanes:
                     watch = reading.watch
                     last: Any = events[-1]
                     told_ns = last.exchange_ns
-                    if told_ns >= watch.newest_ns:
+                    if told_ns:
+                        watch.backwards += told_ns < watch.newest_ns
                         watch.newest_ns = told_ns
-                    else:
-                        watch.backwards += 1
-                    if received_ns >= watch.look_ns:
+                    if received_ns >= watch.look_ns or (
+                        watch.is_of_books and not (last.bids or last.asks)
+                    ):
                         self._extend_tables(rows)
-                        await self._look(reading, last, received_ns)
-                    if watch.is_of_books and not (last.bids or last.asks):
-                        watch.empty += 1
-                    if position == sampled and told_ns:
+                        for gap in watch.look(last, received_ns):
+                            await self._break_at(reading, gap)
+                    if position == sampled and told_ns and reading.is_sampled:
                         self.clocks.add(reading.symbol, received_ns - told_ns)
                 failed = False
                 for event in events:
@@ -256,15 +257,18 @@ class Lanes:
             reading.fold.interrupt(gap)
         if gap.reason == WENT_BACK:
             reading.begin_anew()
+        elif gap.reason != DROPPED:
+            reading.watch.forget()
         await self._tell_gap(gap, reading.handlers)
 
-    async def _look(self, reading: Reading, event: MarketEvent, received_ns: int) -> None:
-        gap = reading.watch.look(event, received_ns)
-        if gap is not None:
-            self.on_gap(gap)
-            if reading.table is not None:
-                reading.table.break_off()
-            await self._tell_gap(gap, reading.handlers)
+    async def _break_at(self, reading: Reading, gap: Gap) -> None:
+        """Tell what the messages themselves say is amiss, which is no news to a recording."""
+        self.on_gap(gap)
+        if reading.table is not None:
+            reading.table.break_off()
+        if reading.fold is not None and reading.channel == reading.fold.made_of:
+            reading.fold.interrupt(gap)
+        await self._tell_gap(gap, reading.handlers)
 
     async def _tell_gap(self, gap: Gap, handlers: Sequence[Handler]) -> None:
         for handler in handlers:

@@ -442,8 +442,11 @@ class Pipeline:
             for hole in holes.rest() if holes is not None else ():
                 if not hole.told:
                     self._note_gap(hole.gap(slot.symbol))
+            for gap in slot.context.watch.end():
+                self._note_gap(gap)
         for fold in self.places.folds.values():
-            fold.flush()
+            for gap in fold.flush():
+                self._note_gap(gap)
 
     async def _until(self, deadline: float | None, tasks: Sequence[asyncio.Task[None]]) -> bool:
         """Wait for tasks until the deadline; cancel what is left. True if nothing was left."""

@@ -198,9 +198,11 @@ class Worker:
         return self._done(batch.number, self._loop.time() - began, told, left, error)
 
     def end(self) -> Done:
-        """Show the bars that were forming."""
+        """Show the bars that were forming, and tell of what nothing came after."""
+        for slot in self._places:
+            self._gaps.extend(slot.context.watch.end())
         for fold in self._places.folds.values():
-            fold.flush()
+            self._gaps.extend(fold.flush())
         return self._done(-1, 0.0, self._places)
 
     def _done(

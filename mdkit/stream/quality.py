@@ -23,16 +23,28 @@ _MOST_SYMBOLS = 10_000
 
 
 class Watch:
-    """Looks after the events of one symbol and channel.
+    """Looks after the events of one symbol and channel, and says what is wrong with them as gaps.
 
-    A book is looked at every five seconds of receipt: comparing every one would cost as much as
-    decoding it. It depends on the messages alone, so a replay sees the same.
+    A book is compared every five seconds of receipt: comparing every one would cost as much as
+    decoding it. It all depends on the messages alone, so a replay tells the same.
+
+    Attributes:
+        newest_ns: the exchange time of the last event.
+        look_ns: from when on, by time of receipt, an event is to be looked at.
+        backwards, frozen, empty: how often times ran backwards, and how many books were found
+            frozen or empty.
     """
 
     __slots__ = (
         "_book",
+        "_channel",
+        "_compare_ns",
+        "_empty_ns",
+        "_looked_ns",
         "_since_ns",
-        "_told",
+        "_symbol",
+        "_told_ns",
+        "_unusable",
         "backwards",
         "empty",
         "frozen",
@@ -41,43 +53,92 @@ class Watch:
         "newest_ns",
     )
 
-    def __init__(self, channel: str) -> None:
-        self.newest_ns = 0
-        """The latest exchange time so far."""
+    def __init__(self, symbol: str, channel: str) -> None:
+        self._symbol = symbol
+        self._channel = channel
         self.is_of_books = channel == "depth"
-        self.look_ns = 0 if self.is_of_books else _NEVER
-        """When, by time of receipt, the next book is to be looked at."""
         self.backwards = self.frozen = self.empty = 0
-        self._book: Depth | None = None
-        self._since_ns = 0
-        self._told = False
+        self._unusable: Gap | None = None
+        self.begin_anew()
 
     def begin_anew(self) -> None:
         """Compare with nothing that came so far; the counts go on."""
         self.newest_ns = 0
-        self.look_ns = 0 if self.is_of_books else _NEVER
-        self._book = None
+        self._empty_ns = 0  # since when the book is empty
+        self.forget()
+
+    def forget(self) -> None:
+        """Take note that something was missed: what comes is not compared with what came."""
+        self._book: Depth | None = None
+        self._told_ns = 0  # up to when the book has been told to be frozen
+        self._since_ns = self._looked_ns = 0
+        self._compare_ns = 0 if self.is_of_books else _NEVER
+        self.look_ns = 0 if self.is_of_books or self._unusable else _NEVER
 
     @property
     def counts(self) -> dict[str, int]:
         """How often times ran backwards, and how many books were found frozen or empty."""
         return {"backwards": self.backwards, "frozen": self.frozen, "empty": self.empty}
 
-    def look(self, event: MarketEvent, received_ns: int) -> Gap | None:
-        """Look at a book; return a gap, once, when it has stood still for too long."""
-        assert isinstance(event, Depth)
-        self.look_ns = received_ns + _LOOK_NS
-        before, self._book = self._book, event
-        if before is None or before.bids != event.bids or before.asks != event.asks:
-            self._since_ns, self._told = received_ns, False
-            return None
-        still = received_ns - self._since_ns
-        if still < FROZEN_NS or self._told:
-            return None
-        self._told = True
+    def note_unusable(self, received_ns: int) -> None:
+        """Take note of a message that could not be used: it is missing before the next one."""
+        run = self._unusable
+        first, count = (received_ns, 0) if run is None else (run.from_ns, run.lost or 0)
+        self._unusable = self._gap("unusable messages", first, received_ns, count + 1)
+        self.look_ns = 0
+
+    def look(self, event: MarketEvent, received_ns: int) -> list[Gap]:
+        """Look at an event; return what strategies are to be told before they see it."""
+        gaps = [] if self._unusable is None else [self._unusable]
+        self._unusable = None
+        if isinstance(event, Depth):
+            gaps += self._emptiness(event, received_ns)
+            if received_ns >= self._compare_ns:
+                gaps += self._compare(event, received_ns)
+                self._compare_ns = received_ns + _LOOK_NS
+        self.look_ns = 0 if self._empty_ns else self._compare_ns
+        return gaps
+
+    def end(self) -> list[Gap]:
+        """Return what nothing came after."""
+        gaps = [] if self._unusable is None else [self._unusable]
+        self._unusable = None
+        if 0 < self._told_ns < self._looked_ns:
+            gaps.append(self._frozen(self._told_ns, self._looked_ns))
+            self._told_ns = self._looked_ns
+        return gaps if self._symbol else []
+
+    def _emptiness(self, book: Depth, received_ns: int) -> list[Gap]:
+        since = self._empty_ns
+        if book.bids or book.asks:
+            self._empty_ns = 0
+            return [self._gap("the book was empty", since, received_ns)] if since else []
+        self.empty += 1
+        self._empty_ns = since or received_ns
+        return [] if since else [self._gap("the book is empty", received_ns, received_ns)]
+
+    def _compare(self, book: Depth, received_ns: int) -> list[Gap]:
+        before, self._book = self._book, book
+        looked_ns, self._looked_ns = self._looked_ns, received_ns
+        told_ns = self._told_ns
+        # Nothing came for a while: then it is not the book that stood still.
+        is_silent = received_ns - looked_ns > 2 * _LOOK_NS
+        if is_silent or before is None or before.bids != book.bids or before.asks != book.asks:
+            self._since_ns, self._told_ns = received_ns, 0
+            end_ns = looked_ns if is_silent else received_ns
+            return [self._frozen(told_ns, end_ns)] if 0 < told_ns < end_ns else []
+        if told_ns or received_ns - self._since_ns < FROZEN_NS:
+            return []
         self.frozen += 1
-        said = f"frozen: the book has not changed for {still / 1e9:.0f} s"
-        return Gap(event.symbol, "depth", said, self._since_ns, received_ns)
+        self._told_ns = received_ns
+        return [self._frozen(self._since_ns, received_ns)]
+
+    def _frozen(self, from_ns: int, to_ns: int) -> Gap:
+        said = f"frozen: the book has not changed for {(to_ns - from_ns) / 1e9:.0f} s"
+        return self._gap(said, from_ns, to_ns)
+
+    def _gap(self, reason: str, from_ns: int, to_ns: int, lost: int | None = None) -> Gap:
+        return Gap(self._symbol, self._channel, reason, from_ns, to_ns, lost)
 
 
 @dataclass
@@ -89,7 +150,6 @@ class Clocks:
     asking the other clock; what a message took longer than the quickest one is its delay.
     """
 
-    smallest: dict[str, int] = field(default_factory=dict)
     recent: dict[str, deque[int]] = field(default_factory=dict)
 
     def add(self, symbol: str, difference_ns: int) -> None:
@@ -100,8 +160,6 @@ class Clocks:
                 return
             recent = self.recent[symbol] = deque(maxlen=_KEPT_DELAYS)
         recent.append(difference_ns)
-        if difference_ns < self.smallest.get(symbol, _NEVER):
-            self.smallest[symbol] = difference_ns
 
     def frame(self) -> pd.DataFrame:
         """Return a row a symbol: offset_ms, delay_ms, delay_p99_ms, and of how many `samples`.
@@ -113,9 +171,11 @@ class Clocks:
 
         rows = {}
         for symbol, recent in self.recent.items():
-            late = (np.array(recent) - self.smallest[symbol]) / 1e6
+            # Of the newest ones: a clock may be set right meanwhile.
+            smallest = min(recent)
+            late = (np.array(recent) - smallest) / 1e6
             rows[symbol] = (
-                self.smallest[symbol] / 1e6,
+                smallest / 1e6,
                 float(np.median(late)),
                 float(np.quantile(late, 0.99)),
                 len(recent),

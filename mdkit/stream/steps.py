@@ -7,15 +7,16 @@ them against and backtests run on.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from mdkit.errors import InvalidMessage
-from mdkit.events import WENT_BACK, Gap, MarketEvent
+from mdkit.events import DROPPED, WENT_BACK, Gap, MarketEvent
 from mdkit.frames import BarFrame
 from mdkit.stream.backfill import Recent
 from mdkit.stream.folding import Fold
 from mdkit.stream.quality import Watch
 from mdkit.stream.recordings import Recording, decode_message
-from mdkit.wire.tickdb import LIVE, Route
+from mdkit.wire.tickdb import LIVE
 
 
 def steps(
@@ -43,6 +44,9 @@ def steps(
             fold = folds.get(symbol)
             if fold is None:
                 fold = folds[symbol] = Fold(symbol, interval, made_of, BarFrame(1))
+        watch = watches.get(key)
+        if watch is None:
+            watch = watches[key] = Watch(symbol, route.channel)
         due = gaps.pop(key, [])
         if route.origin != LIVE:
             due = gaps.pop((symbol, route.channel), []) + due
@@ -50,30 +54,28 @@ def steps(
             if fold is not None:
                 fold.interrupt(gap)
             if gap.reason == WENT_BACK:
-                watches.pop(key, None)
+                watch.begin_anew()
                 recent.pop(symbol, None)
+            elif gap.reason != DROPPED:
+                watch.forget()
             yield gap
-        events = _events(route, item, received_ns)
+        try:
+            events = decode_message(route, item, received_ns)
+        except InvalidMessage:
+            watch.note_unusable(received_ns)
+            continue
         if route.channel == "trade":
             events = recent.setdefault(symbol, Recent()).fresh(events, route.origin)
         if not events:
             continue
-        watch = watches.get(key)
-        if watch is None:
-            watch = watches[key] = Watch(route.channel)
-        if received_ns >= watch.look_ns:
-            frozen = watch.look(events[-1], received_ns)
-            if frozen is not None:
-                yield frozen
+        last: Any = events[-1]
+        if received_ns >= watch.look_ns or (watch.is_of_books and not (last.bids or last.asks)):
+            for gap in watch.look(last, received_ns):
+                if fold is not None and route.channel == made_of:
+                    fold.interrupt(gap)
+                yield gap
         for event in events:
             if fold is not None:
                 yield from (bar for bar in fold.update(event) if not getattr(bar, "partial", False))
             if fold is None or event.kind != "bar":
                 yield event
-
-
-def _events(route: Route, raw: bytes, received_ns: int) -> tuple[MarketEvent, ...]:
-    try:
-        return decode_message(route, raw, received_ns)
-    except InvalidMessage:
-        return ()
