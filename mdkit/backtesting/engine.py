@@ -129,7 +129,8 @@ def backtest(
 
     A recording is run as the strategies of its session saw it: without what was dropped or
     conflated, and with `on_gap` told of gaps in their places. `Result.signals` are then, bit for
-    bit, what that session said, and what a replay says.
+    bit, what that session said, and what a replay says. For all that arrived, seen or not, give
+    the events themselves: `iter(md.read_recording(path))`.
 
         md.backtest(md.strategies.pressure, "data/morning.jsonl.gz", latency_ms=50)
         md.backtest(md.strategies.SmaCross, "data/morning.jsonl.gz", interval="1m")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -14,6 +14,7 @@ import pandas as pd
 from mdkit.backtesting.metrics import Calendar
 from mdkit.backtesting.native import Columns
 from mdkit.errors import SettingsError
+from mdkit.events import Bar
 
 COLUMNS = ("open", "high", "low", "close", "volume")
 SYMBOL = "asset"
@@ -84,6 +85,12 @@ class Panel:
         for row, own, places in zip(whole, values, self.places, strict=True):
             row[slice(None) if places is None else places] = own
         return whole.ravel()
+
+
+def bar_columns(bars: Sequence[Bar]) -> Columns:
+    """Return one symbol's bars, in order, as columns."""
+    columns = [np.array([getattr(bar, name) for bar in bars]) for name in Columns._fields]
+    return Columns._make(columns)
 
 
 def make_panel(bars: Any) -> Panel:

@@ -63,18 +63,13 @@ def draw_result(result: Result, points: int) -> Figure:
     frame = result.equity
     symbols = result.panel.symbols
 
-    closes = pd.DataFrame(
-        result.panel.flat("close").reshape(len(symbols), -1).T, index, columns=list(symbols)
-    )
+    closes = _closes(result)
     if len(symbols) == 1:
         _name(price, f"{symbols[0]}: price and trades", "price")
         draw_line(price, _thin(closes[symbols[0]], points), INK, 1.0, "close")
         _mark_trades(price, result)
     else:
-        _name(price, "Prices", "multiple of the first")
-        for symbol, colour in zip(symbols, _colours(len(symbols)), strict=True):
-            own = closes[symbol].dropna()
-            draw_line(price, _thin(own / own.iloc[0], points), colour, 1.1, symbol)
+        _draw_prices(price, closes, points)
     _legend(price)
 
     _name(exposure, "Exposure", "of equity")
@@ -104,6 +99,28 @@ def draw_result(result: Result, points: int) -> Figure:
 
     figure.align_ylabels()
     _label_time(panels, index)
+    return figure
+
+
+def draw_signals(result: Result, points: int) -> Figure:
+    """Return the picture of what a strategy said that was not traded: prices, and signals."""
+    head = (repr(result.strategy), str(result).splitlines()[1])
+    figure, (price, signals) = _figure((10, 5.6), (1, 1.2), head)
+    closes = _closes(result)
+    symbols = result.panel.symbols
+    if len(symbols) == 1:
+        _name(price, f"{symbols[0]}: price", "price")
+        draw_line(price, _thin(closes[symbols[0]], points), INK, 1.0, "price")
+    else:
+        _draw_prices(price, closes, points)
+        _legend(price)
+    _name(signals, "Signals", "as said")
+    finite = result.signals.replace([np.inf, -np.inf], np.nan)
+    for symbol, colour in zip(symbols, _colours(len(symbols)), strict=True):
+        said = _thin(finite[symbol], points)
+        draw_line(signals, said, colour, 0.0, symbol, marker=".", markersize=3)
+    figure.align_ylabels()
+    _label_time((price, signals), result.panel.index)
     return figure
 
 
@@ -224,9 +241,13 @@ def draw_walk_forward(
 
 
 def html_page(result: Result) -> str:
-    """Return a page of its own: figures, picture, trades (the last 1,000)."""
+    """Return a page of its own: figures, picture, and trades (the last 1,000) if it traded."""
     picture = base64.b64encode(png(result.plot())).decode()
-    trades = result.trades.tail(1000).to_html(index=False, float_format="{:,.4f}".format, border=0)
+    trades = ""
+    if result.terms.trade:
+        rows = result.trades.tail(1000)
+        table = rows.to_html(index=False, float_format="{:,.4f}".format, border=0)
+        trades = f"<h3>Trades</h3>{table}"
     style = (
         f"body{{font:14px system-ui,sans-serif;color:{INK};max-width:1100px;margin:2em auto}}"
         "table{border-collapse:collapse}td,th{padding:2px 8px;text-align:right;"
@@ -237,8 +258,24 @@ def html_page(result: Result) -> str:
         f"<!doctype html><html lang='en'><meta charset='utf-8'><title>{title}</title>"
         f"<style>{style}</style><body>{result._repr_html_()}"
         f"<img alt='backtest' src='data:image/png;base64,{picture}'>"
-        f"<h3>Trades</h3>{trades}</body></html>"
+        f"{trades}</body></html>"
     )
+
+
+def _closes(result: Result) -> pd.DataFrame:
+    """Return each symbol's prices, nan where it has no row."""
+    symbols = result.panel.symbols
+    prices = result.panel.flat("close").reshape(len(symbols), -1).T
+    return pd.DataFrame(prices, result.panel.index, columns=list(symbols))
+
+
+def _draw_prices(axes: Any, closes: pd.DataFrame, points: int) -> None:
+    """Draw the prices of several symbols, as multiples of their first."""
+    _name(axes, "Prices", "multiple of the first")
+    for symbol, colour in zip(closes, _colours(closes.shape[1]), strict=True):
+        own = closes[symbol].dropna()
+        if len(own):
+            draw_line(axes, _thin(own / own.iloc[0], points), colour, 1.1, str(symbol))
 
 
 def _figure(

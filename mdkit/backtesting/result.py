@@ -169,10 +169,13 @@ class Result:
         return value / mean if mean > 0.0 else math.nan
 
     def plot(self, *, max_points: int = 1500) -> Figure:
-        """Return a figure: price with trades, exposure, equity beside buy and hold, drawdown."""
-        from mdkit.backtesting.plots import draw_result
+        """Return a figure: price with trades, exposure, equity beside buy and hold, drawdown.
 
-        return draw_result(self, max_points)
+        Where nothing was traded (`trade=False`): price and signals.
+        """
+        from mdkit.backtesting.plots import draw_result, draw_signals
+
+        return (draw_result if self.terms.trade else draw_signals)(self, max_points)
 
     def save(self, path: str | Path) -> Path:
         """Write the picture as PNG, or with the suffix .html figures, picture and trades."""
@@ -197,7 +200,19 @@ class Result:
         stats.to_parquet(target / "stats.parquet")
         return target
 
+    @cached_property
+    def said(self) -> pd.DataFrame:
+        """How often each symbol's strategy said something, and what: `count min max last`."""
+        rows = {
+            symbol: (len(own), own.min(), own.max(), own.iloc[-1] if len(own) else math.nan)
+            for symbol, column in self.signals.items()
+            for own in (column.dropna(),)
+        }
+        return pd.DataFrame.from_dict(rows, "index", columns=["count", "min", "max", "last"])
+
     def __repr__(self) -> str:
+        if not self.terms.trade:
+            return f"<Result of {self.strategy!r}: {self._signals_line}, {self.engine}>"
         shown = ", ".join(
             f"{name.replace('_', ' ')} {shown_value(name, self.stats[name])}"
             for name in ("return", "sharpe", "max_drawdown", "trades")
@@ -205,16 +220,31 @@ class Result:
         return f"<Result of {self.strategy!r}: {shown}; {len(self.panel):,} bars, {self.engine}>"
 
     def __str__(self) -> str:
+        if not self.terms.trade:
+            told = [self._signals_line, self.said.to_string(), f"engine: {self._engine_line}"]
+            return "\n".join([repr(self.strategy), *told])
         lines = [
             f"{name:<24}{shown_value(str(name), value):>24}" for name, value in self.stats.items()
         ]
         return "\n".join([repr(self.strategy), *lines, f"engine: {self._engine_line}"])
 
     @property
+    def _signals_line(self) -> str:
+        count = int(self.said["count"].sum())
+        return f"nothing traded; {count:,} signals, {len(self.panel):,} rows"
+
+    @property
     def _engine_line(self) -> str:
         return f"{self.engine} ({self.engine_reason})"
 
     def _repr_html_(self) -> str:
+        if not self.terms.trade:
+            table = self.said.to_html(border=0, float_format="{:,.4g}".format)
+            told = f"{self._signals_line}. Engine: {self._engine_line}."
+            return (
+                f"<div><b>{html.escape(repr(self.strategy))}</b>{table}"
+                f"<small>{html.escape(told)}</small></div>"
+            )
         a = self.account
         ratios = (
             f"Ratios: {len(a.returns):,} returns, {a.calendar.frequency}, {a.year:g} a year, "

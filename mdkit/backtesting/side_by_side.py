@@ -10,6 +10,7 @@ import numpy as np
 from mdkit.backtesting import native
 from mdkit.backtesting.layout import CannotCompile, Memory, same, state_of
 from mdkit.backtesting.native import Columns
+from mdkit.backtesting.panel import bar_columns
 from mdkit.backtesting.traces import key_of
 from mdkit.backtesting.verification import Difference, Trace, state_difference
 from mdkit.events import Bar
@@ -47,7 +48,7 @@ def _native_difference(
     outputs: Sequence[float | None],
 ) -> Difference | None:
     """Run both engines side by side, a stretch at a time; a stretch that differs bar by bar."""
-    columns = _columns(bars)
+    columns = bar_columns(bars)
     signals = np.empty(len(bars))
     reference: Any = strategy.instance()
     state = code.start(strategy)
@@ -95,8 +96,3 @@ def _run_both(
     if not isinstance(state, Memory):
         return None
     return state_difference(state_of(reference), state.read())
-
-
-def _columns(bars: Sequence[Bar]) -> Columns:
-    columns = [np.array([getattr(bar, name) for bar in bars]) for name in Columns._fields]
-    return Columns._make(columns)

@@ -7,24 +7,27 @@ import os
 import secrets
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from mdkit.errors import SettingsError
 from mdkit.events import Bar, Depth, Event, Gap, Ticker, Trade
 from mdkit.frames import BarFrame, DepthFrame, TickerFrame
+from mdkit.stream.playlist import Paths
+from mdkit.stream.recordings import read_recording
 
 _BATCH = 1 << 15
 
 
 def to_parquet(
-    recording: Iterable[Event], folder: str | Path, *, levels: int = 10
+    recording: Iterable[Event] | Paths, folder: str | Path, *, levels: int = 10
 ) -> dict[str, Path]:
     """Write a recording's events into a folder: `depth.parquet`, `trade.parquet`, ...
 
     Args:
-        recording: what `read_recording` returns, or any iterable of events.
+        recording: a recording by its path, a pattern or a list of those; what `read_recording`
+            returns; or any iterable of events.
         folder: made if need be. Files of the same names are replaced, each as a whole, once
             everything has been read; if anything fails they stay as they were.
         levels: of the order books, a side; deeper ones are left out, missing ones are null.
@@ -32,16 +35,18 @@ def to_parquet(
     Returns the files by channel; gaps make a `gap.parquet`. A row is an event, in order. Times
     are UTC in nanoseconds: `received` and `exchange_time`, null where unknown. Books have
     `bid_price_1, bid_size_1, ..., ask_price_1, ask_size_1, ...`, the best level first. Memory
-    stays that of a few ten thousand events. Raises `SettingsError` for an impossible `levels`.
+    stays that of a few ten thousand events. Raises `SettingsError` for an impossible `levels`, and
+    `RecordingError` when there is no such recording.
     """
     if type(levels) is not int or levels < 1:
         raise SettingsError(f"levels is {levels!r}; give a whole number of at least 1")
+    found = _events_of(recording)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     tables: dict[str, _Table] = {}
     waiting: dict[str, list[Any]] = {}
     try:
-        for event in recording:
+        for event in found:
             events = waiting.setdefault(event.kind, [])
             events.append(event)
             if len(events) >= _BATCH:
@@ -56,6 +61,16 @@ def to_parquet(
     finally:
         for table in tables.values():
             table.discard()
+
+
+def _events_of(recording: Iterable[Event] | Paths) -> Iterable[Any]:
+    """Return the events, read from the files if it is those that were named."""
+    first = recording
+    if isinstance(recording, list | tuple) and recording:
+        first = recording[0]
+    if isinstance(first, str | os.PathLike):
+        return read_recording(cast(Paths, recording))
+    return cast(Iterable[Any], recording)
 
 
 def _table(tables: dict[str, _Table], kind: str, folder: Path, levels: int) -> _Table:

@@ -355,6 +355,16 @@ def test_parquet_holds_the_events_channel_by_channel(recording, tmp_path):
     assert (tables["gap"][0]["lost"], tables["gap"][0]["reason"]) == (2, "closed")
 
 
+def test_parquet_takes_the_recording_by_its_path(recording, tmp_path):
+    named = [recording, str(recording), [recording], str(recording.with_name("*.jsonl"))]
+    given = [pq.read_table(to_parquet(name, tmp_path / "out")["depth"]) for name in named]
+    read = pq.read_table(to_parquet(read_recording(recording), tmp_path / "out")["depth"])
+    assert all(table.equals(read) for table in given)
+    with pytest.raises(RecordingError, match="There is no recording"):
+        to_parquet(tmp_path / "none.jsonl", tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
 def test_parquet_that_fails_leaves_what_was_there(tmp_path):
     to_parquet([book("A", 1)], tmp_path)
     before = (tmp_path / "depth.parquet").read_bytes()
