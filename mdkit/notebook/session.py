@@ -87,6 +87,7 @@ class Session(SessionLife[Receipt]):
             )
             await self.pipeline.stop(timeout=0.0)
         except BaseException as error:
+            self.pipeline.failure = self.pipeline.failure or error
             self._ended.set_exception(error)
 
     def _before_blocking(self) -> None:
@@ -148,9 +149,12 @@ class Session(SessionLife[Receipt]):
         return recorder
 
     def stop_recording(self) -> None:
-        """Finish the recording while the session goes on; the file is complete soon after."""
+        """Record nothing more, while the session goes on.
+
+        The file is complete, and the recorder `closed`, once what it holds has been handled.
+        """
         if self._loop is not None and not self._ended.done():
-            asyncio.run_coroutine_threadsafe(self.pipeline.stop_recording(), self._loop)
+            self._do(self.pipeline.chronicle.end)
 
     # -- looking ------------------------------------------------------------------------------
 

@@ -36,7 +36,7 @@ class Fold:
             return self._new(self.builder.update(event))
         if event.kind == "bar":
             assert isinstance(event, Bar)
-            return self._new([event])
+            return self._new([event]) if event.interval == self.builder.interval else ()
         return self._new(self.builder.advance(event.exchange_ns))
 
     def interrupt(self, gap: Gap) -> None:

@@ -140,6 +140,8 @@ class Lanes:
         sampled = -1
         if self._unsampled >= _SAMPLE_EVERY:
             self._unsampled = sampled = 0
+        # Of each slot's last message; the queue may go on to drop others while a strategy awaits.
+        numbers = self._numbers(batch) if self.may_await else {}
         try:
             for position, message in enumerate(batch):
                 slot, raw, received_ns = message
@@ -229,6 +231,10 @@ class Lanes:
                 said = "stopped while a strategy awaited"
                 self._keep_letter(slot, "", raw, received_ns, said, 1, "")
             rest = batch[position + 1 :]
+            cancelled = isinstance(error, asyncio.CancelledError)
+            if cancelled and slot in numbers and self.buffer.on_loss is not None:
+                number = numbers[slot] - sum(message[0] is slot for message in rest)
+                self.buffer.on_loss(slot, "left", number, 1)
             for lane in lanes:
                 self.buffer.release(lane, [message for message in rest if message[0].lane is lane])
             raise
@@ -238,6 +244,12 @@ class Lanes:
             self._extend_tables(rows)
             if signals:
                 self._publish(signals)
+
+    def _numbers(self, batch: Sequence[Message]) -> dict[Slot, int]:
+        """Return the number of each slot's last message in what was just taken, if recorded."""
+        if self.buffer.on_loss is None:
+            return {}
+        return {slot: slot.left for slot, _, _ in batch}
 
     def _extend_tables(self, rows: dict[EventFrame[Any], list[MarketEvent]]) -> None:
         """Give the tables that somebody watches what a batch has brought so far."""

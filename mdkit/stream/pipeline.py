@@ -19,6 +19,7 @@ from mdkit.frames import Frames, MetricsFrame, SignalFrame
 from mdkit.strategies.contract import Strategy
 from mdkit.stream.backfill import Backfill
 from mdkit.stream.buffer import Buffer
+from mdkit.stream.chronicle import Chronicle
 from mdkit.stream.connection import RawMessage
 from mdkit.stream.explain import explain
 from mdkit.stream.filling import Filling
@@ -35,7 +36,6 @@ from mdkit.stream.receipt import Receipt
 from mdkit.stream.record import Recorder
 from mdkit.stream.rehearsal import HEAVY_SECONDS, rehearse
 from mdkit.stream.sampler import METRICS, Sampler
-from mdkit.stream.scribe import Scribe
 from mdkit.stream.slots import Overflow, Slot
 from mdkit.stream.source import Source
 from mdkit.stream.tape import lines_of
@@ -120,7 +120,7 @@ class Pipeline:
         self._arrange("task" if worker_kind == "auto" else worker_kind, workers)
         self.filling = Filling(self, backfill, source, interval, warmup)
         self.recorder = recorder
-        self._scribe: Scribe | None = None
+        self.chronicle = Chronicle(self)
         self.failure: BaseException | None = None
         self.receipt: Receipt | None = None
         self.finished = asyncio.Event()
@@ -185,9 +185,9 @@ class Pipeline:
             else:
                 if each >= HEAVY_SECONDS:
                     self._arrange("process", cores())
-                    if self._scribe is not None:
-                        self._scribe.moved(self.places)
-                        self.buffer.on_loss = self._scribe.lost
+                    if self.chronicle.scribe is not None:
+                        self.chronicle.scribe.moved(self.places)
+                        self.chronicle.listen()
         self._wanted_kind = "task"
         self._employ()
 
@@ -240,9 +240,9 @@ class Pipeline:
                 (slot, raw if len(raw) <= MAX_MESSAGE_BYTES else stub(raw), received_ns)
             )
         if messages:
-            if self._scribe is not None:
+            if (scribe := self.chronicle.scribe) is not None:
                 told = set(map(id, answers))
-                self._scribe.write(
+                scribe.write(
                     [item for item in batch if id(item[0]) not in told] if answers else batch
                 )
             await self.buffer.put_many(messages)
@@ -254,8 +254,8 @@ class Pipeline:
         A gap of which `lost` is 0 was filled, and is a row of `gaps()` only.
         """
         self._note_gap(gap)
-        if self._scribe is not None:
-            self._scribe.gap(gap)
+        if self.chronicle.scribe is not None:
+            self.chronicle.scribe.gap(gap)
         if gap.symbol and gap.lost != 0:
             hole = Hole(gap.reason, gap.from_ns, gap.to_ns, gap.lost, channel=gap.channel)
             filling = self.places.find(gap.symbol, f"{gap.channel}:{REST}")
@@ -271,8 +271,8 @@ class Pipeline:
     def expect(self, symbols: Sequence[str]) -> None:
         """Take note that messages are about these symbols from now on."""
         self.router.expect(symbols)
-        if self._scribe is not None:
-            self._scribe.subscribed(self.source.clock_ns(), symbols)
+        if self.chronicle.scribe is not None:
+            self.chronicle.scribe.subscribed(self.source.clock_ns(), symbols)
 
     def _note_gap(self, gap: Gap) -> None:
         self.gap_count += 1
@@ -280,8 +280,8 @@ class Pipeline:
 
     async def opened(self, gaps: Sequence[Gap]) -> None:
         """Take note of a connection, and of what was missed since the last one."""
-        if self._scribe is not None:
-            self._scribe.connected(self.source.clock_ns())
+        if self.chronicle.scribe is not None:
+            self.chronicle.scribe.connected(self.source.clock_ns())
         await self.filling.opened(gaps)
 
     async def subscribed(self) -> None:
@@ -290,8 +290,8 @@ class Pipeline:
 
     def closed(self, reason: str) -> None:
         """Take note of the end of a connection."""
-        if self._scribe is not None:
-            self._scribe.disconnected(self.source.clock_ns(), reason)
+        if self.chronicle.scribe is not None:
+            self.chronicle.scribe.disconnected(self.source.clock_ns(), reason)
 
     def _note_held(self, held: Held) -> None:
         self.problem(StrategyError(f"{held}. Make it return, or interrupt it."))
@@ -305,28 +305,13 @@ class Pipeline:
 
     def record(self, recorder: Recorder) -> None:
         """Write down from now on what arrives. Raises `SessionError` when that is done already."""
-        if self._scribe is not None and self._scribe.recorder.running:
+        if self._started_at is None and self.recorder not in (None, recorder):
             raise SessionError(
-                f"This session is being recorded already, into {self._scribe.recorder.path}; "
-                "stop that first."
+                f"This session is about to be recorded, into {self.recorder.path}; "
+                "wait for a message, and stop that first."
             )
         self.recorder = recorder
-        self._scribe = Scribe(
-            recorder,
-            self.places,
-            source=self.source.name,
-            symbols=self.source.symbols,
-            on_problem=self.problem,
-        )
-        self.buffer.on_loss = self._scribe.lost
-
-    async def stop_recording(self) -> None:
-        """Finish the file. Nothing happens when there is no recording."""
-        scribe, self._scribe = self._scribe, None
-        self.buffer.on_loss = None
-        if scribe is not None:
-            scribe.end()
-            await asyncio.to_thread(scribe.recorder.close)
+        self.chronicle.begin(recorder)
 
     # -- life ---------------------------------------------------------------------------------
 
@@ -334,7 +319,7 @@ class Pipeline:
         """Begin; returns at once. Needs a running loop."""
         if self._started_at is not None:
             raise SessionError("This pipeline has been started before; make a new one.")
-        if self.recorder is not None and self._scribe is None:
+        if self.recorder is not None and self.chronicle.scribe is None:
             self.record(self.recorder)
         self._started_at = time.monotonic()
         self.watchdog.start()
@@ -432,7 +417,7 @@ class Pipeline:
         finally:
             self.watchdog.stop()
             self.buffer.discard()
-            await self.stop_recording()
+            await self.chronicle.close()
             self.finished.set()
 
     def _close_holes(self) -> None:

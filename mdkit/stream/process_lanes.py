@@ -120,7 +120,7 @@ class ProcessLanes(Lanes):
                         self.on_gap(hole.gap(slot.symbol))
                         hole.told = True
             self._serial += 1
-            process.outstanding[self._serial] = (lane, batch)
+            process.outstanding[self._serial] = (lane, batch, self._numbers(batch))
             process.given += len(batch)
             raw = [(message, received_ns) for _, message, received_ns in batch]
             process.writer.write(pack(Batch(self._serial, raw, holes)))
@@ -146,7 +146,7 @@ class ProcessLanes(Lanes):
                 self._take_in(process, done)
                 process.ended = True
                 return
-            lane, batch = process.outstanding[done.number]
+            lane, batch, _ = process.outstanding[done.number]
             self._take_in(process, done)
             del process.outstanding[done.number]
             process.given -= len(batch)
@@ -242,7 +242,11 @@ class ProcessLanes(Lanes):
         self.deaths += 1
         said = f"worker process {process.number} died with exit code {code}"
         lost: dict[Slot, list[int]] = {}
-        for lane, batch in process.outstanding.values():
+        for lane, batch, numbers in process.outstanding.values():
+            for slot, last in numbers.items():
+                if self.buffer.on_loss is not None:
+                    count = sum(message[0] is slot for message in batch)
+                    self.buffer.on_loss(slot, "dropped", last - count + 1, count)
             for slot, raw, received_ns in batch:
                 slot.account.in_flight -= 1
                 slot.account.dead_lettered += 1
@@ -276,7 +280,7 @@ class ProcessLanes(Lanes):
         """End a process; what it had not answered goes back to the queue."""
         if self.processes.get(process.number) is process:
             del self.processes[process.number]
-        for lane, batch in process.outstanding.values():
+        for lane, batch, _ in process.outstanding.values():
             self.buffer.release(lane, batch)
         process.outstanding.clear()
         await end_process(process)

@@ -115,6 +115,11 @@ class Recorder:
         return self._thread is not None and not self._closing and not self._has_failed
 
     @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closing
+
+    @property
     def messages(self) -> int:
         """Messages given, less those lost; up to a second of them may not be on the disk yet."""
         return self._received - self.lost
@@ -233,7 +238,10 @@ class Recorder:
         Takes as long as the disk needs for `waiting_bytes`: within a loop, await
         `asyncio.to_thread(recorder.close)`.
         """
-        if self._thread is None or self._closing:
+        if self._thread is None:
+            return
+        if self._closing:
+            self._thread.join()
             return
         if self._is_losing:
             self._recover()

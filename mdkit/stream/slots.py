@@ -83,10 +83,10 @@ class Slot:
         return self.lane.holes.setdefault(self, Holes(self.account.channel))
 
 
-Loss = Literal["refused", "dropped", "conflated"]
+Loss = Literal["refused", "dropped", "conflated", "left"]
 OnLoss = Callable[["Slot", Loss, int, int], None]
-"""(slot, what happened, which message first, how many): `refused` counts arrivals from 1,
-`dropped` and `conflated` count admitted messages from 1."""
+"""(slot, what happened, which message first, how many): `refused` counts arrivals from 1, the
+others count admitted messages from 1. What a dead worker process held was dropped."""
 
 Message = tuple[Slot, bytes, int]
 """(slot, raw bytes, received_ns)"""

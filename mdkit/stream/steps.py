@@ -47,6 +47,8 @@ def steps(
         watch = watches.get(key)
         if watch is None:
             watch = watches[key] = Watch(symbol, route.channel)
+        # Of bars that REST gave, strategies hear only where the fold lacks one.
+        is_heard = fold is None or route.channel != "bar"
         due = gaps.pop(key, [])
         if route.origin != LIVE:
             due = gaps.pop((symbol, route.channel), []) + due
@@ -58,7 +60,8 @@ def steps(
                 recent.pop(symbol, None)
             elif gap.reason != DROPPED:
                 watch.forget()
-            yield gap
+            if is_heard:
+                yield gap
         try:
             events = decode_message(route, item, received_ns)
         except InvalidMessage:
@@ -73,7 +76,8 @@ def steps(
             for gap in watch.look(last, received_ns):
                 if fold is not None and route.channel == made_of:
                     fold.interrupt(gap)
-                yield gap
+                if is_heard:
+                    yield gap
         for event in events:
             if fold is not None:
                 yield from (bar for bar in fold.update(event) if not getattr(bar, "partial", False))

@@ -20,7 +20,7 @@ from mdkit.errors import SessionError, SettingsError
 from mdkit.strategies.contract import FunctionStrategy, Strategy
 from mdkit.stream.machine import start_apart
 from mdkit.stream.parcels import TOKEN_BYTES, Ready, Setup, pack, unpack
-from mdkit.stream.slots import Lane, Message
+from mdkit.stream.slots import Lane, Message, Slot
 from mdkit.stream.watchdog import Held
 
 _START_TIMEOUT = 30.0
@@ -37,7 +37,11 @@ class Process:
     writer: asyncio.StreamWriter
     aside: tuple[asyncio.StreamReader, asyncio.StreamWriter]
     """What its watchdog tells comes here, past a loop that stands still."""
-    outstanding: dict[int, tuple[Lane, list[Message]]] = field(default_factory=dict)
+    outstanding: dict[int, tuple[Lane, list[Message], dict[Slot, int]]] = field(
+        default_factory=dict
+    )
+    """Batches by number: the lane, the messages, and the number of each slot's last one, where
+    that is recorded."""
     given: int = 0
     """Messages in the outstanding batches."""
     room: asyncio.Event = field(default_factory=asyncio.Event)
