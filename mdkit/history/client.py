@@ -3,8 +3,8 @@
 What is tried again: no connection (twice), no answer in time (twice), HTTP 429 and 5xx (five
 times, waiting as long as Retry-After says) by urllib3's `Retry`; a body that breaks off or is
 not an answer, and the codes 3001 and 5xxx under HTTP 200, by `RestClient` itself. Everything
-else is raised at once, also a certificate that cannot be trusted. The key travels in a header
-and is in no message.
+else is raised at once, also a certificate that cannot be trusted. A client in a hurry tries
+nothing again. The key travels in a header and is in no message.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from math import inf
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -80,8 +81,18 @@ class Budget:
         self._calls: deque[float] = deque()
         self._lock = threading.Lock()
 
-    def spend(self, waiting: Waiting | None = None) -> None:
-        """Count one call, after waiting until the budget allows it."""
+    def spend(
+        self,
+        waiting: Waiting | None = None,
+        *,
+        longest: float | None = None,
+        sleep: Callable[[float], Any] | None = None,
+    ) -> None:
+        """Count one call, after waiting until the budget allows it.
+
+        `sleep` is how to wait, where that is not the budget's own way. Raises `RateLimitError`
+        instead of waiting more than `longest` seconds.
+        """
         if self.per_minute is None:
             return
         while True:
@@ -94,9 +105,15 @@ class Budget:
                     return
                 # A rounding error must not make it sleep for nothing, again and again.
                 pause = max(self._calls[0] + 60.0 - now, 0.001)
+            if longest is not None and pause > longest:
+                raise RateLimitError(
+                    f"The budget of {self.per_minute} REST calls a minute is spent for the next "
+                    f"{pause:.0f} s; set REST_CALLS_PER_MINUTE to what your plan allows.",
+                    retry_after=pause,
+                )
             if waiting is not None:
                 waiting(pause, f"the budget of {self.per_minute} calls a minute")
-            self._sleep(pause)
+            (self._sleep if sleep is None else sleep)(pause)
 
 
 _budgets: dict[tuple[str, str, int | None], Budget] = {}
@@ -132,7 +149,7 @@ class RestClient:
         *,
         budget: Budget | None = None,
         timeouts: tuple[float, float] = TIMEOUTS,
-        sleep: Callable[[float], Any] = time.sleep,
+        sleep: Callable[[float], Any] | None = None,
         waiting: Waiting | None = None,
     ) -> None:
         parts = urlsplit(base_url)
@@ -154,7 +171,11 @@ class RestClient:
         self._key = api_key
         self._budget = budget or Budget(None)
         self._timeouts = timeouts
-        self._sleep = sleep
+        self._sleep = self._nap if sleep is None else sleep
+        self._tries = _TRIES
+        self._status_retries = Patience.STATUS_RETRIES
+        self._until = inf
+        self._ended = threading.Event()
         self._session = requests.Session()
         # A proxy of the environment knows nothing about this machine's own ports.
         self._session.trust_env = not is_loopback(base_url)
@@ -163,6 +184,24 @@ class RestClient:
         make = SystemTrustAdapter if parts.scheme == "https" else HTTPAdapter
         self._adapter = make(max_retries=Patience.of(self._pause, self._spend))
         self._session.mount(f"{parts.scheme}://", self._adapter)
+
+    def hurry(self, seconds: float) -> None:
+        """Have done in so many seconds, all calls together: try nothing again, wait for nothing.
+
+        What would need more raises the error that it would have been tried again for, or
+        `RateLimitError` where the budget is spent. Only an answer that comes in drops can take
+        longer.
+        """
+        self._until = time.monotonic() + seconds
+        self._tries, self._status_retries = 1, 0
+        self._adapter.max_retries = Patience.of(self._pause, self._spend, retries=0)
+
+    def give_up(self) -> None:
+        """End the waits of calls in other threads, and try nothing more: they raise `FeedError`.
+
+        A call that is under way goes on until it has its answer or a timeout.
+        """
+        self._ended.set()
 
     def klines(
         self,
@@ -228,7 +267,7 @@ class RestClient:
 
     def _get(self, path: str, params: dict[str, str], about: str) -> Answer:
         trouble: MdkitError | None = None
-        for attempt in range(_TRIES):
+        for attempt in range(self._tries):
             if trouble is not None:
                 wait = getattr(trouble, "retry_after", None)
                 self._pause(0.5 * 2 ** (attempt - 1) if wait is None else wait, str(trouble))
@@ -238,7 +277,7 @@ class RestClient:
             except _Again as again:
                 trouble = again.error
         assert trouble is not None
-        raise _given_up(trouble, _TRIES)
+        raise _given_up(trouble, self._tries)
 
     def _try(self, path: str, params: dict[str, str], about: str) -> Answer:
         """Return the answer; raise `_Again` for what is worth another try."""
@@ -246,7 +285,10 @@ class RestClient:
         try:
             # A redirect would carry the key's header to wherever it points.
             response = self._session.get(
-                self.base_url + path, params=params, timeout=self._timeouts, allow_redirects=False
+                self.base_url + path,
+                params=params,
+                timeout=self._timeouts_left(),
+                allow_redirects=False,
             )
         except (ChunkedEncodingError, ContentDecodingError):
             broke_off = FeedError(f"The answer of {self.name} broke off ({about}).")
@@ -293,7 +335,7 @@ class RestClient:
                 if isinstance(refusal, RateLimitError):
                     check_wait(refusal.retry_after, about)
                 raise _Again(refusal)
-            raise _given_up(refusal, Patience.STATUS_RETRIES + 1)
+            raise _given_up(refusal, self._status_retries + 1)
         if isinstance(refusal, RequestError) and refusal.code == 2002:
             raise RequestError(
                 f"{refusal} Symbols are written like AAPL.US, 700.HK, EURUSD or BTCUSDT.",
@@ -304,6 +346,8 @@ class RestClient:
     def _unreachable(self, reason: Any, about: str) -> FeedError:
         cause = reason.reason if isinstance(reason, MaxRetryError) else reason
         if isinstance(cause, ReadTimeoutError):
+            if not self._status_retries:
+                return FeedError(f"{self.name} gave no answer in time ({about}).")
             return FeedError(
                 f"{self.name} gave no answer within {self._timeouts[1]:g} s, several times "
                 f"({about}); try again later."
@@ -319,14 +363,29 @@ class RestClient:
     def _without_key(self, text: str) -> str:
         return text.replace(self._key, "***") if self._key else text
 
+    def _timeouts_left(self) -> tuple[float, float]:
+        """Return the seconds to connect and to wait for an answer, of what time is left."""
+        left = max(self._until - time.monotonic(), 0.001)
+        return min(self._timeouts[0], left), min(self._timeouts[1], left)
+
     def _spend(self) -> None:
-        self._budget.spend(self.waiting)
+        if self._ended.is_set():
+            raise FeedError(f"Nobody waits for {self.name} any more.")
+        self._budget.spend(
+            self.waiting,
+            longest=0.0 if self._until < inf else None,
+            sleep=self._nap,
+        )
         self.requests += 1
 
     def _pause(self, seconds: float, why: str) -> None:
         if self.waiting is not None:
             self.waiting(seconds, why)
         self._sleep(seconds)
+
+    def _nap(self, seconds: float) -> None:
+        if self._ended.wait(seconds):
+            raise FeedError(f"Nobody waits for {self.name} any more.")
 
 
 class _Again(Exception):  # noqa: N818 - an order to `_get`, which never leaves it
@@ -336,9 +395,10 @@ class _Again(Exception):  # noqa: N818 - an order to `_get`, which never leaves 
 
 
 def _given_up(error: MdkitError, tries: int) -> MdkitError:
-    """Return the error of the last try, saying that there were several."""
+    """Return the error of the last try, saying how many there were if there were several."""
     said = re.sub(r"; (retrying with backoff|backing off|waiting [\d.e+]+ s)", "", str(error))
-    said = f"{said.rstrip('.')}; given up after {tries} tries. Try again later."
+    given_up = f"; given up after {tries} tries. Try again later" if tries > 1 else ""
+    said = f"{said.rstrip('.')}{given_up}."
     if isinstance(error, RateLimitError):
         return RateLimitError(said, code=error.code, retry_after=error.retry_after)
     if isinstance(error, ServiceError):

@@ -24,13 +24,22 @@ class Patience(Retry):
     _spend: Callable[[], None]
 
     @classmethod
-    def of(cls, pause: Callable[[float, str], None], spend: Callable[[], None]) -> Self:
-        """Return one that calls `pause(seconds, why)` before a further try, then `spend()`."""
+    def of(
+        cls,
+        pause: Callable[[float, str], None],
+        spend: Callable[[], None],
+        *,
+        retries: int = STATUS_RETRIES,
+    ) -> Self:
+        """Return one that calls `pause(seconds, why)` before a further try, then `spend()`.
+
+        `retries` is the most of them; where there is no connection or no answer, two will do.
+        """
         patience = cls(
-            total=cls.STATUS_RETRIES,
-            connect=2,
-            read=2,
-            status=cls.STATUS_RETRIES,
+            total=retries,
+            connect=min(2, retries),
+            read=min(2, retries),
+            status=retries,
             allowed_methods=frozenset({"GET"}),
             status_forcelist=RETRIED_STATUS,
             backoff_factor=0.5,

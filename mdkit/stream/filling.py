@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -70,48 +70,73 @@ class Filling:
         self._source = source
         self._interval = interval
         self._warmup = warmup
-        self._unfilled: list[Gap] = []
+        self._untold: list[Gap] = []
+        self._books: dict[str, RawMessage] = {}
         self._opened_ns = 0
         self._wanted: deque[Bar] = deque(maxlen=1000)
         self._fetching: asyncio.Task[None] | None = None
         self._patience: asyncio.Task[None] | None = None
 
     async def opened(self, gaps: Sequence[Gap]) -> None:
-        """Before anything is subscribed: older than all that will be pushed."""
+        """Before anything is subscribed: older than all that will be pushed.
+
+        A gap that is not over (`to_ns` is 0) ends with this, for subscribing comes next.
+        """
+        # Kept until they are told: the connection may be lost before trades can be asked for.
+        self._untold += gaps
         # What the article's dialect pushes may have come already, but not before the gaps end.
-        self._opened_ns = min([time.time_ns(), *(gap.to_ns for gap in gaps)])
-        if self._backfill is None:
-            for gap in gaps:
+        self._opened_ns = min([time.time_ns(), *(gap.to_ns for gap in gaps if gap.to_ns)])
+        self._books = {}
+        with self._all_told_at_the_end():
+            if self._backfill is not None:
+                if self._has_history and not self._stream.undecided:
+                    async for bars in self.history():
+                        await self._stream.deliver(bars)
+                missed = [gap.symbol for gap in gaps if gap.channel == "depth"]
+                if missed:
+                    self._books = self._take(await self._backfill.books(missed))
+        if not any(gap.to_ns for gap in gaps):
+            self._opened_ns = time.time_ns()
+        self._untold = [_ended(gap, self._opened_ns) for gap in self._untold]
+        for gap in self._untold[:]:
+            # Trades are asked for once they are pushed again, and may leave nothing missing.
+            if gap.channel != "trade" or self._backfill is None:
+                self._untold.remove(gap)
                 self._stream.gap(gap)
-            return
-        if self._has_history and not self._stream.undecided:
-            async for bars in self.history():
-                await self._stream.deliver(bars)
-        # There are some already where the last connection ended before it was subscribed.
-        self._unfilled += [gap for gap in gaps if gap.channel == "trade"]
-        symbols = [gap.symbol for gap in gaps if gap.channel == "depth"]
-        answers = await self._backfill.books(symbols) if symbols else Answers()
-        for gap in gaps:
-            if gap.channel != "trade":
-                self._stream.gap(gap)
-        await self._deliver(answers)
 
     async def subscribed(self) -> None:
-        """After subscribing: a trade is either among the latest ones now, or will be pushed."""
+        """After subscribing: a trade is either among the latest ones now, or will be pushed.
+
+        The books go into the queue here, behind their gaps, for a full queue takes its time.
+        """
         if self._has_history and self._patience is None:
             self._patience = asyncio.create_task(self._lose_patience(), name="mdkit patience")
-        if self._backfill is None or not self._unfilled:
-            return
-        symbols = list(dict.fromkeys(gap.symbol for gap in self._unfilled))
-        answers = await self._backfill.trades(symbols)
-        while self._unfilled:
-            gap = self._unfilled[0]
-            raw = answers.messages.get(gap.symbol)
-            whole = raw is not None and await self._joins(gap.symbol, raw)
-            del self._unfilled[0]
+        with self._all_told_at_the_end():
+            await self._deliver(self._books)
+            if self._backfill is not None and self._untold:
+                await self._fill_trades(self._backfill)
+
+    async def _fill_trades(self, backfill: Backfill) -> None:
+        """Ask for the trades of the gaps, tell of each whether that has filled it, and fill."""
+        messages = self._take(await backfill.trades([gap.symbol for gap in self._untold]))
+        deadline = time.monotonic() + _QUIET_SECONDS
+        while self._untold:
+            gap = self._untold[0]
+            message = messages.get(gap.symbol)
+            whole = message is not None and await self._joins(gap.symbol, message[0], deadline)
+            del self._untold[0]
             # A row of `gaps()` in any case; one that lacks nothing is no gap to a strategy.
             self._stream.gap(msgspec.structs.replace(gap, lost=0) if whole else gap)
-        await self._deliver(answers)
+        await self._deliver(messages)
+
+    @contextlib.contextmanager
+    def _all_told_at_the_end(self) -> Iterator[None]:
+        """Tell the gaps that are left when cancelled; what has been pushed comes after them."""
+        try:
+            yield
+        except asyncio.CancelledError:
+            self._tell_all()
+            raise
 
     def want(self, partial: Bar) -> None:
         """Ask for the whole of a bar that live trades could not make whole."""
@@ -123,9 +148,7 @@ class Filling:
 
     async def stop(self) -> None:
         """Ask for nothing more; what was to be filled stays a gap."""
-        gaps, self._unfilled = self._unfilled, []
-        for gap in gaps:
-            self._stream.gap(gap)
+        self._tell_all()
         for task in (self._fetching, self._patience):
             if task is not None:
                 task.cancel()
@@ -172,13 +195,15 @@ class Filling:
             if messages:
                 await self._stream.deliver(messages)
 
-    async def _joins(self, symbol: str, raw: bytes) -> bool:
-        """Whether the trades of an answer reach back to one that was seen: nothing is missing."""
+    async def _joins(self, symbol: str, raw: bytes, deadline: float) -> bool:
+        """Whether the trades of an answer reach back to one that was seen: nothing is missing.
+
+        What waits to be handled is waited for until the `deadline`, by the monotonic clock.
+        """
         slot = self._stream.places.find(symbol, "trade")
         if slot is None:
             return False
         account = slot.account
-        deadline = time.monotonic() + _QUIET_SECONDS
         while account.queued or account.spilled or account.in_flight:
             if time.monotonic() > deadline:
                 return False
@@ -192,10 +217,30 @@ class Filling:
         except MdkitError:
             return False
 
-    async def _deliver(self, answers: Answers) -> None:
+    def _tell_all(self) -> None:
+        """Tell the gaps that nothing more is to be done about."""
+        gaps, self._untold = self._untold, []
+        for gap in gaps:
+            self._stream.gap(_ended(gap, time.time_ns()))
+
+    def _take(self, answers: Answers) -> dict[str, RawMessage]:
+        """Return what REST gave by symbol; tell what it did not give."""
         for problem in answers.problems:
             self._stream.problem(problem)
-        if answers.messages:
-            # Stamped with the time of asking: pushes that arrive meanwhile come behind them.
-            stamp = self._opened_ns
-            await self._stream.deliver([(raw, stamp) for raw in answers.messages.values()])
+        return answers.messages
+
+    async def _deliver(self, messages: Mapping[str, RawMessage]) -> None:
+        """Queue what REST gave, stamped as it came but not later than what is pushed.
+
+        Pushes may arrive while REST is asked, and come behind.
+        """
+        latest = self._opened_ns
+        if messages:
+            await self._stream.deliver(
+                [(raw, min(stamp, latest)) for raw, stamp in messages.values()]
+            )
+
+
+def _ended(gap: Gap, to_ns: int) -> Gap:
+    """Return a gap with its end, if it has none."""
+    return gap if gap.to_ns else msgspec.structs.replace(gap, to_ns=to_ns)

@@ -6,8 +6,8 @@ import asyncio
 import contextlib
 import ssl
 import time
-from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from collections.abc import Coroutine, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 from mdkit.errors import (
     AuthenticationError,
@@ -55,10 +55,12 @@ class Sink(Protocol):
 
     async def opened(self, gaps: Sequence[Gap]) -> None:
         """Take note of a connection on which nothing is subscribed yet, and of what was missed
-        since the last one. For sources that connect."""
+        since the last one: gaps that end (`to_ns` is 0 meanwhile) when this returns, for then
+        the source subscribes. For sources that connect; cancelled when the source is stopped."""
 
     async def subscribed(self) -> None:
-        """Take note that everything is subscribed to; what is pushed comes after this."""
+        """Take note that everything is subscribed to; what is pushed comes after this.
+        Cancelled when the source is stopped."""
 
     def closed(self, reason: str) -> None:
         """Take note that the connection is gone."""
@@ -158,6 +160,9 @@ class WebSocketSource:
         )
         self._connection: Connection | None = None
         self._stopping = asyncio.Event()
+        self._sink: Sink | None = None
+        # When data came last on this connection, or were subscribed to: by the monotonic clock,
+        # 0.0 before; and by the wall clock, kept when the connection is gone.
         self._last_data = 0.0
         self._last_data_ns = 0
         self._delivering = False
@@ -180,9 +185,9 @@ class WebSocketSource:
     @property
     def stale_for(self) -> float:
         """Seconds beyond `stale_after` without market data on an open connection, else 0.0."""
-        if self._connection is None or not self._last_data or self._delivering:
+        if self._connection is None or self._delivering:
             return 0.0
-        silent = time.monotonic() - self._last_data
+        silent = self._silent
         return silent if silent > self.stale_after else 0.0
 
     def clock_ns(self) -> int:
@@ -209,12 +214,19 @@ class WebSocketSource:
         no retry can help, and `FeedError` for a URL that cannot be one, or a server whose
         certificate cannot be trusted though nothing has come from it yet.
         """
+        self._sink = sink
         try:
             check_url(self.url)
             await self._run(sink)
         finally:
-            for gap in self._gaps_since_last(time.time_ns()):  # it ends without a connection
-                sink.gap(gap)
+            self._sink = None
+            now = time.time_ns()
+            silent = self._silent
+            if self._down_since_ns:  # it ends without a connection
+                for gap in self._gaps_since_last(now):
+                    sink.gap(gap)
+            elif silent > self.stale_after:
+                self._tell_silence(sink, silent, now)
 
     async def _run(self, sink: Sink) -> None:
         while not self._stopping.is_set():
@@ -261,24 +273,29 @@ class WebSocketSource:
         if connection is None:
             return
         self._connection = connection
+        self._last_data = 0.0
         self.connects += 1
         self._told_open = True
-        self._last_data = time.monotonic()
         self._backoff.connected()
         heart = asyncio.create_task(self._beat(connection), name="mdkit heartbeat")
         stopper = asyncio.create_task(self._close_on_stop(connection), name="mdkit stopper")
         try:
             # In the article's dialect the first pushes may be here already.
-            until_ns = asked_ns if self.dialect == "article" else time.time_ns()
-            await sink.opened(self._gaps_since_last(until_ns))
-            await self._subscriptions.open(connection)
-            await sink.subscribed()
+            gaps = self._gaps_since_last(asked_ns if self.dialect == "article" else 0)
+            if await self._unless_stopped(sink.opened(gaps)):
+                self._last_data_ns = asked_ns if self.dialect == "article" else time.time_ns()
+                await self._subscriptions.open(connection)
+                await self._unless_stopped(sink.subscribed())
+                self._last_data = time.monotonic()
             while True:
                 batch = await connection.batch()
-                silent = time.monotonic() - self._last_data
+                silent = self._silent
                 self._delivering = True
                 try:
                     answers = await sink.deliver(batch)
+                except BaseException:
+                    self._last_data = time.monotonic()  # something had come
+                    raise
                 finally:
                     self._delivering = False
                 if len(answers) < len(batch):
@@ -316,6 +333,20 @@ class WebSocketSource:
             stopping.cancel()
             await asyncio.gather(opening, stopping, return_exceptions=True)
 
+    async def _unless_stopped(self, work: Coroutine[Any, Any, None]) -> bool:
+        """Await something; cancel it and return False when asked to stop."""
+        working = asyncio.ensure_future(work)
+        stopping = asyncio.create_task(self._stopping.wait())
+        try:
+            await asyncio.wait([working, stopping], return_when=asyncio.FIRST_COMPLETED)
+            if working.done():
+                working.result()
+            return not self._stopping.is_set()
+        finally:
+            working.cancel()
+            stopping.cancel()
+            await asyncio.gather(working, stopping, return_exceptions=True)
+
     async def _close_on_stop(self, connection: Connection) -> None:
         await self._stopping.wait()
         await connection.hang_up()
@@ -348,14 +379,28 @@ class WebSocketSource:
     # -- subscriptions ------------------------------------------------------------------------
 
     async def subscribe(self, channel: str, symbols: Sequence[str]) -> None:
-        """Add subscriptions; takes effect at once when connected."""
+        """Add subscriptions; takes effect at once when connected.
+
+        What was unsubscribed for a while has missed something, and that is a gap.
+        """
+        now = time.time_ns()
+        for symbol in dict.fromkeys(symbols):
+            since = self._subscriptions.dropped_since((channel, symbol))
+            if since and self._sink is not None:
+                self._sink.gap(Gap(symbol, channel, "not subscribed", since, now))
         await self._subscriptions.add(channel, symbols)
 
     async def unsubscribe(self, channel: str, symbols: Sequence[str]) -> None:
         """End subscriptions; messages already under way may still arrive."""
-        await self._subscriptions.remove(channel, symbols)
+        since = self._down_since_ns or (time.time_ns() if self._last_data_ns else 0)
+        await self._subscriptions.remove(channel, symbols, since)
 
     # -- gaps ---------------------------------------------------------------------------------
+
+    @property
+    def _silent(self) -> float:
+        """Seconds since data came on this connection, or since it was subscribed on."""
+        return time.monotonic() - self._last_data if self._last_data else 0.0
 
     def _gaps_since_last(self, until_ns: int) -> list[Gap]:
         since, self._down_since_ns = self._down_since_ns, 0
@@ -367,9 +412,12 @@ class WebSocketSource:
         ]
 
     def _note_data(self, sink: Sink, silent: float, first_ns: int, last_ns: int) -> None:
-        if silent > self.stale_after and self._last_data_ns:
-            reason = f"silent for {silent:.1f} s while connected"
-            for channel, symbol in self.subscriptions:
-                sink.gap(Gap(symbol, channel, reason, self._last_data_ns, first_ns))
+        if silent > self.stale_after:
+            self._tell_silence(sink, silent, first_ns)
         self._last_data = time.monotonic()
         self._last_data_ns = last_ns
+
+    def _tell_silence(self, sink: Sink, seconds: float, until_ns: int) -> None:
+        reason = f"silent for {seconds:.1f} s while connected"
+        for channel, symbol in self.subscriptions:
+            sink.gap(Gap(symbol, channel, reason, self._last_data_ns, until_ns))

@@ -49,6 +49,7 @@ class Subscriptions:
         self._market = market
         self._patience = patience
         self._connection: Connection | None = None
+        self._dropped: dict[Subscription, int] = {}
         # Answers carry no reference to their command, but come in the order of the commands.
         self._unanswered: deque[tuple[str, tuple[str, ...]]] = deque()
         self._sending: asyncio.Future[None] | None = None
@@ -72,17 +73,25 @@ class Subscriptions:
     async def add(self, channel: str, symbols: Sequence[str]) -> None:
         """Want more; takes effect at once when connected."""
         new = [symbol for symbol in symbols if (channel, symbol) not in self.wanted]
-        self.wanted.update(dict.fromkeys((channel, symbol) for symbol in new))
+        for symbol in new:
+            self.wanted[channel, symbol] = None
+            self._dropped.pop((channel, symbol), None)
         if new:
             await self._change(channel, new, cancel=False)
 
-    async def remove(self, channel: str, symbols: Sequence[str]) -> None:
-        """Want less; messages already under way may still arrive."""
-        old = [symbol for symbol in symbols if (channel, symbol) in self.wanted]
+    async def remove(self, channel: str, symbols: Sequence[str], at_ns: int) -> None:
+        """Want less; messages already under way may still arrive. `at_ns` is remembered,
+        0 where nothing could come of them yet."""
+        old = [symbol for symbol in dict.fromkeys(symbols) if (channel, symbol) in self.wanted]
         for symbol in old:
             del self.wanted[channel, symbol]
+            self._dropped[channel, symbol] = at_ns
         if old:
             await self._change(channel, old, cancel=True)
+
+    def dropped_since(self, subscription: Subscription) -> int:
+        """Return when a subscription was removed that is not wanted again yet; else 0."""
+        return self._dropped.get(subscription, 0)
 
     async def _change(self, channel: str, symbols: Sequence[str], *, cancel: bool) -> None:
         if self._connection is None:

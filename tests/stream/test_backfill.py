@@ -1,14 +1,20 @@
 """After a reconnect, REST fills what it can; what it cannot stays a gap."""
 
 import asyncio
+import threading
+import time
 
 import pandas as pd
 import pytest
 
 import mdkit as md
+from mdkit.errors import FeedError, RateLimitError, ServerError
 from mdkit.events import Depth, Gap, Trade
 from mdkit.frames import TradeFrame
-from mdkit.stream.backfill import Recent
+from mdkit.history.client import Budget, RestClient
+from mdkit.stream.backfill import Backfill, Recent
+from mdkit.stream.pipeline import Pipeline
+from mdkit.stream.source import WebSocketSource
 from mdkit.wire.tickdb import LIVE, REST, Router, encode, via_rest
 
 
@@ -55,6 +61,14 @@ def test_a_feed_that_repeats_itself_is_not_covered_up():
     recent = Recent()
     recent.fresh((trade(1),), LIVE)
     assert len(recent.fresh((trade(1),), LIVE)) == 1
+
+
+def test_what_was_missed_before_a_trade_that_was_seen_is_not_filled_in_behind_it():
+    recent = Recent()
+    recent.fresh((trade(1), trade(2)), LIVE)
+    recent.fresh((trade(5), trade(6)), LIVE)
+    filled = recent.fresh(tuple(trade(n) for n in range(9)), REST)
+    assert [t.id for t in filled] == ["7", "8"]
 
 
 def test_trades_without_ids_are_known_by_what_they_are():
@@ -221,3 +235,236 @@ def test_a_session_that_ends_without_a_connection_tells_the_gap(exchange_process
     session = asyncio.run(play())
     assert session.gaps().channel.tolist() == ["depth"]
     assert isinstance(session.pipeline.gaps[0], Gap)
+
+
+# -- a REST service that is slow, or in trouble ---------------------------------------------------
+
+
+class Gated:
+    """In place of a RestClient: answers when the gate is open, and notes when it was asked."""
+
+    def __init__(self, client, gate):
+        self.client, self.gate = client, gate
+        self.asked = []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        pass
+
+    def hurry(self, seconds):
+        pass
+
+    def depth(self, symbol):
+        return self._answer("depth", symbol)
+
+    def trades(self, symbol):
+        return self._answer("trades", symbol)
+
+    def _answer(self, channel, symbol):
+        self.asked.append(time.time_ns())
+        if not self.gate.wait(60) or self.client is None:
+            raise FeedError("no answer")
+        return getattr(self.client, channel)(symbol)
+
+
+class Rig:
+    """A pipeline over an exchange in this process, and a backfill; no sockets but those."""
+
+    def __init__(self, exchange, connect, channels=("depth", "trade")):
+        self.exchange = exchange
+        self.source = WebSocketSource(
+            exchange.ws_url, channels, ["AAPL.US"], base_delay=0.01, max_delay=0.05
+        )
+        self.pipeline = Pipeline(self.source, backfill=Backfill(connect), frame_rows=100_000)
+
+    async def __aenter__(self):
+        self.pipeline.start()
+        return self
+
+    async def __aexit__(self, *error):
+        assert (await self.pipeline.stop()).balanced
+
+    def received(self, channel="depth"):
+        place = self.pipeline.places.find("AAPL.US", channel)
+        return place.account.received if place is not None else 0
+
+    async def more(self, until, count=20):
+        target = self.received() + count
+        await until(lambda: self.received() >= target)
+
+    async def reconnect(self, until):
+        connects = self.source.connects
+        self.exchange.inject("disconnect")
+        await until(lambda: self.source.connects > connects)
+
+    @property
+    def gaps(self):
+        return {gap.channel: gap for gap in self.pipeline.gaps}
+
+
+@pytest.fixture
+def gate():
+    """An Event that is set when the test is over, so that no thread is left waiting."""
+    gate = threading.Event()
+    yield gate
+    gate.set()
+
+
+def test_a_service_that_never_answers_holds_nothing_up_and_is_told(gate, until):
+    async def main():
+        async with md.Exchange(["AAPL.US"], process=False, rate=500) as exchange:
+            slow = Gated(None, gate)
+            async with Rig(exchange, lambda: slow) as rig:
+                await rig.more(until)
+                before = rig.pipeline.frames.frame("depth", "AAPL.US").index[-1].value
+                await rig.reconnect(until)
+                await rig.more(until)
+                assert not gate.is_set(), "live books come while REST is still asked"
+                depth, trades = rig.gaps["depth"], rig.gaps["trade"]
+                assert (depth.lost, trades.lost) == (None, None)
+                assert before <= depth.from_ns < slow.asked[0]
+                # Nothing was subscribed while the books were asked for: that is part of the hole.
+                assert depth.to_ns == trades.to_ns > slow.asked[0]
+                assert slow.asked[-1] > trades.to_ns, "trades are asked for once they can come"
+                books = rig.pipeline.frames.frame("depth", "AAPL.US")
+                assert books.gap.sum() == 1
+                (first,) = books.gap.to_numpy().nonzero()[0]
+                assert books.index[first].value >= depth.to_ns
+                assert books.index[first - 1].value <= depth.from_ns, "the hole is as it is told"
+                said = [str(problem) for problem in rig.pipeline.problems]
+                assert sum("1 of 1 symbols: AAPL.US" in text for text in said) == 2
+                assert all(isinstance(p, FeedError) for p in rig.pipeline.problems)
+
+    asyncio.run(main())
+
+
+def test_a_book_that_rest_gives_has_the_time_at_which_it_came(gate, until):
+    async def main():
+        async with md.Exchange(["AAPL.US"], process=False, rate=500) as exchange:
+            with RestClient(exchange.rest_url) as client:
+                slow = Gated(client, gate)
+                async with Rig(exchange, lambda: slow, ["depth"]) as rig:
+                    await rig.more(until)
+                    await rig.reconnect(until)
+                    await until(lambda: slow.asked)
+                    opened = time.time_ns()
+                    gate.set()
+                    await rig.more(until)
+                    books = rig.pipeline.frames.frame("depth", "AAPL.US")
+        assert books.index.is_monotonic_increasing
+        (filled,) = books.index[books.source == "rest"]
+        assert opened <= filled.value <= rig.gaps["depth"].to_ns
+        later = books[books.index > filled]
+        assert (later.source == "live").all()
+        assert later.index[0].value >= rig.gaps["depth"].to_ns
+        assert books.gap.sum() == 1
+        assert books.gap[filled]
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("phase", ["books", "trades"])
+def test_stopping_while_rest_is_asked_loses_no_gap_and_waits_for_nobody(gate, until, phase):
+    channels = ["depth", "trade"] if phase == "books" else ["trade"]
+
+    async def main():
+        async with md.Exchange(["AAPL.US"], process=False, rate=500) as exchange:
+            slow = Gated(None, gate)
+            async with Rig(exchange, lambda: slow, channels) as rig:
+                await until(lambda: rig.received("trade") > 20)
+                await rig.reconnect(until)
+                await until(lambda: slow.asked)
+            assert sorted(rig.gaps) == sorted(channels)
+            assert all(gap.from_ns < gap.to_ns for gap in rig.pipeline.gaps)
+            assert len(rig.pipeline.gaps) == len(channels)
+            assert rig.pipeline.receipt.drained
+
+    asyncio.run(main())
+    assert not gate.is_set()
+    assert any(thread.name == "mdkit REST" for thread in threading.enumerate())
+
+
+def test_a_loop_that_closes_does_not_wait_for_a_patient_call(until):
+    """Bars are asked for with several tries: what waits for the next one is given up."""
+
+    async def main():
+        async with md.Exchange(["AAPL.US"], process=False) as exchange:
+            exchange.inject("rate_limit", duration=100, retry_after=90)
+            waits = []
+            connect = lambda: RestClient(exchange.rest_url, waiting=lambda *w: waits.append(w))  # noqa: E731
+            asking = asyncio.create_task(Backfill(connect).bars("AAPL.US", "1m", 5))
+            await until(lambda: waits)
+            asking.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await asking
+            # Ninety seconds before the service may be asked again, the thread is gone.
+            await until(lambda: "mdkit REST" not in {t.name for t in threading.enumerate()})
+
+    asyncio.run(main())
+
+
+def test_a_budget_that_is_spent_is_told_and_not_waited_for(until):
+    async def main():
+        async with md.Exchange(["AAPL.US"], process=False, rate=500) as exchange:
+            budget = Budget(3, sleep=lambda seconds: pytest.fail("waited for the budget"))
+            rig = Rig(exchange, lambda: RestClient(exchange.rest_url, budget=budget))
+            async with rig:
+                await rig.more(until)
+                for _ in range(2):
+                    await rig.reconnect(until)
+                    await rig.more(until)
+                gaps = [(gap.channel, gap.lost) for gap in rig.pipeline.gaps]
+                assert gaps[:2] == [("depth", None), ("trade", 0)]
+                assert gaps[2:] == [("depth", None), ("trade", None)], "one call for two questions"
+                refused = [p for p in rig.pipeline.problems if isinstance(p, RateLimitError)]
+                assert "REST_CALLS_PER_MINUTE" in str(refused[0])
+                books = rig.pipeline.frames.frame("depth", "AAPL.US")
+                assert (books.source == "rest").sum() == 2
+
+    asyncio.run(main())
+
+
+def test_trouble_of_the_service_is_told_and_later_answers_keep_the_order(until):
+    async def main():
+        async with md.Exchange(["AAPL.US"], process=False, rate=500) as exchange:
+            clients = []
+
+            def connect():
+                clients.append(RestClient(exchange.rest_url))
+                return clients[-1]
+
+            async with Rig(exchange, connect) as rig:
+                await rig.more(until)
+                exchange.inject("server_error", count=2)
+                await rig.reconnect(until)
+                await rig.more(until)
+                assert [client.requests for client in clients] == [1, 1], "nothing is tried again"
+                assert [type(p) for p in rig.pipeline.problems] == [ServerError] * 2
+                assert "given up" not in str(rig.pipeline.problems[0])
+                assert rig.gaps["trade"].lost is None
+                await rig.reconnect(until)
+                await rig.more(until)
+                assert rig.gaps["trade"].lost == 0
+                trades = rig.pipeline.frames.frame("trade", "AAPL.US")
+        numbers = trades.id.str.extract(r"(\d+)$")[0].astype(int)
+        assert numbers.is_monotonic_increasing
+        assert numbers.is_unique
+        jumps = (numbers.diff() > 1).sum()
+        assert jumps <= trades.gap.sum() == 1, "what was missed the first time stays missing"
+
+    asyncio.run(main())
+
+
+def test_one_symbol_that_is_refused_costs_the_others_nothing(until):
+    async def main():
+        async with md.Exchange(["AAPL.US", "MSFT.US"], process=False) as exchange:
+            backfill = Backfill(lambda: RestClient(exchange.rest_url))
+            answers = await backfill.books(["NOPE", "AAPL.US", "MSFT.US"])
+            assert sorted(answers.messages) == ["AAPL.US", "MSFT.US"]
+            assert all(stamp <= time.time_ns() for _, stamp in answers.messages.values())
+            (problem,) = answers.problems
+            assert "NOPE" in str(problem)
+
+    asyncio.run(main())

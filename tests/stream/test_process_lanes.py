@@ -17,6 +17,8 @@ from mdkit.strategies.contract import as_strategy
 from mdkit.stream.explain import diagnose
 from mdkit.stream.memory import memory
 from mdkit.stream.pipeline import Pipeline
+from mdkit.stream.record import Recorder
+from mdkit.stream.replay import replay
 
 SYMBOLS = [f"S{number}" for number in range(6)]
 T0 = 1_700_000_000_000_000_000
@@ -208,11 +210,18 @@ def test_symbols_are_spread_over_the_processes(list_source, batches):
     assert pipeline.signals.snapshot().value.nunique() == 3
 
 
-def test_a_process_that_dies_is_replaced_and_what_it_held_is_counted(list_source, batches):
+def test_a_process_that_dies_is_replaced_and_what_it_held_is_counted(
+    list_source, batches, tmp_path
+):
     # Later than what fits into the first batches, so that some of it is handled.
     strategy = deadly.with_params(at=101_400.0)
+    path = tmp_path / "a.jsonl"
     pipeline, receipt = run(
-        list_source(batches(1500)), [strategy], workers=2, worker_kind="process"
+        list_source(batches(1500)),
+        [strategy],
+        workers=2,
+        worker_kind="process",
+        recorder=Recorder(path),
     )
     assert receipt.balanced
     assert pipeline.lanes.deaths >= 1
@@ -225,6 +234,10 @@ def test_a_process_that_dies_is_replaced_and_what_it_held_is_counted(list_source
     assert {gap.symbol for gap in gaps} == set(SYMBOLS)
     assert 0 not in {gap.lost for gap in gaps}, "which would say that nothing is missing"
     assert sum(gap.lost or 0 for gap in gaps) == receipt.totals["dead_lettered"]
+    # A replay leaves out what nobody has heard the answers to.
+    replayed, again = run(replay(path, None), [md.strategies.pressure])
+    assert again.totals["processed"] == receipt.totals["processed"]
+    assert sum(gap.lost for gap in replayed.gaps) == receipt.totals["dead_lettered"]
 
 
 def test_a_death_is_shown_where_it_happened_even_if_no_message_died(exchange_process, until):

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 import traceback
 
 import pytest
@@ -343,6 +344,135 @@ def test_a_connected_but_silent_feed_is_stale_and_leaves_a_gap(transport, until)
             assert {(g.symbol, g.channel) for g in rig.pipeline.gaps} == PAIRS
             assert all("silent" in gap.reason for gap in rig.pipeline.gaps)
             assert rig.source.connects == 1
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("begin", [0, 5], ids=["from the beginning", "later"])
+def test_a_silence_that_lasts_to_the_end_is_a_gap(transport, until, begin):
+    async def main():
+        async with md.Exchange(SYMBOLS, process=False, scenario="busy") as exchange:
+            if not begin:
+                exchange.inject("stall", duration=1000)
+            options = {"heartbeat": 5, "stale_after": 0.2, "transport": transport}
+            async with Rig(exchange.ws_url, **options) as rig:
+                await until(lambda: exchange.statistics()["subscriptions"] == len(PAIRS))
+                if begin:
+                    await rig.more(until, begin)
+                    exchange.inject("stall", duration=1000)
+                opened = time.time_ns()
+                await until(lambda: rig.source.stale_for)
+                assert not rig.pipeline.gaps
+            assert {(g.symbol, g.channel) for g in rig.pipeline.gaps} == PAIRS
+            assert len(rig.pipeline.gaps) == len(PAIRS)
+            for gap in rig.pipeline.gaps:
+                assert "silent" in gap.reason
+                assert gap.to_ns - gap.from_ns > 0.2e9
+                assert (gap.from_ns <= opened) or begin
+            assert rig.received == 0 or begin
+
+    asyncio.run(main())
+
+
+def test_a_silence_before_the_first_message_is_a_gap(until):
+    async def main():
+        async with md.Exchange(SYMBOLS, process=False, scenario="busy") as exchange:
+            exchange.inject("stall", duration=0.7)
+            async with Rig(exchange.ws_url, heartbeat=5, stale_after=0.2) as rig:
+                await rig.more(until)
+                assert {(g.symbol, g.channel) for g in rig.pipeline.gaps} == PAIRS
+                assert all("silent" in gap.reason for gap in rig.pipeline.gaps)
+                await rig.more(until)
+            assert rig.pipeline.gap_count == len(PAIRS)
+
+    asyncio.run(main())
+
+
+def test_a_gap_ends_when_everything_is_about_to_be_subscribed(until):
+    """A sink that takes its time over a new connection has a longer hole, and knows it."""
+
+    async def main():
+        async with (
+            md.Exchange(SYMBOLS, process=False, scenario="busy") as exchange,
+            Rig(exchange.ws_url) as rig,
+        ):
+            await rig.more(until)
+            gate, given, opened = asyncio.Event(), [], rig.pipeline.opened
+
+            async def slow(gaps):
+                given.extend(gaps)
+                await opened(())
+                await gate.wait()
+
+            rig.pipeline.opened = slow
+            exchange.inject("disconnect")
+            await until(lambda: given)
+            assert {(gap.symbol, gap.channel) for gap in given} == PAIRS
+            assert {gap.to_ns for gap in given} == {0}, "it is not over"
+            assert exchange.statistics()["subscriptions"] == 0
+            gate.set()
+            await rig.more(until)
+
+    asyncio.run(main())
+
+
+def test_stopping_does_not_wait_for_a_sink_that_is_busy_with_a_connection(until):
+    async def main():
+        async with md.Exchange(SYMBOLS, process=False, scenario="busy") as exchange:
+            for name in ("opened", "subscribed"):
+                rig = Rig(exchange.ws_url)
+                busy = asyncio.Event()
+
+                async def never(*told, busy=busy):
+                    busy.set()
+                    await asyncio.Event().wait()
+
+                setattr(rig.pipeline, name, never)
+                async with rig:
+                    await busy.wait()
+                assert rig.receipt.drained
+
+    asyncio.run(main())
+
+
+def test_what_was_unsubscribed_for_a_while_has_a_gap(transport, until):
+    async def main():
+        async with (
+            md.Exchange(SYMBOLS, process=False, scenario="busy") as exchange,
+            Rig(exchange.ws_url, channels=("depth",), transport=transport) as rig,
+        ):
+            await rig.source.subscribe("depth", SYMBOLS)  # which they are already
+            await rig.more(until, 50)
+            await rig.source.unsubscribe("depth", ["AAPL.US"])
+            await until(lambda: exchange.statistics()["subscriptions"] == 1)
+            left = time.time_ns()
+            await rig.more(until, 50)
+            assert not rig.pipeline.gaps, "nobody wanted it"
+            back = time.time_ns()
+            await rig.source.subscribe("depth", ["AAPL.US", "MSFT.US"])
+            (gap,) = rig.pipeline.gaps
+            assert (gap.symbol, gap.channel, gap.lost) == ("AAPL.US", "depth", None)
+            assert gap.reason == "not subscribed"
+            assert gap.from_ns <= left < back <= gap.to_ns
+            flags = lambda: rig.pipeline.frames.frame("depth", "AAPL.US").gap  # noqa: E731
+            await until(lambda: flags().any())
+            assert flags().sum() == 1
+            await rig.source.subscribe("depth", ["AAPL.US"])
+            assert rig.pipeline.gap_count == 1
+
+    asyncio.run(main())
+
+
+def test_what_was_unsubscribed_before_anything_came_has_none(until):
+    async def main():
+        async with md.Exchange(SYMBOLS, process=False, scenario="busy") as exchange:
+            rig = Rig(exchange.ws_url, channels=("depth",))
+            await rig.source.unsubscribe("depth", ["AAPL.US"])
+            async with rig:
+                await rig.more(until)
+                await rig.source.subscribe("depth", ["AAPL.US"])
+                await until(lambda: rig.pipeline.places.find("AAPL.US", "depth"))
+            assert not rig.pipeline.gaps
 
     asyncio.run(main())
 
