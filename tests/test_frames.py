@@ -24,6 +24,7 @@ from mdkit.frames import (
 )
 
 T0 = 1_700_000_000_000_000_000
+FLAGS = ["gap", "backwards", "source"]
 COLUMNS = {"x": "float", "when": "time", "name": "object"}
 
 sizes = st.one_of(st.just(0.0), st.floats(0, 1e12))
@@ -219,7 +220,7 @@ def test_depth_columns_come_in_reading_order():
         *("exchange_time", "bid", "bid_size", "ask", "ask_size", "mid", "spread", "pressure"),
         *("bid_1", "bid_size_1", "bid_2", "bid_size_2"),
         *("ask_1", "ask_size_1", "ask_2", "ask_size_2"),
-        *("gap", "source"),
+        *FLAGS,
     ]
 
 
@@ -244,7 +245,7 @@ def test_trades():
     frame = TradeFrame()
     frame.extend([Trade("A", 1.5, 2.0, "sell", "t1", T0, T0 + 5), Trade("A", 2.5, 1.0)])
     got = frame.snapshot()
-    assert list(got.columns) == ["price", "size", "side", "id", "exchange_time", "gap", "source"]
+    assert list(got.columns) == ["price", "size", "side", "id", "exchange_time", *FLAGS]
     assert got["price"].tolist() == [1.5, 2.5]
     assert got["size"].tolist() == [2.0, 1.0]
     assert got["side"].tolist() == ["sell", "neutral"]
@@ -399,3 +400,12 @@ def test_whole_bars_by_rest_take_the_places_of_partial_ones():
     assert bars.partial.tolist() == [False] * 4 + [True]
     assert bars.source.tolist() == ["live", "rest", "rest", "live", "live"]
     assert frame.snapshot(3).equals(bars.tail(3))
+
+
+def test_rows_that_the_exchange_dates_before_the_last_are_flagged():
+    frame = TradeFrame()
+    times = [3, 5, 4, 4, 0, 6]
+    frame.extend([Trade("A", 1.0, 1.0, exchange_ns=n * 10**9, received_ns=T0) for n in times])
+    frame.break_off()
+    frame.extend([Trade("A", 1.0, 1.0, exchange_ns=2 * 10**9, received_ns=T0)])
+    assert frame.snapshot().backwards.tolist() == [False, False, True, False, False, False, False]

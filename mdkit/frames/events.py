@@ -42,8 +42,8 @@ class EventFrame(LiveFrame[_Event]):
     seconds after a look (`watched_until`) it should be given events (`extend`) as they come.
 
     The last columns of a snapshot say what is to know about a row: `gap` is True for the first
-    row after something was missed (`break_off`), `source` is "live", or "rest" for a row that
-    the REST service filled in.
+    row after something was missed (`break_off`), `backwards` for one that the exchange dates
+    before the row above, `source` is "live", or "rest" for what the REST service filled in.
     """
 
     read: Callable[[bytes, int], Sequence[_Event]]
@@ -344,12 +344,15 @@ def _made_whole(bars: pd.DataFrame) -> pd.DataFrame:
 def with_flags(
     frame: pd.DataFrame, flags: npt.NDArray[np.uint8], *, partial: bool = False
 ) -> pd.DataFrame:
-    """Add the columns that flags stand for."""
+    """Add the columns that flags stand for, and which rows the exchange dates before the last."""
     import pandas as pd
 
     if partial:
         frame["partial"] = (flags & _PARTIAL) > 0
     frame["gap"] = (flags & _AFTER_GAP) > 0
+    if "exchange_time" in frame:
+        times = frame["exchange_time"]
+        frame["backwards"] = (times < times.shift()) & ~frame["gap"]
     codes = ((flags & _FROM_REST) > 0).astype(np.int8)
     frame["source"] = pd.Categorical.from_codes(codes, pd.Index(["live", "rest"]))
     return frame

@@ -468,3 +468,50 @@ def test_one_symbol_that_is_refused_costs_the_others_nothing(until):
             assert "NOPE" in str(problem)
 
     asyncio.run(main())
+
+
+def test_several_symbols_are_asked_about_at_once(gate, until):
+    symbols = ["AAPL.US", "MSFT.US", "NVDA.US", "TSLA.US", "700.HK", "EURUSD"]
+
+    async def main():
+        async with md.Exchange(symbols, process=False) as exchange:
+            with RestClient(exchange.rest_url) as client:
+                slow = Gated(client, gate)
+                asking = asyncio.create_task(Backfill(lambda: slow).books(symbols))
+                await until(lambda: len(slow.asked) == 4)
+                gate.set()
+                answers = await asking
+        assert sorted(answers.messages) == sorted(symbols)
+        assert not answers.problems
+
+    asyncio.run(main())
+
+
+def test_a_full_queue_does_not_put_off_subscribing(until):
+    """What REST gave waits for room in the queue only when pushes can come again."""
+
+    async def main():
+        async with md.Exchange(["AAPL.US"], process=False, rate=500) as exchange:
+            rig = Rig(exchange, lambda: RestClient(exchange.rest_url), ["depth"])
+            room, filled, deliver = asyncio.Event(), [], rig.pipeline.deliver
+
+            async def slow(batch):
+                if any(b"rest" in raw for raw, _ in batch):
+                    filled.extend(batch)
+                    await room.wait()
+                return await deliver(batch)
+
+            rig.pipeline.deliver = slow
+            async with rig:
+                await rig.more(until)
+                exchange.inject("disconnect")
+                await until(lambda: filled)
+                await until(lambda: exchange.statistics()["subscriptions"] == 1)
+                assert rig.gaps["depth"].to_ns >= filled[0][1]
+                room.set()
+                await rig.more(until)
+                books = rig.pipeline.frames.frame("depth", "AAPL.US")
+        assert books.index.is_monotonic_increasing
+        assert books[books.gap].source.tolist() == ["rest"]
+
+    asyncio.run(main())
