@@ -237,6 +237,9 @@ def test_a_session_through_three_disconnects_replays_to_the_same_signals(
     info = md.recording_info(path)
     assert info.complete
     assert len(info.gaps) == 12
+    for session in (one, two):
+        shades = [len(axes.patches) for axes in session.plot().axes]
+        assert [count for count in shades if count] == [3, 3], "in queue depth and pressure"
 
 
 @pytest.mark.parametrize("strategy", [md.strategies.pressure, Everything])
