@@ -167,7 +167,8 @@ class Lanes:
                     last: Any = events[-1]
                     told_ns = last.exchange_ns
                     if told_ns:
-                        watch.backwards += told_ns < watch.newest_ns
+                        if told_ns < watch.newest_ns:
+                            watch.backwards += 1
                         watch.newest_ns = told_ns
                     if received_ns >= watch.look_ns or (
                         watch.is_of_books and not (last.bids or last.asks)
