@@ -155,3 +155,20 @@ def test_bars_bring_the_trades_they_are_made_of():
 def test_bars_that_cannot_be_are_refused(options, said):
     with pytest.raises(SettingsError, match=said):
         md.live(["AAPL.US"], source="demo", **options)
+
+
+def test_bars_that_are_missing_at_the_end_are_told():
+    one = fold()
+    shown(one, trade(0), trade(1), trade(2))  # the bar of minute 1 is whole
+    one.interrupt(Gap("A", "trade", "closed", 0, 0))
+    shown(one, trade(6))
+    (gap,) = one.flush()
+    assert (gap.channel, gap.reason) == ("bar", "missing bars")
+    assert ((gap.from_ns - T0) // MINUTE, (gap.to_ns - T0) // MINUTE, gap.lost) == (2, 6, 4)
+    assert one.flush() == []
+
+
+def test_bars_of_another_interval_are_none_of_its_own():
+    one = fold()
+    bar = Bar("A", 1.0, 1.0, 1.0, 1.0, 1.0, start_ns=T0, interval="1d")
+    assert shown(one, bar) == []
