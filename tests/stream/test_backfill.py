@@ -376,10 +376,16 @@ def test_stopping_while_rest_is_asked_loses_no_gap_and_waits_for_nobody(gate, un
                 await until(lambda: rig.received("trade") > 20)
                 await rig.reconnect(until)
                 await until(lambda: slow.asked)
+                if phase == "trades":  # what is pushed meanwhile waits, and is not lost
+                    await until(lambda: rig.source._connection.bytes_seen > 5000)
             assert sorted(rig.gaps) == sorted(channels)
             assert all(gap.from_ns < gap.to_ns for gap in rig.pipeline.gaps)
             assert len(rig.pipeline.gaps) == len(channels)
             assert rig.pipeline.receipt.drained
+            trades = rig.pipeline.frames.frame("trade", "AAPL.US")
+            later = trades[trades.index >= pd.Timestamp(rig.gaps["trade"].to_ns, tz="UTC")]
+            assert bool(len(later)) == (phase == "trades")
+            assert later.gap.tolist() == [True] * bool(len(later)) + [False] * (len(later) - 1)
 
     asyncio.run(main())
     assert not gate.is_set()

@@ -20,7 +20,12 @@ from mdkit.exchange import server
 PACKAGE = Path(md.__file__).parent
 # What talks to processes of its own over pipes that nobody else holds, and what a cluster's
 # scheduler, which runs anybody's code by its nature, hands to a worker.
-MAY_UNPICKLE = {"stream/parcels.py", "stream/process_worker.py", "notebook/cluster/shard.py"}
+MAY_UNPICKLE = {
+    "stream/parcels.py",
+    "stream/process_worker.py",
+    "backtesting/sweep.py",
+    "notebook/cluster/shard.py",
+}
 
 
 def in_process(test, **options):
