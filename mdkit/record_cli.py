@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
+from math import inf, isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +15,9 @@ from mdkit.errors import SettingsError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import pandas as pd
+
+    from mdkit.events import Signal
     from mdkit.notebook.session import Session
     from mdkit.stream.receipt import Receipt
 
@@ -48,7 +53,10 @@ def record(
     ] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace an existing file.")] = False,
 ) -> None:
-    """Write everything that arrives into a file, with the gaps and reconnects marked."""
+    """Write everything that arrives into a file, with the gaps and reconnects marked.
+
+    Exits with 1 when not everything could be written, and at once when nothing can be any more.
+    """
     from mdkit.notebook.live import live
     from mdkit.stream.record import Recorder
     from mdkit.stream.tape import size
@@ -76,11 +84,17 @@ def record(
             f"{recorder.messages:,} recorded, {size(recorder.bytes)}{lost}"
         )
 
-    receipt = _watch(session, seconds, tell)
+    def is_broken() -> bool:
+        return recorder.problem is not None and not recorder.running
+
+    receipt = _watch(session, seconds, tell, is_broken)
+    _print_problems(session)
     print(receipt)
     print(recorder)
     for written in recorder.paths:
         print(f"recording {written}")
+    if recorder.lost or recorder.problem is not None:
+        raise typer.Exit(1)
 
 
 def replay(
@@ -91,6 +105,10 @@ def replay(
     strategy: Annotated[
         list[str] | None,
         typer.Option("--strategy", "-s", help="Of md.strategies; may be given several times."),
+    ] = None,
+    bars: Annotated[
+        str | None,
+        typer.Option(help='Fold trades into bars such as "1m", for strategies of bars.'),
     ] = None,
     symbols: Annotated[str | None, typer.Option(help="These alone, separated by commas.")] = None,
     start: Annotated[
@@ -109,7 +127,7 @@ def replay(
     from mdkit.stream.moments import moment
     from mdkit.stream.replay import replay as play
 
-    chosen = [_strategy(name) for name in strategy or ["pressure"]]
+    chosen = [_strategy(name, bars) for name in strategy or ["pressure"]]
     source = play(
         path,
         speed or None,
@@ -117,22 +135,30 @@ def replay(
         symbols=None if symbols is None else _several([symbols]),
         as_seen=not everything,
     )
-    session = live(source=source, strategies=chosen, runner="thread", rows=100_000, name="replay")
+    session = live(
+        source=source,
+        strategies=chosen,
+        bars=bars,
+        runner="thread",
+        rows=100_000,
+        name="replay",
+    )
+    totals: dict[tuple[str, str], _Total] = {}
+    session.on_signal(
+        lambda signal: totals.setdefault((signal.symbol, signal.strategy), _Total()).add(signal)
+    )
 
     def tell(elapsed: int) -> str:
-        totals = session.pipeline.ledger.totals()
+        received = session.pipeline.ledger.totals()["received"]
         return (
-            f"{elapsed:>4} s  at {moment(source.clock_ns())}  {totals['received']:,} messages  "
+            f"{elapsed:>4} s  at {moment(source.clock_ns())}  {received:,} messages  "
             f"{session.pipeline.lanes.outcome.signals:,} signals"
         )
 
     receipt = _watch(session, seconds, tell)
-    signals = session.signals()
-    if len(signals):
-        table = signals.groupby(["symbol", "strategy"]).value.agg(["count", "mean", "min", "max"])
-        print(table.to_string(float_format=lambda value: f"{value:.6g}"))
-    for problem in session.stats()["problems"]:
-        print(problem)
+    if totals:
+        print(_table(totals).to_string(float_format=lambda value: f"{value:.6g}"))
+    _print_problems(session)
     print(receipt)
     if out is not None:
         print(f"report {session.save(out)}")
@@ -145,15 +171,23 @@ def info(path: _Files) -> None:
     print(recording_info(path))
 
 
-def _watch(session: Session, seconds: float | None, tell: Callable[[int], str]) -> Receipt:
-    """Run a session to its end, for so many seconds, or until Ctrl-C; a line each second."""
+def _watch(
+    session: Session,
+    seconds: float | None,
+    tell: Callable[[int], str],
+    is_broken: Callable[[], bool] = lambda: False,
+) -> Receipt:
+    """Run a session to its end, for so many seconds, or until Ctrl-C; a line each second.
+
+    It ends as well when it `is_broken`: when going on is of no use.
+    """
     from mdkit.notebook.loops import stop_signals
 
     with stop_signals() as asked_to_stop:
         session.start()
         began = time.monotonic()
         said = 0
-        while session.running and not asked_to_stop.wait(_LOOK_SECONDS):
+        while session.running and not (is_broken() or asked_to_stop.wait(_LOOK_SECONDS)):
             elapsed = time.monotonic() - began
             if seconds is not None and elapsed >= seconds:
                 break
@@ -163,6 +197,42 @@ def _watch(session: Session, seconds: float | None, tell: Callable[[int], str]) 
         return session.stop().result()
 
 
+@dataclass
+class _Total:
+    """The figures of all signals of one symbol and strategy; the session keeps only the last."""
+
+    count: int = 0
+    total: float = 0.0
+    smallest: float = inf
+    largest: float = -inf
+
+    def add(self, signal: Signal) -> None:
+        if isnan(signal.value):
+            return
+        self.count += 1
+        self.total += signal.value
+        self.smallest = min(self.smallest, signal.value)
+        self.largest = max(self.largest, signal.value)
+
+
+def _table(totals: dict[tuple[str, str], _Total]) -> pd.DataFrame:
+    """Return a row for each symbol and strategy, sorted: count, mean, min, max."""
+    import pandas as pd
+
+    rows = {
+        key: (each.count, each.total / each.count, each.smallest, each.largest)
+        for key, each in sorted(totals.items())
+        if each.count
+    }
+    index = pd.MultiIndex.from_tuples(list(rows), names=["symbol", "strategy"])
+    return pd.DataFrame(list(rows.values()), index, columns=["count", "mean", "min", "max"])
+
+
+def _print_problems(session: Session) -> None:
+    for problem in session.stats()["problems"]:
+        print(problem)
+
+
 def _several(texts: list[str] | None) -> list[str] | None:
     """Return the names in texts, which may themselves be separated by commas."""
     if not texts:
@@ -170,9 +240,14 @@ def _several(texts: list[str] | None) -> list[str] | None:
     return [name.strip() for text in texts for name in text.split(",") if name.strip()]
 
 
-def _strategy(name: str) -> Any:
-    from mdkit.strategies import ALL
+def _strategy(name: str, bars: str | None) -> Any:
+    from mdkit.strategies import ALL, as_strategy
 
     if name not in ALL:
         raise SettingsError(f"--strategy {name} is unknown; choose from {', '.join(ALL)}.")
+    if bars is None and as_strategy(ALL[name]).kinds == ("bar",):
+        raise SettingsError(
+            f"--strategy {name} is one of bars, and there are none: add an interval to fold "
+            "trades into, such as --bars 1m."
+        )
     return ALL[name]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import resource
+
 import pytest
 import typer
 from typer.testing import CliRunner
@@ -19,11 +21,11 @@ def cli(tmp_path, monkeypatch):
     for command in (record_cli.record, record_cli.replay, record_cli.info):
         app.command()(command)
 
-    def run(*arguments):
+    def run(*arguments, exit_code=0):
         done = CliRunner().invoke(app, [str(argument) for argument in arguments])
         if isinstance(done.exception, MdkitError):
             raise done.exception
-        assert done.exit_code == 0, done.output
+        assert done.exit_code == exit_code, done.output
         return done.output
 
     return run
@@ -68,6 +70,48 @@ def test_a_replay_takes_strategies_symbols_and_a_folder(cli, recording, tmp_path
 def test_patterns_and_paced_replay(cli, recording):
     assert "600 messages in" in cli("replay", recording.parent / "*.jsonl", "--speed", 0.5)
     assert "messages     600" in cli("info", recording.parent / "*.jsonl")
+
+
+def test_a_recording_that_fails_exits_with_1_and_says_why(cli):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+    try:
+        out = cli(
+            "record", "--source", "demo", "--seconds", 600, "--out", "full.jsonl", exit_code=1
+        )
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "full.jsonl ended because it could not be written (File too large)" in out
+    assert "<Recorder full.jsonl failed" in out
+
+
+def test_signals_are_summed_up_beyond_those_that_are_kept(cli, tmp_path):
+    path = tmp_path / "many.jsonl"
+    count = 100_500
+    raw = '{"cmd":"depth","data":{"symbol":"A","bids":[["100","5"]],"asks":[["101","1"]]}}'
+    path.write_text("".join(f"{1_700_000_000_000_000_000 + n}\t{raw}\n" for n in range(count)))
+    out = cli("replay", path, "--speed", 0)
+    row = next(line for line in out.splitlines() if line.startswith("A "))
+    assert row.split() == ["A", "pressure", str(count), "1", "1", "1"]
+    assert f"{count:,} signals" in out
+
+
+def test_strategies_of_bars_need_bars(cli, tmp_path):
+    path = tmp_path / "trades.jsonl"
+    began = 1_699_999_980_000
+    text = '{"cmd":"trade","data":{"symbol":"A","trades":[{"id":"%d","price":"%d","quantity":"1",'
+    text += '"side":"buy","timestamp":%d}]}}'
+    trades = [(n, 100 + n % 7, began + n * 20_000) for n in range(200)]
+    path.write_text("".join(f"{t[2]}000000\t{text % t}\n" for t in trades))
+    with pytest.raises(SettingsError, match=r"--strategy SmaCross is one of bars.*--bars 1m"):
+        cli("replay", path, "--speed", 0, "-s", "SmaCross")
+    assert "SmaCross" in cli("replay", path, "--speed", 0, "-s", "SmaCross", "--bars", "1m")
+
+
+def test_a_replay_of_nothing_says_so(cli, recording):
+    out = cli("replay", recording, "--speed", 0, "--start", "2030-01-01")
+    assert "ends at 2023-11-14 22:13:20.299 UTC, before 2030-01-01" in out
+    assert "played no message about C" in cli("replay", recording, "--speed", 0, "--symbols", "C")
 
 
 def test_what_cannot_work_is_told(cli, recording):

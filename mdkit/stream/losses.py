@@ -1,4 +1,4 @@
-"""What strategies did not see of a recording, told from its markers.
+"""What strategies did not see of a recording, told from its markers, and what the recording lacks.
 
 The markers may stand behind the messages that they tell of, so they are read first; then the
 messages are counted, apart for each symbol and channel, as the session counted them.
@@ -104,6 +104,8 @@ class _Account:
     admitted: int = 0
     last_ns: int = 0
     absent: int = 0
+    is_torn: bool = False  # messages may be absent, and nobody counted them
+    is_miscounted: bool = False  # since the counts were told last
     drops: list[int] = field(default_factory=list)  # first and last time of receipt, and how many
 
     def passes(self, received_ns: int) -> bool:
@@ -128,16 +130,17 @@ class _Account:
 
     def gaps(self, received_ns: int) -> Iterator[Gap]:
         """Yield what is to be told before a message received then, and forget it."""
-        if self.absent:
+        if self.absent or self.is_torn:
             yield Gap(
                 self.symbol,
                 self.channel,
                 NOT_RECORDED,
                 self.last_ns,
                 received_ns,
-                lost=self.absent,
+                lost=None if self.is_torn else self.absent,
             )
             self.absent = 0
+            self.is_torn = False
         yield from self.dropped()
 
     def dropped(self) -> Iterator[Gap]:
@@ -151,8 +154,8 @@ class _Account:
 class Viewer:
     """Lets the messages of one recording pass that its strategies saw, and gaps for the others.
 
-    `router` must know the symbols that the session's did, and be nobody else's. `symbols` lets
-    only those through.
+    Where messages had come that the recording lacks, there is a gap as well. `router` must know
+    the symbols that the session's did, and be nobody else's. `symbols` lets only those through.
     """
 
     def __init__(
@@ -175,15 +178,16 @@ class Viewer:
             gaps: Sequence[Gap] = ()
             if account is None:
                 if route.channel == ANSWER:
-                    continue
-                if route is SEVERAL:
+                    if self._symbols is not None:
+                        continue
+                elif route is SEVERAL:
                     views, gaps = self._parts(message)
                 else:
                     account = self._place(route)
             if account is not None:
                 if not account.passes(received_ns):
                     continue
-                if account.absent or account.drops:
+                if account.absent or account.is_torn or account.drops:
                     gaps = list(account.gaps(received_ns))
                 account.last_ns = received_ns
             for gap in gaps:
@@ -220,11 +224,27 @@ class Viewer:
                 yield marker.gap()
         elif isinstance(marker, Base):
             account = self._account((marker.symbol, marker.channel))
-            if account.received:
+            # The counts tell how many are absent, but not where lines could not be read.
+            if account.received and not account.is_miscounted:
                 account.absent += max(0, marker.received - account.received)
+                account.is_torn = False
+            account.is_miscounted = False
             account.received, account.admitted = marker.received, marker.admitted
         elif isinstance(marker, Subscribed):
             self._router.expect(marker.symbols)
+        elif isinstance(marker, Lost):
+            self.interrupt()
+
+    def interrupt(self, *, miscounted: bool = False) -> None:
+        """Take note that messages about anything may be absent here.
+
+        Counts that follow say which and how many, unless this made them wrong: `miscounted`.
+        """
+        for account in self._accounts.values():
+            account.is_miscounted = account.is_miscounted or miscounted
+            # What REST filled in is counted apart, and is no stretch of its own.
+            if account.symbol and account.last_ns and ":" not in account.channel:
+                account.is_torn = True
 
     def end(self) -> Iterator[Gap]:
         """Yield the gaps that nothing came after."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import heapq
 import re
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from operator import itemgetter
@@ -15,8 +16,9 @@ from mdkit.errors import RecordingError
 from mdkit.events import Gap
 from mdkit.stream.connection import RawMessage
 from mdkit.stream.losses import Losses, Viewer
-from mdkit.stream.markers import Connected, Disconnected, Header, Missed, Subscribed
-from mdkit.stream.tape import TapeFile
+from mdkit.stream.markers import Connected, Disconnected, Header, Lost, Missed, Subscribed
+from mdkit.stream.seams import Seams
+from mdkit.stream.tape import Damage, TapeFile
 from mdkit.stream.tape_writer import part_path
 from mdkit.wire.tickdb import Router
 
@@ -28,6 +30,9 @@ Happening = Gap | Connected | Disconnected | Subscribed
 
 Run = list[RawMessage] | Happening
 """Messages that stand together, never none; or what happened between them."""
+
+_Timed = tuple[int, int, RawMessage | Happening]
+"""What is due when, and the number of the recording that it is from."""
 
 _MOST_TOGETHER = 256
 
@@ -45,6 +50,7 @@ class Take:
         self.files = tuple(file for _, file in ordered)
         self.symbols = tuple(dict.fromkeys(s for header in self.headers for s in header.symbols))
         self._losses: Losses | None = None
+        self._has_holes = False  # as far as it was played
 
     def __repr__(self) -> str:
         return f"<Take of {', '.join(str(file.path) for file in self.files)}>"
@@ -54,6 +60,12 @@ class Take:
         if self._losses is None:
             self._losses = Losses(marker for file in self.files for marker in file.markers())
         return self._losses
+
+    @property
+    def is_miscounted(self) -> bool:
+        """Whether `losses`, if they were asked for, tell of other messages than they mean."""
+        has_losses = self._losses is not None and bool(self._losses.counts)
+        return has_losses and any(file.damaged for file in self.files)
 
     def absent_parts(self) -> list[str]:
         """Return a sentence part for each stretch of parts that is not there."""
@@ -71,18 +83,30 @@ class Take:
         return told
 
     def play(self, *, as_seen: bool = False, symbols: Iterable[str] | None = None) -> Iterator[Run]:
-        """Yield what is in it, in order; `as_seen` what strategies saw, with gaps for the rest."""
+        """Yield what is in it, in order; `as_seen` what strategies saw, with gaps for the rest.
+
+        There are gaps as well for what had come and is not in the files.
+        """
+        losses = self.losses() if as_seen else Losses()
         viewer = None
-        if symbols is not None or (as_seen and (self.losses() or len(self.files) > 1)):
-            losses = self.losses() if as_seen else Losses()
+        if symbols is not None or losses or len(self.files) > 1 or self._has_holes:
             viewer = Viewer(losses, Router(self.symbols), symbols)
-        for file in self.files:
+        for number, file in enumerate(self.files):
+            if viewer is not None and self._is_broken_before(number):
+                viewer.interrupt()
             for item in file.runs():
                 if isinstance(item, list):
                     if viewer is None:
                         yield item
                     else:
                         yield from viewer.messages(item)
+                    continue
+                if viewer is None and isinstance(item, Damage | Lost):
+                    self._has_holes = True
+                    viewer = _viewer_of_beginning(file, self.symbols)
+                if isinstance(item, Damage):
+                    assert viewer is not None
+                    viewer.interrupt(miscounted=True)
                 elif isinstance(item, Connected | Disconnected | Subscribed):
                     if viewer is not None:
                         yield from viewer.marker(item)
@@ -93,6 +117,13 @@ class Take:
                     yield item.gap()
         if viewer is not None:
             yield from viewer.end()
+
+    def _is_broken_before(self, number: int) -> bool:
+        """Whether something is missing between two files, of which the first has been played."""
+        if number == 0:
+            return False
+        before, after = self.headers[number - 1 : number + 1]
+        return after.part > before.part + 1 or self.files[number - 1].is_cut
 
 
 class Playlist:
@@ -121,18 +152,27 @@ class Playlist:
         told = [f"{file.path}: {'; '.join(file.faults)}." for file in self.files if file.faults]
         for take in self.takes:
             absent = take.absent_parts()
+            if take.is_miscounted:
+                absent.append(
+                    "its markers count messages, and the damaged lines are not among them: what "
+                    "as_seen=True leaves out is not exactly what no strategy saw"
+                )
             if absent:
                 told.append(f"{take.files[0].path}: {'; '.join(absent)}.")
         return told
 
     def play(self, *, as_seen: bool = False, symbols: Iterable[str] | None = None) -> Iterator[Run]:
-        """Yield what is in all recordings, as `Take.play` does; merged by `due_ns`."""
+        """Yield what is in all recordings, as `Take.play` does; merged by `due_ns`.
+
+        What lies between them is a gap.
+        """
         wanted = None if symbols is None else tuple(symbols)
         streams = [take.play(as_seen=as_seen, symbols=wanted) for take in self.takes]
         if len(streams) == 1:
             return streams[0]
-        merged = heapq.merge(*map(_timed, streams), key=itemgetter(0))
-        return _together(self._of_all(item for _, item in merged))
+        seams = Seams(Router(self.symbols))
+        timed = (_timed(stream, number, seams) for number, stream in enumerate(streams))
+        return _together(self._of_all(heapq.merge(*timed, key=itemgetter(0)), seams))
 
     def later_symbols(self) -> tuple[str, ...]:
         """Return what was subscribed to while recordings were made; reads all files."""
@@ -140,15 +180,18 @@ class Playlist:
         later = (m.symbols for m in markers if isinstance(m, Subscribed))
         return tuple(dict.fromkeys(symbol for symbols in later for symbol in symbols))
 
-    def _of_all(self, items: Iterable[RawMessage | Happening]) -> Iterator[RawMessage | Happening]:
+    def _of_all(self, items: Iterable[_Timed], seams: Seams) -> Iterator[RawMessage | Happening]:
         """Yield what several recordings tell: what one of them subscribed to is not all."""
         known = dict.fromkeys(self.symbols)
-        for item in items:
+        for due, number, item in items:
             if isinstance(item, Subscribed):
                 known |= dict.fromkeys(item.symbols)
+                seams.expect(known)
                 yield Subscribed(item.at, tuple(known))
-            else:
-                yield item
+                continue
+            if isinstance(item, tuple):
+                yield from seams.gaps(number, item[0], due)
+            yield item
 
 
 def due_ns(item: RawMessage | Happening, before: int) -> int:
@@ -162,12 +205,28 @@ def due_ns(item: RawMessage | Happening, before: int) -> int:
     return max(before, item.to_ns if isinstance(item, Gap) else item.at)
 
 
-def _timed(runs: Iterable[Run]) -> Iterator[tuple[int, RawMessage | Happening]]:
+def _viewer_of_beginning(file: TapeFile, symbols: Iterable[str]) -> Viewer:
+    """Return a viewer that has seen a recording of one file up to its first hole.
+
+    Reading that again costs the few recordings that have one; looking at each message on the
+    chance would cost all of them.
+    """
+    viewer = Viewer(Losses(), Router(symbols))
+    for item in TapeFile(file.path).runs():
+        if isinstance(item, Damage | Lost):
+            break
+        told = viewer.messages(item) if isinstance(item, list) else viewer.marker(item)
+        deque(told, maxlen=0)
+    return viewer
+
+
+def _timed(runs: Iterable[Run], number: int, seams: Seams) -> Iterator[_Timed]:
     due = 0
     for run in runs:
         for item in run if isinstance(run, list) else (run,):
             due = due_ns(item, due)
-            yield due, item
+            yield due, number, item
+    seams.ended.add(number)
 
 
 def _together(items: Iterable[RawMessage | Happening]) -> Iterator[Run]:

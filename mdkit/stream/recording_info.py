@@ -33,7 +33,8 @@ class RecordingInfo:
             none could be told.
         answers: messages that are no market data but answers to commands.
         busiest_ns, busiest_count: the second (its beginning) with the most messages.
-        gaps: the gaps that were marked.
+        gaps: the gaps that were marked, and those of the recordings themselves, their reason
+            "not recorded".
         unseen: messages that no strategy saw, by what became of them: "refused" (dropped on
             arrival), "dropped", "conflated", "left".
         lost: messages that could not be written.

@@ -135,10 +135,14 @@ class Recording:
             elif isinstance(run, Subscribed):
                 router.expect(run.symbols)
 
-    def _finish(self, invalid: int) -> None:
-        self.invalid = invalid
+    def warn(self) -> None:
+        """Warn of what is missing or damaged, as far as it was read: for whoever reads `items`."""
         for fault in self._playlist.faults:
             warnings.warn(RecordingWarning(fault), stacklevel=3)
+
+    def _finish(self, invalid: int) -> None:
+        self.invalid = invalid
+        self.warn()
 
 
 def decode_message(route: Route, raw: bytes, received_ns: int) -> tuple[MarketEvent, ...]:
@@ -178,6 +182,9 @@ def read_recording(path: Paths, *, as_seen: bool = False) -> Recording:
             rotated recording stands for all its parts; several recordings are merged by time.
         as_seen: leave out what the strategies of the recorded session did not see, because it
             was dropped or conflated, and yield a `Gap` for each run of drops.
+
+    Where messages had come that are not in the files, and between recordings that follow each
+    other, there is a `Gap` in either case, its reason "not recorded".
 
     Messages that cannot be used are counted in `invalid`. What is missing or damaged is told by
     a `RecordingWarning` once everything has been read. Raises `RecordingError` when there is no

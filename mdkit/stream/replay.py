@@ -51,8 +51,7 @@ class Replay:
                 f"loop={loop!r} is not usable: give a number of rounds, or True for no end."
             )
         self._playlist = Playlist(paths)
-        wanted = (symbols,) if isinstance(symbols, str) else symbols
-        self._wanted = None if wanted is None else tuple(dict.fromkeys(wanted))
+        self._wanted: tuple[str, ...] | None = None
         self.speed = speed
         self.loop = loop
         self.as_seen = as_seen
@@ -61,10 +60,15 @@ class Replay:
         self.name = f"replay of {self._playlist.paths[0].name}"
         if len(self._playlist.takes) > 1:
             self.name += f" and {len(self._playlist.takes) - 1} more"
+        if symbols is not None:
+            self.only((symbols,) if isinstance(symbols, str) else symbols)
         self._target: int | None = None if start is None else nanoseconds(start, "start")
         self._paused_ns: int | None = None
         self._is_paused = self._is_stopping = self._is_over = self._is_down = False
         self._is_resubscribed = False  # since the beginning of the recordings
+        self._has_played = False
+        self._sought: int | None = None  # a time behind the end, which is at `_end_ns`
+        self._end_ns = 0
         self._home: asyncio.AbstractEventLoop | None = None
         self._change = asyncio.Event()
         if self._target is not None:
@@ -94,6 +98,8 @@ class Replay:
     def only(self, symbols: Iterable[str]) -> None:
         """Play these symbols alone. Raises `SettingsError` for one that was not recorded."""
         wanted = tuple(dict.fromkeys(symbols))
+        if not wanted:
+            raise SettingsError("symbols is empty: name at least one, or leave it out for all.")
         known = self._playlist.symbols
         if known and not set(wanted).issubset(known):
             known = tuple(dict.fromkeys((*known, *self._playlist.later_symbols())))
@@ -217,6 +223,9 @@ class Replay:
         if not self._is_stopping:
             for fault in self._playlist.faults:
                 sink.problem(RecordingError(fault))
+            why = self._why_nothing()
+            if why:
+                sink.problem(RecordingError(why))
 
     async def _play(self, sink: Sink) -> bool:
         """Play a round; return whether there was anything in it."""
@@ -233,6 +242,7 @@ class Replay:
                 taken = reel.take(_BATCH, None if self.speed is None else horizon)
                 self._position_ns = reel.passed_ns
                 if isinstance(taken, list):
+                    self._has_played = True
                     await sink.deliver(taken)
                     # A sink with room to spare does not suspend, and others need their turn too.
                     await asyncio.sleep(0)
@@ -244,6 +254,20 @@ class Replay:
                 reel = await self._heed(reel, sink)
                 horizon = 0
         return True
+
+    def _why_nothing(self) -> str:
+        """Return why what was asked for gave no message at all; nothing if it gave some."""
+        told = f"The {self.name} played no message"
+        if self._has_played:
+            return ""
+        if self._sought is not None and self._end_ns:
+            return (
+                f"{told}: it ends at {moment(self._end_ns)}, before {moment(self._sought)}; begin "
+                "earlier."
+            )
+        if self._wanted is not None:
+            return f"{told} about {', '.join(self._wanted)}; see md.recording_info for what it has."
+        return ""
 
     def _begin_round(self, sink: Sink) -> Reel:
         """Open the recordings; the round begins a moment after the end of the one before."""
@@ -302,6 +326,8 @@ class Replay:
             elif isinstance(passed, Subscribed):
                 self._pass_on(sink, passed)
             await asyncio.sleep(0)
+        if reel.is_over:
+            self._sought, self._end_ns = target_ns, reel.passed_ns
         if has_skipped and target_ns > before_ns:
             sink.jumped(before_ns, target_ns)
         self._position_ns = max(target_ns, self._first_ns)
@@ -367,7 +393,7 @@ def replay(
             session takes the messages; it is held up rather than anything be lost.
         loop: how many rounds, or True for no end. Every round has the recorded times again.
         start: begin at this time; see `Replay.seek`.
-        symbols: play these alone.
+        symbols: play these alone; `SettingsError` for one that was not recorded.
         as_seen: leave out what the strategies of the recorded session did not see, because it
             was dropped or conflated, and tell the gaps that this made. False plays all that had
             arrived.

@@ -9,7 +9,9 @@ spaces, which JSON does not mind. The file may be compressed (`.gz`, `.zst`). Se
 from __future__ import annotations
 
 import contextlib
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from io import BytesIO
 from operator import itemgetter
 from pathlib import Path
@@ -29,6 +31,13 @@ _SHOWN_BYTES = 40
 _EXPECTED = (
     "expected a time in nanoseconds, a tab and a message, or a message alone, and a line for each"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """Stands in the place of lines that cannot be read."""
+
+    lines: int
 
 
 _read_times = msgspec.json.Decoder(list[int]).decode
@@ -74,16 +83,25 @@ class TapeFile:
         for item in self.runs():
             if isinstance(item, list):
                 yield from item
-            else:
+            elif not isinstance(item, Damage):
                 yield item
 
-    def runs(self) -> Iterator[list[RawMessage] | Marker]:
-        """Yield the same with the messages that stand together as lists, which costs far less."""
+    @property
+    def is_cut(self) -> bool:
+        """Whether messages are missing in places that nothing marks; once everything was read."""
+        end = self.end
+        return end is None or end.messages > self.messages + self.damaged
+
+    def runs(self) -> Iterator[list[RawMessage] | Marker | Damage]:
+        """Yield the same with the messages that stand together as lists, which costs far less.
+
+        In the place of lines that cannot be read there is a `Damage`.
+        """
         self._begin()
         number = last_ns = 0
         others = False
         rest = b""
-        for chunk in read_chunks(self.path, self.faults):
+        for chunk in _text(self.path, self.faults):
             self.text_bytes += len(chunk)
             text = rest + chunk
             end = text.rfind(b"\n") + 1
@@ -99,7 +117,7 @@ class TapeFile:
                     if isinstance(item, list):
                         self.messages += len(item)
                         last_ns = item[-1][1] or last_ns
-                    else:
+                    elif isinstance(item, Marker):
                         others = True
                     yield item
             number += lines
@@ -111,7 +129,7 @@ class TapeFile:
         if isinstance(last, tuple):
             self.messages += 1
             yield [last]
-        elif last is not None:
+        elif isinstance(last, Marker):
             others = True
             yield last
         if self.damaged and not self.messages and not others:
@@ -121,7 +139,7 @@ class TapeFile:
     def markers(self) -> Iterator[Marker]:
         """Yield the markers alone, at a fraction of the cost of everything. Sets nothing."""
         rest = b"\n"
-        for chunk in read_chunks(self.path, []):
+        for chunk in _text(self.path, []):
             text = rest + chunk
             end = text.rfind(b"\n")
             at = text.find(b"\n" + MARK)
@@ -141,23 +159,34 @@ class TapeFile:
             return item if isinstance(item, Header) else Header()
         return Header()
 
-    def _read(self, text: bytes, before: int) -> Iterator[list[RawMessage] | Marker]:
+    def _read(self, text: bytes, before: int) -> Iterator[list[RawMessage] | Marker | Damage]:
         """Yield what is in whole lines of any kind, before which there were `before` others."""
         run: list[RawMessage] = []
+        damaged = 0
         for number, line in enumerate(BytesIO(text), before + 1):
             line = line[:-1].rstrip(b"\r")
             item = _timed_message(line) or self._read_other(line, number)
+            if item is None:
+                continue
+            if damaged and not isinstance(item, Damage):
+                yield Damage(damaged)
+                damaged = 0
             if isinstance(item, tuple):
                 run.append(item)
-            elif item is not None:
-                if run:
-                    yield run
-                    run = []
+                continue
+            if run:
+                yield run
+                run = []
+            if isinstance(item, Damage):
+                damaged += item.lines
+            else:
                 yield item
         if run:
             yield run
+        if damaged:
+            yield Damage(damaged)
 
-    def _read_other(self, line: bytes, number: int) -> RawMessage | Marker | None:
+    def _read_other(self, line: bytes, number: int) -> RawMessage | Marker | Damage | None:
         """Return what a line without a time is; None for nothing."""
         line = line.strip()
         if not line or line.startswith(b"#"):
@@ -166,14 +195,12 @@ class TapeFile:
             try:
                 return self._note(read_marker(line))
             except ValueError:
-                self._note_damage(line, number)
-                return None
+                return self._note_damage(line, number)
         if line.startswith((b"{", b"[")):
             return line, 0
-        self._note_damage(line, number)
-        return None
+        return self._note_damage(line, number)
 
-    def _read_last(self, line: bytes, number: int) -> RawMessage | Marker | None:
+    def _read_last(self, line: bytes, number: int) -> RawMessage | Marker | Damage | None:
         """Return what a line without an end is, if it is whole."""
         timed = _timed_message(line.rstrip(b"\r"))
         if timed is not None and _is_json(timed[0]):
@@ -196,11 +223,12 @@ class TapeFile:
             self._lost += marker.count
         return marker
 
-    def _note_damage(self, line: bytes, number: int) -> None:
+    def _note_damage(self, line: bytes, number: int) -> Damage:
         self.damaged += 1
         if not self.damage:
             shown = line[:_SHOWN_BYTES].decode(errors="replace")
             self.damage = f"line {number:,} is not a market message ({shown!r})"
+        return Damage(1)
 
     def _refusal(self, found: str) -> RecordingError:
         return RecordingError(f"{self.path} is not a recording: {found}; {_EXPECTED}.")
@@ -221,6 +249,16 @@ class TapeFile:
                 "it has no end marker, so its recorder was killed or is still at work: about a "
                 f"second of messages {after}may be missing"
             )
+
+
+def _text(path: Path, faults: list[str]) -> Iterator[bytes]:
+    """Yield a file's text as `read_chunks` does, without the mark that some editors put first."""
+    chunks = read_chunks(path, faults)
+    for chunk in chunks:
+        if chunk:
+            yield chunk.removeprefix(BOM_UTF8)
+            break
+    yield from chunks
 
 
 def lines_of(batch: Sequence[RawMessage]) -> bytes:

@@ -197,6 +197,117 @@ def test_a_damaged_recording_is_read_and_warned_of(tmp_path):
     assert not recording_info(packed).complete
 
 
+# -- holes of the recording itself -------------------------------------------------------------
+
+
+def compose(path, items, *, part=0, end=None):
+    """Write events, markers and lines as they are into a part of a recording of A and B."""
+    header = mark.Header(id="r1", part=part, symbols=("A", "B"))
+    lines = [
+        item
+        if isinstance(item, bytes)
+        else mark.encode_marker(item)
+        if isinstance(item, mark.Marker)
+        else line(item)
+        for item in (header, *items, *([] if end is None else [end]))
+    ]
+    path.write_bytes(b"\n".join([*lines, b""]))
+    return path
+
+
+def hole(symbol, begin, end, lost=None, channel="depth"):
+    return Gap(symbol, channel, "not recorded", T0 + begin * MS, T0 + end * MS, lost)
+
+
+BOOKS = [book("AB"[n % 2], n) for n in range(12)]
+
+
+@pytest.mark.filterwarnings("ignore::mdkit.errors.RecordingWarning")
+@pytest.mark.parametrize("as_seen", [False, True])
+def test_what_could_not_be_written_is_a_hole_of_what_lacks_it(tmp_path, as_seen):
+    bases = [mark.Base("A", "depth", 5, 5), mark.Base("B", "depth", 3, 3)]
+    items = [*BOOKS[:6], mark.Lost(2, "slow"), *bases, *BOOKS[6:], mark.End(12, 2)]
+    path = compose(tmp_path / "a.jsonl", items)
+    read = read_recording(path, as_seen=as_seen)
+    expected = [*BOOKS[:6], hole("A", 4, 6, lost=2), *BOOKS[6:]]
+    assert list(read) == expected
+    assert list(read) == expected  # and again, now that the hole is known of
+    assert list(read.frame("depth", "A").gap) == [False, False, False, True, False, False]
+    assert not read.frame("depth", "B").gap.any()
+    assert recording_info(path).gaps == (expected[6],)
+    gaps = pq.read_table(to_parquet(read, tmp_path / "out")["gap"]).to_pylist()
+    assert [(gap["symbol"], gap["lost"]) for gap in gaps] == [("A", 2)]
+
+
+@pytest.mark.filterwarnings("ignore::mdkit.errors.RecordingWarning")
+@pytest.mark.parametrize("as_seen", [False, True])
+@pytest.mark.parametrize("torn", [[mark.Lost(2, "slow")], [b"\x00garb", b"age"]])
+def test_what_nobody_counted_may_be_missing_of_everything(tmp_path, as_seen, torn):
+    ticker = Ticker("A", 101.0, exchange_ns=T0 + 20 * MS, received_ns=T0 + 20 * MS)
+    path = compose(tmp_path / "a.jsonl", [*BOOKS[:6], *torn, *BOOKS[6:], ticker, mark.End(13)])
+    holes = [hole("A", 4, 6), hole("B", 5, 7)]
+    expected = [*BOOKS[:6], holes[0], BOOKS[6], holes[1], *BOOKS[7:], ticker]
+    read = read_recording(path, as_seen=as_seen)
+    assert list(read) == expected
+    assert read.frame("depth").gap.sum() == 2
+    assert recording_info(path).gaps == tuple(holes)
+
+
+def test_absent_parts_are_holes(tmp_path):
+    compose(tmp_path / "a.jsonl", BOOKS[:4], end=mark.End(4, continued=True))
+    told = [mark.Base("A", "depth", 4, 4), *BOOKS[8:]]  # of B it does not say
+    compose(tmp_path / "a.2.jsonl", told, part=2, end=mark.End(4))
+    expected = [*BOOKS[:4], hole("A", 2, 8, lost=2), BOOKS[8], hole("B", 3, 9), *BOOKS[9:]]
+    for as_seen in (False, True):
+        with pytest.warns(RecordingWarning, match="between its parts 0 and 2"):
+            assert list(read_recording(tmp_path / "a.jsonl", as_seen=as_seen)) == expected
+
+
+def test_a_part_that_was_cut_leaves_a_hole_and_a_whole_one_does_not(tmp_path):
+    compose(tmp_path / "a.1.jsonl", BOOKS[6:], part=1, end=mark.End(6))
+    first = compose(tmp_path / "a.jsonl", BOOKS[:6], end=mark.End(6, continued=True))
+    assert list(read_recording(first)) == BOOKS
+    first.write_bytes(first.read_bytes()[:-90])
+    with pytest.warns(RecordingWarning, match="cut off|no end marker"):
+        read = list(read_recording(first))
+    assert [event for event in read if isinstance(event, Gap)] == [hole("A", 4, 6), hole("B", 3, 7)]
+
+
+def test_lines_that_were_damaged_are_one_hole_although_later_counts_know_them(tmp_path):
+    compose(
+        tmp_path / "a.jsonl", [*BOOKS[:4], b"x", b"x", *BOOKS[6:8]], end=mark.End(8, continued=True)
+    )
+    bases = [mark.Base(symbol, "depth", 4, 4) for symbol in "AB"]
+    compose(tmp_path / "a.1.jsonl", [*bases, *BOOKS[8:]], part=1, end=mark.End(4))
+    with pytest.warns(RecordingWarning, match="2 lines were damaged"):
+        read = list(read_recording(tmp_path / "a.jsonl"))
+    assert [event for event in read if isinstance(event, Gap)] == [hole("A", 2, 6), hole("B", 3, 7)]
+
+
+def test_damage_among_counted_drops_is_told_to_shift_them(tmp_path):
+    items = [*BOOKS[:4], b"x", *BOOKS[4:], mark.Dropped("A", "depth", 5, 1), mark.End(13)]
+    path = compose(tmp_path / "a.jsonl", items)
+    with pytest.warns(RecordingWarning) as warned:
+        list(read_recording(path, as_seen=True))
+    assert any("not exactly what no strategy saw" in str(each.message) for each in warned)
+    with pytest.warns(RecordingWarning) as warned:
+        list(read_recording(path))
+    assert not any("no strategy saw" in str(each.message) for each in warned)
+
+
+def test_answers_are_counted_whatever_else_there_is(tmp_path):
+    answer = b'5\t{"cmd":"pong","code":0}'
+    path = compose(tmp_path / "a.jsonl", [BOOKS[0], answer, b"x", BOOKS[2], answer, mark.End(5)])
+    assert recording_info(path).answers == 2
+
+
+def test_whoever_reads_items_may_have_the_faults_warned_of(tmp_path):
+    read = read_recording(compose(tmp_path / "a.jsonl", BOOKS))
+    assert len(list(read.items())) == 12
+    with pytest.warns(RecordingWarning, match="no end marker"):
+        read.warn()
+
+
 # -- several files -----------------------------------------------------------------------------
 
 
@@ -254,6 +365,58 @@ def test_recordings_are_merged_by_time(tmp_path):
     expected = [book(s, 10 * n + at) for n in range(3) for at, s in enumerate("BA")]
     assert list(read_recording(paths)) == expected
     assert list(read_recording(str(tmp_path / "?.jsonl"))) == expected
+
+
+def told_gaps(*stretches):
+    """Return the gaps of recordings of these events, each one of its own, in any order."""
+
+    def read(folder):
+        paths = []
+        for n, events in enumerate(stretches):
+            end = mark.encode_marker(mark.End(len(events)))
+            paths.append(write(folder / f"{n}.jsonl", events, more=[end]))
+        found = [list(read_recording(order)) for order in (paths, paths[::-1])]
+        assert sorted(map(repr, found[0])) == sorted(map(repr, found[1]))
+        return [event for event in found[0] if isinstance(event, Gap)]
+
+    return read
+
+
+def test_what_lies_between_recordings_is_a_hole(tmp_path):
+    first, second = BOOKS[:4], [BOOKS[8], BOOKS[10], trade("A", 11)]
+    third = [trade("A", 15), book("A", 16), book("B", 17)]
+    assert told_gaps(first, second)(tmp_path) == [hole("A", 2, 8)]
+    assert told_gaps(first, second, third)(tmp_path) == [
+        hole("A", 2, 8),
+        hole("A", 11, 15, channel="trade"),
+        hole("A", 10, 16),
+        hole("B", 3, 17),
+    ]
+    frame = read_recording([tmp_path / f"{n}.jsonl" for n in range(3)]).frame("depth", "A")
+    assert list(frame.gap) == [False, False, True, False, True]
+    assert recording_info(str(tmp_path / "*.jsonl")).gaps[0] == hole("A", 2, 8)
+
+
+def test_recordings_that_overlap_or_have_nothing_in_common_leave_no_hole(tmp_path):
+    assert not told_gaps(BOOKS[:8], BOOKS[4:])(tmp_path)
+    assert not told_gaps(BOOKS[::2], BOOKS[1::2])(tmp_path)
+    assert not told_gaps(BOOKS[:4:2], BOOKS[5::2])(tmp_path)
+    assert not told_gaps(BOOKS[:4], [trade("A", 20)])(tmp_path)
+    # A third one that was recording all the while heard nothing either.
+    assert told_gaps(BOOKS[:3], BOOKS[10:], [book("A", 0), book("A", 14)])(tmp_path) == [
+        hole("B", 1, 11)
+    ]
+
+
+def test_lists_about_several_symbols_may_come_after_a_hole(tmp_path):
+    raw = (
+        b'{"cmd":"ticker","data":[{"symbol":"A","last_price":"1"},{"symbol":"B","last_price":"2"}]}'
+    )
+    paths = [tmp_path / name for name in "ab"]
+    for n, path in enumerate(paths):
+        path.write_bytes(b"%d\t%b" % (T0 + n * MS, raw))
+    gaps = [event for event in read_recording(paths) if isinstance(event, Gap)]
+    assert gaps == [hole(symbol, 0, 1, channel="ticker") for symbol in "AB"]
 
 
 def test_paths_that_name_nothing(tmp_path):

@@ -416,6 +416,30 @@ def test_some_symbols_alone(leap, tmp_path):
     assert source.symbols == ("B",)
 
 
+def test_symbols_that_were_not_recorded_are_refused(ticking):
+    with pytest.raises(SettingsError, match=r"ticking\.jsonl has no NOPE; it has A, B"):
+        replay(ticking, symbols=["A", "NOPE"])
+    with pytest.raises(SettingsError, match="symbols is empty"):
+        replay(ticking, symbols=[])
+
+
+def test_what_was_asked_for_and_gives_nothing_is_told(leap, ticking, tmp_path):
+    def problems(path, **options):
+        sink = Sink()
+        leap(replay(path, None, **options).run(sink))
+        return sink.problems
+
+    (told,) = problems(ticking, start="2030-01-01")
+    assert "ends at 2023-11-14 22:14:29.990 UTC, before 2030-01-01 00:00:00.000 UTC" in told
+    (told,) = problems(ticking, symbols="B")
+    assert "played no message about B" in told
+    unnamed = tmp_path / "unnamed.jsonl"
+    unnamed.write_bytes(b"%d\t%b\n" % (T0, depth("A", 1)))
+    (told,) = problems(unnamed, symbols="NOPE")
+    assert "played no message about NOPE" in told
+    assert not problems(ticking, symbols="A", start=T0 + 60_000 * MS)
+
+
 def test_symbols_subscribed_to_while_recording_may_be_asked_for(leap, tmp_path):
     items = [depth("A", 1), depth("C", 2)]
     change = mark.Subscribed(T0, ("A", "C"))
@@ -559,6 +583,23 @@ def test_several_recordings_merge_by_time(leap, tmp_path):
     leap(replay(paths, None).run(sink))
     expected = [(depth(s, n), T0 + 10 * n + at) for n in range(5) for at, s in enumerate("BA")]
     assert sink.items == expected
+
+
+def test_between_recordings_there_is_a_gap_and_no_invented_bar(tmp_path):
+    paths = []
+    for n in range(2):
+        begin = T0 + n * 3_600 * 10**9
+        stamps = [begin + second * 10**9 for second in range(0, 200, 5)]
+        items = [trade(i + 100 * n, stamp) for i, stamp in enumerate(stamps)]
+        paths.append(write(tmp_path / f"{n}.jsonl", items))
+    session = md.live(source=md.replay(paths, None), bars="1m")
+    session.run_blocking()
+    bars = session.frame("bar", "A")
+    assert len(bars) > 60
+    assert bars.partial[bars.volume == 0].all()
+    (gap,) = session.gaps().query("channel == 'trade'").itertuples()
+    assert gap.reason == "not recorded"
+    assert session.frame("trade", "A").gap.sum() == 1
 
 
 def test_faults_are_told_to_the_session(leap, ticking):

@@ -16,7 +16,7 @@ from mdkit.errors import RecordingError
 from mdkit.events import Gap
 from mdkit.stream import markers as mark
 from mdkit.stream import tape
-from mdkit.stream.tape import TapeFile
+from mdkit.stream.tape import Damage, TapeFile
 from mdkit.stream.tape_writer import TapeWriter
 
 T0 = 1_700_000_000_000_000_000
@@ -131,6 +131,38 @@ def test_damaged_lines_are_passed_over_counted_and_named(tmp_path):
     (told,) = file.faults
     assert "4 lines were damaged" in told
     assert "line 3 is not a market message ('12x" in told
+
+
+def test_damage_stands_in_the_place_of_the_lines(tmp_path):
+    path = tmp_path / "a.jsonl"
+    good = [b"%d\t{}" % (T0 + n) for n in range(4)]
+    connected = mark.encode_marker(mark.Connected(T0))
+    lines = [b"x", *good[:2], b"x", b"", b"x", good[2], b"x", connected, good[3], b"x", b"[x"]
+    path.write_bytes(b"\n".join(lines))
+    read = [(b"{}", T0 + n) for n in range(4)]
+    assert list(TapeFile(path).runs()) == [
+        Damage(1),
+        read[:2],
+        Damage(2),
+        [read[2]],
+        Damage(1),
+        mark.Connected(T0),
+        [read[3]],
+        Damage(1),
+    ]
+    assert list(TapeFile(path)) == [*read[:3], mark.Connected(T0), read[3]]
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_a_byte_order_mark_is_no_part_of_the_header(tmp_path, pack):
+    path = tmp_path / "a.jsonl"
+    header = mark.Header(id="r1", symbols=("A",))
+    path.write_bytes(pack(b"\xef\xbb\xbf" + mark.encode_marker(header) + b"\n%d\t{}\n" % T0))
+    file = TapeFile(path)
+    assert file.read_header() == header
+    assert list(file.markers()) == [header]
+    assert list(file) == [header, (b"{}", T0)]
+    assert file.damaged == 0
 
 
 @pytest.mark.parametrize(

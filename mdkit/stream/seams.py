@@ -1,0 +1,65 @@
+"""What lies between recordings that are played as one: nobody recorded it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from mdkit.events import Gap
+from mdkit.stream.losses import NOT_RECORDED, Key
+from mdkit.wire.tickdb import ANSWER, LIVE, SEVERAL, Route, Router
+
+
+@dataclass(slots=True)
+class _Track:
+    """One symbol and channel: when it was heard last, and in which recordings so far."""
+
+    symbol: str
+    channel: str
+    last_ns: int = 0
+    takes: set[int] = field(default_factory=set)
+
+
+class Seams:
+    """Tells a gap where a recording begins on a symbol and channel after all others have ended.
+
+    Recordings are known by their numbers, and their messages come merged by time. `router` must
+    be nobody else's.
+
+    Attributes:
+        ended: the recordings of which nothing comes any more.
+    """
+
+    def __init__(self, router: Router) -> None:
+        self.ended: set[int] = set()
+        self._router = router
+        self._tracks: dict[Key, _Track] = {}
+
+    def expect(self, symbols: Iterable[str]) -> None:
+        """Take note that messages are about these symbols from now on."""
+        self._router.expect(symbols)
+
+    def gaps(self, take: int, raw: bytes, due_ns: int) -> Sequence[Gap]:
+        """Return what is missing before a message of a recording."""
+        route = self._router.route(raw)
+        track: _Track | None = route.place
+        if track is not None and take in track.takes:  # as for nearly all
+            if route.origin == LIVE:
+                track.last_ns = due_ns
+            return ()
+        if route is SEVERAL:
+            parts = [part for part, _ in self._router.split(raw)]
+            return [gap for part in parts for gap in self._gap(take, part, due_ns)]
+        return () if route.channel == ANSWER else list(self._gap(take, route, due_ns))
+
+    def _gap(self, take: int, route: Route, due_ns: int) -> Iterator[Gap]:
+        track: _Track | None = route.place
+        if track is None:
+            key = route.symbol, route.channel
+            track = route.place = self._tracks.setdefault(key, _Track(*key))
+        if take not in track.takes:
+            if track.last_ns and route.symbol and track.takes <= self.ended:
+                yield Gap(track.symbol, track.channel, NOT_RECORDED, track.last_ns, due_ns)
+            track.takes.add(take)
+        if route.origin == LIVE:
+            track.last_ns = due_ns
