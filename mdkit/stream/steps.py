@@ -83,3 +83,4 @@ def steps(
                 yield from (bar for bar in fold.update(event) if not getattr(bar, "partial", False))
             if fold is None or event.kind != "bar":
                 yield event
+    recording.warn()

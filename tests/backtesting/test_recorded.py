@@ -3,6 +3,7 @@
 import asyncio
 import random
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 import mdkit as md
 from mdkit.backtesting.plots import png
-from mdkit.errors import RecordingError, SettingsError, StrategyError
+from mdkit.errors import RecordingError, RecordingWarning, SettingsError, StrategyError
 from mdkit.events import WENT_BACK, Depth, Gap, Ticker, Trade
 from mdkit.strategies.contract import as_strategy
 from mdkit.stream import markers as mark
@@ -453,3 +454,14 @@ def test_any_recording_says_what_its_replay_says(tmp_path_factory, seed, count, 
         said = bits(signals[signals.strategy == strategy.name].groupby("symbol").value)
         interval = "1m" if strategy.name == "Bars" else None
         assert of_result(md.backtest(strategy, path, interval=interval, trade=False)) == said
+
+
+def test_a_recording_that_was_cut_off_is_run_with_a_warning(tmp_path):
+    whole = Path(md.__file__).parent.parent / "data" / "sample.jsonl.gz"
+    cut = tmp_path / "cut.jsonl.gz"
+    cut.write_bytes(whole.read_bytes()[:-5000])
+    with pytest.warns(RecordingWarning, match="breaks off"):
+        result = md.backtest(md.strategies.pressure, cut, trade=False)
+    assert len(result.signals)
+    with pytest.warns(RecordingWarning, match="breaks off"):
+        assert md.verify(md.strategies.pressure, cut)
