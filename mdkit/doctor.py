@@ -26,6 +26,8 @@ _CORE = (
     "pydantic-settings",
     "nest-asyncio",
     "cloudpickle",
+    "isal",
+    "loky",
     "rich",
     "tqdm",
     "typer",

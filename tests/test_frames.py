@@ -400,6 +400,13 @@ def test_whole_bars_by_rest_take_the_places_of_partial_ones():
     assert bars.partial.tolist() == [False] * 4 + [True]
     assert bars.source.tolist() == ["live", "rest", "rest", "live", "live"]
     assert frame.snapshot(3).equals(bars.tail(3))
+    frames = Frames()
+    for symbol in "AB":
+        frames.table("bar", symbol).extend([bar(0), bar(1, partial=True)])
+    frames.table("bar", "B").fill_in([bar(1, close=1.5)])
+    together = frames.frame("bar")
+    assert together[together.partial].symbol.tolist() == ["A"]
+    assert together.close.tolist() == [1.0, 1.0, 1.0, 1.5]
 
 
 def test_rows_that_the_exchange_dates_before_the_last_are_flagged():
@@ -409,3 +416,11 @@ def test_rows_that_the_exchange_dates_before_the_last_are_flagged():
     frame.break_off()
     frame.extend([Trade("A", 1.0, 1.0, exchange_ns=2 * 10**9, received_ns=T0)])
     assert frame.snapshot().backwards.tolist() == [False, False, True, False, False, False, False]
+    frames = Frames()
+    for symbol, late in (("A", 0), ("B", 5)):  # whose clock differs
+        rows = [
+            Trade(symbol, 1.0, 1.0, exchange_ns=(n + late) * 10**9, received_ns=T0 + n)
+            for n in range(1, 4)
+        ]
+        frames.extend("trade", symbol, rows)
+    assert not frames.frame("trade").backwards.any()

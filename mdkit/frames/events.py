@@ -43,7 +43,7 @@ class EventFrame(LiveFrame[_Event]):
 
     The last columns of a snapshot say what is to know about a row: `gap` is True for the first
     row after something was missed (`break_off`), `backwards` for one that the exchange dates
-    before the row above, `source` is "live", or "rest" for what the REST service filled in.
+    before the symbol's last, `source` is "live", or "rest" for what the REST service filled in.
     """
 
     read: Callable[[bytes, int], Sequence[_Event]]
@@ -319,11 +319,11 @@ class BarFrame(EventFrame[Bar]):
         """
         block = self._rows(None if last is None else 2 * last + _MORE)
         frame = to_dataframe(self.columns, block, self.index_name)
-        frame = _made_whole(with_flags(frame, block.flags, partial=True))
+        frame = made_whole(with_flags(frame, block.flags, partial=True))
         return frame if last is None else frame.tail(last)
 
 
-def _made_whole(bars: pd.DataFrame) -> pd.DataFrame:
+def made_whole(bars: pd.DataFrame) -> pd.DataFrame:
     """Put whole bars in the places of the partial ones before them that began at the same time."""
     partial = bars["partial"].to_numpy()
     if not partial.any() or bars.index.is_unique:
@@ -331,10 +331,11 @@ def _made_whole(bars: pd.DataFrame) -> pd.DataFrame:
     places = np.arange(len(bars))
     waiting: dict[object, int] = {}
     replaced = np.zeros(len(bars), bool)
-    for row, (start, is_partial) in enumerate(zip(bars.index.array, partial, strict=True)):
+    symbols = bars["symbol"] if "symbol" in bars else np.zeros(len(bars))
+    for row, (*key, is_partial) in enumerate(zip(symbols, bars.index.array, partial, strict=True)):
         if is_partial:
-            waiting[start] = row
-        elif (place := waiting.pop(start, None)) is not None:
+            waiting[tuple(key)] = row
+        elif (place := waiting.pop(tuple(key), None)) is not None:
             places[row] = place
             replaced[place] = True
     kept = np.flatnonzero(~replaced)
@@ -352,7 +353,9 @@ def with_flags(
     frame["gap"] = (flags & _AFTER_GAP) > 0
     if "exchange_time" in frame:
         times = frame["exchange_time"]
-        frame["backwards"] = (times < times.shift()) & ~frame["gap"]
+        # Across symbols that is normal.
+        before = times.groupby(frame["symbol"]).shift() if "symbol" in frame else times.shift()
+        frame["backwards"] = (times < before) & ~frame["gap"]
     codes = ((flags & _FROM_REST) > 0).astype(np.int8)
     frame["source"] = pd.Categorical.from_codes(codes, pd.Index(["live", "rest"]))
     return frame

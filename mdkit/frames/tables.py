@@ -15,6 +15,7 @@ from mdkit.frames.events import (
     EventFrame,
     TickerFrame,
     TradeFrame,
+    made_whole,
     with_flags,
 )
 from mdkit.frames.live import Block, to_dataframe
@@ -93,7 +94,8 @@ class Frames:
             np.concatenate([block.flags for block in blocks])[order],
         )
         table = to_dataframe({"symbol": "object", **blank.columns}, merged, blank.index_name)
-        return with_flags(table, merged.flags, partial=kind == "bar")
+        table = with_flags(table, merged.flags, partial=kind == "bar")
+        return made_whole(table) if kind == "bar" else table
 
     def table(self, kind: str, symbol: str) -> EventFrame[Any]:
         """Return the table of one kind and symbol, made when first asked for.
