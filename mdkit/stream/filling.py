@@ -76,6 +76,7 @@ class Filling:
         self._wanted: deque[Bar] = deque(maxlen=1000)
         self._fetching: asyncio.Task[None] | None = None
         self._patience: asyncio.Task[None] | None = None
+        self._is_stopped = False
 
     async def opened(self, gaps: Sequence[Gap]) -> None:
         """Before anything is subscribed: older than all that will be pushed.
@@ -140,7 +141,7 @@ class Filling:
 
     def want(self, partial: Bar) -> None:
         """Ask for the whole of a bar that live trades could not make whole."""
-        if self._backfill is None:
+        if self._backfill is None or self._is_stopped:
             return
         self._wanted.append(partial)
         if self._fetching is None or self._fetching.done():
@@ -148,6 +149,7 @@ class Filling:
 
     async def stop(self) -> None:
         """Ask for nothing more; what was to be filled stays a gap."""
+        self._is_stopped = True
         self._tell_all()
         for task in (self._fetching, self._patience):
             if task is not None:

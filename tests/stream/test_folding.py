@@ -8,6 +8,7 @@ import mdkit as md
 from mdkit.errors import SettingsError
 from mdkit.events import DROPPED, Bar, Depth, Gap, Ticker, Trade
 from mdkit.frames import BarFrame
+from mdkit.stream.filling import Filling
 from mdkit.stream.folding import Fold
 
 MINUTE = 60_000_000_000
@@ -121,7 +122,8 @@ def test_a_session_warms_up_and_mends_bars_after_a_reconnect(exchange_process, u
     session = asyncio.run(play())
     bars = session.frame("bar")
     assert (bars.source == "rest").sum() >= 6  # five to warm up, one for the first partial bar
-    assert bars.partial.iloc[5]
+    assert bars.source.iloc[5] == "rest", "in the place of that one"
+    assert bars.index.is_unique
     assert not bars[bars.source == "rest"].partial.any()
     # No bar is missing and none is seen twice: every signal is one minute behind the last.
     assert (session.signals().value.diff().dropna() == 1.0).all()
@@ -155,6 +157,16 @@ def test_bars_bring_the_trades_they_are_made_of():
 def test_bars_that_cannot_be_are_refused(options, said):
     with pytest.raises(SettingsError, match=said):
         md.live(["AAPL.US"], source="demo", **options)
+
+
+def test_nothing_is_asked_for_once_it_was_stopped():
+    async def stopped():
+        filling = Filling(None, object(), None, "1m")
+        await filling.stop()
+        filling.want(bar(0))
+        return len(asyncio.all_tasks())
+
+    assert asyncio.run(stopped()) == 1
 
 
 def test_bars_that_are_missing_at_the_end_are_told():
