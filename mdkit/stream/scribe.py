@@ -88,7 +88,11 @@ class Scribe:
 
     def take_no_more(self) -> None:
         """Go on to take note of what becomes of the messages taken so far, and of nothing else."""
-        self._last = {slot: slot.admitted for slot in self._places if slot.admitted > slot.left}
+        self._last = {
+            slot: slot.admitted
+            for slot in self._places
+            if slot.admitted > slot.left or slot.account.in_flight
+        }
 
     @property
     def waits(self) -> bool:

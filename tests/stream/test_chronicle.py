@@ -99,7 +99,10 @@ def test_a_recording_ends_when_what_it_holds_was_handled(fed, tmp_path, until, o
     assert live
 
 
-def test_what_is_cancelled_while_a_strategy_awaits_was_not_seen(fed, tmp_path, until):
+@pytest.mark.parametrize("stopped_before", [False, True])
+def test_what_is_cancelled_while_a_strategy_awaits_was_not_seen(
+    fed, tmp_path, until, stopped_before
+):
     path = tmp_path / "a.jsonl"
 
     async def play():
@@ -107,7 +110,9 @@ def test_what_is_cancelled_while_a_strategy_awaits_was_not_seen(fed, tmp_path, u
         source, send = fed()
         session = md.live(source=source, strategies=[Level], record=path).start()
         send(3)
-        await until(lambda: session.stats()["messages"]["in_flight"])
+        await until(lambda: session.stats()["messages"]["in_flight"] == 3)
+        if stopped_before:
+            session.stop_recording()
         await session.stop(timeout=0.05)
         return session
 

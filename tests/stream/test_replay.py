@@ -486,6 +486,15 @@ def trade(n, stamp_ns):
     )
 
 
+MINUTE = 60_000 * MS
+NOON = T0 - T0 % MINUTE
+
+
+def trades_of(folder, minutes):
+    """Write a recording of a trade every five seconds, from `NOON` on; return its path."""
+    return write(folder / "a.jsonl", [trade(n, NOON + n * 5_000 * MS) for n in range(12 * minutes)])
+
+
 def test_jumps_are_told_to_the_sink(leap, tmp_path):
     items = [(depth("A", n), T0 + n * 1000 * MS) for n in range(10)]
     path = write(tmp_path / "a.jsonl", items)
@@ -507,15 +516,11 @@ def test_jumps_are_told_to_the_sink(leap, tmp_path):
 
 
 def test_bars_around_a_jump_are_partial_and_further_rounds_have_them_all(leap, tmp_path):
-    minute = 60_000 * MS
-    first = T0 - T0 % minute
-    items = [trade(n, first + n * 5_000 * MS) for n in range(72)]  # six minutes
-    path = write(tmp_path / "a.jsonl", items)
-    seen = []
+    path, seen = trades_of(tmp_path, minutes=6), []
 
     @md.strategy("bar")
     def volumes(bar):
-        seen.append(((bar.start_ns - first) // minute, bar.volume))
+        seen.append(((bar.start_ns - NOON) // MINUTE, bar.volume))
 
     def play(**options):
         seen.clear()
@@ -536,21 +541,17 @@ def test_bars_around_a_jump_are_partial_and_further_rounds_have_them_all(leap, t
 
 
 def test_a_seek_forwards_leaves_a_gap_and_no_invented_bar(tmp_path, until):
-    minute = 60_000 * MS
-    first = T0 - T0 % minute
-    items = [trade(n, first + n * 5_000 * MS) for n in range(144)]  # twelve minutes
-    path = write(tmp_path / "a.jsonl", items)
-    seen = []
+    path, seen = trades_of(tmp_path, minutes=12), []
 
     @md.strategy("bar")
     def starts(bar):
-        seen.append((bar.start_ns - first) // minute)
+        seen.append((bar.start_ns - NOON) // MINUTE)
 
     async def play():
         source = replay(path, 60)
         session = md.live(source=source, strategies=[starts], bars="1m", channels=["trade"]).start()
         await until(lambda: len(seen) == 2)
-        source.seek(first + 8 * minute + 30_000 * MS)
+        source.seek(NOON + 8 * MINUTE + 30_000 * MS)
         source.set_speed(None)
         await session.run()
         return session
