@@ -12,10 +12,10 @@ import numba
 import numpy as np
 from numba.core import types
 
+from mdkit.backtesting.compiled.subset import Wider
 from mdkit.backtesting.fills import run_single
-from mdkit.backtesting.layout import Kind, Layout
-from mdkit.backtesting.mirror import Translator, answer, loader, save, wider_attributes
-from mdkit.backtesting.native import BarRow
+from mdkit.backtesting.layout import BarRow, Kind, Layout
+from mdkit.backtesting.mirror import Translator, answer, loader, save
 
 _FLOATS = types.float64[::1]
 # Columns of a DataFrame are read-only; arrays that are not may take their place.
@@ -26,7 +26,7 @@ _NAN = np.nan
 
 
 def instance_kernel(layout: Layout) -> tuple[Any, dict[tuple[type, str], Kind]]:
-    """Return the compiled loop of a class, and the attributes that need wider types."""
+    """Return the compiled loop of a class, and None or the attributes that need other kinds."""
     translator = Translator()
     load = loader(translator.mirror(layout))
 
@@ -45,8 +45,12 @@ def instance_kernel(layout: Layout) -> tuple[Any, dict[tuple[type, str], Kind]]:
         return -1
 
     arguments = (types.uintp, *_BARS, types.int64, types.int64, _FLOATS)
-    compiled = numba.njit(types.int64(*arguments), **_OPTIONS)(kernel)
-    return compiled, wider_attributes(translator)
+    try:
+        compiled = numba.njit(types.int64(*arguments), **_OPTIONS)(kernel)
+    except Wider:
+        return None, translator.flow.wider
+    translator.flow.check()
+    return compiled, {}
 
 
 def function_kernel(function: Any, params: tuple[Any, ...]) -> Any:
@@ -65,7 +69,7 @@ def function_kernel(function: Any, params: tuple[Any, ...]) -> Any:
 
     arguments = (numba.typeof(params), *_BARS, types.int64, types.int64, _FLOATS)
     compiled = numba.njit(types.int64(*arguments), **_OPTIONS)(kernel)
-    wider_attributes(translator)
+    translator.flow.check()
     return compiled
 
 
@@ -77,9 +81,7 @@ def single_kernel() -> Any:
 
 def account_kernel(layout: Layout) -> Any:
     """Return `Account.run`, compiled."""
-    # Trades are rare and their code is large: inlined everywhere it would only take longer to
-    # compile.
-    translator = Translator(inline=False)
+    translator = Translator(checked=False)
     load = loader(translator.mirror(layout))
 
     def kernel(address, signals, opens, highs, lows, closes, bars, at_close, equities):

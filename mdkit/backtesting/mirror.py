@@ -12,15 +12,14 @@ address within its owner, and LLVM inlines the methods. Needs numba; imported by
 from __future__ import annotations
 
 import functools
+import inspect
 import itertools
 import types as python_types
-from collections.abc import Iterator
 from typing import Any
 
 import numba
 from llvmlite import ir
 from numba.core import cgutils, types
-from numba.core import ir as numba_ir
 from numba.core.errors import TypingError
 from numba.core.typing.templates import AbstractTemplate, AttributeTemplate
 from numba.extending import (
@@ -34,9 +33,18 @@ from numba.extending import (
 )
 from numba.np.arrayobj import make_array, populate_array
 
-from mdkit.backtesting.layout import CannotCompile, Field, Kind, Layout
+from mdkit.backtesting.compiled.flow import Flow
+from mdkit.backtesting.compiled.reads import names_in
+from mdkit.backtesting.compiled.subset import pipeline_for
+from mdkit.backtesting.compiled.words import WORD, Word
+from mdkit.backtesting.layout import BarRow, CannotCompile, Field, Layout
 
-_SCALARS = {"float": types.float64, "int": types.int64, "bool": types.boolean}
+BAR = types.NamedTuple([*(types.float64,) * 5, types.int64], BarRow)
+_SCALARS = {
+    "float": types.float64, "int": types.int64, "bool": types.boolean, "word": WORD,
+    "maybe": types.Optional(types.float64), "maybe int": types.Optional(types.int64),
+    "maybe word": types.Optional(WORD), "bar": types.Optional(BAR),
+}  # fmt: skip
 _ITEMS = {"float64": types.float64, "int64": types.int64, "bool": types.boolean}
 _OPTIONS = {
     "no_cpython_wrapper": True,
@@ -60,8 +68,6 @@ class Mirror(types.Type):
     def _type_of(self, field: Field) -> Any:
         if field.kind == "object":
             return self.translate.mirror(field.detail)
-        if field.kind == "maybe":
-            return types.Optional(types.float64)
         if field.kind == "array":
             dtype, dimensions = field.detail
             return types.Array(_ITEMS[dtype], dimensions, "C")
@@ -71,14 +77,16 @@ class Mirror(types.Type):
 
     def method(self, name: str) -> Any:
         """Return the compiled form of a method, or None if the class has none of that name."""
-        found = getattr(self.layout.cls, name, None)
+        found = inspect.getattr_static(self.layout.cls, name, None)
+        if isinstance(found, staticmethod):
+            raise CannotCompile(f"{name} is a static method; make it a function")
         if isinstance(found, python_types.FunctionType):
             return self.translate(found)
         return None
 
     def getter(self, name: str) -> Any:
         """Return the compiled getter of a property, or None."""
-        found = getattr(self.layout.cls, name, None)
+        found = inspect.getattr_static(self.layout.cls, name, None)
         if isinstance(found, property) and isinstance(found.fget, python_types.FunctionType):
             return self.translate(found.fget)
         return None
@@ -88,10 +96,19 @@ register_model(Mirror)(models.OpaqueModel)
 
 
 class Translator:
-    """Turns Python functions into compiled ones, once each, with the helpers that they call."""
+    """Turns Python functions into compiled ones, once each, with the helpers that they call.
 
-    def __init__(self, *, inline: bool = True) -> None:
-        self._options = {**_OPTIONS, "forceinline": inline}
+    Strategies are `checked`: they may do only what gives the same bits as in Python, see
+    `compiled.subset`; what their values could become is noted in `flow`.
+    """
+
+    def __init__(self, *, checked: bool = True) -> None:
+        # The account's trades are rare and their code is large: inlined everywhere it would only
+        # take longer to compile.
+        self._options: dict[str, Any] = {**_OPTIONS, "forceinline": checked}
+        self.flow = Flow()
+        if checked:
+            self._options["pipeline_class"] = pipeline_for(self.flow, Mirror)
         self._done: dict[Any, Any] = {}
         self._mirrors: dict[Layout, Mirror] = {}
 
@@ -116,41 +133,32 @@ class Translator:
             raise CannotCompile(f"{function.__name__} calls itself")
         return self._done[function]
 
-    def annotations(self) -> Iterator[Any]:
-        """Yield numba's notes on the types of everything compiled so far."""
-        for dispatcher in self._done.values():
-            for result in dispatcher.overloads.values():
-                yield result.type_annotation
-
     def _with_compiled_helpers(self, function: Any) -> Any:
         """Return a copy of `function` whose global and closed-over helpers are compiled."""
 
         def prepared(value: Any) -> Any:
-            return self(value) if isinstance(value, python_types.FunctionType) else value
+            if isinstance(value, python_types.FunctionType):
+                return self(value)
+            if hasattr(value, "py_func"):
+                name = value.py_func.__name__
+                raise CannotCompile(f"{name} is compiled by numba already; give the plain function")
+            return Word(value) if type(value) is str else value
 
         code = function.__code__
         scope = dict(function.__globals__)
-        for name in _names(code):
+        for name in names_in(code):
             if name in scope:
                 scope[name] = prepared(scope[name])
         cells = function.__closure__
         if cells is not None:
             cells = tuple(python_types.CellType(prepared(cell.cell_contents)) for cell in cells)
-        copy = python_types.FunctionType(
-            code, scope, function.__name__, function.__defaults__, cells
-        )
-        copy.__kwdefaults__ = function.__kwdefaults__
+        defaults = tuple(prepared(value) for value in function.__defaults__ or ()) or None
+        copy = python_types.FunctionType(code, scope, function.__name__, defaults, cells)
+        named = function.__kwdefaults__
+        copy.__kwdefaults__ = named and {name: prepared(value) for name, value in named.items()}
         copy.__qualname__ = function.__qualname__
         copy.__module__ = function.__module__
         return copy
-
-
-def _names(code: Any) -> set[str]:
-    names = set(code.co_names)
-    for constant in code.co_consts:
-        if isinstance(constant, python_types.CodeType):
-            names |= _names(constant)
-    return names
 
 
 def loader(mirror: Mirror) -> Any:
@@ -234,10 +242,16 @@ class _MirrorAttributes(AttributeTemplate):
         getter = mirror.getter(name)
         if getter is not None:
             return types.Dispatcher(getter).get_call_type(self.context, (mirror,), {}).return_type
-        constant = getattr(mirror.layout.cls, name, None)
-        if isinstance(constant, (bool, int, float, str)):
-            return types.unliteral(numba.typeof(constant))
-        return None
+        constant = _class_constant(mirror, name)
+        return None if constant is None else types.unliteral(numba.typeof(constant))
+
+
+def _class_constant(mirror: Mirror, name: str) -> Any:
+    """Return a value that stands on the class itself, a text as a word; None if there is none."""
+    constant = inspect.getattr_static(mirror.layout.cls, name, None)
+    if type(constant) is str:
+        return Word(constant)
+    return constant if type(constant) in (bool, int, float) else None
 
 
 @functools.cache
@@ -268,7 +282,7 @@ def _get(context: Any, builder: Any, mirror: Mirror, base: Any, name: str) -> An
     if name not in mirror.members:
         getter = mirror.getter(name)
         if getter is None:
-            constant = getattr(mirror.layout.cls, name)
+            constant = _class_constant(mirror, name)
             kind = types.unliteral(numba.typeof(constant))
             return context.get_constant_generic(builder, kind, constant)
         dispatcher = types.Dispatcher(getter)
@@ -280,7 +294,7 @@ def _get(context: Any, builder: Any, mirror: Mirror, base: Any, name: str) -> An
     word, number = ir.IntType(64), ir.DoubleType()
     if field.kind == "float":
         return builder.load(_pointer(builder, base, number, at))
-    if field.kind == "int":
+    if field.kind in ("int", "word"):
         return builder.load(_pointer(builder, base, word, at))
     if field.kind == "bool":
         return builder.trunc(builder.load(_pointer(builder, base, word, at)), ir.IntType(1))
@@ -288,11 +302,11 @@ def _get(context: Any, builder: Any, mirror: Mirror, base: Any, name: str) -> An
         return builder.gep(base, [ir.Constant(word, at)], inbounds=True)
     if field.kind == "constant":
         return context.get_constant_generic(builder, kind, field.detail)
-    if field.kind == "maybe":
+    if isinstance(kind, types.Optional):
         optional = context.make_helper(builder, kind)
         flag = builder.load(_pointer(builder, base, word, at))
         optional.valid = builder.trunc(flag, ir.IntType(1))
-        optional.data = builder.load(_pointer(builder, base, number, at + 8))
+        optional.data = _load(context, builder, kind.type, base, at + 8)
         return optional._getvalue()
     dimensions = kind.ndim
     item_size = context.get_abi_sizeof(context.get_data_type(kind.dtype))
@@ -325,58 +339,25 @@ def _set(context: Any, builder: Any, sig: Any, args: Any, name: str) -> None:
     word, number = ir.IntType(64), ir.DoubleType()
     if field.kind == "float":
         builder.store(value, _pointer(builder, base, number, at))
-    elif field.kind == "int":
+    elif field.kind in ("int", "word"):
         builder.store(value, _pointer(builder, base, word, at))
     elif field.kind == "bool":
         builder.store(builder.zext(value, word), _pointer(builder, base, word, at))
-    elif field.kind == "maybe":
+    else:
         optional = context.make_helper(builder, kind, value=value)
         builder.store(builder.zext(optional.valid, word), _pointer(builder, base, word, at))
-        builder.store(optional.data, _pointer(builder, base, number, at + 8))
-    else:
-        where = f"{mirror.layout.cls.__name__}.{name}"
-        raise CannotCompile(f"{where} is replaced while running; only numbers can be")
+        parts = [(kind.type, optional.data)]
+        if kind.type == BAR:
+            parts = list(zip(BAR, cgutils.unpack_tuple(builder, optional.data), strict=True))
+        for i, (part, data) in enumerate(parts, 1):
+            llvm = number if isinstance(part, types.Float) else word
+            builder.store(data, _pointer(builder, base, llvm, at + 8 * i))
 
 
-_RANK = {"bool": 0, "int": 1, "float": 2}
-
-
-def wider_attributes(translator: Translator) -> dict[tuple[type, str], Kind]:
-    """Return the attributes that compiled code stores more into than their type holds.
-
-    numba casts what is stored to the attribute's type without a word: a float would be cut to a
-    whole number. So the stores are looked through, and attributes that need it made wider.
-    Raises `CannotCompile` for a float that goes into a list of whole numbers.
-    """
-    wider: dict[tuple[type, str], Kind] = {}
-    for notes in translator.annotations():
-        for block in notes.blocks.values():
-            for store in block.find_insts(numba_ir.SetAttr):
-                mirror = notes.typemap[store.target.name]
-                if not isinstance(mirror, Mirror):
-                    continue
-                holds = mirror.members[store.attr][0].kind
-                stored = _kind_of(notes.typemap[store.value.name])
-                key = (mirror.layout.cls, store.attr)
-                if (
-                    holds in _RANK
-                    and _RANK[stored]
-                    > _RANK[max(holds, wider.get(key, holds), key=_RANK.__getitem__)]
-                ):
-                    wider[key] = stored
-            for statement in block.find_insts((numba_ir.SetItem, numba_ir.StaticSetItem)):
-                array = notes.typemap[statement.target.name]
-                value = notes.typemap[statement.value.name]
-                items = getattr(array, "dtype", None)
-                if isinstance(items, types.Integer) and isinstance(value, types.Float):
-                    raise CannotCompile(
-                        "a list of whole numbers takes a float; start it with floats, as [0.0]"
-                    )
-    return wider
-
-
-def _kind_of(kind: Any) -> Kind:
-    inner = kind.type if isinstance(kind, types.Optional) else kind
-    if isinstance(inner, types.Boolean):
-        return "bool"
-    return "int" if isinstance(inner, types.Integer) else "float"
+def _load(context: Any, builder: Any, kind: Any, base: Any, at: int) -> Any:
+    """Load a number, a word or a bar."""
+    if kind == BAR:
+        parts = [_load(context, builder, part, base, at + 8 * i) for i, part in enumerate(BAR)]
+        return context.make_tuple(builder, BAR, parts)
+    llvm = ir.DoubleType() if isinstance(kind, types.Float) else ir.IntType(64)
+    return builder.load(_pointer(builder, base, llvm, at))

@@ -8,46 +8,36 @@ and found again by the strategy's code, the types of its state and the globals t
 
 from __future__ import annotations
 
-import types as python_types
 from collections import OrderedDict
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from mdkit.backtesting.compiled.reads import Reads
 from mdkit.backtesting.fills import Account
 from mdkit.backtesting.layout import (
     CannotCompile,
     Kind,
     Layout,
     Memory,
-    attributes,
+    check_own,
     describe,
+    is_numbers,
 )
 from mdkit.strategies.contract import FunctionStrategy, InstanceStrategy, Strategy
 
 Floats = npt.NDArray[np.float64]
 _KEPT = 64
-_compiled: OrderedDict[Any, NativeStrategy] = OrderedDict()
+_PARAMETERS = (bool, int, float, str)
+_compiled: OrderedDict[str, NativeStrategy] = OrderedDict()
 _account_kernel: Any = None
 _single_kernel: Any = None
 
 
 class NativeError(CannotCompile):
     """Compiled code failed while it ran."""
-
-
-class BarRow(NamedTuple):
-    """A bar as compiled code sees it: `events.Bar` without its strings."""
-
-    open: float
-    high: float
-    low: float
-    close: float
-    volume: float
-    start_ns: int
 
 
 class Columns(NamedTuple):
@@ -72,6 +62,8 @@ class NativeStrategy:
     kernel: Any
     layout: Layout | None
     """Of the state that the code works on; None for a function, which has none."""
+    kinds: tuple[str, ...] = ()
+    """The types of a function's parameters."""
 
     def start(self, strategy: Strategy) -> Any:
         """Return a fresh state for this strategy, perhaps with other parameters.
@@ -80,7 +72,9 @@ class NativeStrategy:
         code of its own, because its parameters or its state are of other types.
         """
         if self.layout is None:
-            return tuple(strategy.params.values())
+            if _kinds(strategy) != self.kinds:
+                raise CannotCompile("its parameters are of other types")
+            return _parameters(strategy)
         return Memory(self.layout, strategy.instance())
 
     def run(self, state: Any, bars: Columns, begin: int, end: int, signals: Floats) -> int:
@@ -103,13 +97,13 @@ def compile_strategy(strategy: Strategy) -> NativeStrategy:
         raise CannotCompile("the strategy is async")
     if not isinstance(strategy, (FunctionStrategy, InstanceStrategy)):
         raise CannotCompile("it is a plain function of a dict")
-    shape = _shape(strategy)
-    if shape not in _compiled:
-        _compiled[shape] = _compile(strategy, shape[0])
+    layout, key = _read(strategy)
+    if key not in _compiled:
+        _compiled[key] = _compile(strategy, layout)
         if len(_compiled) > _KEPT:
             _compiled.popitem(last=False)
-    _compiled.move_to_end(shape)
-    return _compiled[shape]
+    _compiled.move_to_end(key)
+    return _compiled[key]
 
 
 def run_account(account: Account, *arguments: Any) -> bool:
@@ -136,57 +130,50 @@ def run_single(*arguments: Any) -> int:
     return int(_single_kernel(*arguments))
 
 
-def _shape(strategy: Strategy) -> tuple[Layout | None, Any]:
-    """Return the layout of a strategy's state (None for a function) and what its code reads."""
-    if isinstance(strategy, FunctionStrategy):
-        kinds = tuple(type(value) for value in strategy.params.values())
-        return None, (strategy.function, kinds, _frozen(_reads(strategy.function)))
-    instance: Any = strategy.instance()
-    layout = describe(instance)
-    functions = [
-        found
-        for cls in _classes(instance)
-        for base in cls.__mro__
-        for found in vars(base).values()
-        if isinstance(found, (python_types.FunctionType, property))
-    ]
-    return layout, _frozen(read for function in functions for read in _reads(function))
+def _read(strategy: Strategy) -> tuple[Layout | None, str]:
+    """Return the layout of a strategy's state (None for a function) and the key of its code.
 
-
-def _classes(thing: Any) -> Iterator[type]:
-    yield type(thing)
-    for value in attributes(thing).values():
-        if hasattr(value, "__slots__") or hasattr(value, "__dict__"):
-            yield from _classes(value)
-
-
-def _reads(function: Any) -> Iterator[tuple[Any, ...]]:
-    """Yield a function's code and every global that it reads, helpers and their globals too.
-
-    numba takes globals for constants, so a changed one asks for a new compilation.
+    The key changes with whatever compiled code takes for constant: see `compiled.reads`.
     """
-    if isinstance(function, property):
-        function = function.fget
-    if not isinstance(function, python_types.FunctionType):
-        return
-    yield (function.__code__,)
-    values = {name: function.__globals__.get(name) for name in function.__code__.co_names}
-    for cell, name in zip(function.__closure__ or (), function.__code__.co_freevars, strict=True):
-        values[name] = cell.cell_contents
-    for name, value in values.items():
-        if isinstance(value, python_types.FunctionType) and value is not function:
-            yield from _reads(value)
-        elif value is not None:
-            yield name, value
+    reads = Reads()
+    if isinstance(strategy, FunctionStrategy):
+        for value in strategy.params.values():
+            if type(value) not in _PARAMETERS and not is_numbers(value):
+                raise CannotCompile(f"a parameter is a {type(value).__name__}")
+        reads.note(*_kinds(strategy))
+        reads.function(strategy.function)
+        return None, reads.digest()
+    layout = describe(strategy.instance())
+    _read_layout(layout, reads)
+    return layout, reads.digest()
 
 
-def _frozen(reads: Any) -> tuple[Any, ...]:
+def _parameters(strategy: Strategy) -> tuple[Any, ...]:
+    """Return a function's parameters as compiled code takes them."""
+    from mdkit.backtesting.compiled.words import Word
+
+    values = strategy.params.values()
+    return tuple(Word(value) if type(value) is str else value for value in values)
+
+
+def _kinds(strategy: Strategy) -> tuple[str, ...]:
+    """Return the types of a function's parameters."""
     return tuple(
-        tuple(
-            x if isinstance(x, (bool, int, float, str, python_types.CodeType)) else id(x) for x in r
-        )
-        for r in reads
+        str([type(item).__name__ for item in value])
+        if isinstance(value, tuple)
+        else type(value).__name__
+        for value in strategy.params.values()
     )
+
+
+def _read_layout(layout: Layout, reads: Reads) -> None:
+    reads.cls(layout.cls)
+    for field in layout.fields:
+        reads.note(field.name, field.kind)
+        if field.kind == "object":
+            _read_layout(field.detail, reads)
+        else:
+            reads.value(field.detail)
 
 
 def _compile(strategy: Strategy, layout: Layout | None) -> NativeStrategy:
@@ -194,9 +181,10 @@ def _compile(strategy: Strategy, layout: Layout | None) -> NativeStrategy:
 
     try:
         if isinstance(strategy, FunctionStrategy):
-            params = tuple(strategy.params.values())
-            return NativeStrategy(kernels.function_kernel(strategy.function, params), None)
+            kernel = kernels.function_kernel(strategy.function, _parameters(strategy))
+            return NativeStrategy(kernel, None, _kinds(strategy))
         assert layout is not None
+        check_own(strategy.instance(), strategy.instance())
         wider: dict[tuple[type, str], Kind] = {}
         while True:
             kernel, more = kernels.instance_kernel(layout)
