@@ -12,9 +12,10 @@ import numba
 import numpy as np
 from numba.core import types
 
-from mdkit.backtesting.compiled.subset import Wider
+from mdkit.backtesting.compiled import store
+from mdkit.backtesting.compiled.subset import NeedsWider
 from mdkit.backtesting.fills import run_single
-from mdkit.backtesting.layout import BarRow, Kind, Layout
+from mdkit.backtesting.layout import BarRow, Layout, Wider
 from mdkit.backtesting.mirror import Translator, answer, loader, save
 
 _FLOATS = types.float64[::1]
@@ -25,8 +26,11 @@ _OPTIONS = {"nogil": True, "no_cfunc_wrapper": True}
 _NAN = np.nan
 
 
-def instance_kernel(layout: Layout) -> tuple[Any, dict[tuple[type, str], Kind]]:
-    """Return the compiled loop of a class, and None or the attributes that need other kinds."""
+def instance_kernel(layout: Layout, *, stub: bool = False) -> tuple[Any, Wider]:
+    """Return the compiled loop of a class, or None and the attributes that need other kinds.
+
+    A `stub` is what a kept kernel is loaded into: nothing is compiled.
+    """
     translator = Translator()
     load = loader(translator.mirror(layout))
 
@@ -44,16 +48,18 @@ def instance_kernel(layout: Layout) -> tuple[Any, dict[tuple[type, str], Kind]]:
         save(address, strategy)
         return -1
 
+    if stub:
+        return numba.njit(**_OPTIONS)(kernel), {}
     arguments = (types.uintp, *_BARS, types.int64, types.int64, _FLOATS)
     try:
         compiled = numba.njit(types.int64(*arguments), **_OPTIONS)(kernel)
-    except Wider:
+    except NeedsWider:
         return None, translator.flow.wider
     translator.flow.check()
     return compiled, {}
 
 
-def function_kernel(function: Any, params: tuple[Any, ...]) -> Any:
+def function_kernel(function: Any, params: tuple[Any, ...], *, stub: bool = False) -> Any:
     """Return the compiled loop of a function that is given its parameters as a tuple."""
     translator = Translator()
     call = translator(function)
@@ -67,6 +73,8 @@ def function_kernel(function: Any, params: tuple[Any, ...]) -> Any:
             signals[i] = value if said else _NAN
         return -1
 
+    if stub:
+        return numba.njit(**_OPTIONS)(kernel)
     arguments = (numba.typeof(params), *_BARS, types.int64, types.int64, _FLOATS)
     compiled = numba.njit(types.int64(*arguments), **_OPTIONS)(kernel)
     translator.flow.check()
@@ -76,7 +84,7 @@ def function_kernel(function: Any, params: tuple[Any, ...]) -> Any:
 def single_kernel() -> Any:
     """Return `fills.run_single`, compiled."""
     arguments = (_COLUMN, _COLUMN, _COLUMN, types.boolean, _FLOATS, _FLOATS, _FLOATS)
-    return numba.njit(types.int64(*arguments), **_OPTIONS)(run_single)
+    return _kept("single", numba.njit(**_OPTIONS)(run_single), types.int64(*arguments))
 
 
 def account_kernel(layout: Layout) -> Any:
@@ -92,10 +100,25 @@ def account_kernel(layout: Layout) -> Any:
 
     columns = (_COLUMN,) * 5
     arguments = (types.uintp, *columns, types.int64, types.boolean, _FLOATS)
-    return numba.njit(types.boolean(*arguments), **_OPTIONS)(kernel)
+    # `layout` tells all that the code depends on: where the attributes lie.
+    return _kept(f"account {layout}", numba.njit(**_OPTIONS)(kernel), types.boolean(*arguments))
+
+
+def _kept(key: str, kernel: Any, kind: Any) -> Any:
+    """Return a kernel of mdkit's own, from disk where it was kept."""
+    if store.load(key, kernel) is None:
+        kernel.compile(kind)
+        store.save(key, kernel, None)
+    return kernel
 
 
 _REASONS = (
+    (r"IMPORT_NAME", "it imports within a function; import at the top instead"),
+    (r"STORE_GLOBAL", "it sets a global variable"),
+    (r"use of yield in a closure", "it has a generator expression; use a loop"),
+    (r"'view' can only be called", "an attribute called view means something else to numba"),
+    (r"Unsupported constraint encountered: del", "it deletes an attribute"),
+    (r"Type of variable .* cannot be determined", "the type of a variable cannot be determined"),
     (
         r"Cannot resolve setattr: \((\w+) #\d+\)\.(\w+)",
         "{0}.{1} is first set while it runs; make it in start()",
@@ -113,8 +136,8 @@ _REASONS = (
         "it uses bar.{0}; compiled code sees prices, volume and start_ns",
     ),
     (
-        r"Unknown attribute '(\w+)' of type ([\w ]+)",
-        "it uses {0} of a {1}, which compiled code does not have",
+        r"Unknown attribute '(\w+)' of type (\w+)",
+        "it uses {0} of {1}, which compiled code does not have",
     ),
     (r"Untyped global name '([\w.]+)'", "it uses {0}, which numba cannot compile"),
     (r"(it returns .*)", "{0}"),

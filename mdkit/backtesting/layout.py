@@ -45,6 +45,11 @@ def code_of(text: str) -> int:
     return code
 
 
+def texts() -> list[str]:
+    """Return all texts that have a number."""
+    return list(_TEXTS.values())
+
+
 class BarRow(NamedTuple):
     """A bar as compiled code sees it: `events.Bar` without its strings."""
 
@@ -89,6 +94,10 @@ class Layout:
     def names(self) -> frozenset[str]:
         """The names of the attributes."""
         return frozenset(field.name for field in self.fields)
+
+    def classes(self) -> set[type]:
+        """Return the class and those of all objects within."""
+        return {self.cls}.union(*(f.detail.classes() for f in self.fields if f.kind == "object"))
 
 
 def attributes(thing: Any) -> dict[str, Any]:

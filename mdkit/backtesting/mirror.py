@@ -78,8 +78,8 @@ class Mirror(types.Type):
     def method(self, name: str) -> Any:
         """Return the compiled form of a method, or None if the class has none of that name."""
         found = inspect.getattr_static(self.layout.cls, name, None)
-        if isinstance(found, staticmethod):
-            raise CannotCompile(f"{name} is a static method; make it a function")
+        if isinstance(found, staticmethod | classmethod):
+            raise CannotCompile(f"{name} is a {type(found).__name__}; make it a function")
         if isinstance(found, python_types.FunctionType):
             return self.translate(found)
         return None

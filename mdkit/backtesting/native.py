@@ -23,8 +23,10 @@ from mdkit.backtesting.layout import (
     Layout,
     Memory,
     check_own,
+    code_of,
     describe,
     is_numbers,
+    texts,
 )
 from mdkit.strategies.contract import FunctionStrategy, InstanceStrategy, Strategy
 
@@ -99,7 +101,7 @@ def compile_strategy(strategy: Strategy) -> NativeStrategy:
         raise CannotCompile("it is a plain function of a dict")
     layout, key = _read(strategy)
     if key not in _compiled:
-        _compiled[key] = _compile(strategy, layout)
+        _compiled[key] = _load(key, strategy, layout) or _compile(key, strategy, layout)
         if len(_compiled) > _KEPT:
             _compiled.popitem(last=False)
     _compiled.move_to_end(key)
@@ -176,24 +178,54 @@ def _read_layout(layout: Layout, reads: Reads) -> None:
             reads.value(field.detail)
 
 
-def _compile(strategy: Strategy, layout: Layout | None) -> NativeStrategy:
+def _load(key: str, strategy: Strategy, layout: Layout | None) -> NativeStrategy | None:
+    """Return what an earlier process compiled, or None."""
     from mdkit.backtesting import kernels
+    from mdkit.backtesting.compiled import store
+
+    if isinstance(strategy, FunctionStrategy):
+        stub = kernels.function_kernel(strategy.function, _parameters(strategy), stub=True)
+        kept = store.load(key, stub)
+        return None if kept is None else NativeStrategy(stub, None, _kinds(strategy))
+    assert layout is not None
+    stub, _ = kernels.instance_kernel(layout, stub=True)
+    kept = store.load(key, stub)
+    if kept is None:
+        return None
+    named, texts = kept[1]
+    for text in texts:
+        code_of(text)
+    classes = {_name_of(cls): cls for cls in layout.classes()}
+    wider = {(classes[name], attribute): kind for (name, attribute), kind in named.items()}
+    return NativeStrategy(stub, describe(strategy.instance(), wider))
+
+
+def _compile(key: str, strategy: Strategy, layout: Layout | None) -> NativeStrategy:
+    from mdkit.backtesting import kernels
+    from mdkit.backtesting.compiled import store
 
     try:
         if isinstance(strategy, FunctionStrategy):
             kernel = kernels.function_kernel(strategy.function, _parameters(strategy))
+            store.save(key, kernel, None)
             return NativeStrategy(kernel, None, _kinds(strategy))
         assert layout is not None
         check_own(strategy.instance(), strategy.instance())
         wider: dict[tuple[type, str], Kind] = {}
-        while True:
-            kernel, more = kernels.instance_kernel(layout)
-            if not more:
-                return NativeStrategy(kernel, layout)
+        kernel, more = kernels.instance_kernel(layout)
+        while more:
             wider |= more
             layout = describe(strategy.instance(), wider)
+            kernel, more = kernels.instance_kernel(layout)
     except CannotCompile:
         raise
     except Exception as error:
         # numba raises errors of many kinds, some of them not its own.
         raise CannotCompile(kernels.reason(error)) from error
+    named = {(_name_of(cls), attribute): kind for (cls, attribute), kind in wider.items()}
+    store.save(key, kernel, (named, texts()))
+    return NativeStrategy(kernel, layout)
+
+
+def _name_of(cls: type) -> str:
+    return f"{cls.__module__}.{cls.__qualname__}"

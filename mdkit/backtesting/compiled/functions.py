@@ -21,8 +21,8 @@ from typing import Any
 
 from llvmlite import binding, ir
 from numba.core import cgutils, types
-from numba.core.typing.templates import signature
-from numba.extending import intrinsic
+from numba.core.typing.templates import AbstractTemplate, infer_global, signature
+from numba.extending import intrinsic, lower_builtin
 
 from mdkit.backtesting.compiled.arithmetic import (
     Checked,
@@ -225,6 +225,47 @@ power, whole_power = (
     _internal("whole power", _whole_power, types.int64),
 )
 
+def _least(items: Any) -> Any:
+    best = items[0]
+    for item in items:
+        if item < best:
+            best = item
+    return best
+
+
+def _most(items: Any) -> Any:
+    best = items[0]
+    for item in items:
+        if item > best:
+            best = item
+    return best
+
+
+def _of_list(name: str, function: Any) -> Checked:
+    """Return min or max of a list, in Python's order of comparisons; raises for an empty one."""
+    operation = Checked(name)
+
+    class Template(AbstractTemplate):
+        key = operation
+
+        def generic(self, args: Any, kws: Any) -> Any:
+            return signature(args[0].dtype, *args)
+
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        counted = signature(types.intp, *sig.args)
+        size = context.compile_internal(builder, lambda items: len(items), counted, args)
+        empty = builder.icmp_signed("==", size, ir.Constant(size.type, 0))
+        fail(context, builder, empty, ValueError, f"{name}() of an empty list")
+        return context.compile_internal(builder, function, sig, args)
+
+    infer_global(operation, types.Function(Template))
+    for kind in (types.Array, types.List):
+        lower_builtin(operation, kind)(lower)
+    return operation
+
+
+EXTREMES = {min: _of_list("min", _least), max: _of_list("max", _most)}
+"""What takes the place of min and max of one list."""
 ONE_FLOAT = {
     **{getattr(math, name): _from_c(name, 1) for name in _ONE},
     math.sqrt: _by_llvm("sqrt", 1, checked=True),

@@ -22,11 +22,12 @@ from numba.core import ir, types
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.compiler_machinery import FunctionPass, register_pass
 from numba.core.typed_passes import NopythonTypeInference, PreLowerStripPhis
-from numba.core.untyped_passes import ReconstructSSA
+from numba.core.untyped_passes import InlineClosureLikes, ReconstructSSA
 
 from mdkit.backtesting.compiled.arithmetic import MIXED, WHOLE, exact, neg
 from mdkit.backtesting.compiled.flow import ITEMS, Flow, Node
 from mdkit.backtesting.compiled.functions import (
+    EXTREMES,
     ONE_FLOAT,
     ONE_WHOLE,
     POWERS,
@@ -41,7 +42,8 @@ from mdkit.backtesting.layout import BarRow, CannotCompile
 _PLAIN_CALLS = (range, len, enumerate, zip, min, max, abs, float, bool)
 _CALLED = {*_PLAIN_CALLS, *ONE_FLOAT, *TWO_FLOATS, pow}
 _CURES = {
-    "import": "it imports within a function; import at the top instead",
+    "slice": "it takes a slice of a list; go through its items by their numbers",
+    "str": "it makes a text while it runs",
     "math.fsum": "it calls math.fsum, which has no compiled form; add up in a loop",
     "sum": "it calls sum, which adds up differently from Python to Python; add up in a loop",
     "print": "it calls print, which has no compiled form",
@@ -57,7 +59,7 @@ _INNER = ("getiter", "iternext", "pair_first", "pair_second", "exhaust_iter")
 _SILENT = (ir.Del, ir.Jump, ir.StaticRaise, ir.DynamicRaise, ir.Raise, ir.Return)
 
 
-class Wider(Exception):  # noqa: N818 - asks for another attempt
+class NeedsWider(Exception):  # noqa: N818 - asks for another attempt
     """An attribute needs another kind, which is noted in the flow; compile again."""
 
 
@@ -68,6 +70,7 @@ def pipeline_for(flow: Flow, mirror: type) -> type[CompilerBase]:
         def define_pipelines(self) -> list[Any]:
             self.state.flow, self.state.mirror = flow, mirror
             manager = DefaultPassBuilder.define_nopython_pipeline(self.state)
+            manager.add_pass_after(_Lengths, InlineClosureLikes)
             manager.add_pass_after(_Names, ReconstructSSA)
             manager.add_pass_after(_Types, PreLowerStripPhis)
             manager.finalize()
@@ -78,6 +81,26 @@ def pipeline_for(flow: Flow, mirror: type) -> type[CompilerBase]:
 
 def _refuse(what: str, loc: Any) -> CannotCompile:
     return CannotCompile(f"{what} (line {loc.line})")
+
+
+@register_pass(mutates_CFG=False, analysis_only=True)
+class _Lengths(FunctionPass):
+    """Refuses the length of a bar: to numba a bar is a tuple, whose length it takes for constant."""
+
+    _name = "mdkit_lengths"
+
+    def __init__(self) -> None:
+        FunctionPass.__init__(self)
+
+    def run_pass(self, state: Any) -> bool:
+        for block in state.func_ir.blocks.values():
+            for call in block.find_exprs("call"):
+                if _definition(state, call.func) is not len or len(call.args) != 1:
+                    continue
+                value = _definition(state, call.args[0])
+                if isinstance(value, ir.Arg) and _is_bar(_inner(state.args[value.index])):
+                    raise _refuse("it asks for the length of a bar", call.loc)
+        return False
 
 
 @register_pass(mutates_CFG=False, analysis_only=False)
@@ -99,7 +122,7 @@ class _Names(FunctionPass):
                 if isinstance(statement, ir.Assign):
                     self._look_at(state, statement)
         if state.flow.wider:
-            raise Wider
+            raise NeedsWider
         return True
 
     def _look_at(self, state: Any, statement: Any) -> None:
@@ -131,11 +154,15 @@ def _check_global(value: Any, loc: Any) -> None:
         return
     if kind is tuple and all(type(item) in (bool, int, float) for item in value.value):
         return
-    if hasattr(value.value, "py_func") or value.value in _CALLED or value.value is BarRow:
+    if hasattr(value.value, "py_func") or value.value is BarRow:
         return
     if isinstance(value.value, type | python_types.BuiltinFunctionType):
+        if value.value in _CALLED:
+            return
         name = value.value.__name__
         raise _refuse(_CURES.get(name, f"it uses {name}, which has no compiled form"), loc)
+    if "try_block" in value.name:
+        raise _refuse("it catches exceptions", loc)
     article = "an" if kind.__name__[0] in "aeiou" else "a"
     raise _refuse(
         f"it reads {value.name} from outside, {article} {kind.__name__}; compiled code reads "
@@ -262,7 +289,7 @@ class _Types(FunctionPass):
                 body += [*check.before, statement]
             block.body = body
         if state.flow.wider:
-            raise Wider
+            raise NeedsWider
         return True
 
 
@@ -623,6 +650,13 @@ class _Check:
             self.truth(arguments[0], loc)
         elif function in (range, len, enumerate, zip):
             pass
+        elif function in EXTREMES and len(kinds) == 1 and isinstance(
+            kinds[0], types.Array | types.List
+        ):
+            if isinstance(kinds[0], types.Array) and kinds[0].ndim != 1 or _is_bool(kinds[0].dtype):
+                raise _refuse(f"it calls {function.__name__} on an array of several rows", loc)
+            self.replace(statement, EXTREMES[function], arguments)
+            self.flow.copy(ITEMS, self.node(statement.target))
         elif function in (min, max) and len(kinds) > 1 and all(map(_is_number, kinds)):
             for number, var in enumerate(arguments):
                 node = self.node(statement.target)
