@@ -113,6 +113,7 @@ def _kept(key: str, kernel: Any, kind: Any) -> Any:
 
 
 _REASONS = (
+    (r"Cannot bind ", "it calls a function whose arguments are by keyword alone"),
     (r"IMPORT_NAME", "it imports within a function; import at the top instead"),
     (r"STORE_GLOBAL", "it sets a global variable"),
     (r"use of yield in a closure", "it has a generator expression; use a loop"),

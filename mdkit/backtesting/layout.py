@@ -12,6 +12,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import math
+import pickle
 import types
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -24,7 +25,16 @@ from mdkit.errors import MdkitError
 from mdkit.events import Bar
 
 Kind = Literal[
-    "float", "int", "bool", "word", "maybe", "maybe int", "maybe word", "bar", "array", "object",
+    "float",
+    "int",
+    "bool",
+    "word",
+    "maybe",
+    "maybe int",
+    "maybe word",
+    "bar",
+    "array",
+    "object",
     "constant",
 ]
 _SLOT = 8
@@ -197,8 +207,8 @@ def _kind(value: Any, where: str, wider: Wider, seen: Seen) -> tuple[Kind, Any]:
         return "array", (value.dtype.name, value.ndim)
     if isinstance(value, (bool, int, float, str, list, np.ndarray, np.generic)):
         raise CannotCompile(
-            f"{where} is a {type(value).__module__}.{type(value).__name__}; make it a plain number, "
-            "text or list"
+            f"{where} is a {type(value).__module__}.{type(value).__name__}; make it a plain "
+            "number, text or list"
         )
     if isinstance(value, _CALLED):
         raise CannotCompile(f"{where} holds something to be called; make it a method")
@@ -340,7 +350,6 @@ class Memory:
                 items = self._arrays[at].ravel().tolist()
                 yield from ((f"{where}[{i}]", item) for i, item in enumerate(items))
 
-
     def _maybe(self, kind: Kind, at: int) -> Any:
         if kind == "maybe":
             return float(self._floats[at + 1])
@@ -351,7 +360,8 @@ class Memory:
 def state_of(thing: Any, path: str = "") -> dict[str, Any]:
     """Return every part of an object's state by its dotted name, as `Memory.read` names it.
 
-    What is neither a number, None, a string nor a container of such is given by its repr.
+    What is neither a number, None, a string nor a container of such is given by a hash of its
+    pickle, or where it has none by its type.
     """
     state: dict[str, Any] = {}
     _collect(thing, path, state, set())
@@ -377,6 +387,10 @@ def _collect_value(value: Any, where: str, state: dict[str, Any], seen: set[int]
     elif isinstance(value, dict):
         for key, item in value.items():
             _collect_value(item, f"{where}[{key!r}]", state, seen)
+    elif isinstance(value, set | frozenset):
+        # Their order differs from process to process.
+        for i, item in enumerate(sorted(value, key=repr)):
+            _collect_value(item, f"{where}[{i}]", state, seen)
     elif hasattr(value, "__iter__") and hasattr(value, "__len__"):
         for i, item in enumerate(value):
             _collect_value(item, f"{where}[{i}]", state, seen)
@@ -384,7 +398,16 @@ def _collect_value(value: Any, where: str, state: dict[str, Any], seen: set[int]
         seen.add(id(value))
         _collect(value, where, state, seen)
     else:
-        state[where] = repr(value)
+        state[where] = _digest(value)
+
+
+def _digest(value: Any) -> str:
+    """Return what tells an object's state from another, wherever it lies in memory."""
+    name = f"{type(value).__module__}.{type(value).__qualname__}"
+    try:
+        return f"{name} {hashlib.sha256(pickle.dumps(value, 4)).hexdigest()[:16]}"
+    except Exception:
+        return name
 
 
 def same(one: Any, other: Any) -> bool:

@@ -1,12 +1,14 @@
-"""Warnings about code that is known to give other bits on another engine."""
+"""Warnings about code that is known to give other bits on another engine, or in another run."""
 
 from __future__ import annotations
 
 import ast
 import inspect
 import textwrap
+from collections.abc import Sequence
 from typing import Any
 
+from mdkit.backtesting.outside import outside
 from mdkit.strategies.contract import FunctionStrategy, InstanceStrategy, as_strategy
 
 _REDUCTIONS = ("sum", "mean", "std", "var", "dot", "prod", "average", "cumsum", "nansum", "nanmean")
@@ -17,8 +19,9 @@ def lint(strategy: Any) -> tuple[str, ...]:
     """Return a sentence for each thing in a strategy's source that may differ between engines.
 
     Looks for `**`, `sum()`, NumPy reductions, the functions of `math` that are not rounded
-    exactly, pandas rolling windows and fastmath. It reads source only, so it can miss things
-    and it can warn of what does no harm; `verify` measures.
+    exactly, pandas rolling windows and fastmath; and for what is read from outside, see
+    `outside`. It reads code only, so it can miss things and it can warn of what does no harm;
+    `verify` measures.
     """
     chosen = as_strategy(strategy)
     if isinstance(chosen, InstanceStrategy):
@@ -28,7 +31,9 @@ def lint(strategy: Any) -> tuple[str, ...]:
     else:
         return ()
     found: list[str] = []
-    sources = [target] if not isinstance(target, type) else target.__mro__[:-1]
+    sources: Sequence[Any] = (target,)
+    if isinstance(target, type):
+        sources = [cls for cls in target.__mro__[:-1] if cls.__module__ != "abc"]
     for source in sources:
         try:
             lines, first = inspect.getsourcelines(source)
@@ -39,7 +44,17 @@ def lint(strategy: Any) -> tuple[str, ...]:
             told = _warning(node)
             if told:
                 found.append(f"line {first + node.lineno - 1}: {told}")  # type: ignore[attr-defined]
+    root = str(target.__module__).partition(".")[0]
+    functions = [x for source in sources for x in _functions(source)]
+    found += outside(functions, root)
     return tuple(dict.fromkeys(found))
+
+
+def _functions(source: Any) -> list[Any]:
+    if not isinstance(source, type):
+        return [source]
+    # What Python and dataclasses add is not the user's.
+    return [x for name, x in vars(source).items() if name == "__call__" or name[:2] != "__"]
 
 
 def _warning(node: ast.AST) -> str:

@@ -12,21 +12,29 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+from mdkit.backtesting.elsewhere import NotElsewhere, traces_elsewhere
 from mdkit.backtesting.engine import bar_events, interval_name
 from mdkit.backtesting.layout import CannotCompile
 from mdkit.backtesting.lint import lint
 from mdkit.backtesting.recorded import made_of, recording_of, steps_of
+from mdkit.backtesting.reference import python_traces
 from mdkit.backtesting.side_by_side import check_native
-from mdkit.backtesting.traces import live_traces, python_traces, replay_traces
-from mdkit.backtesting.verification import Difference, Verification, compare, digest
+from mdkit.backtesting.traces import as_sent, live_traces, replay_traces
+from mdkit.backtesting.verification import Difference, Trace, Verification, compare, digest
 from mdkit.errors import SettingsError
 from mdkit.strategies.contract import Strategy, as_strategy
 
+_ELSEWHERE = 20_000
+"""So many events go to the other process: enough to tell, and sent in a moment."""
 _CURE = '; to fold what they hold into bars give an interval, such as bars="1m"'
 
 
 def verify(strategy: Any, data: Any, *, bars: str | None = None, seed: int = 0) -> Verification:
     """Run a strategy on every engine and compare every output and all state, bit by bit.
+
+    The Python engine is run once more in another process, with other hashes of text, another
+    environment and another folder: there what depends on those, or on memories that earlier
+    runs filled, says something else.
 
     Args:
         strategy: a strategy on one kind of event.
@@ -48,7 +56,8 @@ def verify(strategy: Any, data: Any, *, bars: str | None = None, seed: int = 0) 
     checks: Sequence[tuple[str, Callable[[], Difference | None]]]
     recording = recording_of(data)
     if recording is not None:
-        expected = python_traces(chosen, steps_of(recording, bars))
+        events = list(steps_of(recording, bars))
+        expected = python_traces(chosen, events)
         channel = made_of(recording) if bars is not None else "trade"
 
         def replayed(name: str, workers: int) -> Difference | None:
@@ -60,7 +69,7 @@ def verify(strategy: Any, data: Any, *, bars: str | None = None, seed: int = 0) 
             for name, workers in (("replay", 1), ("replay with 4 workers", 4))
         ]
     else:
-        events = _events(chosen, data)
+        events = [as_sent(event) for event in _events(chosen, data)]
         expected = python_traces(chosen, events)
         checks = (
             ("native", lambda: check_native(chosen, events, expected)),
@@ -69,13 +78,14 @@ def verify(strategy: Any, data: Any, *, bars: str | None = None, seed: int = 0) 
     if not expected:
         cure = "" if recording is None or bars or "bar" not in chosen.kinds else _CURE
         raise SettingsError(f"the data hold no {' or '.join(chosen.kinds)} events{cure}")
+    checks = (*checks, ("another process", partial(_elsewhere, chosen, events, expected)))
     engines, skipped = ["python"], {}
     difference = None
     for engine, check in checks:
         try:
             difference = difference or check()
             engines.append(engine)
-        except CannotCompile as reason:
+        except (CannotCompile, NotElsewhere) as reason:
             skipped[engine] = str(reason)
     outputs = [value for trace in expected.values() for value in trace.outputs]
     return Verification(
@@ -88,6 +98,16 @@ def verify(strategy: Any, data: Any, *, bars: str | None = None, seed: int = 0) 
         difference=difference,
         warnings=lint(chosen),
     )
+
+
+def _elsewhere(
+    strategy: Strategy, events: Sequence[Any], expected: dict[str, Trace]
+) -> Difference | None:
+    """Compare a second process's answers to the first events with those of this one."""
+    first = list(events[:_ELSEWHERE])
+    if len(first) < len(events):
+        expected = python_traces(strategy, first)
+    return compare("another process", expected, traces_elsewhere(strategy, first))
 
 
 def _events(strategy: Strategy, data: Any) -> list[Any]:

@@ -11,7 +11,7 @@ from mdkit.backtesting import native
 from mdkit.backtesting.layout import CannotCompile, Memory, same, state_of
 from mdkit.backtesting.native import Columns
 from mdkit.backtesting.panel import bar_columns
-from mdkit.backtesting.traces import key_of
+from mdkit.backtesting.reference import key_of
 from mdkit.backtesting.verification import Difference, Trace, state_difference
 from mdkit.events import Bar
 from mdkit.strategies.contract import Strategy, as_signal
@@ -85,7 +85,8 @@ def _run_both(
     try:
         failed = code.run(state, columns, begin, end, signals)
     except Exception as error:
-        return "output", "a value", f"{type(error).__name__}: {error}"
+        # The reference went through: a number that compiled code has no room for.
+        raise CannotCompile(f"such a run is handed to Python: {error}") from error
     if failed >= 0:
         return "output", "a value", "nan"
     for number in range(begin, end):

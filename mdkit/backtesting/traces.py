@@ -1,4 +1,4 @@
-"""What a strategy says, event by event, told step by step, replayed, and live."""
+"""What a strategy says, event by event, replayed and live."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from mdkit.backtesting.layout import state_of
+from mdkit.backtesting.reference import Tap
 from mdkit.backtesting.verification import Trace
-from mdkit.errors import SettingsError
-from mdkit.events import Event, Gap
-from mdkit.strategies.contract import Strategy, as_signal
+from mdkit.errors import InvalidMessage, SettingsError
+from mdkit.events import Bar, Event
+from mdkit.strategies.contract import Strategy
 from mdkit.stream.pipeline import Pipeline
 from mdkit.stream.recordings import Recording
 from mdkit.stream.replay import Replay
@@ -23,29 +23,11 @@ from mdkit.stream.source import Sink
 from mdkit.wire import tickdb
 
 
-def python_traces(strategy: Strategy, events: Iterable[Any]) -> dict[str, Trace]:
-    """Tell the strategy one event after the other: what every engine is compared with."""
-    tap = _Tap(strategy)
-    calls: dict[str, Callable[[Any], Any]] = {}
-    for event in events:
-        kind = event.channel.partition(":")[0] if isinstance(event, Gap) else event.kind
-        if kind not in strategy.kinds:
-            continue
-        key = key_of(strategy, event)
-        if key not in calls:
-            calls[key] = tap.instance()
-        if not isinstance(event, Gap):
-            calls[key](event)
-        elif (on_gap := getattr(calls[key], "on_gap", None)) is not None:
-            on_gap(event)
-    return tap.traces()
-
-
 def replay_traces(
     strategy: Strategy, recording: Recording, bars: str | None, made_of: str, workers: int
 ) -> dict[str, Trace]:
     """Replay a recording as a session would, with so many workers, its bars made of a channel."""
-    tap = _Tap(strategy)
+    tap = Tap(strategy)
 
     async def run() -> None:
         source = Replay(recording.paths, None)
@@ -61,7 +43,7 @@ def replay_traces(
 
 def live_traces(strategy: Strategy, events: Sequence[Any], seed: int) -> dict[str, Trace]:
     """Send the events as messages through a live pipeline; `seed` decides their batches."""
-    tap = _Tap(strategy)
+    tap = Tap(strategy)
 
     async def run() -> None:
         source = EventSource(events, seed)
@@ -76,50 +58,17 @@ def live_traces(strategy: Strategy, events: Sequence[Any], seed: int) -> dict[st
     return tap.traces()
 
 
-def key_of(strategy: Strategy, event: Event) -> str:
-    """Return the name of the instance that an event goes to: its symbol, or one for all."""
-    symbol: str = event.symbol  # type: ignore[attr-defined]
-    return symbol if strategy.per == "symbol" else "(session)"
-
-
-class _Tap(Strategy):
-    """A strategy that keeps what its instances say, and the instances."""
-
-    def __init__(self, strategy: Strategy) -> None:
-        self.strategy = strategy
-        self.name, self.kinds = strategy.name, strategy.kinds
-        self.per, self.is_async = strategy.per, strategy.is_async
-        self.taken: list[tuple[Any, list[tuple[Any, Any]]]] = []
-
-    @property
-    def params(self) -> dict[str, Any]:
-        return self.strategy.params
-
-    def with_params(self, **changes: Any) -> Strategy:
-        return _Tap(self.strategy.with_params(**changes))
-
-    def instance(self) -> Callable[[Any], Any]:
-        call = self.strategy.instance()
-        said: list[tuple[Any, Any]] = []
-        self.taken.append((call, said))
-
-        def tapped(event: Any) -> Any:
-            value = call(event)
-            said.append((event, value))
-            return value
-
-        if hasattr(call, "on_gap"):
-            tapped.on_gap = call.on_gap  # type: ignore[attr-defined]
-        return tapped
-
-    def traces(self) -> dict[str, Trace]:
-        """Return what the instances said, by symbol, those never called left out."""
-        found = {}
-        for call, said in self.taken:
-            if said:
-                values = [as_signal(value, self.name) for _, value in said]
-                found[key_of(self.strategy, said[0][0])] = Trace(values, state_of(call))
-        return found
+def as_sent(event: Event) -> Event:
+    """Return an event as it arrives over the wire, whose times are in milliseconds."""
+    if isinstance(event, Bar):
+        return event
+    try:
+        message = tickdb.encode(event, "article")
+        (sent,) = tickdb.decode(message, getattr(event, "received_ns", 0) or 1)
+    except InvalidMessage as error:
+        symbol = event.symbol  # type: ignore[attr-defined]
+        raise SettingsError(f"{symbol} holds an event that no feed sends: {error}") from None
+    return sent
 
 
 class EventSource:

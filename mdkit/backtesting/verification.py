@@ -96,8 +96,10 @@ def digest(traces: Iterable[tuple[str, Trace]]) -> str:
                 found.update(struct.pack("<d", value))
             elif value != value:
                 found.update(b"nan")
+            elif isinstance(value, int):
+                found.update(f"{value:x}".encode())  # decimal digits are limited, and slow
             else:
-                found.update(repr(value).encode())
+                found.update(repr(value).encode("utf-8", "surrogatepass"))
     return found.hexdigest()
 
 
@@ -128,4 +130,8 @@ def state_difference(
 
 
 def _exact(value: Any) -> str:
-    return f"{value!r} ({value.hex()})" if isinstance(value, float) else repr(value)
+    if isinstance(value, float):
+        return f"{value!r} ({value.hex()})"
+    if isinstance(value, int) and abs(value) >= 10**30:
+        return f"a whole number of {value.bit_length():,} bits, 0x...{value & (2**64 - 1):016x}"
+    return repr(value)

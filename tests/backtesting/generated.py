@@ -1,4 +1,4 @@
-"""Strategies made at random out of everything that compiled code supports, and some that it does not."""
+"""Strategies made at random of what compiled code supports, and of some that it does not."""
 
 import math
 
@@ -105,7 +105,9 @@ class Maker:
             lambda: f"{self.i(0)} in (1, 2, 3)",
             lambda: "self.on",
             lambda: f"not {self.b(d)}" if deep > 0 else "self.marks[1]",
-            lambda: f"({self.b(d)} {self.pick('and', 'or')} {self.b(d)})" if deep > 0 else "self.on",
+            lambda: (
+                f"({self.b(d)} {self.pick('and', 'or')} {self.b(d)})" if deep > 0 else "self.on"
+            ),
             lambda: "self.entry is None",
             lambda: "self.since is not None",
             lambda: f"math.isnan({self.f(d)})",
@@ -171,7 +173,7 @@ class Maker:
         return HEAD + body + "\n"
 
 
-HEAD = '''
+HEAD = """
 @strategy("bar")
 class Made:
     size: int = 4
@@ -204,9 +206,7 @@ class Made:
 
     def __call__(self, bar):
         self.n += 1
-'''
-
-
+"""
 
 
 def made(choose):

@@ -81,7 +81,7 @@ class Everything:
 def test_outputs_and_all_state_have_the_same_bits(seeded_bars, found):
     checked = verify(found, seeded_bars(700, 8, volatility=0.01))
     assert checked, str(checked)
-    assert checked.engines == ("python", "native", "live")
+    assert checked.engines == ("python", "native", "live", "another process")
     assert checked.outputs > 50
 
 
@@ -120,10 +120,13 @@ def test_random_strategies_have_the_same_bits_on_every_engine(seeded_bars, seed)
 
 def _uses(body, **state):
     scope = {"strategy": strategy, "np": np, "deque": deque, "math": math, "SMA": SMA, **state}
+    scope |= {"TABLE": {"a": 1.0}, "COMMON": [0.5]}
     exec("@strategy('bar')\nclass Odd:\n" + body, scope)
     return scope["Odd"]
 
 
+CALL = "    def __call__(self, bar):\n"
+STATE = "    def start(self):\n        self.w = [0.0, 0.0]\n" + CALL
 REFUSED = {
     "queue": ("    def start(self):\n        self.window = deque()\n    def __call__(self, bar):\n"
               "        self.window.append(bar.close)", "window holds a deque; use a list of fixed"),
@@ -145,6 +148,38 @@ REFUSED = {
         "        self.a = None",
         "self.a becomes None while it runs",
     ),
+    "slice": (STATE + "        return self.w[1:][0]", "takes a slice of a list"),
+    "lists": (STATE + "        return len(self.w + self.w) / 9", "uses add on a list or array"),
+    "import": (CALL + "        import math\n        return math.sqrt(0.2)",
+               "imports within a function; import at the top"),
+    "dict": (CALL + "        return TABLE['a']",
+             "reads TABLE from outside, a dict; compiled code reads numbers"),
+    "fsum": (CALL + "        return math.fsum([bar.close]) * 0.0",
+             "calls math.fsum, which has no compiled form; add up in a loop"),
+    "sum": (CALL + "        return sum([bar.close]) * 0.0", "it calls sum"),
+    "view": ("    def start(self):\n        self.view = 0.0\n" + CALL + "        self.view += 1.0",
+             "an attribute called view"),
+    "numpy": (CALL + "        return np.exp(-bar.close)",
+              "uses numpy.exp, which has no compiled form; use math.exp"),
+    "digits": (CALL + "        return round(bar.close / 1e9, 2)", "rounds to digits"),
+    "caught": (CALL + "        try:\n            return 1.0 / bar.close\n"
+               "        except Exception:\n            return 0.0", "it catches exceptions"),
+    "unset": (CALL + "        if bar.close > 0.0:\n            x = 1.0\n        return x",
+              "x may be read before it is set"),
+    "static": ("    @staticmethod\n    def f(a, b=1.0):\n        return b\n" + CALL
+               + "        return self.f(bar.close)", "f is a staticmethod; make it a function"),
+    "length": (CALL + "        return 0.0 if bar.close > 0.0 else float(len(bar))",
+               "asks for the length of a bar"),
+    "item": (CALL + "        return bar[0] if bar.close < 0.0 else 0.0", "takes an item of a bar"),
+    "mixed": ("    def start(self):\n        self.x = 0\n" + CALL
+              + "        if bar.close > 1e9:\n            self.x = 0.5\n        return -self.x",
+              "is a whole number at one time and a float at another"),
+    "alias": ("    def start(self):\n        self.a = [0.0]\n        self.b = self.a\n" + CALL
+              + "        return self.b[0]", "b and a are the same object"),
+    "views": ("    def start(self):\n        self.a = np.zeros(3)\n        self.b = self.a[1:]\n"
+              + CALL + "        return self.b[0]", "b and a are arrays over the same memory"),
+    "common": ("    def start(self):\n        self.a = COMMON\n" + CALL
+               + "        return self.a[0]", "a is one object that all instances share"),
     "bool": ("    def __call__(self, bar):\n        return bar.close > 1.0", "returns bool"),
 }  # fmt: skip
 

@@ -1,5 +1,13 @@
 """verify(): true for what agrees, and the first difference for what does not."""
 
+import datetime
+import functools
+import os
+import random
+import time
+
+import numpy as np
+import pandas as pd
 import pytest
 
 from mdkit.backtesting import layout, native
@@ -29,7 +37,8 @@ def test_every_strategy_that_comes_with_mdkit_agrees(seeded_bars, name, seed, re
     data = {"A": seeded_bars(300, seed, volatility=0.01), "B": seeded_bars(200, seed + 9)}
     checked = verify(ALL[name], data if on_bars else books(), seed=seed)
     assert checked, str(checked)
-    assert checked.engines == (("python", "native", "live") if on_bars else ("python", "live"))
+    native = ("native",) if on_bars else ()
+    assert checked.engines == ("python", *native, "live", "another process")
     assert checked.outputs > 0
     assert checked.warnings == ()
 
@@ -156,3 +165,130 @@ def test_lint_names_what_differs_between_engines_with_its_line():
     assert any("sum() compensates" in warning for warning in told)
     assert all(warning.startswith("line ") for warning in told)
     assert lint(SmaCross) == ()
+
+
+def test_large_whole_numbers_are_compared_and_shown_in_short(seeded_bars):
+    @strategy("bar")
+    class Product:
+        def start(self):
+            self.product = 1
+
+        def __call__(self, bar):
+            self.product = self.product * 6364136223846793005 + 1
+            return float(self.product % 100) / 100
+
+    checked = verify(Product, seeded_bars(1500))
+    assert checked, str(checked)
+    assert "is handed to Python: a whole number is too large" in checked.skipped["native"]
+
+    @strategy("bar")
+    class Counting:
+        calls = [1]  # noqa: RUF012 - the mistake that this is about
+
+        def start(self):
+            self.product = 1
+
+        def __call__(self, bar):
+            self.calls[0] = self.calls[0] * 6364136223846793005 + 1
+            self.product = self.calls[0]
+
+    told = str(verify(Counting, seeded_bars(1500)))
+    assert "a whole number of" in told
+    assert len(told) < 2000
+
+
+@strategy("bar")
+class Seeded:
+    """Draws from generators of its own, which is no difference between runs."""
+
+    def start(self):
+        self.random = random.Random(5)
+        self.numpy = np.random.default_rng(5)
+
+    def __call__(self, bar):
+        return self.random.random() * float(self.numpy.random())
+
+
+def test_a_generator_of_its_own_is_no_difference(seeded_bars):
+    checked = verify(Seeded, seeded_bars(20))
+    assert checked, str(checked)
+    assert checked.warnings == ()
+
+
+def test_times_finer_than_the_wires_are_no_difference():
+    @strategy("trade")
+    def fine(trade):
+        return float(trade.exchange_ns % 10_000_000)
+
+    at = 1_700_000_000_000_000_000
+    trades = [
+        Trade("A", 1.0 + i, 1.0, side="buy", exchange_ns=at + i * 1_001_001) for i in range(20)
+    ]
+    assert verify(fine, trades)
+
+
+@strategy("bar")
+def by_hash(bar):
+    return float(hash(bar.symbol) % 1000) / 1000
+
+
+@strategy("bar")
+def by_order(bar):
+    return float(len(next(iter({bar.symbol, "bb", "ccc", "dddd", "eeeee", "ffffff"})))) / 10
+
+
+@strategy("bar")
+def by_environment(bar):
+    return 1.0 if "MDKIT_TEST_SIDE" in os.environ else 0.0
+
+
+REMEMBERED = {}
+
+
+@strategy("bar")
+def by_memory(bar):
+    return REMEMBERED.setdefault("close", bar.close) / 1e6
+
+
+@pytest.mark.parametrize("chosen", [by_hash, by_order, by_environment, by_memory])
+def test_what_differs_in_another_process_is_found(seeded_bars, chosen, monkeypatch):
+    monkeypatch.setenv("MDKIT_TEST_SIDE", "1")
+    monkeypatch.setitem(REMEMBERED, "close", 1.0)  # by an earlier run
+    checked = verify(chosen, seeded_bars(20))
+    assert not checked
+    assert checked.difference.engine == "another process"
+
+
+DATA = np.arange(5.0)
+FRAME = pd.DataFrame({"close": DATA})
+CLOSES = [1.0, 2.0]
+BY_DAY = {"monday": 1.0}
+
+
+@functools.lru_cache
+def remembering(x):
+    return x
+
+
+@strategy("bar")
+def looking(bar, at=(0,)):
+    return DATA[0] + len(FRAME) + CLOSES[0] + BY_DAY["monday"] + remembering(1.0) + helped()
+
+
+def helped():
+    return float(np.random.random()) * 0.0 + time.time() * 0.0 + datetime.date.today().day * 0.0
+
+
+def test_lint_names_what_is_read_from_outside():
+    told = "\n".join(lint(looking))
+    for part in (
+        "reads DATA from outside, an array of 5 items",
+        "reads FRAME from outside, a DataFrame of 5 rows",
+        "reads CLOSES from outside, a list of 2 items",
+        "reads BY_DAY from outside, a dict of 1 items",
+        "calls remembering, which remembers earlier runs",
+        "np.random.random: it draws from a generator that everything shares",
+        "time.time: the clock differs from run to run",
+        "datetime.date.today: the date differs from run to run",
+    ):
+        assert part in told, told

@@ -193,7 +193,7 @@ def test_live_replayed_and_backtested_are_the_same_bits(morning, name):
     if name in md.strategies.ALL:
         verified = md.verify(strategy, [morning.path], bars=interval)
         assert verified, verified
-        assert verified.engines == ("python", "replay", "replay with 4 workers")
+        assert verified.engines[:3] == ("python", "replay", "replay with 4 workers")
 
 
 @pytest.mark.parametrize("name", [n for n in md.strategies.ALL if STRATEGIES[n].kinds == ("bar",)])

@@ -187,7 +187,7 @@ def test_live_replayed_and_told_step_by_step_are_the_same(
         if any(name == strategy.name for _, name in expected):
             verified = md.verify(strategy, path, bars=bars)
             assert verified, verified
-            assert verified.engines == ("python", "replay", "replay with 4 workers")
+            assert verified.engines[:3] == ("python", "replay", "replay with 4 workers")
 
 
 def test_a_session_through_three_disconnects_replays_to_the_same_signals(

@@ -34,6 +34,7 @@ class Checked:
         self.__name__ = name
 
     def __call__(self, *arguments: Any) -> Any:
+        """Raise: only compiled code can call it."""
         raise NotImplementedError(f"{self.__name__} is for compiled code alone")
 
 

@@ -225,6 +225,7 @@ power, whole_power = (
     _internal("whole power", _whole_power, types.int64),
 )
 
+
 def _least(items: Any) -> Any:
     best = items[0]
     for item in items:

@@ -21,7 +21,7 @@ import numpy as np
 from numba.core import ir, types
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.compiler_machinery import FunctionPass, register_pass
-from numba.core.typed_passes import NopythonTypeInference, PreLowerStripPhis
+from numba.core.typed_passes import PreLowerStripPhis
 from numba.core.untyped_passes import InlineClosureLikes, ReconstructSSA
 
 from mdkit.backtesting.compiled.arithmetic import MIXED, WHOLE, exact, neg
@@ -85,7 +85,7 @@ def _refuse(what: str, loc: Any) -> CannotCompile:
 
 @register_pass(mutates_CFG=False, analysis_only=True)
 class _Lengths(FunctionPass):
-    """Refuses the length of a bar: to numba a bar is a tuple, whose length it takes for constant."""
+    """Refuses the length of a bar, which to numba is a tuple of constant length."""
 
     _name = "mdkit_lengths"
 
@@ -415,8 +415,12 @@ class _Check:
             "maybe word": inner == WORD,
             "bar": _is_bar(inner),
         }[has]
-        if has == "maybe" and _is_whole(inner) and not field.whole:
-            return "maybe int"
+        if has == "maybe" and not field.whole:
+            other = {"maybe int": _is_whole(inner), "maybe word": inner == WORD}
+            other["bar"] = _is_bar(inner)
+            for kind_of_state, is_it in other.items():
+                if is_it:
+                    return kind_of_state
         if fits:
             return has
         if has in ("int", "maybe int") and _is_float(inner):
@@ -461,12 +465,11 @@ class _Check:
         nones = [isinstance(x, types.NoneType) for x in (one, other)]
         if fn in (operator.is_, operator.is_not) and any(nones):
             return
-        if fn in (operator.eq, operator.ne) and one == WORD and other == WORD:
+        if fn in (operator.eq, operator.ne) and _inner(one) == WORD and _inner(other) == WORD:
             return
         if fn is operator.contains:
             if isinstance(one, types.BaseTuple) and (
-                all(x == WORD for x in (*one, other))
-                or all(_is_whole(x) for x in (*one, other))
+                all(x == WORD for x in (*one, other)) or all(_is_whole(x) for x in (*one, other))
             ):
                 return
         elif _is_number(one) and _is_number(other):
@@ -479,12 +482,12 @@ class _Check:
         wholes = _is_whole(one) and _is_whole(other)
         bools = _is_bool(one) or _is_bool(other)
         if fn in _COMPARISONS:
-            if _is_whole(one) and _is_float(other) or _is_float(one) and _is_whole(other):
+            if (_is_whole(one) and _is_float(other)) or (_is_float(one) and _is_whole(other)):
                 self.replace(statement, MIXED[fn], [expr.lhs, expr.rhs])
             return
         if fn in _BITS and (wholes or (_is_bool(one) and _is_bool(other))):
             return
-        if bools and not (fn in (operator.add, operator.sub, operator.mul)) or (
+        if (bools and fn not in (operator.add, operator.sub, operator.mul)) or (
             _is_bool(one) and _is_bool(other)
         ):
             raise _refuse("it computes with True and False", expr.loc)
@@ -510,9 +513,7 @@ class _Check:
         if nodes != (None, None):
             self.flow.use(nodes, f"an operand in line {expr.loc.line}")
 
-    def replace(
-        self, statement: Any, fn: Any, variables: list[Any], given: Any = None
-    ) -> None:
+    def replace(self, statement: Any, fn: Any, variables: list[Any], given: Any = None) -> None:
         """Put an operation of mdkit's in place of an expression."""
         kinds = [given or _inner(self.kind(var)) for var in variables]
         statement.value = self.operation(fn, variables, kinds, statement.loc)
@@ -650,10 +651,14 @@ class _Check:
             self.truth(arguments[0], loc)
         elif function in (range, len, enumerate, zip):
             pass
-        elif function in EXTREMES and len(kinds) == 1 and isinstance(
-            kinds[0], types.Array | types.List
+        elif (
+            function in EXTREMES
+            and len(kinds) == 1
+            and isinstance(kinds[0], types.Array | types.List)
         ):
-            if isinstance(kinds[0], types.Array) and kinds[0].ndim != 1 or _is_bool(kinds[0].dtype):
+            if (isinstance(kinds[0], types.Array) and kinds[0].ndim != 1) or _is_bool(
+                kinds[0].dtype
+            ):
                 raise _refuse(f"it calls {function.__name__} on an array of several rows", loc)
             self.replace(statement, EXTREMES[function], arguments)
             self.flow.copy(ITEMS, self.node(statement.target))

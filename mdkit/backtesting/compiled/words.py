@@ -12,6 +12,7 @@ from __future__ import annotations
 import operator
 from typing import Any
 
+from llvmlite import ir
 from numba.core import types
 from numba.core.imputils import lower_constant
 from numba.extending import (
@@ -25,6 +26,7 @@ from numba.extending import (
 )
 
 from mdkit.backtesting.layout import code_of
+
 
 class Word:
     """A text where compiled code has its number."""
@@ -77,20 +79,40 @@ def _unbox(kind: Any, obj: Any, c: Any) -> Any:
     return NativeValue(value)
 
 
-def _comparison(operation: Any, predicate: str) -> None:
+def _is_text(kind: Any) -> bool:
+    return (kind.type if isinstance(kind, types.Optional) else kind) == WORD
+
+
+def _parts(context: Any, builder: Any, kind: Any, value: Any) -> tuple[Any, Any]:
+    """Return whether a text is there, and its number."""
+    if not isinstance(kind, types.Optional):
+        return context.get_constant(types.boolean, True), value
+    optional = context.make_helper(builder, kind, value=value)
+    return builder.trunc(optional.valid, ir.IntType(1)), optional.data
+
+
+def _comparison(operation: Any, *, equal: bool) -> None:
     @type_callable(operation)
     def resolve(context: Any) -> Any:
         def typer(one: Any, other: Any) -> Any:
-            if one == WORD and other == WORD:
-                return types.boolean
-            return None
+            return types.boolean if _is_text(one) and _is_text(other) else None
 
         return typer
 
-    @lower_builtin(operation, WordType, WordType)
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return builder.icmp_signed(predicate, *args)
+        one, other = (
+            _parts(context, builder, kind, value)
+            for kind, value in zip(sig.args, args, strict=True)
+        )
+        both = builder.and_(one[0], other[0])
+        neither = builder.not_(builder.or_(one[0], other[0]))
+        alike = builder.and_(both, builder.icmp_signed("==", one[1], other[1]))
+        alike = builder.or_(alike, neither)
+        return alike if equal else builder.not_(alike)
+
+    for kinds in ((WordType, WordType), (types.Optional, WordType), (WordType, types.Optional)):
+        lower_builtin(operation, *kinds)(lower)
 
 
-_comparison(operator.eq, "==")
-_comparison(operator.ne, "!=")
+_comparison(operator.eq, equal=True)
+_comparison(operator.ne, equal=False)
