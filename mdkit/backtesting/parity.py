@@ -56,7 +56,7 @@ def verify(strategy: Any, data: Any, *, bars: str | None = None, seed: int = 0) 
     checks: Sequence[tuple[str, Callable[[], Difference | None]]]
     recording = recording_of(data)
     if recording is not None:
-        events = list(steps_of(recording, bars))
+        events: list[Any] = list(steps_of(recording, bars))
         expected = python_traces(chosen, events)
         channel = made_of(recording) if bars is not None else "trade"
 

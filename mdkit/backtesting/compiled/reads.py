@@ -46,7 +46,7 @@ class Reads:
                     self.note("member", name, type(found).__name__)
                     self.value(part)
 
-    def function(self, function: types.FunctionType) -> None:
+    def function(self, function: Any) -> None:
         """Add a function: its code, defaults, closed-over values and globals."""
         if self._met(id(function)):
             return
