@@ -16,6 +16,7 @@ import typer
 
 from mdkit import history_cli, record_cli
 from mdkit.errors import AuthenticationError, MdkitError
+from mdkit.extras import install_hint
 
 app = typer.Typer(
     name="mdkit",
@@ -124,12 +125,12 @@ def serve(
 def lab(
     folder: Annotated[Path, typer.Argument(help="Where your notebooks are.")] = Path("notebooks"),
 ) -> None:
-    """Open JupyterLab (mdkit[lab]) in a folder of notebooks."""
+    """Open JupyterLab in a folder of notebooks."""
     import importlib.util
     import subprocess
 
     if importlib.util.find_spec("jupyterlab") is None:
-        raise MdkitError("JupyterLab is not installed: pip install 'mdkit[lab]'.")
+        raise MdkitError(f"JupyterLab is not installed: {install_hint('lab')}.")
     where = folder if folder.is_dir() else Path()
     command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={where.resolve()}"]
     raise typer.Exit(subprocess.run(command, check=False).returncode)

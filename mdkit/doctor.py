@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from mdkit.extras import install_hint
 from mdkit.notebook.kernel import BAD_IPYKERNELS, loses_cells, version_of
 
 _CORE = (
@@ -33,12 +34,12 @@ _CORE = (
     "typer",
 )
 _OPTIONAL = {
-    "numba": "compiled backtests (mdkit[fast])",
-    "picows": "a faster transport (mdkit[fast])",
-    "uvloop": "a faster loop in threads (mdkit[fast])",
-    "zstandard": "recordings as .zst (mdkit[zstd])",
-    "jupyterlab": "mdkit lab (mdkit[lab])",
-    "distributed": "many machines (mdkit[cluster])",
+    "numba": "compiled backtests",
+    "picows": "a faster transport",
+    "uvloop": "a faster loop in threads",
+    "zstandard": "recordings as .zst",
+    "jupyterlab": "mdkit lab",
+    "distributed": "many machines",
     "nest-asyncio2": "in-loop blocking on new ipykernels",
 }
 _CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "chrome")
@@ -71,7 +72,7 @@ def _examine() -> Iterator[Finding]:
     loop.close()
     for name in _CORE:
         version = version_of(name)
-        yield Finding(name, version or "missing: pip install mdkit", version is None)
+        yield Finding(name, version or f"missing: {install_hint(name)}", version is None)
     for name, use in _OPTIONAL.items():
         yield Finding(name, version_of(name) or f"not installed; gives {use}")
     yield from _kernel()

@@ -28,6 +28,7 @@ from mdkit.backtesting.layout import (
     is_numbers,
     texts,
 )
+from mdkit.extras import install_hint
 from mdkit.strategies.contract import FunctionStrategy, InstanceStrategy, Strategy
 
 Floats = npt.NDArray[np.float64]
@@ -94,7 +95,7 @@ def compile_strategy(strategy: Strategy) -> NativeStrategy:
     try:
         import numba  # noqa: F401
     except ImportError:
-        raise CannotCompile("numba is not installed (pip install 'mdkit[fast]')") from None
+        raise CannotCompile(f"numba is not installed ({install_hint('numba')})") from None
     if strategy.is_async:
         raise CannotCompile("the strategy is async")
     if not isinstance(strategy, (FunctionStrategy, InstanceStrategy)):

@@ -80,7 +80,7 @@ def live(
             `Exchange`; or any `Source`.
         api_key: overrides TICKDB_API_KEY.
         transport: the library that makes the connection: "websockets", or "picows", which
-            costs less where thousands of messages a second arrive (`mdkit[fast]`).
+            costs less where thousands of messages a second arrive (`pip install picows`).
         strategies: functions or classes made with `@md.strategy(...)`, or `md.messages(fn)`.
         workers: what serves the symbols' lanes (WORKER_COUNT). Tasks share one core; more than
             one helps strategies that await. Of processes there is one a core unless you say.
@@ -98,7 +98,7 @@ def live(
         on_error: "dead_letter" keeps a failed message and goes on; "raise" stops the session.
         runner: "notebook" uses the running loop, "thread" a loop of its own in a thread, which
             a busy cell cannot stall. Without a running loop both mean a thread. The thread's
-            loop is uvloop's where that is installed (`mdkit[fast]`), unless the environment
+            loop is uvloop's where that is installed (`pip install uvloop`), unless the environment
             says MDKIT_UVLOOP=0.
         bars: fold trades into bars of this interval ("1m", "1h", "1d", ...), for strategies of
             bars and `frame("bar")`. Tickers are taken where they are subscribed to and trades
@@ -115,8 +115,8 @@ def live(
             replaces the session of that name.
         settings: overrides what is read from the environment.
         client: a `dask.distributed.Client`: the symbols are dealt out over the cluster's
-            workers, and what comes back is a `ClusterSession` (`mdkit[cluster]`). Each shard
-            makes a connection of its own, which the plan must allow.
+            workers, and what comes back is a `ClusterSession` (needs dask and distributed). Each
+            shard makes a connection of its own, which the plan must allow.
         shards: how many there are; one a worker unless given.
 
     Raises `SettingsError` when an argument cannot work, `AuthenticationError` when TickDB is

@@ -112,7 +112,7 @@ class WebSocketSource:
             twice the heartbeat unless given.
         market: passed on as the service's `type`, for symbols that are ambiguous.
         transport: "websockets", or "picows", which costs less where much arrives and needs
-            `mdkit[fast]`.
+            `pip install picows`.
         compression: permessage-deflate; costs CPU, saves bandwidth on slow links. Only with
             "websockets".
 

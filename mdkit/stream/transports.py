@@ -7,6 +7,7 @@ from functools import partial
 from typing import Literal, get_args
 
 from mdkit.errors import SettingsError
+from mdkit.extras import install_hint
 from mdkit.stream.connection import Connection
 from mdkit.stream.websockets_connection import open_websockets
 
@@ -40,6 +41,6 @@ def connector(transport: Transport, *, compression: bool = False) -> Connect:
     except ModuleNotFoundError as missing:
         raise SettingsError(
             f'transport="picows" needs {missing.name}, which is not installed: '
-            'pip install "mdkit[fast]", or choose transport="websockets".'
+            f'{install_hint("picows")}, or choose transport="websockets".'
         ) from None
     return open_picows

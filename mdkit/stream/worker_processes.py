@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from types import CodeType
 from typing import Any
 
 import cloudpickle
@@ -144,9 +145,17 @@ def dumps(thing: Any) -> bytes:
 
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     def reducer_override(self, thing: Any) -> Any:
+        if isinstance(thing, CodeType):
+            # cloudpickle leaves out in which file code stands, which messages should name.
+            make, parts = self.dispatch_table[CodeType](thing)
+            return _in_file, (make, parts, thing.co_filename)
         if isinstance(thing, FunctionStrategy) and thing.function.__module__ == "__main__":
             return thing.by_value()
         return super().reducer_override(thing)
+
+
+def _in_file(make: Callable[..., CodeType], parts: tuple[Any, ...], file: str) -> CodeType:
+    return make(*parts).replace(co_filename=file)
 
 
 def _spawn(port: int, secret: bytes) -> subprocess.Popen[bytes]:

@@ -28,4 +28,4 @@ def plain_account():
 
 @pytest.fixture(scope="session")
 def numba():
-    return pytest.importorskip("numba", reason="the native engine needs mdkit[fast]")
+    return pytest.importorskip("numba", reason="the native engine needs numba")

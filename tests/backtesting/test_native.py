@@ -246,7 +246,7 @@ def test_without_numba_it_says_what_to_install(seeded_bars, monkeypatch):
     result = backtest(SmaCross, seeded_bars(50))
     assert result.engine == "python"
     assert result.engine_reason == (
-        "native cannot: numba is not installed (pip install 'mdkit[fast]')"
+        "native cannot: numba is not installed (python -m pip install numba)"
     )
 
 

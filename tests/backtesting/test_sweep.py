@@ -164,7 +164,7 @@ def test_other_processes_give_the_same(tmp_path, where):
     On Dask a worker is killed on the way: that costs its tasks, not the sweep.
     """
     if where == "dask":
-        pytest.importorskip("distributed", reason="needs mdkit[cluster]")
+        pytest.importorskip("distributed", reason="needs distributed")
     script = tmp_path / "sweeping.py"
     script.write_text(SCRIPT)
     # In a process of its own: pools and clusters leave helpers behind for a while.

@@ -39,7 +39,7 @@ BOOKS = 1200
 
 @pytest.mark.parametrize("scenario", ["spread and failures", "losses"])
 def test_on_a_cluster(scenario):
-    pytest.importorskip("distributed", reason="needs mdkit[cluster]")
+    pytest.importorskip("distributed", reason="needs distributed")
     done = subprocess.run(
         [sys.executable, "-W", "error", __file__, scenario],
         capture_output=True, text=True, timeout=120, check=False,
@@ -336,7 +336,7 @@ def test_without_dask_the_error_names_the_extra(monkeypatch):
 
 
 def test_a_client_is_checked():
-    pytest.importorskip("distributed", reason="needs mdkit[cluster]")
+    pytest.importorskip("distributed", reason="needs distributed")
     with pytest.raises(SettingsError, match=r"is not a dask\.distributed\.Client"):
         md.live(SYMBOLS, source="demo", client="tcp://127.0.0.1:8786")
 

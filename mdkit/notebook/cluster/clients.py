@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from mdkit.errors import SettingsError
+from mdkit.extras import install_hint
 
 
 def check_client(client: Any) -> None:
@@ -15,7 +16,7 @@ def check_client(client: Any) -> None:
         from distributed import Client
     except ModuleNotFoundError:
         raise SettingsError(
-            'client= needs Dask, which is not installed: pip install "mdkit[cluster]".'
+            f"client= needs Dask, which is not installed: {install_hint('cluster')}."
         ) from None
     if not isinstance(client, Client):
         raise SettingsError(f"client={client!r} is not a dask.distributed.Client.")

@@ -338,7 +338,7 @@ def _why_not_made(post: Post, error: BaseException) -> BaseException:
         return error
     if isinstance(error, ModuleNotFoundError):
         return SettingsError(
-            f"The workers cannot import {error.name!r}: install mdkit[cluster] on them."
+            f"The workers cannot import {error.name!r}: install mdkit on them, as here."
         )
     return SessionError(
         f"Worker {post.worker} could not make its shard ({type(error).__name__}: {error}); check "
