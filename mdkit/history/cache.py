@@ -99,7 +99,9 @@ class KlineCache:
     """A folder of cached bars; the user's own unless another is given."""
 
     def __init__(self, folder: str | Path | None = None) -> None:
-        self.folder = (Path(folder) if folder is not None else cache_folder()) / "klines"
+        self.folder = (
+            Path(folder).expanduser() if folder is not None else cache_folder()
+        ) / "klines"
 
     def series(self, source: str, symbol: str, interval: str) -> Series:
         """Return the place of one source's bars of one symbol at one interval."""

@@ -38,13 +38,7 @@ def milliseconds(value: Any, name: str, now_ms: int) -> int:
         if text in ("now", "today", "yesterday"):
             today = now_ms // DAY_MS * DAY_MS
             return {"now": now_ms, "today": today, "yesterday": today - DAY_MS}[text]
-        if _YEAR_LAST.search(text):
-            # pandas takes 05/11 for the 11th of May and 14/11 for the 14th of November.
-            raise SettingsError(
-                f"{name}={value!r} has the year last, and days and months can be confused: {_CURE}."
-            )
-        if not _HAS_YEAR.search(text):
-            raise SettingsError(f"{name}={value!r} is not a time: {_CURE}.")
+        check_text(value, name, _CURE)
     import numpy as np
     import pandas as pd
 
@@ -70,3 +64,17 @@ def _months_before(now_ms: int, months: int) -> int:
     day = min(now.day, monthrange(month // 12, month % 12 + 1)[1])
     then = now.replace(year=month // 12, month=month % 12 + 1, day=day, microsecond=0)
     return int(then.timestamp()) * 1000 + now_ms % 1000
+
+
+def check_text(text: str, name: str, cure: str) -> None:
+    """Raise `SettingsError` for a text that is read as a time in more than one way.
+
+    pandas takes 05/11/2023 for the 11th of May and 14/11/2023 for the 14th of November, and a
+    text without a year for today or the year 1.
+    """
+    if _YEAR_LAST.search(text):
+        raise SettingsError(
+            f"{name}={text!r} has the year last, and days and months can be confused: {cure}."
+        )
+    if not _HAS_YEAR.search(text.strip()):
+        raise SettingsError(f"{name}={text!r} is not a time: {cure}.")

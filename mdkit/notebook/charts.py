@@ -88,7 +88,7 @@ def overview(
 
 def save_png(figure: Figure, path: str | Path) -> Path:
     """Write the figure as a PNG file and return its path."""
-    target = Path(path)
+    target = Path(path).expanduser()
     target.write_bytes(png(figure))
     return target
 

@@ -296,7 +296,7 @@ class Session(SessionLife[Receipt]):
         """
         from mdkit.notebook.report import save
 
-        return save(self, Path(folder))
+        return save(self, Path(folder).expanduser())
 
     def _seen(self) -> tuple[str, ...]:
         return tuple(account.symbol for account in tuple(self.pipeline.ledger) if account.symbol)

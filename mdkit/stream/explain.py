@@ -60,6 +60,9 @@ def explain(pipeline: Pipeline) -> str:
     for name, verb in (("dropped", "dropped"), ("conflated", "conflated"), ("invalid", "invalid")):
         if totals[name]:
             said.append(f"{totals[name]:,} {verb} so far")
+    parts = sum(outcome.invalid_reasons.values()) - totals["invalid"]
+    if parts > 0:
+        said.append(f"{parts:,} trades or tickers in usable messages were unusable so far")
     if totals["dead_lettered"]:
         last = f", the last: {outcome.dead_letters[-1].error}" if outcome.dead_letters else ""
         said.append(f"{totals['dead_lettered']:,} dead letters{last}")

@@ -33,7 +33,7 @@ from mdkit.stream.handling import (
 from mdkit.stream.holes import Hole
 from mdkit.stream.quality import Clocks
 from mdkit.stream.slots import Lane, Message, Slot
-from mdkit.wire.tickdb import LIVE
+from mdkit.wire.tickdb import LIVE, SomeEvents
 
 OnError = Literal["dead_letter", "raise"]
 
@@ -159,6 +159,10 @@ class Lanes:
                     reading.watch.note_unusable(received_ns)
                     self._note_invalid(reading, raw, received_ns, error)
                     continue
+                if type(events) is SomeEvents:
+                    reading.watch.note_unusable(received_ns, len(events.unusable))
+                    for reason in events.unusable:
+                        self._note_unusable(reading, raw, received_ns, reason)
                 whole = events
                 if reading.recent is not None:
                     events = reading.recent.fresh(events, reading.origin)
@@ -397,6 +401,10 @@ class Lanes:
         reason = str(error)
         if not isinstance(error, InvalidMessage):
             reason = f"decoder failed with {type(error).__name__}: {error}"
+        self._note_unusable(reading, raw, received_ns, reason)
+
+    def _note_unusable(self, reading: Reading, raw: bytes, received_ns: int, reason: str) -> None:
+        """Keep why a message, or a part of one, could not be used."""
         self.outcome.invalid.append(
             Invalid(received_ns, reading.symbol, reading.channel, reason, raw[:_SAMPLE_BYTES])
         )

@@ -96,6 +96,9 @@ class Rough:
                 raw = book(symbol, number) if kind < 12 else deal(symbol, number)
                 if kind == 19:
                     raw = raw[: len(raw) // 2]
+                if kind == 17:  # one of its trades is unusable
+                    bad = b'"trades":[{"price":"0","quantity":"1"},'
+                    raw = raw.replace(b'"trades":[', bad)
                 if kind == 18:
                     raw = raw.replace(b'{"cmd"', b'{"via":"rest","cmd"')
                 batch.append((raw, number * SECOND))
