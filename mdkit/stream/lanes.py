@@ -27,6 +27,7 @@ from mdkit.stream.handling import (
     Reading,
     SignalRow,
     SignalSink,
+    ends_worker,
     said,
     shortened,
 )
@@ -44,9 +45,6 @@ _MAX_BATCH = 128
 _SAMPLE_EVERY = 64
 _RETRY_BASE = 0.010
 _SAMPLE_BYTES = 512
-# A strategy that calls exit(), or awaits something that is cancelled, has failed on a message:
-# it must not end the loop, nor the worker.
-_FAILURES = (Exception, asyncio.CancelledError, SystemExit)
 
 
 class Lanes:
@@ -200,8 +198,8 @@ class Lanes:
                                 continue
                             if type(value) is not float or value != value:
                                 value = as_signal(value, handler.name)
-                        except _FAILURES as error:
-                            if _is_cancelled(error):
+                        except BaseException as error:
+                            if ends_worker(error):
                                 raise
                             value, error_left, attempts = await self._retry(handler, event, error)
                             if error_left is not None:
@@ -295,8 +293,8 @@ class Lanes:
                 result = handler.on_gap(gap)
                 if inspect.isawaitable(result):
                     await result
-            except _FAILURES as error:
-                if _is_cancelled(error):
+            except BaseException as error:
+                if ends_worker(error):
                     raise
                 self.outcome.callback_errors.append(
                     f"on_gap of strategy {handler.name} failed with {said(error)}"
@@ -327,8 +325,8 @@ class Lanes:
             for handler in reading.bar_handlers:
                 try:
                     value = as_signal(await handler.timed(bar), handler.name)
-                except _FAILURES as error:
-                    if _is_cancelled(error):
+                except BaseException as error:
+                    if ends_worker(error):
                         raise
                     value, error_left, attempts = await self._retry(handler, bar, error)
                     if error_left is not None:
@@ -355,8 +353,8 @@ class Lanes:
                 if handler.is_async:
                     value = await handler.result(value)
                 return as_signal(value, handler.name), None, attempts
-            except _FAILURES as again:
-                if _is_cancelled(again):
+            except BaseException as again:
+                if ends_worker(again):
                     raise
                 error = again
         return None, error, attempts
@@ -418,14 +416,9 @@ class Lanes:
             for received_ns, symbol, strategy, value, exchange_ns in signals:
                 try:
                     callback(Signal(symbol, strategy, value, exchange_ns, received_ns))
-                except _FAILURES as error:
+                except BaseException as error:
+                    if ends_worker(error):
+                        raise
                     self.outcome.callback_errors.append(
                         f"an on_signal callback failed with {said(error)}"
                     )
-
-
-def _is_cancelled(error: BaseException) -> bool:
-    """Whether this worker itself is being cancelled, and not something a strategy awaited."""
-    task = asyncio.current_task()
-    cancelled = task is not None and task.cancelling() > 0
-    return cancelled and isinstance(error, asyncio.CancelledError)
