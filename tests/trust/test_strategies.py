@@ -210,8 +210,7 @@ def test_a_session_takes_the_name_of_one_that_any_exception_ended(list_source, d
         source.run = run
         died = md.live(source=source, name="died")
         died.start()
-        while died.running:
-            await asyncio.sleep(0)
+        await asyncio.wait([asyncio.wrap_future(died._ended)])
         after = md.live(source=list_source([[depth_message("A", 1)]]), name="died")
         assert (await after.run()).totals["processed"] == 1
         with pytest.raises(PanicException, match="of a library"):
