@@ -97,7 +97,7 @@ class Frames:
         )
         table = to_dataframe({"symbol": "object", **blank.columns}, merged, blank.index_name)
         table = with_flags(table, merged.flags, partial=kind == "bar")
-        return made_whole(table) if kind == "bar" else table
+        return made_whole(table, merged.flags) if kind == "bar" else table
 
     def table(self, kind: str, symbol: str) -> EventFrame[Any]:
         """Return the table of one kind and symbol, made when first asked for.

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,7 @@ MAX_POINTS = 600
 
 MOST_LINES = 12
 """Symbols drawn in one figure: more lines tell nothing, and a thousand take many seconds."""
-_MOST_NAMES = 120
+_MOST_NAMES, _LINE = 200, 110  # characters
 
 Stretch = tuple[Any, Any]
 """From and to, as UTC Timestamps."""
@@ -307,7 +308,7 @@ def _name_shown(axes: Any, shown: list[str], symbols: int) -> None:
     if len(names) > _MOST_NAMES:
         names = names[:_MOST_NAMES].rpartition(", ")[0] + ", ..."
     label = axes.get_xlabel()
-    told = f"the {len(shown)} busiest of {symbols:,} symbols: {names}"
+    told = fill(f"the {len(shown)} busiest of {symbols:,} symbols: {names}", _LINE)
     axes.set_xlabel(
         f"{label}\n{told}" if label else told, fontsize=9, color=MUTED, family=FONT, labelpad=5
     )

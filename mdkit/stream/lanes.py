@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from mdkit.errors import InvalidMessage, StrategyError, TransientError
-from mdkit.events import DROPPED, WENT_BACK, Bar, Gap, MarketEvent, Signal
+from mdkit.events import DROPPED, SET_BACK, WENT_BACK, Bar, Gap, MarketEvent, Signal
 from mdkit.frames import EventFrame
 from mdkit.strategies.contract import as_signal
 from mdkit.stream.buffer import Buffer
@@ -274,6 +274,8 @@ class Lanes:
             reading.begin_anew()
         elif gap.reason != DROPPED:
             reading.watch.forget()
+            if gap.reason.startswith(SET_BACK):
+                self.clocks.begin_anew(slot.symbol)
         await self._tell_gap(gap, reading.handlers)
 
     async def _break_at(self, reading: Reading, gap: Gap) -> None:
@@ -317,6 +319,12 @@ class Lanes:
                 self.on_gap(bar)
                 table.break_off()
                 await self._tell_gap(bar, reading.bar_handlers)
+                continue
+            if bar.start_ns in reading.fold.revised:
+                # Strategies have seen it; the table has it anew, and then whole from REST.
+                (table.revise if bar.partial else table.fill_in)((bar,))
+                if bar.partial:
+                    self.on_partial(bar)
                 continue
             (table.fill_in if reading.channel == "bar" else table.extend)((bar,))
             if bar.partial:

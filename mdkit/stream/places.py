@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 from mdkit.errors import StrategyError
 from mdkit.events import MarketEvent
-from mdkit.frames import EventFrame, Frames
+from mdkit.frames import BarFrame, Frames
 from mdkit.strategies.contract import Strategy
 from mdkit.stream.backfill import Recent
 from mdkit.stream.buffer import Buffer
@@ -173,7 +173,7 @@ class Places:
         assert self._interval is not None
         fold = self.folds.get(symbol)
         if fold is None:
-            table: EventFrame[MarketEvent] = self._frames.table("bar", symbol)
+            table = cast(BarFrame, self._frames.table("bar", symbol))
             fold = self.folds[symbol] = Fold(symbol, self._interval, self._made_of, table)
         return fold
 

@@ -166,6 +166,10 @@ class Clocks:
             recent = self.recent[symbol] = deque(maxlen=_KEPT_DELAYS)
         recent.append(difference_ns)
 
+    def begin_anew(self, symbol: str) -> None:
+        """Forget a symbol's samples: one of the clocks was set."""
+        self.recent.pop(symbol, None)
+
     def frame(self) -> pd.DataFrame:
         """Return a row a symbol: offset_ms, delay_ms, delay_p99_ms, and of how many `samples`.
 

@@ -82,7 +82,10 @@ def steps(
                     yield gap
         for event in events:
             if fold is not None:
-                yield from (bar for bar in fold.update(event) if not getattr(bar, "partial", False))
+                for bar in fold.update(event):
+                    # Of those that were revised, strategies have seen the bar before.
+                    if isinstance(bar, Gap) or not (bar.partial or bar.start_ns in fold.revised):
+                        yield bar
             if fold is None or event.kind != "bar":
                 yield event
     recording.warn()

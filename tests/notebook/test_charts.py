@@ -58,7 +58,7 @@ def test_of_many_symbols_the_busiest_are_chosen_and_named():
     drawn = overview(metrics([1]), dict.fromkeys(shown, ratios), symbols=symbols)
     _, books = panels(drawn)
     assert set(shown) <= set(lines(books))
-    said = books.get_xlabel()
+    said = books.get_xlabel().replace("\n", " ")
     assert f"the 12 busiest of 99 symbols: {', '.join(shown)}" in said
     assert "time (UTC)" in said
     few = overview(metrics([1]), {"A": ratios}, symbols=1)
@@ -73,7 +73,8 @@ def test_names_that_are_long_are_cut_between_symbols():
     names = [f"A-VERY-LONG-SYMBOL-{n}.US" for n in range(12)]
     ratios = pd.Series([1.0, 2.0], times(2))
     _, books = panels(overview(metrics([1]), dict.fromkeys(names, ratios), symbols=500))
-    told = books.get_xlabel().partition("symbols: ")[2]
+    assert max(map(len, books.get_xlabel().splitlines())) <= 110
+    told = books.get_xlabel().replace("\n", " ").partition("symbols: ")[2]
     assert told.endswith(", ...")
     assert told.removesuffix(", ...").split(", ") == names[: told.count(", ")]
 
