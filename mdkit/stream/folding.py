@@ -54,16 +54,17 @@ class Fold:
         return self._new(self._remembered(self.builder.advance(event.exchange_ns - GRACE_NS)))
 
     def _fold(self, event: Trade | Ticker) -> Sequence[Bar | Gap]:
-        builder = self.builder
+        builder, shift = self.builder, self.shift
         ignored, late = builder.ignored, builder.late
-        bars = builder.update(self.shift.applied(event))
-        if builder.late != late:
-            return self._late(event)
-        if bars:
-            return self._new(self._remembered(bars))
+        bars = builder.update(shift.applied(event) if shift.offset_ns else event)
         if builder.ignored != ignored:
             builder.interrupt()  # what the bar lacks, REST may have
-        return self.shift.news(event, is_ignored=builder.ignored != ignored)
+            return shift.ignored(event)
+        if shift.why:
+            shift.begin_anew()
+        if builder.late != late:
+            return self._late(event)
+        return self._new(self._remembered(bars)) if bars else ()
 
     def _remembered(self, bars: list[Bar]) -> list[Bar]:
         """Keep bars for trades that may come late."""

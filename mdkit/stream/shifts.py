@@ -37,17 +37,12 @@ class ClockShift:
 
     def applied(self, event: Trade | Ticker) -> Trade | Ticker:
         """Return an event as if this machine's clock were as far ahead as the exchange's."""
-        if not self.offset_ns or not event.received_ns:
+        if not event.received_ns:
             return event
         return msgspec.structs.replace(event, received_ns=event.received_ns + self.offset_ns)
 
-    def news(self, event: Trade | Ticker, *, is_ignored: bool) -> Sequence[Gap]:
-        """Take note of whether an event went into a bar; return what is to be told of it."""
-        if not is_ignored:
-            if not self._ignored:
-                return ()
-            self._forget()
-            return ()
+    def ignored(self, event: Trade | Ticker) -> Sequence[Gap]:
+        """Take note of an event that went into no bar; return what is to be told of it."""
         self._ignored += 1
         first, self._since_ns = not self._since_ns, self._since_ns or event.received_ns
         if event.exchange_ns <= 0:
@@ -60,12 +55,13 @@ class ClockShift:
         if agree and len(self._ahead) == _AGREEING:
             self.offset_ns = min(self._ahead)
             gap = self._gap(f"{hours}: from now on bars go by it", event, self._ignored)
-            self._forget()
+            self.begin_anew()
             return [gap]
         self.why = f"no bars can be made, since {hours}"
         return [self._gap(self.why, event, 1)] if first else ()
 
-    def _forget(self) -> None:
+    def begin_anew(self) -> None:
+        """Take note that an event went into a bar."""
         self.why = ""
         self._ahead.clear()
         self._ignored = self._since_ns = 0

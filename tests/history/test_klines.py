@@ -237,7 +237,7 @@ def test_the_newest_come_from_the_cache_and_only_newer_ones_are_asked_for(series
     later = now + 5 * MINUTE
     got = loader(service, now=later, series=series).newest(1500, later)
     assert times(got) == expected(service, 0, later)[-1500:]
-    assert [(a + 1, b) for a, b, _ in service.asked] == [(now, later)]
+    assert [(a + 1, b) for a, b, _ in service.asked] == [(now - MINUTE, later)]
 
 
 def test_pages_that_came_before_an_error_are_kept(series):
@@ -331,17 +331,13 @@ def test_prices_that_were_restated_are_loaded_anew_with_a_warning(series, way):
         one.between(T0 + 1000 * MINUTE, T0 + 2000 * MINUTE)
     split(service, T0, 10)
     two = loader(service, series=series)
-    with pytest.warns(
-        CacheWarning, match=r"A\.US 1m: the service has restated .* as after a split"
-    ):
-        if way == "later":
-            got = two.between(T0 + 1500 * MINUTE, T0 + 2500 * MINUTE)
-        elif way == "earlier":
-            got = two.between(T0 + 500 * MINUTE, T0 + 1500 * MINUTE)
-        elif way == "between":
-            got = two.between(T0, T0 + 1500 * MINUTE)
-        else:
-            got = two.newest(2500, T0 + 3000 * MINUTE)
+    load = {
+        "later": lambda: two.between(T0 + 1500 * MINUTE, T0 + 2500 * MINUTE),
+        "earlier": lambda: two.between(T0 + 500 * MINUTE, T0 + 1500 * MINUTE),
+        "between": lambda: two.between(T0, T0 + 1500 * MINUTE),
+    }.get(way, lambda: two.newest(2500, T0 + 3000 * MINUTE))
+    with pytest.warns(CacheWarning, match=r"A\.US 1m: the service has restated .* after a split"):
+        got = load()
     begin, end = int(got.starts[0]), int(got.starts[-1]) + 1
     assert times(got) == expected(service, begin, end)
     assert got.figures[3].tolist() == [k.close for k in service.all if begin <= k.time < end]
