@@ -342,7 +342,7 @@ class RestClient:
             http_status=status,
             message=self._without_key(answer.message),
             about=about,
-            retry_after=retry_after(response.headers.get("Retry-After")),
+            retry_after=retry_after(response.headers.get("Retry-After"), time.time()),
         )
         if isinstance(refusal, RateLimitError | ServerError):
             if status not in RETRIED_STATUS:

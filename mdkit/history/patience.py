@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any, Self
 
@@ -70,7 +71,11 @@ class Patience(Retry):
 
     def sleep(self, response: Any = None) -> None:
         """Wait as long as the service asks, or longer each time."""
-        wait = retry_after(response.headers.get("Retry-After")) if response is not None else None
+        wait = (
+            retry_after(response.headers.get("Retry-After"), time.time())
+            if response is not None
+            else None
+        )
         status = f"HTTP {response.status}" if response is not None else "no connection"
         check_wait(wait, status)
         self._pause(self.get_backoff_time() if wait is None else wait, status)

@@ -308,7 +308,9 @@ def _name_shown(axes: Any, shown: list[str], symbols: int) -> None:
     if len(names) > _MOST_NAMES:
         names = names[:_MOST_NAMES].rpartition(", ")[0] + ", ..."
     label = axes.get_xlabel()
-    told = fill(f"the {len(shown)} busiest of {symbols:,} symbols: {names}", _LINE)
+    told = fill(
+        f"the {len(shown)} busiest of {symbols:,} symbols: {names}", _LINE, break_on_hyphens=False
+    )
     axes.set_xlabel(
         f"{label}\n{told}" if label else told, fontsize=9, color=MUTED, family=FONT, labelpad=5
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+import time
 from abc import ABC, abstractmethod
 from typing import Any, Protocol
 
@@ -168,5 +169,5 @@ def refusal(status: int, retry_after_header: str, body: bytes, location: str = "
         http_status=status,
         message=message,
         about="the connection",
-        retry_after=retry_after(retry_after_header),
+        retry_after=retry_after(retry_after_header, time.time()),
     )

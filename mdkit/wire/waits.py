@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 
@@ -12,10 +11,10 @@ LONGEST_WAIT = 120.0
 _SECONDS = re.compile(r"\d{1,30}(\.\d{1,30})?")
 
 
-def retry_after(header: str | None, now: float | None = None) -> float | None:
+def retry_after(header: str | None, now: float) -> float | None:
     """Return the seconds that a Retry-After header asks for: a number of them, or until a date.
 
-    None where it says neither. `now` is in seconds since the epoch, this moment unless given.
+    None where it says neither. `now` is in seconds since the epoch.
     """
     text = (header or "").strip()
     if _SECONDS.fullmatch(text):
@@ -24,7 +23,7 @@ def retry_after(header: str | None, now: float | None = None) -> float | None:
         until = parsedate_to_datetime(text)
         if until.tzinfo is None:  # "-0000", which stands for UTC
             until = until.replace(tzinfo=UTC)
-        return max(0.0, until.timestamp() - (time.time() if now is None else now))
+        return max(0.0, until.timestamp() - now)
     except (ValueError, TypeError, OverflowError, IndexError):
         return None
 
