@@ -98,6 +98,9 @@ def serve(
     loop: Annotated[bool, typer.Option(help="Play a recording again and again.")] = False,
     host: Annotated[str, typer.Option(help="The address to bind to.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="0 takes any free port.", min=0, max=65535)] = 8765,
+    key: Annotated[
+        str | None, typer.Option(help="Refuse whoever does not send this API key.")
+    ] = None,
 ) -> None:
     """Run the embedded exchange until Ctrl-C, for other programs to connect to."""
     from mdkit.exchange import configure, serve_forever
@@ -113,6 +116,7 @@ def serve(
         loop=loop,
         host=host,
         port=port,
+        api_key=key,
     )
 
     def announce(text: str) -> None:

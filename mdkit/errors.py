@@ -71,7 +71,16 @@ class QuotaError(ServiceError):
 
 
 class ServerError(ServiceError):
-    """The service has trouble of its own; a retry with backoff may succeed."""
+    """The service has trouble of its own; a retry with backoff may succeed.
+
+    `retry_after` is the wait in seconds that the service asked for, or None.
+    """
+
+    def __init__(
+        self, message: str, *, code: int | None = None, retry_after: float | None = None
+    ) -> None:
+        super().__init__(message, code=code)
+        self.retry_after = retry_after
 
 
 class FeedError(MdkitError):

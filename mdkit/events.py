@@ -191,6 +191,9 @@ SKIPPED = "skipped"
 WENT_BACK = "went back"
 """The reason of a gap of no length: a replay went on from an earlier time."""
 
+SET_BACK = "this machine's clock was set back"
+"""How the reason of a gap begins that is one of the local clock alone: nothing is missing."""
+
 MarketEvent = Depth | Trade | Ticker | Bar
 """What the live channels carry."""
 

@@ -97,9 +97,12 @@ def rolling(
         across_gaps: take no notice of gaps.
 
     After a gap the result is nan until the window has filled again; as pandas, also at the
-    start, there for windows of rows only. A partial bar is a gap. Raises `SettingsError` for a
-    column or a measure that there is not.
+    start, there for windows of rows only. A partial bar is a gap, and for a time so is a row whose
+    time is before the last one's, as when this machine's clock was set back. Raises
+    `SettingsError` for a column or a measure that there is not, and, with `across_gaps`, for a
+    time where times run backwards.
     """
+    import numpy as np
     import pandas as pd
 
     if column not in table:
@@ -116,6 +119,14 @@ def rolling(
         values = values.mask(partial)
         gaps = gaps | partial
         gaps[1:] |= partial[:-1]
+    if not hasattr(window, "__index__") and not values.index.is_monotonic_increasing:
+        back = np.append(False, np.diff(values.index.to_numpy("M8[ns]").view(np.int64)) < 0)
+        if across_gaps:
+            raise SettingsError(
+                f"the times run backwards at {values.index[back][0]}, as when a clock was set "
+                "back: no window of time reaches across that. Give a number of rows, or sort it."
+            )
+        gaps = back if gaps is None else gaps | back
     parts = [values] if gaps is None else [p for _, p in values.groupby(gaps.cumsum())]
     rolled = []
     for number, part in enumerate(parts):

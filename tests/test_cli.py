@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+import requests
 
 import mdkit as md
 
@@ -159,6 +160,23 @@ main(["demo"])
     found, _, err = cli(code=code)
     assert found == 3
     assert "1001" in err
+
+
+def test_serve_refuses_whoever_does_not_send_the_key():
+    command = [sys.executable, "-m", "mdkit", "serve", "--port", "0", "--key", "open sesame"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as serving:
+        try:
+            lines = [serving.stdout.readline() for _ in range(4)]
+            base = next(line.split()[-1] for line in lines if line.startswith("REST"))
+            assert "sesame" not in "".join(lines)
+            url = f"{base}/market/depth?symbol=AAPL.US"
+            answers = [
+                requests.get(url, headers=headers, timeout=10).json()["code"]
+                for headers in ({}, {"X-API-Key": "wrong"}, {"X-API-Key": "open sesame"})
+            ]
+            assert answers == [1002, 1001, 0]
+        finally:
+            serving.terminate()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows cannot send SIGINT to one process")

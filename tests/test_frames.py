@@ -424,3 +424,65 @@ def test_rows_that_the_exchange_dates_before_the_last_are_flagged():
         ]
         frames.extend("trade", symbol, rows)
     assert not frames.frame("trade").backwards.any()
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 4),
+            st.sampled_from(["extend", "keep", "gap", "rest", "look", "look together"]),
+            st.integers(1, 70),
+        ),
+        max_size=30,
+    ),
+    st.sampled_from([None, 40]),
+)
+def test_many_tables_become_columns_together_as_they_would_alone(steps, capacity):
+    alone, together = Frames(capacity), Frames(capacity)
+    number = 0
+    for which, step, count in steps:
+        symbol = f"S{which}"
+        for frames in (alone, together):
+            table = frames.table("depth", symbol)
+            table.read = lambda raw, ns: (make("depth", int(raw)),)
+            numbers = range(number, number + count)
+            if step in ("extend", "rest"):
+                events = [make("depth", n, symbol) for n in numbers]
+                (table.extend if step == "extend" else table.fill_in)(events)
+            elif step == "keep":
+                for n in numbers:
+                    table.keep(b"%d" % n, T0 + n)
+            elif step == "gap":
+                table.break_off()
+            elif step == "look":
+                table.snapshot()
+        number += count
+        if step == "look together":
+            together.frame("depth")
+    whole = together.frame("depth")
+    for symbol in together.symbols("depth"):
+        expected = alone.table("depth", symbol).snapshot()
+        got = whole[whole["symbol"] == symbol].drop(columns="symbol")
+        pd.testing.assert_frame_equal(
+            got.drop(columns="backwards"), expected.drop(columns="backwards")
+        )
+        pd.testing.assert_frame_equal(together.table("depth", symbol).snapshot(), expected)
+
+
+def test_a_frame_of_many_symbols_is_written_in_few_runs(monkeypatch):
+    runs = []
+    write = DepthFrame._write
+
+    def counted(table, rows, into):
+        runs.append(len(rows))
+        write(table, rows, into)
+
+    monkeypatch.setattr(DepthFrame, "_write", counted)
+    frames = Frames(100)
+    for n in range(5000):
+        frames.extend("depth", f"S{n}", [make("depth", n, f"S{n}")])
+    assert len(frames.frame("depth")) == 5000
+    assert sum(runs) == 5000
+    assert len(runs) <= 5000 / 256 + 1
+    frames.frame("depth")
+    assert sum(runs) == 5000

@@ -1,6 +1,7 @@
 from datetime import timedelta
 from math import copysign, inf, isnan, nan
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
@@ -141,3 +142,17 @@ def test_partial_bars_are_gaps():
 def test_rolling_says_what_there_is_not(column, how):
     with pytest.raises(SettingsError, match="nonsense"):
         measures.rolling(gappy([1.0], set()), column, 1, how)
+
+
+def test_rolling_over_a_time_does_not_reach_across_a_clock_that_was_set_back():
+    stamps = pd.to_datetime([0, 1, 2, 3, 0, 1, 2, 3], unit="s", utc=True)
+    table = pd.DataFrame({"x": [1.0, 2, 3, 4, 10, 20, 30, 40]}, stamps)
+    for gaps in (None, [False] * 8):
+        frame = table if gaps is None else table.assign(gap=gaps)
+        got = measures.rolling(frame, "x", "2s", "sum").tolist()
+        assert got[:4] == [1.0, 3.0, 5.0, 7.0]
+        assert np.isnan(got[4:6]).all()
+        assert got[6:] == [50.0, 70.0]
+        assert measures.rolling(frame, "x", 2, "sum").tolist()[4] == 14.0  # rows are rows
+        with pytest.raises(SettingsError, match="times run backwards at 1970-01-01 00:00:00"):
+            measures.rolling(frame, "x", "2s", "sum", across_gaps=True)

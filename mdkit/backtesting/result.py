@@ -181,7 +181,7 @@ class Result:
         """Write the picture as PNG, or with the suffix .html figures, picture and trades."""
         from mdkit.backtesting.plots import html_page, png
 
-        target = Path(path)
+        target = Path(path).expanduser()
         if target.suffix.lower() in (".html", ".htm"):
             target.write_text(html_page(self), encoding="utf-8")
         elif target.suffix.lower() == ".png":
@@ -192,7 +192,7 @@ class Result:
 
     def to_parquet(self, folder: str | Path) -> Path:
         """Write trades, fills, equity, signals and stats as Parquet files; return the folder."""
-        target = Path(folder)
+        target = Path(folder).expanduser()
         target.mkdir(parents=True, exist_ok=True)
         for name in ("trades", "fills", "equity", "signals"):
             getattr(self, name).to_parquet(target / f"{name}.parquet")

@@ -6,6 +6,7 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -197,7 +198,7 @@ class Endpoints:
                     "type": spec.type,
                     "currency": spec.currency,
                     "is_active": True,
-                    "updated_at": self._feed.opened_ms,
+                    "updated_at": _rfc3339(self._feed.opened_ms),
                 }
                 for spec in page
             ],
@@ -232,6 +233,11 @@ class Endpoints:
                 2002, f"unknown symbol {symbol[:40]}" + (f" of type {kind}" if kind else "")
             )
         return symbol
+
+
+def _rfc3339(ms: int) -> str:
+    """Return a time as the service writes it here: 2025-01-31T14:30:05Z."""
+    return f"{datetime.fromtimestamp(ms // 1000, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _bar(spec: Instrument, time: int, row: tuple[int, ...]) -> dict[str, Any]:

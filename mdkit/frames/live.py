@@ -178,13 +178,33 @@ class LiveFrame(Generic[Row]):
     def _convert(self) -> None:
         if not self._pending:
             return
-        # Taken off first: rows that cannot be converted must not fail every later snapshot too.
-        rows, self._pending = self._pending[-self.capacity :], []
+        rows = self._take_pending()
         start = self._reserve(len(rows))
         into = self._block.rows(start, start + len(rows))
         into.flags[:] = 0
         self._write(rows, into)
         self._end = start + len(rows)
+
+    def _take_pending(self) -> list[Row]:
+        """Return the newest rows that are no columns yet, and keep none of them.
+
+        Rows that cannot be converted must not fail every later snapshot too.
+        """
+        rows, self._pending = self._pending[-self.capacity :], []
+        return rows
+
+    def _adopt(self, rows: Block) -> None:
+        """Append rows that are columns already."""
+        count = rows.received.size
+        if not self._end:
+            self._block, self._end = rows.copy(), count
+            return
+        start = self._reserve(count)
+        into = self._block.rows(start, start + count)
+        pairs: Iterable[Any] = zip(rows, into, strict=True)
+        for new, place in pairs:
+            place[...] = new
+        self._end = start + count
 
     def _reserve(self, count: int) -> int:
         """Make room for `count` rows, at most `capacity`; return where they begin."""

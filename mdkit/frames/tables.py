@@ -15,6 +15,7 @@ from mdkit.frames.events import (
     EventFrame,
     TickerFrame,
     TradeFrame,
+    convert_together,
     made_whole,
     with_flags,
 )
@@ -79,6 +80,7 @@ class Frames:
             return self._frames.get((kind, symbol), self._blank[kind]).snapshot(last)
         frames = {s: frame for (k, s), frame in self._frames.items() if k == kind}
         blank = self._blank[kind]
+        convert_together(frames.values(), blank)
         blocks = [frame._rows(last) for frame in frames.values()] or [blank._rows(last)]
         names = np.array(list(frames) or [""], object)
         names = np.repeat(names, [block.received.size for block in blocks])
@@ -95,7 +97,7 @@ class Frames:
         )
         table = to_dataframe({"symbol": "object", **blank.columns}, merged, blank.index_name)
         table = with_flags(table, merged.flags, partial=kind == "bar")
-        return made_whole(table) if kind == "bar" else table
+        return made_whole(table, merged.flags) if kind == "bar" else table
 
     def table(self, kind: str, symbol: str) -> EventFrame[Any]:
         """Return the table of one kind and symbol, made when first asked for.

@@ -9,7 +9,9 @@
     intervals.py   where periods begin and end
     times.py       what may be written for `start` and `end`
     reshape.py     `gaps` and `resample`
-    files.py       `read_klines`
+    files.py       `read_klines`; csv_tables.py: CSV without guessing what a column holds;
+                   stamps.py: the times in such files
+    prices.py      prices of 0 and below
     bars.py        trades folded into bars, one event at a time
 
 `md.klines` itself is in `mdkit.notebook.klines`, since it can start the embedded exchange.

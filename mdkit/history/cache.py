@@ -5,8 +5,8 @@ what is empty. It is written to a temporary file and moved into place, under a l
 folder: a killed process leaves the old file or the new one, and two processes lose nothing of
 each other. A damaged file is set aside, with a warning, and its month is missing again.
 
-Bars are kept as they were first fetched. A service that adjusts old prices later (for splits)
-is not noticed: `cache=False` or `KlineCache.clear` fetches afresh.
+Bars are kept as they were first fetched. A service that adjusts old prices later, as for splits,
+is noticed when bars are added (see `mdkit.history.klines`), and the series is then fetched afresh.
 """
 
 from __future__ import annotations
@@ -99,7 +99,9 @@ class KlineCache:
     """A folder of cached bars; the user's own unless another is given."""
 
     def __init__(self, folder: str | Path | None = None) -> None:
-        self.folder = (Path(folder) if folder is not None else cache_folder()) / "klines"
+        self.folder = (
+            Path(folder).expanduser() if folder is not None else cache_folder()
+        ) / "klines"
 
     def series(self, source: str, symbol: str, interval: str) -> Series:
         """Return the place of one source's bars of one symbol at one interval."""
@@ -176,6 +178,28 @@ class Series:
             at = int(klines.starts[-count])
             klines = klines.between(at, end)
         return klines, at
+
+    def beside(self, start: int, end: int, reach: int) -> Klines:
+        """Return the cached bars next to a stretch: the last before it and the first behind it.
+
+        Looked for within `reach` ms, and only where what is cached borders on the stretch.
+        """
+        before, after = self.read(max(0, start - reach), start), self.read(end, end + reach)
+        found = []
+        if before.klines.bars and any(b == start for _, b in before.covered):
+            found.append(Klines(before.klines.starts[-1:], before.klines.figures[:, -1:]))
+        if after.klines.bars and any(a == end for a, _ in after.covered):
+            found.append(Klines(after.klines.starts[:1], after.klines.figures[:, :1]))
+        return _concatenated(found)
+
+    def clear(self) -> None:
+        """Delete all bars of the series."""
+        try:
+            with locked(self.folder / "lock", LOCK_SECONDS):
+                for path, _, _ in self._files():
+                    path.unlink(missing_ok=True)
+        except OSError as error:
+            self._give_up(error)
 
     def store(self, klines: Klines, covered: Sequence[Stretch]) -> None:
         """Add bars, and the stretches for which they are all there is.

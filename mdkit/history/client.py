@@ -1,10 +1,10 @@
 """HTTP to a service of TickDB's kind: timeouts, retries, a request budget, errors with a cure.
 
-What is tried again: no connection (twice), no answer in time (twice), HTTP 429 and 5xx (five
+What is tried again: no connection (twice), no answer in time (twice), HTTP 429 and all 5xx (five
 times, waiting as long as Retry-After says) by urllib3's `Retry`; a body that breaks off or is
-not an answer, and the codes 3001 and 5xxx under HTTP 200, by `RestClient` itself. Everything
-else is raised at once, also a certificate that cannot be trusted. A client in a hurry tries
-nothing again. The key travels in a header and is in no message.
+not an answer, and the codes 3001 and 5xxx under any other HTTP status, by `RestClient` itself.
+Everything else is raised at once, also a certificate that cannot be trusted. A client in a hurry
+tries nothing again. The key travels in a header and is in no message.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ import requests
 from requests.adapters import HTTPAdapter
 from requests.exceptions import ChunkedEncodingError, ContentDecodingError
 from urllib3.exceptions import MaxRetryError, ReadTimeoutError
-from urllib3.util.retry import Retry
 
 from mdkit.errors import (
     AuthenticationError,
@@ -39,7 +38,7 @@ from mdkit.errors import (
     SettingsError,
 )
 from mdkit.history.certificates import SystemTrustAdapter, bad_certificate, distrust
-from mdkit.history.patience import Patience, check_wait
+from mdkit.history.patience import RETRIED_STATUS, Patience, check_wait
 from mdkit.wire.codes import classify
 from mdkit.wire.rest import (
     DEPTH_PATH,
@@ -53,6 +52,7 @@ from mdkit.wire.rest import (
     kline_params,
 )
 from mdkit.wire.tickdb import rest_message
+from mdkit.wire.waits import retry_after
 
 TIMEOUTS = (3.05, 10.0)
 """Seconds to connect, and between two bytes of an answer."""
@@ -125,6 +125,14 @@ def shared_budget(base_url: str, api_key: str | None, per_minute: int | None) ->
     return _budgets.setdefault((base_url, digest, per_minute), Budget(per_minute))
 
 
+def socks_cure(package: str) -> str:
+    """Return what to do about a SOCKS proxy that needs a library which is not installed."""
+    return (
+        "The environment names a SOCKS proxy (ALL_PROXY, HTTPS_PROXY or the like), which needs a "
+        f'library: python -m pip install "{package}", or unset it.'
+    )
+
+
 def is_loopback(base_url: str) -> bool:
     """Whether a URL names this machine."""
     return urlsplit(base_url).hostname in _LOOPBACK
@@ -168,6 +176,7 @@ class RestClient:
         self.name = parts.netloc
         self.waiting = waiting
         self.requests = 0
+        self._tried = 0  # in this call
         self._key = api_key
         self._budget = budget or Budget(None)
         self._timeouts = timeouts
@@ -267,6 +276,7 @@ class RestClient:
 
     def _get(self, path: str, params: dict[str, str], about: str) -> Answer:
         trouble: MdkitError | None = None
+        self._tried = 0
         for attempt in range(self._tries):
             if trouble is not None:
                 wait = getattr(trouble, "retry_after", None)
@@ -277,7 +287,7 @@ class RestClient:
             except _Again as again:
                 trouble = again.error
         assert trouble is not None
-        raise _given_up(trouble, self._tries)
+        raise _given_up(trouble, self._tried)
 
     def _try(self, path: str, params: dict[str, str], about: str) -> Answer:
         """Return the answer; raise `_Again` for what is worth another try."""
@@ -300,6 +310,10 @@ class RestClient:
                 raise self._unreachable(reason, about) from None
         except requests.Timeout as error:
             raise self._unreachable(error, about) from None
+        except requests.exceptions.InvalidSchema as error:
+            if "SOCKS" in str(error):
+                raise SettingsError(socks_cure("requests[socks]")) from None
+            raise FeedError(f"The request to {self.name} failed ({error}; {about}).") from None
         except requests.RequestException as error:
             raise FeedError(
                 f"The request to {self.name} failed ({type(error).__name__}; {about})."
@@ -328,14 +342,13 @@ class RestClient:
             http_status=status,
             message=self._without_key(answer.message),
             about=about,
-            retry_after=_retry_after(response),
+            retry_after=retry_after(response.headers.get("Retry-After"), time.time()),
         )
         if isinstance(refusal, RateLimitError | ServerError):
-            if ok:
-                if isinstance(refusal, RateLimitError):
-                    check_wait(refusal.retry_after, about)
+            if status not in RETRIED_STATUS:
+                check_wait(refusal.retry_after, about)
                 raise _Again(refusal)
-            raise _given_up(refusal, self._status_retries + 1)
+            raise _given_up(refusal, self._tried)
         if isinstance(refusal, RequestError) and refusal.code == 2002:
             raise RequestError(
                 f"{refusal} Symbols are written like AAPL.US, 700.HK, EURUSD or BTCUSDT.",
@@ -349,7 +362,7 @@ class RestClient:
             if not self._status_retries:
                 return FeedError(f"{self.name} gave no answer in time ({about}).")
             return FeedError(
-                f"{self.name} gave no answer within {self._timeouts[1]:g} s, several times "
+                f"{self.name} gave no answer within {self._timeouts[1]:g} s, {self._tried} times "
                 f"({about}); try again later."
             )
         if (certificate := bad_certificate(cause)) is not None:
@@ -377,6 +390,7 @@ class RestClient:
             sleep=self._nap,
         )
         self.requests += 1
+        self._tried += 1
 
     def _pause(self, seconds: float, why: str) -> None:
         if self.waiting is not None:
@@ -396,19 +410,15 @@ class _Again(Exception):  # noqa: N818 - an order to `_get`, which never leaves 
 
 def _given_up(error: MdkitError, tries: int) -> MdkitError:
     """Return the error of the last try, saying how many there were if there were several."""
-    said = re.sub(r"; (retrying with backoff|backing off|waiting [\d.e+]+ s)", "", str(error))
+    said = re.sub(
+        r"; (retrying with backoff|backing off|waiting [\d.,]+ s(, the longest[^(]* s)?)",
+        "",
+        str(error),
+    )
     given_up = f"; given up after {tries} tries. Try again later" if tries > 1 else ""
     said = f"{said.rstrip('.')}{given_up}."
-    if isinstance(error, RateLimitError):
-        return RateLimitError(said, code=error.code, retry_after=error.retry_after)
+    if isinstance(error, RateLimitError | ServerError):
+        return type(error)(said, code=error.code, retry_after=error.retry_after)
     if isinstance(error, ServiceError):
         return type(error)(said, code=error.code)
     return type(error)(said)
-
-
-def _retry_after(response: requests.Response) -> float | None:
-    header = response.headers.get("Retry-After")
-    try:
-        return None if header is None else float(Retry().parse_retry_after(header))
-    except Exception:  # whatever a server wrote there, it is only a hint
-        return None

@@ -15,8 +15,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+import numpy as np
+
 from mdkit.errors import RequestError
-from mdkit.history.cache import Series
+from mdkit.history.cache import CacheWarning, Series
 from mdkit.history.columns import Klines, Stretch, clipped, joined_stretches, without
 from mdkit.history.intervals import DAY_MS, ends, period_end, period_start, shortest
 from mdkit.history.progress import Progress
@@ -25,6 +27,8 @@ from mdkit.wire.rest import MAX_KLINES, Kline, when
 SETTLED_MS = DAY_MS
 """How old an empty stretch must be to be taken as empty for good: services publish late."""
 _STORE_PAGES = 20
+_BESIDE_MS = 32 * DAY_MS
+"""How far away the cached bar beside a stretch may be: markets close for holidays."""
 _MANY_STRAYS = 10
 _BAD_RANGE = 2003
 _SLACK = 8
@@ -76,6 +80,7 @@ class Pager:
         self.client = client
         self.now_ms = time.time_ns() // 1_000_000 if now_ms is None else now_ms
         self.takes: str | None = None
+        self._gives_newest = False  # of all bars before a time; not known before it was seen
 
     def stretch(self, symbol: str, interval: str, start: int, end: int) -> Iterator[Page]:
         """Yield pages with all completed bars that begin in [start, end), in any order."""
@@ -131,10 +136,15 @@ class Pager:
                 return
             first = int(got.starts[0])
             after = period_end(interval, int(got.starts[-1]))
-            if at - after >= max(4 * DAY_MS, 2 * shortest(interval)):
-                # Longer than a weekend: perhaps this service begins with the oldest.
+            silent = at - after
+            # Either the market was closed since, or this service begins with the oldest: of a
+            # symbol that is younger than a page these end shortly before, too.
+            weekend = max(4 * DAY_MS, 2 * shortest(interval))
+            if silent >= weekend or (silent >= shortest(interval) and not self._gives_newest):
+                newer = list(self.stretch(symbol, interval, after, at))
                 yield self._page(interval, got, [(first, after)])
-                yield from self.stretch(symbol, interval, after, at)
+                yield from newer
+                self._gives_newest = not any(page.klines.bars for page in newer)
             else:
                 yield self._page(interval, got, [(first, at)])
             left -= got.bars
@@ -193,7 +203,18 @@ class Loader:
     final_ms: int | None = None
 
     def between(self, start: int, end: int) -> Klines:
-        """Return the bars that begin in [start, end)."""
+        """Return the bars that begin in [start, end).
+
+        A cached bar beside each stretch that is asked for is asked for again: where it differs
+        the service has restated its prices, and all of the series is loaded anew.
+        """
+        try:
+            return self._between(start, end)
+        except _RestatedError as restated:
+            self._forget(restated)
+            return self._between(start, end)
+
+    def _between(self, start: int, end: int) -> Klines:
         end = self._completed(end)
         if start >= end:
             return Klines.empty()
@@ -204,9 +225,14 @@ class Loader:
         self._expect(sum(b - a for a, b in missing))
         with _Store(self.series, self.final_ms) as store:
             for a, b in missing:
-                for page in self.pager.stretch(self.symbol, self.interval, a, b):
+                known = self._beside(a, b)
+                reach = [int(known.starts[0]), int(known.starts[-1]) + 1] if known.bars else []
+                for page in self.pager.stretch(
+                    self.symbol, self.interval, min([a, *reach]), max([b, *reach])
+                ):
+                    self._compare(known, page.klines)
                     self._keep(page, store)
-            return klines.merged(*store.seen)
+            return klines.merged(*store.seen).between(start, end)
 
     def first(self, count: int, start: int, end: int) -> Klines:
         """Return the first `count` bars that begin in [start, end)."""
@@ -220,22 +246,71 @@ class Loader:
         return Klines(klines.starts[:count], klines.figures[:, :count])
 
     def newest(self, count: int, end: int) -> Klines:
-        """Return the last `count` bars that begin before `end`."""
+        """Return the last `count` bars that begin before `end`; see `between`."""
+        try:
+            return self._newest(count, end)
+        except _RestatedError as restated:
+            self._forget(restated)
+            return self._newest(count, end)
+
+    def _newest(self, count: int, end: int) -> Klines:
         at = end = self._completed(end)
         klines = Klines.empty()
         edge = self.series.last_edge(end) if self.series else None
         near = MAX_KLINES * shortest(self.interval)
         if self.series is not None and edge is not None and end - edge <= near:
             cached, at = self.series.tail(edge, count)
-            klines = cached.merged(self.between(edge, end))
+            klines = cached.merged(self._between(edge, end))
         left = count - klines.bars
         if left > 0:
             self._expect(left * shortest(self.interval))
         with _Store(self.series, self.final_ms) as store:
-            for page in self.pager.newest(self.symbol, self.interval, at, left):
+            known = self._beside(at, at) if left > 0 else Klines.empty()
+            upto = max([at, *(known.starts + 1).tolist()])
+            wanted = left + int((known.starts >= at).sum()) if left > 0 else 0
+            for page in self.pager.newest(self.symbol, self.interval, upto, wanted):
+                self._compare(known, page.klines)
                 self._keep(page, store)
-            klines = klines.merged(*store.seen)
+            klines = klines.merged(*store.seen).between(0, end)
         return Klines(klines.starts[-count:], klines.figures[:, -count:])
+
+    def _beside(self, start: int, end: int) -> Klines:
+        """Return the cached bars next to a stretch that is about to be asked for."""
+        if self.series is None:
+            return Klines.empty()
+        return self.series.beside(start, end, max(_BESIDE_MS, 3 * shortest(self.interval)))
+
+    def _compare(self, known: Klines, fresh: Klines) -> None:
+        """Raise `_RestatedError` where the service gives other prices than it did, long ago too.
+
+        One bar may have been corrected, as new ones are by late trades: then the fresh one
+        takes its place. Where the oldest has changed as well, all of them have.
+        """
+        changed = _first_change(known, fresh)
+        if changed is None or self.series is None:
+            return
+        cached = self.series.read(0, int(known.starts[-1]) + 1).klines
+        oldest = Klines(cached.starts[:1], cached.figures[:, :1])
+        start = int(oldest.starts[0])
+        if start != changed[0]:
+            end = period_end(self.interval, start)
+            pages = self.pager.stretch(self.symbol, self.interval, start, end)
+            asked = Klines.empty().merged(*(page.klines for page in pages))
+            if _first_change(oldest, asked) is None:
+                return
+        raise _RestatedError(*changed)
+
+    def _forget(self, restated: _RestatedError) -> None:
+        assert self.series is not None
+        self.series.clear()
+        start, before, now = restated.args
+        warnings.warn(
+            f"{self.symbol} {self.interval}: the service has restated its prices, as after a "
+            f"split: the close of {when(start)} was {before:g} and is {now:g}. What was cached of "
+            "them is loaded anew; frames that were loaded before have the old prices.",
+            CacheWarning,
+            stacklevel=5,
+        )
 
     def _completed(self, end: int) -> int:
         """Return where bars must begin before, to be before `end` and complete."""
@@ -250,6 +325,21 @@ class Loader:
         if self.progress is not None:
             settled = sum(b - a for a, b in page.covered)
             self.progress.page(settled // shortest(self.interval))
+
+
+class _RestatedError(Exception):
+    """Holds the start of a bar, and its close before and now."""
+
+
+def _first_change(known: Klines, fresh: Klines) -> tuple[int, float, float] | None:
+    """Return the first bar in both whose prices differ: its start, its close there and here."""
+    _, mine, its = np.intersect1d(known.starts, fresh.starts, return_indices=True)
+    before, now = known.figures[:4, mine], fresh.figures[:4, its]
+    changed = np.flatnonzero(~np.isclose(before, now, rtol=1e-9, atol=0.0).all(axis=0))
+    if not changed.size:
+        return None
+    place = int(changed[0])
+    return int(known.starts[mine[place]]), float(before[3, place]), float(now[3, place])
 
 
 class _Store:

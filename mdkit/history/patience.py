@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any, Self
 
-from urllib3.exceptions import InvalidHeader
 from urllib3.util.retry import Retry
 
 from mdkit.errors import RateLimitError
 from mdkit.history.certificates import bad_certificate
+from mdkit.wire.waits import LONGEST_WAIT, retry_after, seconds
 
-RETRIED_STATUS = (429, 500, 502, 503, 504)
-LONGEST_WAIT = 120.0
-"""A Retry-After of more seconds is an error instead: nobody watches a cell for that long."""
+RETRIED_STATUS = (429, *range(500, 600))
 
 
 class Patience(Retry):
@@ -45,6 +44,7 @@ class Patience(Retry):
             backoff_factor=0.5,
             backoff_max=20,
             raise_on_status=False,
+            respect_retry_after_header=False,  # `sleep` does, whatever the status is
         )
         patience._pause, patience._spend = pause, spend
         return patience
@@ -71,10 +71,11 @@ class Patience(Retry):
 
     def sleep(self, response: Any = None) -> None:
         """Wait as long as the service asks, or longer each time."""
-        try:
-            wait = self.get_retry_after(response) if response is not None else None
-        except InvalidHeader:
-            wait = None
+        wait = (
+            retry_after(response.headers.get("Retry-After"), time.time())
+            if response is not None
+            else None
+        )
         status = f"HTTP {response.status}" if response is not None else "no connection"
         check_wait(wait, status)
         self._pause(self.get_backoff_time() if wait is None else wait, status)
@@ -82,11 +83,11 @@ class Patience(Retry):
 
 
 def check_wait(wait: float | None, about: str) -> None:
-    """Raise `RateLimitError` for a wait that is longer than `LONGEST_WAIT`."""
+    """Raise `RateLimitError` for a wait that is longer than `LONGEST_WAIT`: nobody watches that."""
     if wait is not None and wait > LONGEST_WAIT:
         raise RateLimitError(
-            f"The service asks to wait {wait:g} s ({about}), longer than the {LONGEST_WAIT:g} s "
-            "that mdkit waits by itself; try again then.",
+            f"The service asks to wait {seconds(wait)} ({about}), longer than the "
+            f"{LONGEST_WAIT:g} s that mdkit waits by itself; try again then.",
             code=3001,
             retry_after=wait,
         )

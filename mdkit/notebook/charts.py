@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,10 @@ from mdkit.figures import (
 MAX_POINTS = 600
 """Points drawn per line; more would be narrower than a pixel."""
 
+MOST_LINES = 12
+"""Symbols drawn in one figure: more lines tell nothing, and a thousand take many seconds."""
+_MOST_NAMES, _LINE = 200, 110  # characters
+
 Stretch = tuple[Any, Any]
 """From and to, as UTC Timestamps."""
 
@@ -55,6 +60,7 @@ def overview(
     maxsize: int | None = None,
     gaps: pd.DataFrame | None = None,
     max_points: int = MAX_POINTS,
+    symbols: int | None = None,
 ) -> Figure:
     """Return a figure of two panels over one time axis: the queue, and what the books say.
 
@@ -64,7 +70,8 @@ def overview(
     values without a finite logarithm (an empty side) are left out. Long series are drawn at
     `max_points` points or fewer: the highest of each span for the queue, the median for the
     rest. `gaps`, as `session.gaps()` gives them, are shaded where nothing came, and marked red
-    at the top where messages were dropped; lines break there.
+    at the top where messages were dropped; lines break there. Where `pressure` holds only some of
+    a number of `symbols`, the figure says so and which.
     """
     layout = ConstrainedLayoutEngine(h_pad=0.06, w_pad=0.08, hspace=0.06)
     figure = Picture(figsize=(10, 5.6), dpi=110, facecolor="white", layout=layout)
@@ -83,12 +90,26 @@ def overview(
         _shade(axes, *holes)
     figure.align_ylabels()
     _label_time(books, [metrics, *pressure.values()])
+    if symbols is not None and symbols > len(pressure):
+        _name_shown(books, list(pressure), symbols)
     return figure
+
+
+def busiest(ledger: pd.DataFrame, most: int = MOST_LINES) -> tuple[list[str], int]:
+    """Return the symbols of which most books have come, busiest first, and how many have any.
+
+    `ledger` as `session.ledger()` gives it.
+    """
+    of_books = ledger.index.get_level_values("channel") == "depth"
+    received = ledger["received"][of_books].droplevel("channel")
+    received = received[received > 0]
+    chosen = received.sort_values(ascending=False, kind="stable").index[:most]
+    return [str(symbol) for symbol in chosen], len(received)
 
 
 def save_png(figure: Figure, path: str | Path) -> Path:
     """Write the figure as a PNG file and return its path."""
-    target = Path(path)
+    target = Path(path).expanduser()
     target.write_bytes(png(figure))
     return target
 
@@ -278,6 +299,20 @@ def _label_time(axes: Any, data: list[Any]) -> None:
     time_axis(axes, first, last, told)
     axes.set_xlabel(
         f"time (UTC), {first:%Y-%m-%d}", fontsize=9, color=MUTED, family=FONT, labelpad=5
+    )
+
+
+def _name_shown(axes: Any, shown: list[str], symbols: int) -> None:
+    """Say below the time which symbols these are."""
+    names = ", ".join(shown)
+    if len(names) > _MOST_NAMES:
+        names = names[:_MOST_NAMES].rpartition(", ")[0] + ", ..."
+    label = axes.get_xlabel()
+    told = fill(
+        f"the {len(shown)} busiest of {symbols:,} symbols: {names}", _LINE, break_on_hyphens=False
+    )
+    axes.set_xlabel(
+        f"{label}\n{told}" if label else told, fontsize=9, color=MUTED, family=FONT, labelpad=5
     )
 
 

@@ -13,7 +13,7 @@ from mdkit.errors import SettingsError
 from mdkit.exchange import Exchange
 from mdkit.history.client import RestClient, is_loopback, shared_budget
 from mdkit.settings import Settings
-from mdkit.stream.reasons import shown
+from mdkit.stream.connection import shown
 from mdkit.stream.replay import Replay
 from mdkit.stream.source import Sink, Source, WebSocketSource
 from mdkit.stream.transports import Transport

@@ -18,6 +18,7 @@ from mdkit.history.client import RestClient, is_loopback, shared_budget
 from mdkit.history.columns import Klines, join_frames, to_frame
 from mdkit.history.intervals import DAY_MS, KLINE_INTERVALS, check_interval
 from mdkit.history.klines import Loader, Pager
+from mdkit.history.prices import keep_possible
 from mdkit.history.progress import Progress
 from mdkit.history.times import milliseconds
 from mdkit.notebook.arguments import checked_symbols
@@ -77,6 +78,7 @@ def klines(
     progress: bool | None = None,
     api_key: str | None = None,
     settings: Settings | None = None,
+    allow_nonpositive: bool = False,
 ) -> pd.DataFrame:
     """Return completed bars, oldest first.
 
@@ -89,7 +91,8 @@ def klines(
         symbol: one, or several as a list.
         interval: "1m" "5m" "15m" "30m" "1h" "2h" "4h" "1d" "1w" (from Monday) "1M" (a month).
         start, end: bars that begin at or after `start` and before `end`: "2025-01-31",
-            a datetime or Timestamp (UTC unless it has a zone), "30d" for that long ago. Without
+            a datetime or Timestamp (UTC unless it has a zone), "30d" for that long ago ("1M" is a
+            month). Without
             `end` up to now.
         limit: at most so many bars of each symbol: the first ones from `start`, or without
             `start` the newest, which are 1,000 unless you say otherwise.
@@ -102,6 +105,11 @@ def klines(
         progress: a progress bar; None shows one for more than a few pages.
         api_key: overrides TICKDB_API_KEY.
         settings: overrides what is read from the environment.
+        allow_nonpositive: keep bars with prices of 0 and below, which some markets have. Unless
+            set they are left out, and a warning names them.
+
+    Where a service has restated prices that are cached, as after a split, a warning says so and
+    the series is loaded anew.
 
     Raises `SettingsError` for an interval, a time or a source that cannot be, `RequestError`
     for an unknown symbol, `AuthenticationError`, `QuotaError`, `RateLimitError`, `ServerError`
@@ -139,7 +147,9 @@ def klines(
         for name in symbols:
             series = _series(cache, service, name, interval)
             loader = Loader(pager, name, interval, series, bar, service.final_ms)
-            frames[name] = to_frame(_load(loader, begin, finish, limit), name, interval)
+            bars = _load(loader, begin, finish, limit)
+            bars = keep_possible(bars, f"{name} {interval}", allow_nonpositive)
+            frames[name] = to_frame(bars, name, interval)
     if isinstance(symbol, str):
         return frames[symbols[0]]
     return join_frames(frames, interval)

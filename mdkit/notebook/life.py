@@ -161,8 +161,8 @@ class SessionLife(ABC, Generic[R]):
         if not self._begun.is_set():
             self._never_begin("The session was replaced before it started.")
             return
-        with contextlib.suppress(Exception):
-            await asyncio.wait_for(_awaited(self.stop(timeout=1.0)), _REPLACED_SECONDS)
+        # Whatever it died of is its own, and not raised in its successor.
+        await self.stop(timeout=1.0).settled(_REPLACED_SECONDS)
 
     async def __aenter__(self) -> Self:
         return self.start()
@@ -204,7 +204,3 @@ class SessionLife(ABC, Generic[R]):
         if self._failure is not None and not self._failure_told:
             self._failure_told = True
             raise self._failure
-
-
-async def _awaited(stopping: Stopping[R]) -> R:
-    return await stopping

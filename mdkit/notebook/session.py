@@ -284,7 +284,10 @@ class Session(SessionLife[Receipt]):
         return self.view(FrameView(channel, symbol, rows))
 
     def plot(self) -> Figure:
-        """Return a figure: queue depth and rates, and each symbol's pressure, gaps shaded."""
+        """Return a figure: queue depth and rates, and each symbol's pressure, gaps shaded.
+
+        Of more than a dozen symbols the busiest are drawn, and the figure says which.
+        """
         from mdkit.notebook.report import draw
 
         return draw(self)
@@ -296,7 +299,7 @@ class Session(SessionLife[Receipt]):
         """
         from mdkit.notebook.report import save
 
-        return save(self, Path(folder))
+        return save(self, Path(folder).expanduser())
 
     def _seen(self) -> tuple[str, ...]:
         return tuple(account.symbol for account in tuple(self.pipeline.ledger) if account.symbol)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Generator
 from typing import Any, Generic, TypeVar
@@ -60,6 +61,17 @@ class Stopping(Generic[R]):
         receipt = ended.result()
         await self._show_end()
         return receipt
+
+    async def settled(self, timeout: float) -> None:
+        """Wait for the end, whatever it was, for up to `timeout` seconds; raise nothing of it."""
+        ended = awaitable(self._future)
+        deadline = time.monotonic() + timeout
+        with contextlib.suppress(Exception):
+            while not ended.done() and (left := deadline - time.monotonic()) > 0:
+                await asyncio.wait([ended], timeout=min(1.0, left))
+                self._check_loop()
+            if ended.done() and not ended.cancelled() and ended.exception() is None:
+                await asyncio.wait_for(self._show_end(), max(0.0, deadline - time.monotonic()))
 
     def result(self, timeout: float | None = None) -> R:
         """Block until the session has stopped and return its receipt.

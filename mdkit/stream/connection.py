@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
+import time
 from abc import ABC, abstractmethod
 from typing import Any, Protocol
 
-from mdkit.errors import InvalidMessage, ServiceError
+from mdkit.errors import FeedError, InvalidMessage, MdkitError
 from mdkit.wire.codes import classify
 from mdkit.wire.tickdb import read_answer
+from mdkit.wire.waits import retry_after
 
 RawMessage = tuple[bytes, int]
 """(raw bytes, received_ns)"""
@@ -23,6 +26,7 @@ OPEN_SECONDS = 10.0
 """How long connecting may take, handshake included."""
 CLOSE_SECONDS = 1.0
 """How long the peer's close frame is waited for."""
+_USER = re.compile(r"//[^/]*@")
 _HIGH_WATER = 2048
 _HIGH_WATER_BYTES = 16 << 20
 
@@ -129,6 +133,11 @@ class Inbox(ABC):
             self._waiter.set_result(None)
 
 
+def shown(url: str) -> str:
+    """Return a URL as it may be shown: a user, a password and the query could be secrets."""
+    return _USER.sub("//", url.partition("?")[0].partition("#")[0], count=1)
+
+
 def ending(received: tuple[int, str] | None, sent: int | None) -> str:
     """Say how a connection ended, from the (code, reason) received and the code sent."""
     if received is not None:
@@ -139,11 +148,18 @@ def ending(received: tuple[int, str] | None, sent: int | None) -> str:
     return "connection lost without a close frame"
 
 
-def refusal(status: int, retry_after: str, body: bytes) -> ServiceError:
+def refusal(status: int, retry_after_header: str, body: bytes, location: str = "") -> MdkitError:
     """Return the error that an HTTP answer to the handshake means.
 
-    `retry_after` is the header's value, or an empty string.
+    The headers Retry-After and Location are given by their values, or empty.
     """
+    if 300 <= status < 400:
+        # The key is in the address: it would go to wherever the redirect points.
+        return FeedError(
+            f"The connection is redirected (HTTP {status}) to {shown(location) or 'nowhere'}, "
+            "which mdkit does not follow with a key: set the final address as TICKDB_WS_URL or "
+            "source=."
+        )
     code, message = None, ""
     with contextlib.suppress(InvalidMessage):
         answer = read_answer(body)
@@ -153,5 +169,5 @@ def refusal(status: int, retry_after: str, body: bytes) -> ServiceError:
         http_status=status,
         message=message,
         about="the connection",
-        retry_after=float(retry_after) if retry_after.replace(".", "", 1).isdigit() else None,
+        retry_after=retry_after(retry_after_header, time.time()),
     )

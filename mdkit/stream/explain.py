@@ -60,6 +60,10 @@ def explain(pipeline: Pipeline) -> str:
     for name, verb in (("dropped", "dropped"), ("conflated", "conflated"), ("invalid", "invalid")):
         if totals[name]:
             said.append(f"{totals[name]:,} {verb} so far")
+    said += _no_bars(pipeline)
+    parts = sum(outcome.invalid_reasons.values()) - totals["invalid"]
+    if parts > 0:
+        said.append(f"{parts:,} trades or tickers in usable messages were unusable so far")
     if totals["dead_lettered"]:
         last = f", the last: {outcome.dead_letters[-1].error}" if outcome.dead_letters else ""
         said.append(f"{totals['dead_lettered']:,} dead letters{last}")
@@ -124,6 +128,21 @@ def waiting(pipeline: Pipeline) -> list[tuple[Handler, float]]:
         if handler.awaiting_since is not None and now - handler.awaiting_since > _LONG
     ]
     return sorted(found, key=lambda item: -item[1])
+
+
+def _no_bars(pipeline: Pipeline) -> list[str]:
+    """Say why no bars are made of some symbols, and that late trades are not in some of them."""
+    folds = pipeline.places.folds
+    why = {symbol: fold.shift.why for symbol, fold in folds.items() if fold.shift.why}
+    told = [
+        f"{reason} ({', '.join(named[:3])}{', ...' if named[3:] else ''})"
+        for reason in dict.fromkeys(why.values())
+        for named in [[symbol for symbol, one in why.items() if one == reason]]
+    ]
+    late = sum(fold.builder.late for fold in folds.values())
+    if late:
+        told.append(f"{late:,} trades came too late for their bars so far")
+    return told
 
 
 def _held_up(pipeline: Pipeline) -> list[str]:

@@ -143,6 +143,9 @@ class Filling:
         """Ask for the whole of a bar that live trades could not make whole."""
         if self._backfill is None or self._is_stopped:
             return
+        key = (partial.symbol, partial.start_ns)
+        if any((bar.symbol, bar.start_ns) == key for bar in self._wanted):
+            return  # several late trades of one bar
         self._wanted.append(partial)
         if self._fetching is None or self._fetching.done():
             self._fetching = asyncio.create_task(self._fetch(), name="mdkit bars")

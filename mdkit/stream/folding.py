@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
-from typing import Any
 
-from mdkit.events import DROPPED, WENT_BACK, Bar, Gap, MarketEvent, Ticker, Trade
-from mdkit.frames import EventFrame
+import msgspec
+
+from mdkit.events import DROPPED, SET_BACK, WENT_BACK, Bar, Gap, MarketEvent, Ticker, Trade
+from mdkit.frames import BarFrame
 from mdkit.history.bars import MAX_EMPTY, BarBuilder
-from mdkit.history.intervals import period_end
+from mdkit.history.intervals import period_end, period_start
+from mdkit.stream.shifts import ClockShift
 
 _MS = 1_000_000
+GRACE_NS = 500_000_000
+"""How long after a bar's end, by the book's clock, its last trades are waited for: books and
+trades come by ways of their own."""
+_KEPT = 8
+LATE = "a late trade is not in this bar"
 
 
 class Fold:
@@ -22,22 +30,83 @@ class Fold:
     bar once, in order of time, and is told where one is missing.
     """
 
-    def __init__(self, symbol: str, interval: str, made_of: str, table: EventFrame[Any]) -> None:
+    def __init__(self, symbol: str, interval: str, made_of: str, table: BarFrame) -> None:
         self.builder = BarBuilder(symbol, interval)
         self.made_of = made_of
         self.table = table
         self.newest_ns = -1
         """Start of the newest whole bar that strategies have seen."""
+        self.shift = ClockShift(symbol, made_of)
+        self.revised: dict[int, None] = {}
+        """Starts of bars that came after strategies had seen them without a late trade."""
+        self._made: deque[Bar] = deque(maxlen=_KEPT)
+        self._told_late: deque[int] = deque(maxlen=_KEPT)
+        self._first_ns = -1
 
     def update(self, event: MarketEvent) -> Sequence[Bar | Gap]:
         """Take one event; return the bars to show and the gaps between them, mostly nothing."""
         if event.kind == self.made_of:
             assert isinstance(event, Trade | Ticker)
-            return self._new(self.builder.update(event))
+            return self._fold(event)
         if event.kind == "bar":
             assert isinstance(event, Bar)
             return self._new([event]) if event.interval == self.builder.interval else ()
-        return self._new(self.builder.advance(event.exchange_ns))
+        return self._new(self._remembered(self.builder.advance(event.exchange_ns - GRACE_NS)))
+
+    def _fold(self, event: Trade | Ticker) -> Sequence[Bar | Gap]:
+        builder, shift = self.builder, self.shift
+        ignored, late = builder.ignored, builder.late
+        bars = builder.update(shift.applied(event) if shift.offset_ns else event)
+        if builder.ignored != ignored:
+            builder.interrupt()  # what the bar lacks, REST may have
+            return shift.ignored(event)
+        if shift.why:
+            shift.begin_anew()
+        if builder.late != late:
+            return self._late(event)
+        return self._new(self._remembered(bars)) if bars else ()
+
+    def _remembered(self, bars: list[Bar]) -> list[Bar]:
+        """Keep bars for trades that may come late."""
+        if bars and self._first_ns < 0:
+            self._first_ns = bars[0].start_ns
+        self._made.extend(bars)
+        return bars
+
+    def _late(self, event: Trade | Ticker) -> Sequence[Bar | Gap]:
+        """Return the bar that a late event belongs to anew, as a partial one: REST has the whole.
+
+        Strategies have seen it without, which is a gap to them.
+        """
+        start = period_start(self.builder.interval, event.exchange_ns // _MS) * _MS
+        if self._first_ns < 0 or start < self._first_ns:
+            return ()
+        gap = Gap(self.builder.symbol, "bar", LATE, start, self._after(start), 1)
+        for place, bar in enumerate(self._made):
+            if bar.start_ns != start:
+                continue
+            if bar.partial and start not in self.revised:
+                return ()  # it is known to lack something
+            price = event.price if isinstance(event, Trade) else event.last
+            self._made[place] = revised = msgspec.structs.replace(
+                bar,
+                high=max(bar.high, price),
+                low=min(bar.low, price),
+                volume=bar.volume + (event.size if isinstance(event, Trade) else 0.0),
+                partial=True,
+            )
+            known = start in self.revised
+            self._revise(start)
+            return (revised,) if known else (gap, revised)
+        if start in self._told_late:
+            return ()
+        self._told_late.append(start)
+        return (gap,)
+
+    def _revise(self, start: int) -> None:
+        self.revised[start] = None
+        if len(self.revised) > _KEPT:
+            del self.revised[next(iter(self.revised))]
 
     def interrupt(self, gap: Gap) -> None:
         """Note a gap of a channel: bars around it lack trades, if trades are what was missed."""
@@ -45,9 +114,12 @@ class Fold:
         if gap.reason == WENT_BACK:
             if ours:
                 self.builder = BarBuilder(self.builder.symbol, self.builder.interval)
-                self.newest_ns = -1
+                self.newest_ns = self._first_ns = -1
+                self._made.clear()
+                self.revised.clear()
         # Books that the queue dropped say nothing about trades; a broken connection does.
-        elif ours or gap.reason != DROPPED:
+        # Nor does this machine's clock, since bars go by the exchange's.
+        elif (ours or gap.reason != DROPPED) and not gap.reason.startswith(SET_BACK):
             self.builder.interrupt()
 
     def flush(self) -> list[Gap]:
@@ -68,6 +140,8 @@ class Fold:
                 fresh.append(bar)
                 continue
             if bar.start_ns <= self.newest_ns:
+                if bar.start_ns in self.revised:
+                    fresh.append(bar)  # the whole of one that lacked a late trade
                 continue
             fresh += self._missing(bar.start_ns)
             self.newest_ns = bar.start_ns

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
@@ -170,6 +172,22 @@ class Outcome:
     retries: int = 0
 
 
+def ends_worker(error: BaseException) -> bool:
+    """Whether an exception is meant for the worker, and is no failure of the code it called.
+
+    A strategy that calls exit(), awaits something that is cancelled, or meets the panic of a
+    library in Rust (a `BaseException`) has failed on a message: neither the loop nor the session
+    ends with it. A worker ends when it is cancelled itself, when its coroutine is closed, and
+    when somebody interrupts the thread that signals come to.
+    """
+    if isinstance(error, asyncio.CancelledError):
+        task = asyncio.current_task()
+        return task is not None and task.cancelling() > 0
+    if isinstance(error, KeyboardInterrupt):
+        return threading.current_thread() is threading.main_thread()
+    return isinstance(error, GeneratorExit)
+
+
 def shortened(text: str) -> str:
     """Return a text without its middle where it is long."""
     left_out = len(text) - _MOST_TOLD
@@ -183,6 +201,8 @@ def said(error: BaseException) -> str:
     """Return an error in a line, even one that cannot say what it is."""
     try:
         text = str(error)
-    except Exception:
+    except BaseException as worse:
+        if ends_worker(worse):
+            raise
         text = "(its message cannot be had)"
     return shortened(f"{type(error).__name__}: {text}")

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from mdkit.errors import InvalidMessage, StrategyError, TransientError
-from mdkit.events import DROPPED, WENT_BACK, Bar, Gap, MarketEvent, Signal
+from mdkit.events import DROPPED, SET_BACK, WENT_BACK, Bar, Gap, MarketEvent, Signal
 from mdkit.frames import EventFrame
 from mdkit.strategies.contract import as_signal
 from mdkit.stream.buffer import Buffer
@@ -27,13 +27,14 @@ from mdkit.stream.handling import (
     Reading,
     SignalRow,
     SignalSink,
+    ends_worker,
     said,
     shortened,
 )
 from mdkit.stream.holes import Hole
 from mdkit.stream.quality import Clocks
 from mdkit.stream.slots import Lane, Message, Slot
-from mdkit.wire.tickdb import LIVE
+from mdkit.wire.tickdb import LIVE, SomeEvents
 
 OnError = Literal["dead_letter", "raise"]
 
@@ -44,9 +45,6 @@ _MAX_BATCH = 128
 _SAMPLE_EVERY = 64
 _RETRY_BASE = 0.010
 _SAMPLE_BYTES = 512
-# A strategy that calls exit(), or awaits something that is cancelled, has failed on a message:
-# it must not end the loop, nor the worker.
-_FAILURES = (Exception, asyncio.CancelledError, SystemExit)
 
 
 class Lanes:
@@ -159,6 +157,10 @@ class Lanes:
                     reading.watch.note_unusable(received_ns)
                     self._note_invalid(reading, raw, received_ns, error)
                     continue
+                if type(events) is SomeEvents:
+                    reading.watch.note_unusable(received_ns, len(events.unusable))
+                    for reason in events.unusable:
+                        self._note_unusable(reading, raw, received_ns, reason)
                 whole = events
                 if reading.recent is not None:
                     events = reading.recent.fresh(events, reading.origin)
@@ -196,8 +198,8 @@ class Lanes:
                                 continue
                             if type(value) is not float or value != value:
                                 value = as_signal(value, handler.name)
-                        except _FAILURES as error:
-                            if _is_cancelled(error):
+                        except BaseException as error:
+                            if ends_worker(error):
                                 raise
                             value, error_left, attempts = await self._retry(handler, event, error)
                             if error_left is not None:
@@ -272,6 +274,8 @@ class Lanes:
             reading.begin_anew()
         elif gap.reason != DROPPED:
             reading.watch.forget()
+            if gap.reason.startswith(SET_BACK):
+                self.clocks.begin_anew(slot.symbol)
         await self._tell_gap(gap, reading.handlers)
 
     async def _break_at(self, reading: Reading, gap: Gap) -> None:
@@ -291,8 +295,8 @@ class Lanes:
                 result = handler.on_gap(gap)
                 if inspect.isawaitable(result):
                     await result
-            except _FAILURES as error:
-                if _is_cancelled(error):
+            except BaseException as error:
+                if ends_worker(error):
                     raise
                 self.outcome.callback_errors.append(
                     f"on_gap of strategy {handler.name} failed with {said(error)}"
@@ -316,6 +320,12 @@ class Lanes:
                 table.break_off()
                 await self._tell_gap(bar, reading.bar_handlers)
                 continue
+            if bar.start_ns in reading.fold.revised:
+                # Strategies have seen it; the table has it anew, and then whole from REST.
+                (table.revise if bar.partial else table.fill_in)((bar,))
+                if bar.partial:
+                    self.on_partial(bar)
+                continue
             (table.fill_in if reading.channel == "bar" else table.extend)((bar,))
             if bar.partial:
                 self.on_partial(bar)
@@ -323,8 +333,8 @@ class Lanes:
             for handler in reading.bar_handlers:
                 try:
                     value = as_signal(await handler.timed(bar), handler.name)
-                except _FAILURES as error:
-                    if _is_cancelled(error):
+                except BaseException as error:
+                    if ends_worker(error):
                         raise
                     value, error_left, attempts = await self._retry(handler, bar, error)
                     if error_left is not None:
@@ -351,8 +361,8 @@ class Lanes:
                 if handler.is_async:
                     value = await handler.result(value)
                 return as_signal(value, handler.name), None, attempts
-            except _FAILURES as again:
-                if _is_cancelled(again):
+            except BaseException as again:
+                if ends_worker(again):
                     raise
                 error = again
         return None, error, attempts
@@ -397,6 +407,10 @@ class Lanes:
         reason = str(error)
         if not isinstance(error, InvalidMessage):
             reason = f"decoder failed with {type(error).__name__}: {error}"
+        self._note_unusable(reading, raw, received_ns, reason)
+
+    def _note_unusable(self, reading: Reading, raw: bytes, received_ns: int, reason: str) -> None:
+        """Keep why a message, or a part of one, could not be used."""
         self.outcome.invalid.append(
             Invalid(received_ns, reading.symbol, reading.channel, reason, raw[:_SAMPLE_BYTES])
         )
@@ -410,14 +424,9 @@ class Lanes:
             for received_ns, symbol, strategy, value, exchange_ns in signals:
                 try:
                     callback(Signal(symbol, strategy, value, exchange_ns, received_ns))
-                except _FAILURES as error:
+                except BaseException as error:
+                    if ends_worker(error):
+                        raise
                     self.outcome.callback_errors.append(
                         f"an on_signal callback failed with {said(error)}"
                     )
-
-
-def _is_cancelled(error: BaseException) -> bool:
-    """Whether this worker itself is being cancelled, and not something a strategy awaited."""
-    task = asyncio.current_task()
-    cancelled = task is not None and task.cancelling() > 0
-    return cancelled and isinstance(error, asyncio.CancelledError)

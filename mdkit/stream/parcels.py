@@ -57,7 +57,7 @@ class Ready(NamedTuple):
 
 class TableCall(NamedTuple):
     """What is to be done to a table: `keep` messages, told as (batch, positions in it), `extend`
-    or `fill_in` with events, or `break_off`."""
+    or `fill_in` with events, `revise` with bars, or `break_off`."""
 
     channel: str
     symbol: str
@@ -79,8 +79,8 @@ class Done(NamedTuple):
     callback_errors: list[str]
     gaps: list[Gap]
     partial_bars: list[Bar]
-    delays: list[tuple[str, int]]
-    """(symbol, receive time minus exchange time in ns)"""
+    delays: list[tuple[str, int | None]]
+    """(symbol, receive time minus exchange time in ns; None where one of the clocks was set)"""
     timers: list[tuple[int, float, float]]
     """(calls timed, their seconds, the slowest so far), in the order of the strategies"""
     watches: dict[tuple[str, str], tuple[int, int, int]]

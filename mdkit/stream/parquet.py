@@ -41,7 +41,7 @@ def to_parquet(
     if type(levels) is not int or levels < 1:
         raise SettingsError(f"levels is {levels!r}; give a whole number of at least 1")
     found = _events_of(recording)
-    folder = Path(folder)
+    folder = Path(folder).expanduser()
     folder.mkdir(parents=True, exist_ok=True)
     tables: dict[str, _Table] = {}
     waiting: dict[str, list[Any]] = {}

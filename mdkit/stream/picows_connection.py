@@ -29,7 +29,8 @@ from python_socks import ProxyError
 from websockets.proxy import get_proxy
 from websockets.uri import parse_uri
 
-from mdkit.history.client import is_loopback
+from mdkit.errors import SettingsError
+from mdkit.history.client import is_loopback, socks_cure
 from mdkit.stream.connection import (
     CLOSE_SECONDS,
     MAX_MESSAGE_BYTES,
@@ -228,6 +229,7 @@ async def open_picows(url: str) -> Connection:
                 PicowsConnection,
                 url,
                 socket_factory=dial,
+                max_redirects=0,
                 proxy=None if is_loopback(url) else get_proxy(parse_uri(url)),
                 websocket_handshake_timeout=None,
                 max_frame_size=MAX_MESSAGE_BYTES,
@@ -242,7 +244,10 @@ async def open_picows(url: str) -> Connection:
         if isinstance(error, WSInvalidStatusError) and error.response is not None:
             after = error.response.headers.get("Retry-After", "")
             status = int(error.response.status)
-            raise refusal(status, after, error.raw_body or b"") from None
+            location = error.response.headers.get("Location", "")
+            raise refusal(status, after, error.raw_body or b"", location) from None
+        if isinstance(error, ImportError) and "socks" in str(error).lower():
+            raise SettingsError(socks_cure("python-socks[asyncio]")) from None
         # A certificate that does not verify is an OSError, as it should be, and a ValueError too.
         if isinstance(error, WSError | ProxyError | ValueError) and not isinstance(error, OSError):
             raise HandshakeError(f"{type(error).__name__}: {error}") from None

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, cast
 
+from mdkit.errors import StrategyError
 from mdkit.events import MarketEvent
-from mdkit.frames import EventFrame, Frames
+from mdkit.frames import BarFrame, Frames
 from mdkit.strategies.contract import Strategy
 from mdkit.stream.backfill import Recent
 from mdkit.stream.buffer import Buffer
 from mdkit.stream.folding import Fold
-from mdkit.stream.handling import Handler, Reading, StrategyTimer
+from mdkit.stream.handling import Handler, Reading, StrategyTimer, ends_worker, said
 from mdkit.stream.ledger import Ledger
 from mdkit.stream.slots import Slot
 from mdkit.wire.tickdb import LIVE, Route, Router, decode, invalid_route
@@ -62,7 +64,7 @@ class Places:
         together = [strategy for strategy in self.strategies if strategy.per == "session"]
         self._lane = "(session)" if together else None
         self._shared = {
-            strategy: Handler(strategy, strategy.instance(), self.timers[strategy])
+            strategy: Handler(strategy, _instance(strategy), self.timers[strategy])
             for strategy in ([] if remote else together)
         }
         self._per_symbol: dict[tuple[Strategy, str], Handler] = {}
@@ -171,7 +173,7 @@ class Places:
         assert self._interval is not None
         fold = self.folds.get(symbol)
         if fold is None:
-            table: EventFrame[MarketEvent] = self._frames.table("bar", symbol)
+            table = cast(BarFrame, self._frames.table("bar", symbol))
             fold = self.folds[symbol] = Fold(symbol, self._interval, self._made_of, table)
         return fold
 
@@ -184,13 +186,23 @@ class Places:
                 continue
             handler = self._shared.get(strategy) or self._per_symbol.get((strategy, symbol))
             if handler is None:
-                handler = Handler(strategy, strategy.instance(), self.timers[strategy])
+                handler = Handler(strategy, _instance(strategy), self.timers[strategy])
                 self._per_symbol[strategy, symbol] = handler
             handlers.append(handler)
         return handlers
 
     def _read(self, symbol: str, raw: bytes, received_ns: int) -> tuple[MarketEvent, ...]:
         return self._router.route(raw).read(symbol, raw, received_ns)
+
+
+def _instance(strategy: Strategy) -> Callable[[MarketEvent], Any]:
+    """Return an instance; what would end the loop that makes it is a `StrategyError` instead."""
+    try:
+        return strategy.instance()
+    except BaseException as error:
+        if isinstance(error, Exception) or ends_worker(error):
+            raise
+        raise StrategyError(f"Strategy {strategy.name} could not begin: {said(error)}") from error
 
 
 def _read_alone(symbol: str, raw: bytes, received_ns: int) -> tuple[MarketEvent, ...]:

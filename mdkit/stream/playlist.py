@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import heapq
+import os
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -251,7 +252,7 @@ def find_files(paths: Paths) -> list[Path]:
     given = [paths] if isinstance(paths, str | PathLike) else list(paths)
     found: list[Path] = []
     for entry in given:
-        text = fspath(entry)
+        text = os.path.expanduser(fspath(entry))
         matches = [Path(text)]
         if glob.has_magic(text) and not matches[0].exists():
             matches = [Path(name) for name in sorted(glob.glob(text), key=_natural)]

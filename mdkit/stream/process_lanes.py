@@ -203,7 +203,10 @@ class ProcessLanes(Lanes):
                 watch = slot.context.watch
                 watch.backwards, watch.frozen, watch.empty = counts
         for symbol, difference_ns in done.delays:
-            self.clocks.add(symbol, difference_ns)
+            if difference_ns is None:
+                self.clocks.begin_anew(symbol)
+            else:
+                self.clocks.add(symbol, difference_ns)
         for gap in done.gaps:
             self.on_gap(gap)
         for bar in done.partial_bars:

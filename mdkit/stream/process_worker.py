@@ -78,6 +78,10 @@ class _Table:
         if events:
             self._note("fill_in", list(events))
 
+    def revise(self, events: Sequence[Event]) -> None:
+        """Have bars take the places of others."""
+        self._note("revise", list(events))
+
     def break_off(self) -> None:
         """Have a gap marked."""
         self._note("break_off", None)
@@ -121,7 +125,10 @@ class _Delays(Clocks):
     """Keeps the samples for the session, which has all of them together."""
 
     def __init__(self) -> None:
-        self.samples: list[tuple[str, int]] = []
+        self.samples: list[tuple[str, int | None]] = []
+
+    def begin_anew(self, symbol: str) -> None:
+        self.samples.append((symbol, None))
 
     def add(self, symbol: str, difference_ns: int) -> None:
         self.samples.append((symbol, difference_ns))

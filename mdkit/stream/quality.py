@@ -80,11 +80,16 @@ class Watch:
         """How often times ran backwards, and how many books were found frozen or empty."""
         return {"backwards": self.backwards, "frozen": self.frozen, "empty": self.empty}
 
-    def note_unusable(self, received_ns: int) -> None:
-        """Take note of a message that could not be used: it is missing before the next one."""
+    def note_unusable(self, received_ns: int, parts: int = 0) -> None:
+        """Note a message that could not be used, or `parts` of one: missing before the next event.
+
+        Parts are trades, or tickers, of a message whose others are usable.
+        """
         run = self._unusable
         first, count = (received_ns, 0) if run is None else (run.from_ns, run.lost or 0)
-        self._unusable = self._gap("unusable messages", first, received_ns, count + 1)
+        what = f"unusable {self._channel}s" if parts else "unusable messages"
+        reason = what if run is None else run.reason
+        self._unusable = self._gap(reason, first, received_ns, count + (parts or 1))
         self.look_ns = 0
 
     def look(self, event: MarketEvent, received_ns: int) -> list[Gap]:
@@ -160,6 +165,10 @@ class Clocks:
                 return
             recent = self.recent[symbol] = deque(maxlen=_KEPT_DELAYS)
         recent.append(difference_ns)
+
+    def begin_anew(self, symbol: str) -> None:
+        """Forget a symbol's samples: one of the clocks was set."""
+        self.recent.pop(symbol, None)
 
     def frame(self) -> pd.DataFrame:
         """Return a row a symbol: offset_ms, delay_ms, delay_p99_ms, and of how many `samples`.

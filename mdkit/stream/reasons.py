@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import ssl
 from urllib.parse import urlsplit
 
 from mdkit.errors import FeedError
 from mdkit.history.certificates import distrust
-from mdkit.stream.connection import OPEN_SECONDS, HandshakeError
-
-_USER = re.compile(r"//[^/]*@")
+from mdkit.stream.connection import OPEN_SECONDS, HandshakeError, shown
 
 
 def check_url(url: str) -> None:
@@ -23,11 +20,6 @@ def check_url(url: str) -> None:
         usable = False
     if not usable:
         raise FeedError(f"{shown(url)} is not a WebSocket URL: it must look like wss://host/path.")
-
-
-def shown(url: str) -> str:
-    """Return a URL as it may be shown: a user, a password and the query could be secrets."""
-    return _USER.sub("//", url.partition("?")[0].partition("#")[0], count=1)
 
 
 def why_not_connected(url: str, error: BaseException) -> str:

@@ -77,7 +77,7 @@ class Recorder:
         limit_bytes: int = 64 << 20,
         overwrite: bool = False,
     ) -> None:
-        self.path = Path(path)
+        self.path = Path(path).expanduser()
         self.rotate_bytes = rotate_bytes
         self.rotate_seconds = rotate_seconds
         self.limit_bytes = limit_bytes

@@ -16,20 +16,26 @@ from mdkit.errors import (
     QuotaError,
     RateLimitError,
     RequestError,
+    ServerError,
+    SettingsError,
     SubscriptionError,
 )
-from mdkit.events import Gap
+from mdkit.events import SET_BACK, Gap
 from mdkit.stream.backoff import Backoff
 from mdkit.stream.connection import (
     Connection,
     ConnectionEndedError,
     HandshakeError,
     RawMessage,
+    shown,
 )
-from mdkit.stream.reasons import check_url, shown, why_not_connected
+from mdkit.stream.reasons import check_url, why_not_connected
 from mdkit.stream.subscriptions import Subscriptions
 from mdkit.stream.transports import Transport, connector
 from mdkit.wire.tickdb import PING_COMMAND, Dialect, connection_url, dialect_of
+from mdkit.wire.waits import LONGEST_WAIT
+
+_SET_BACK_NS = 1_000_000
 
 
 class Sink(Protocol):
@@ -211,8 +217,9 @@ class WebSocketSource:
         """Deliver messages until `stop()`; reconnect whenever that can help.
 
         Raises `AuthenticationError`, `QuotaError`, `RequestError` or `SubscriptionError` when
-        no retry can help, and `FeedError` for a URL that cannot be one, or a server whose
-        certificate cannot be trusted though nothing has come from it yet.
+        no retry can help, `SettingsError` for a proxy whose library is not installed, and
+        `FeedError` for a URL that cannot be one, or a server whose certificate cannot be trusted
+        though nothing has come from it yet.
         """
         self._sink = sink
         try:
@@ -235,10 +242,16 @@ class WebSocketSource:
             try:
                 await self._run_connection(sink)
                 return
-            except (AuthenticationError, QuotaError, RequestError, SubscriptionError):
+            except (
+                AuthenticationError,
+                QuotaError,
+                RequestError,
+                SettingsError,
+                SubscriptionError,
+            ):
                 raise
-            except RateLimitError as error:
-                wait = error.retry_after or 0.0
+            except (RateLimitError, ServerError) as error:
+                wait = min(error.retry_after or 0.0, LONGEST_WAIT)
                 self._note_down(str(error))
                 sink.problem(error)
             except (MdkitError, OSError, TimeoutError, HandshakeError) as error:
@@ -290,6 +303,7 @@ class WebSocketSource:
             while True:
                 batch = await connection.batch()
                 silent = self._silent
+                self._note_clock(sink, batch[0][1])
                 self._delivering = True
                 try:
                     answers = await sink.deliver(batch)
@@ -416,6 +430,16 @@ class WebSocketSource:
             self._tell_silence(sink, silent, first_ns)
         self._last_data = time.monotonic()
         self._last_data_ns = last_ns
+
+    def _note_clock(self, sink: Sink, received_ns: int) -> None:
+        """Tell that the wall clock was set back since the last data, before what comes now."""
+        back_ns = self._last_data_ns - received_ns
+        if back_ns < _SET_BACK_NS:
+            return
+        self._last_data_ns = received_ns
+        reason = f"{SET_BACK} by {back_ns / 1e9:,.3f} s; nothing is missing"
+        for channel, symbol in self.subscriptions:
+            sink.gap(Gap(symbol, channel, reason, received_ns, received_ns))
 
     def _tell_silence(self, sink: Sink, seconds: float, until_ns: int) -> None:
         reason = f"silent for {seconds:.1f} s while connected"

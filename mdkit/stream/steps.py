@@ -16,7 +16,7 @@ from mdkit.stream.backfill import Recent
 from mdkit.stream.folding import Fold
 from mdkit.stream.quality import Watch
 from mdkit.stream.recordings import Recording, decode_message
-from mdkit.wire.tickdb import LIVE
+from mdkit.wire.tickdb import LIVE, SomeEvents
 
 
 def steps(
@@ -67,6 +67,8 @@ def steps(
         except InvalidMessage:
             watch.note_unusable(received_ns)
             continue
+        if type(events) is SomeEvents:
+            watch.note_unusable(received_ns, len(events.unusable))
         if route.channel == "trade":
             events = recent.setdefault(symbol, Recent()).fresh(events, route.origin)
         if not events:
@@ -80,7 +82,10 @@ def steps(
                     yield gap
         for event in events:
             if fold is not None:
-                yield from (bar for bar in fold.update(event) if not getattr(bar, "partial", False))
+                for bar in fold.update(event):
+                    # Of those that were revised, strategies have seen the bar before.
+                    if isinstance(bar, Gap) or not (bar.partial or bar.start_ns in fold.revised):
+                        yield bar
             if fold is None or event.kind != "bar":
                 yield event
     recording.warn()

@@ -28,6 +28,16 @@ _MOST_NS = 1 << 63
 _MOST_LINE_BYTES = MAX_MESSAGE_BYTES + 64
 _PATIENCE = 100
 _SHOWN_BYTES = 40
+_BINARY = {
+    b"PAR1": "a Parquet file, as md.to_parquet writes for other programs (pandas.read_parquet)",
+    b"ARROW1": "an Arrow file",
+    b"PK\x03\x04": "a ZIP archive or a spreadsheet",
+    b"\xfd7zXZ": "compressed with xz",
+    b"BZh": "compressed with bzip2",
+    b"\x89HDF": "an HDF5 file",
+    b"SQLite format 3": "an SQLite database",
+}
+"""What other files begin with, and what they are."""
 _EXPECTED = (
     "expected a time in nanoseconds, a tab and a message, or a message alone, and a line for each"
 )
@@ -63,7 +73,7 @@ class TapeFile:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        self.path = Path(path).expanduser()
         self._begin()
 
     def _begin(self) -> None:
@@ -102,6 +112,8 @@ class TapeFile:
         others = False
         rest = b""
         for chunk in _text(self.path, self.faults):
+            if not self.text_bytes:
+                self._refuse_binary(chunk)
             self.text_bytes += len(chunk)
             text = rest + chunk
             end = text.rfind(b"\n") + 1
@@ -226,9 +238,14 @@ class TapeFile:
     def _note_damage(self, line: bytes, number: int) -> Damage:
         self.damaged += 1
         if not self.damage:
-            shown = line[:_SHOWN_BYTES].decode(errors="replace")
-            self.damage = f"line {number:,} is not a market message ({shown!r})"
+            self.damage = f"line {number:,} is not a market message ({_shown(line)})"
         return Damage(1)
+
+    def _refuse_binary(self, start: bytes) -> None:
+        """Raise `RecordingError` for a file that is of another kind, by how it begins."""
+        for magic, kind in _BINARY.items():
+            if start.startswith(magic):
+                raise self._refusal(f"it is {kind}")
 
     def _refusal(self, found: str) -> RecordingError:
         return RecordingError(f"{self.path} is not a recording: {found}; {_EXPECTED}.")
@@ -249,6 +266,14 @@ class TapeFile:
                 "it has no end marker, so its recorder was killed or is still at work: about a "
                 f"second of messages {after}may be missing"
             )
+
+
+def _shown(line: bytes) -> str:
+    """Return the beginning of a line as it may stand in a message, or how long it is."""
+    shown = line[:_SHOWN_BYTES].decode(errors="replace")
+    if "\ufffd" in shown[:-1] or not shown.replace("\t", "").isprintable():
+        return f"{len(line):,} bytes that are no text"
+    return repr(shown)
 
 
 def _text(path: Path, faults: list[str]) -> Iterator[bytes]:

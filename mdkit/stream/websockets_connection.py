@@ -13,7 +13,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketExce
 from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 
-from mdkit.history.client import is_loopback
+from mdkit.errors import SettingsError
+from mdkit.history.client import is_loopback, socks_cure
 from mdkit.stream.connection import (
     CLOSE_SECONDS,
     MAX_MESSAGE_BYTES,
@@ -152,14 +153,22 @@ class WebsocketsConnection(Inbox, ClientConnection):
         return _words(self.protocol.close_exc)
 
 
+class _Connect(connect):
+    """A connect that makes one connection: it follows no redirect."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        """Leave a redirect the refusal that it is."""
+        return exc
+
+
 async def open_websockets(url: str, *, compression: bool = False) -> Connection:
     """Connect.
 
-    Raises what the service's refusal means (`ServiceError`), `HandshakeError`, `OSError` or
-    `TimeoutError`.
+    Raises what the service's refusal means (`ServiceError`, `FeedError` for a redirect),
+    `SettingsError` for a proxy without its library, `HandshakeError`, `OSError` or `TimeoutError`.
     """
     try:
-        connection = await connect(
+        connection = await _Connect(
             url,
             create_connection=WebsocketsConnection,
             compression="deflate" if compression else None,
@@ -174,7 +183,12 @@ async def open_websockets(url: str, *, compression: bool = False) -> Connection:
     except InvalidStatus as refused:
         response = refused.response
         after = response.headers.get("Retry-After", "")
-        raise refusal(response.status_code, after, bytes(response.body or b"")) from None
+        location = response.headers.get("Location", "")
+        raise refusal(response.status_code, after, bytes(response.body or b""), location) from None
+    except ImportError as error:
+        if "socks" not in str(error).lower():
+            raise
+        raise SettingsError(socks_cure("python-socks[asyncio]")) from None
     except (WebSocketException, EOFError) as error:
         raise HandshakeError(f"{type(error).__name__}: {error}") from None
     assert isinstance(connection, WebsocketsConnection)

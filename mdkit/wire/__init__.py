@@ -8,5 +8,6 @@ reading.py     JSON into those types, and why some of it cannot be read
 encoding.py    events to messages
 commands.py    subscriptions, URLs, answers
 rest.py        the REST service's queries and answers
-codes.py       what the service's error codes mean
+codes.py       what the service's error codes mean; waits.py: what Retry-After says
+salvage.py     what can be used of messages that break a rule
 """

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from msgspec import Raw, Struct
 
-from mdkit.wire.numbers import Figure, Millis, Price, Size
+from mdkit.wire.numbers import Figure, LevelSize, Millis, Price, Size
 
 
 class Book(Struct, gc=False):
-    """An order book, best prices first."""
+    """An order book, best prices first, in which something is to be had at every level."""
 
-    bids: tuple[tuple[Price, Size], ...]
-    asks: tuple[tuple[Price, Size], ...]
+    bids: tuple[tuple[Price, LevelSize], ...]
+    asks: tuple[tuple[Price, LevelSize], ...]
     timestamp: Millis = 0
 
 

@@ -14,6 +14,7 @@ from mdkit.errors import (
     ServiceError,
     SubscriptionError,
 )
+from mdkit.wire.waits import LONGEST_WAIT, seconds
 
 _AUTHENTICATION = {
     1001: "the API key is not valid",
@@ -68,7 +69,14 @@ def classify(
     if code in _SUBSCRIPTION:
         return SubscriptionError(sentence(_SUBSCRIPTION[code]), code=code)
     if code == 3001 or (code is None and http_status == 429):
-        wait = f"waiting {retry_after:g} s" if retry_after is not None else "backing off"
+        wait = "backing off"
+        if retry_after is not None:
+            wait = f"waiting {seconds(retry_after)}"
+        if retry_after is not None and retry_after > LONGEST_WAIT:
+            wait = (
+                f"waiting {seconds(LONGEST_WAIT)}, the longest that mdkit does, though the service "
+                f"asks for {seconds(retry_after)}"
+            )
         return RateLimitError(
             sentence(f"too many requests; {wait}"), code=code, retry_after=retry_after
         )
@@ -81,4 +89,8 @@ def classify(
             return AuthenticationError(sentence("the key was refused", _KEY_CURE), code=code)
         if http_status is not None and 400 <= http_status < 500:
             return RequestError(sentence("the request was refused"), code=code)
-    return ServerError(sentence("the service has trouble; retrying with backoff"), code=code)
+    return ServerError(
+        sentence("the service has trouble; retrying with backoff"),
+        code=code,
+        retry_after=retry_after,
+    )

@@ -14,5 +14,6 @@ MAX_MILLIS = 9_223_372_036_854
 # upper bound is what keeps "inf" out, and any bound keeps "nan" out.
 Price = Annotated[float, Meta(gt=0, le=_MAX)]
 Size = Annotated[float, Meta(ge=0, le=_MAX)]
+LevelSize = Annotated[float, Meta(gt=0, le=_MAX)]
 Figure = Annotated[float, Meta(ge=-_MAX, le=_MAX)]
 Millis = Annotated[int, Meta(ge=0, le=MAX_MILLIS)]

@@ -78,6 +78,7 @@ _read_series = msgspec.json.Decoder(_Series | None, strict=False).decode
 _read_whole = msgspec.json.Decoder(_Whole).decode
 _read_head = msgspec.json.Decoder(dict[str, Raw]).decode
 _NAMED = 3
+_MOST_WORDS = 200
 
 
 def kline_params(
@@ -109,9 +110,10 @@ def decode_klines(data: bytes | Raw, about: str = "klines") -> list[Kline]:
     """Return the bars of an answer's `data`, in the order they stand there.
 
     `data` is an object that holds `klines`, a bare list, or null (no bars). Raises
-    `InvalidMessage` when it is neither, and when bars cannot be true: a price that is missing,
-    not finite or not positive, a negative volume, a high below or a low above the others. The
-    message names `about` and the first such bars by their time.
+    `InvalidMessage` when it is neither, and when bars cannot be true: a price that is missing
+    or not finite, a negative volume, a high below or a low above the others. The message names
+    `about` and the first such bars by their time. Bars with a price of 0 or below are given as
+    they are: whether they can be true is for `mdkit.history.prices` to say.
     """
     lines = _lines(bytes(data), about)
     klines: list[Kline] = []
@@ -139,13 +141,23 @@ def decode_klines(data: bytes | Raw, about: str = "klines") -> list[Kline]:
 
 
 def decode_answer_or_data(body: bytes, about: str) -> list[Kline]:
-    """Return the bars of a whole answer, or of its `data` alone, as it may lie in a file."""
+    """Return the bars of a whole answer, or of its `data` alone, as it may lie in a file.
+
+    Raises `InvalidMessage` as `decode_klines` does, and for an answer that is an error.
+    """
     if body.lstrip()[:1] != b"{":
         return decode_klines(body, about)
     try:
         head = _read_head(body)
     except BROKEN as error:
         raise InvalidMessage(f"{about}: {why_broken(error)}") from None
+    if "code" in head:
+        answer = decode_answer(body)
+        if answer.code:
+            raise InvalidMessage(
+                f"{about} is the service's refusal {answer.code} "
+                f'("{answer.message[:_MOST_WORDS]}") and holds no bars'
+            )
     if "data" in head:
         return decode_klines(head["data"], about)
     return decode_klines(body, about)
@@ -184,13 +196,15 @@ def _wrong(line: _Line) -> str:
         return f"time {stamp} is not in milliseconds since the epoch"
     for name in ("open", "high", "low", "close"):
         price = getattr(line, name)
-        if price is None or not 0 < price < inf:
-            return f"{name} is {_figure(price)}, not a positive number"
+        if price is None or not -inf < price < inf:
+            return f"{name} is {_figure(price)}, not a number"
     for name in ("volume", "quote_volume"):
         figure = getattr(line, name)
         if figure is not None and not 0 <= figure < inf:
             return f"{name} is {figure:g}, not a number of 0 or more"
     open_, high, low, close = line.open, line.high, line.low, line.close
+    if min(open_, high, low, close) <= 0:  # type: ignore[type-var,operator]
+        return ""
     if high < low:  # type: ignore[operator]
         return f"high {high:g} is below low {low:g}"
     if high < max(open_, close):  # type: ignore[operator,type-var]

@@ -20,6 +20,7 @@ from mdkit.wire.bodies import (
     FiguresMessage,
 )
 from mdkit.wire.reading import json_decoder
+from mdkit.wire.salvage import some, usable_book, usable_executions, usable_figures
 
 CHANNELS = ("depth", "trade", "ticker")
 """What can be subscribed to. Bars ("kline") are understood as well: they go on channel "bar"."""
@@ -30,7 +31,9 @@ UNREADABLE = "unreadable"
 _MS = 1_000_000
 _INF = float("inf")
 Read = Callable[[str, bytes, int], tuple[MarketEvent, ...]]
-"""`read(symbol, raw, received_ns)` returns a message's events, or raises `InvalidMessage`."""
+"""`read(symbol, raw, received_ns)` returns a message's events, or raises `InvalidMessage`.
+
+Where only parts of a message are unusable the events are `SomeEvents`, which says which."""
 LIVE, REST = "live", "rest"
 """Where a message came from: the socket, or the REST service after a gap."""
 
@@ -69,7 +72,10 @@ def _depth_reader(enveloped: bool) -> Read:
     read = _read_book_message if enveloped else _read_book
 
     def decode(symbol: str, raw: bytes, received_ns: int) -> tuple[MarketEvent, ...]:
-        book = read(raw).data if enveloped else read(raw)
+        try:
+            book = read(raw).data if enveloped else read(raw)
+        except InvalidMessage as error:
+            book = usable_book(raw, enveloped, error)
         bids, asks = book.bids, book.asks
         previous = _INF
         for price, _ in bids:
@@ -92,20 +98,21 @@ def _trade_reader(enveloped: bool) -> Read:
     read = _read_executions_message if enveloped else _read_executions
 
     def decode(symbol: str, raw: bytes, received_ns: int) -> tuple[MarketEvent, ...]:
-        body = read(raw).data if enveloped else read(raw)
-        executions = body.trades
-        if not executions:
-            if body.price is None or body.quantity is None:
-                raise InvalidMessage("message holds no trades")
-            executions = (body,)
-        return tuple(
-            [
-                Trade(
-                    symbol, x.price, x.quantity, x.side, str(x.id), x.timestamp * _MS, received_ns
-                )
-                for x in executions
-            ]
-        )
+        reasons: list[str] | None = None
+        try:
+            body = read(raw).data if enveloped else read(raw)
+            executions = body.trades
+            if not executions:
+                if body.price is None or body.quantity is None:
+                    raise InvalidMessage("message holds no trades")
+                executions = (body,)
+        except InvalidMessage as error:
+            executions, reasons = usable_executions(raw, enveloped, error)
+        trades = [
+            Trade(symbol, x.price, x.quantity, x.side, str(x.id), x.timestamp * _MS, received_ns)
+            for x in executions
+        ]
+        return tuple(trades) if reasons is None else some(trades, reasons)
 
     return decode
 
@@ -114,26 +121,29 @@ def _ticker_reader(enveloped: bool) -> Read:
     read = _read_figures_message if enveloped else _read_figures
 
     def decode(symbol: str, raw: bytes, received_ns: int) -> tuple[MarketEvent, ...]:
-        body = read(raw).data if enveloped else read(raw)
-        return tuple(
-            [
-                Ticker(
-                    symbol,
-                    x.last_price,
-                    x.bid_price,
-                    x.ask_price,
-                    x.volume_24h,
-                    x.high_24h,
-                    x.low_24h,
-                    x.price_change_24h,
-                    x.price_change_percent_24h,
-                    x.trade_session,
-                    x.timestamp * _MS,
-                    received_ns,
-                )
-                for x in (body if isinstance(body, list) else (body,))
-            ]
-        )
+        reasons: list[str] | None = None
+        try:
+            body = read(raw).data if enveloped else read(raw)
+        except InvalidMessage as error:
+            body, reasons = usable_figures(raw, enveloped, error)
+        tickers = [
+            Ticker(
+                symbol,
+                x.last_price,
+                x.bid_price,
+                x.ask_price,
+                x.volume_24h,
+                x.high_24h,
+                x.low_24h,
+                x.price_change_24h,
+                x.price_change_percent_24h,
+                x.trade_session,
+                x.timestamp * _MS,
+                received_ns,
+            )
+            for x in (body if isinstance(body, list) else (body,))
+        ]
+        return tuple(tickers) if reasons is None else some(tickers, reasons)
 
     return decode
 

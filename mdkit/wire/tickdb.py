@@ -20,6 +20,7 @@ from mdkit.wire.encoding import encode, rest_message, via_rest
 from mdkit.wire.reading import MAX_MESSAGE_BYTES, stub
 from mdkit.wire.router import SEVERAL, Router, decode
 from mdkit.wire.routes import ANSWER, CHANNELS, LIVE, REST, UNREADABLE, Read, Route, invalid_route
+from mdkit.wire.salvage import SomeEvents
 
 __all__ = [
     "ANSWER",
@@ -35,6 +36,7 @@ __all__ = [
     "Read",
     "Route",
     "Router",
+    "SomeEvents",
     "connection_url",
     "decode",
     "dialect_of",

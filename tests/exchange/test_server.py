@@ -70,6 +70,11 @@ def test_ticker_trades_intervals(exchange):
     assert intervals["count"] == len(intervals["intervals"]) == 11
 
 
+def test_updated_at_is_a_text_of_rfc_3339(exchange):
+    for product in data(exchange, "/symbols/available")["products"]:
+        assert product["updated_at"] == "2025-01-01T12:00:00Z"
+
+
 def test_available_symbols_are_paged_and_filtered(exchange):
     page = data(exchange, "/symbols/available", limit=2, offset=1)
     assert [product["symbol"] for product in page["products"]] == ["MSFT.US", "700.HK"]

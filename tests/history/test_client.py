@@ -3,9 +3,12 @@
 import logging
 import socket
 import threading
+import time
 import traceback
+from email.utils import formatdate
 
 import pytest
+import requests
 from services import MINUTE, T0, Service, body, minutes, serve
 
 from mdkit.errors import (
@@ -102,7 +105,7 @@ def test_a_retry_after_that_is_no_number_is_backed_off_from():
     assert len(waits) == 1
 
 
-@pytest.mark.parametrize("status", [500, 502, 503, 504])
+@pytest.mark.parametrize("status", [500, 501, 502, 503, 504, 507, 520, 522, 524, 530, 599])
 def test_server_trouble_is_tried_again(status):
     waits = Waits()
     with serve(SERVICE, refusal(5000, "x", status), (status, {}, b"<html>")) as (url, seen):
@@ -116,6 +119,54 @@ def test_server_trouble_for_ever_is_an_error():
         with pytest.raises(ServerError, match=r'5001 .*"burning".* given up after 6 tries'):
             ask(url)
         assert len(seen) == 6
+
+
+@pytest.mark.parametrize("status", [204, 202, 400])
+def test_trouble_under_another_status_is_tried_again_and_counted(status):
+    body = b"" if status == 204 else refusal(5000, "x", status)[2]
+    if status == 202:
+        body = b"<html>later</html>"
+    with serve(SERVICE, (status, {}, body)) as (url, seen):
+        assert len(ask(url)) == 10
+        assert len(seen) == 2
+    with serve(SERVICE, *[(status, {}, body)] * 9) as (url, seen):
+        with pytest.raises(ServerError, match="given up after 5 tries"):
+            ask(url)
+        assert len(seen) == 5
+
+
+def test_the_tries_that_were_made_are_counted_whatever_they_met():
+    script = [refusal(5000, "x", 520), "broken off", refusal(5000, "x", 500)]
+    with serve(SERVICE, *script, *[refusal(5000, "x", 200)] * 9) as (url, seen):
+        with pytest.raises(ServerError, match="given up after ") as caught:
+            ask(url)
+        assert f"given up after {len(seen)} tries" in str(caught.value)
+
+
+def test_a_retry_after_may_be_a_date_and_with_any_status():
+    waits = Waits()
+    date = formatdate(time.time() + 60, usegmt=True)
+    script = [refusal(5000, "x", 522, **{"Retry-After": "3"})]
+    script += [refusal(3001, "slow", 429, **{"Retry-After": date})]
+    with serve(SERVICE, *script) as (url, _):
+        assert len(ask(url, waits=waits)) == 10
+    assert waits[0] == 3
+    assert 30 < waits[1] <= 60
+    script = [refusal(3001, "slow", 429, **{"Retry-After": "99999999999"})]
+    with (
+        serve(SERVICE, *script) as (url, _),
+        pytest.raises(RateLimitError, match="asks to wait 99,999,999,999 s"),
+    ):
+        ask(url)
+
+
+def test_a_socks_proxy_without_its_library_gets_the_cure(monkeypatch):
+    def get(*args, **options):
+        raise requests.exceptions.InvalidSchema("Missing dependencies for SOCKS support.")
+
+    monkeypatch.setattr(requests.Session, "get", get)
+    with pytest.raises(SettingsError, match=r'pip install "requests\[socks\]"'):
+        ask("http://127.0.0.1:1/v1")
 
 
 def test_trouble_under_http_200_is_tried_again_too():

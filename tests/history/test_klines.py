@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from services import DAY, MINUTE, T0, Service, kline, minutes
 
 from mdkit.errors import RequestError
-from mdkit.history.cache import KlineCache
+from mdkit.history.cache import CacheWarning, KlineCache
 from mdkit.history.columns import Klines
 from mdkit.history.klines import Loader, Pager, PageWarning
 from mdkit.history.progress import Progress
@@ -196,9 +196,12 @@ def test_only_what_is_missing_is_asked_for(series):
     service.asked.clear()
     got = loader(service, series=series).between(T0, T0 + 3000 * MINUTE)
     assert times(got) == expected(service, T0, T0 + 3000 * MINUTE)
+    # And beside it the bar that is cached already, to see whether it is still the same.
     assert [(a + 1, b) for a, b, _ in service.asked] == [
-        (T0, T0 + 1000 * MINUTE),
-        (T0 + 2000 * MINUTE, T0 + 3000 * MINUTE),
+        (T0, T0 + 1000 * MINUTE + 1),
+        (T0 + 1000 * MINUTE, T0 + 1000 * MINUTE + 1),
+        (T0 + 1999 * MINUTE, T0 + 3000 * MINUTE),
+        (T0 + 2999 * MINUTE, T0 + 3000 * MINUTE),
     ]
 
 
@@ -234,7 +237,7 @@ def test_the_newest_come_from_the_cache_and_only_newer_ones_are_asked_for(series
     later = now + 5 * MINUTE
     got = loader(service, now=later, series=series).newest(1500, later)
     assert times(got) == expected(service, 0, later)[-1500:]
-    assert [(a + 1, b) for a, b, _ in service.asked] == [(now, later)]
+    assert [(a + 1, b) for a, b, _ in service.asked] == [(now - MINUTE, later)]
 
 
 def test_pages_that_came_before_an_error_are_kept(series):
@@ -249,7 +252,7 @@ def test_pages_that_came_before_an_error_are_kept(series):
         loader(failing, series=series).between(T0, T0 + 5000 * MINUTE)
     service = Service(failing.all)
     assert loader(service, series=series).between(T0, T0 + 5000 * MINUTE).bars == 5000
-    assert len(service.asked) == 2
+    assert len(service.asked) == 3  # the two pages begin a bar before, to compare it
 
 
 def test_nothing_from_the_final_time_on_is_cached(series):
@@ -303,3 +306,77 @@ def test_a_bar_shows_after_a_few_pages_or_a_long_wait(capsys):
     progress.waiting(42, "the budget")
     progress.close()
     assert "waiting 42 s: the budget" in capsys.readouterr().err
+
+
+def split(service, since, factor):
+    """Restate prices of bars from `since` on, as a service does after a split."""
+    for k in service.all:
+        if k.time >= since:
+            for name in ("open", "high", "low", "close"):
+                setattr(k, name, getattr(k, name) / factor)
+
+
+@pytest.mark.parametrize("way", ["later", "earlier", "between", "newest", "older newest"])
+def test_prices_that_were_restated_are_loaded_anew_with_a_warning(series, way):
+    service = Service(minutes(T0, 3000))
+    one = loader(service, series=series)
+    if way == "between":
+        one.between(T0, T0 + 500 * MINUTE)
+        one.between(T0 + 1000 * MINUTE, T0 + 1500 * MINUTE)
+    elif way == "newest":
+        one.between(T0, T0 + 2000 * MINUTE)
+    elif way == "older newest":
+        one.newest(300, T0 + 3000 * MINUTE)
+    else:
+        one.between(T0 + 1000 * MINUTE, T0 + 2000 * MINUTE)
+    split(service, T0, 10)
+    two = loader(service, series=series)
+    load = {
+        "later": lambda: two.between(T0 + 1500 * MINUTE, T0 + 2500 * MINUTE),
+        "earlier": lambda: two.between(T0 + 500 * MINUTE, T0 + 1500 * MINUTE),
+        "between": lambda: two.between(T0, T0 + 1500 * MINUTE),
+    }.get(way, lambda: two.newest(2500, T0 + 3000 * MINUTE))
+    with pytest.warns(CacheWarning, match=r"A\.US 1m: the service has restated .* after a split"):
+        got = load()
+    begin, end = int(got.starts[0]), int(got.starts[-1]) + 1
+    assert times(got) == expected(service, begin, end)
+    assert got.figures[3].tolist() == [k.close for k in service.all if begin <= k.time < end]
+    service.asked.clear()
+    again = loader(service, series=series).between(begin, end)
+    assert again.figures[3].tolist() == got.figures[3].tolist()
+
+
+def test_one_bar_that_was_corrected_is_taken_over_without_a_word(series):
+    service = Service(minutes(T0, 200))
+    loader(service, series=series).between(T0, T0 + 100 * MINUTE)
+    service.all[99].close += 0.25
+    got = loader(service, series=series).between(T0, T0 + 200 * MINUTE)
+    assert got.figures[3].tolist() == [k.close for k in service.all]
+    service.asked.clear()
+    again = loader(service, series=series).between(T0, T0 + 200 * MINUTE)
+    assert again.figures[3].tolist() == [k.close for k in service.all]
+    assert not service.asked
+
+
+@pytest.mark.parametrize("bars", [1, 17, 300, 1007, 3000])
+@pytest.mark.parametrize("count", [1, 10, 500, 2000])
+def test_the_newest_bars_of_a_young_symbol_are_its_newest(bars, count):
+    """Also of a service that begins with the oldest, though all its bars are of these days."""
+
+    class OldestFirst(Service):
+        def klines(self, symbol, interval, *, start_ms=None, end_ms=None, limit):
+            start_ms = 0 if start_ms is None else start_ms
+            return super().klines(symbol, interval, start_ms=start_ms, end_ms=end_ms, limit=limit)
+
+    now = T0 + bars * MINUTE
+    service = OldestFirst(minutes(T0, bars))
+    got = loader(service, now=now).newest(count, now)
+    assert times(got) == expected(service, 0, now)[-count:]
+
+
+def test_a_closed_market_costs_one_more_question_a_load():
+    service = Service(minutes(T0, 3000))
+    now = T0 + 4000 * MINUTE
+    got = loader(service, now=now).newest(2500, now)
+    assert times(got) == expected(service, 0, now)[-2500:]
+    assert len(service.asked) == 4

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mdkit.notebook.charts import MAX_POINTS, overview, save_png
+from mdkit.notebook.charts import MAX_POINTS, busiest, overview, save_png
 
 COLUMNS = ["queued", "spilled", "in_rate", "out_rate", "dropped", "lag_ms"]
 
@@ -42,6 +42,41 @@ def test_it_draws_the_queue_and_a_line_for_every_symbol():
     assert figure.get_suptitle() == "demo"
     low, high = books.get_ylim()
     assert low * high == pytest.approx(1)
+
+
+def test_of_many_symbols_the_busiest_are_chosen_and_named():
+    index = pd.MultiIndex.from_tuples(
+        [(f"S{n}", channel) for n in range(100) for channel in ("depth", "trade")],
+        names=["symbol", "channel"],
+    )
+    received = [n * 7 % 100 if channel == "depth" else 1000 for n, channel in enumerate_rows(index)]
+    ledger = pd.DataFrame({"received": received}, index)
+    shown, symbols = busiest(ledger)
+    assert shown == [f"S{n}" for n in sorted(range(100), key=lambda n: -(n * 7 % 100))[:12]]
+    assert symbols == 99  # S0 has had none
+    ratios = pd.Series([1.0, 2.0, 0.5], times(3))
+    drawn = overview(metrics([1]), dict.fromkeys(shown, ratios), symbols=symbols)
+    _, books = panels(drawn)
+    assert set(shown) <= set(lines(books))
+    said = books.get_xlabel().replace("\n", " ")
+    assert f"the 12 busiest of 99 symbols: {', '.join(shown)}" in said
+    assert "time (UTC)" in said
+    few = overview(metrics([1]), {"A": ratios}, symbols=1)
+    assert "busiest" not in panels(few)[1].get_xlabel()
+
+
+def enumerate_rows(index):
+    return [(int(symbol[1:]), channel) for symbol, channel in index]
+
+
+def test_names_that_are_long_are_cut_between_symbols():
+    names = [f"A-VERY-LONG-SYMBOL-{n}.US" for n in range(12)]
+    ratios = pd.Series([1.0, 2.0], times(2))
+    _, books = panels(overview(metrics([1]), dict.fromkeys(names, ratios), symbols=500))
+    assert max(map(len, books.get_xlabel().splitlines())) <= 110
+    told = books.get_xlabel().replace("\n", " ").partition("symbols: ")[2]
+    assert told.endswith(", ...")
+    assert told.removesuffix(", ...").split(", ") == names[: told.count(", ")]
 
 
 def test_ratios_without_a_logarithm_are_left_out():

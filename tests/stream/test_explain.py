@@ -29,3 +29,22 @@ def test_a_thread_is_advised_to_those_who_have_none(runner, blamed, advised, lis
     said = asyncio.run(main())
     assert f"blocked for 0.7 s by {blamed}" in said
     assert ('runner="thread"' in said) is advised
+
+
+def test_it_says_why_there_are_no_bars_and_that_trades_came_late(list_source, wait_until):
+    def message(symbol, stamp):
+        return (
+            f'{{"cmd":"trade","data":{{"symbol":"{symbol}","trades":[{{"price":"1",'
+            f'"quantity":"1","timestamp":{stamp}}}]}}}}'
+        ).encode()
+
+    minutes = [1_700_000_040_000 + 60_000 * n for n in (0, 1, 2, 1)]
+    batch = [message("A", 0), message("B", 0), *(message("C", stamp) for stamp in minutes)]
+    source = list_source([batch], ends=False)
+    session = md.live(source=source, channels=["trade"], bars="1m", runner="thread", name="bars")
+    session.start()
+    wait_until(lambda: session.ledger()["processed"].sum() == 6)
+    said = session.explain()
+    session.stop().result(20)
+    assert "o bars can be made of trades that carry no time (A, B)" in said
+    assert "1 trades came too late for their bars so far" in said

@@ -6,10 +6,12 @@ import pytest
 
 import mdkit as md
 from mdkit.errors import SettingsError
-from mdkit.events import DROPPED, Bar, Depth, Gap, Ticker, Trade
+from mdkit.events import DROPPED, SET_BACK, Bar, Depth, Gap, Ticker, Trade
 from mdkit.frames import BarFrame
 from mdkit.stream.filling import Filling
-from mdkit.stream.folding import Fold
+from mdkit.stream.folding import GRACE_NS, LATE, Fold
+from mdkit.stream.recordings import read_recording
+from mdkit.stream.steps import steps
 
 MINUTE = 60_000_000_000
 T0 = 28_000_000 * MINUTE
@@ -58,8 +60,140 @@ def test_missing_bars_are_told_with_their_number():
 
 def test_books_only_tell_the_time():
     one = fold()
-    book = Depth("A", (), (), exchange_ns=T0 + 2 * MINUTE + 1)
-    assert shown(one, trade(0), trade(1), book) == [(True, 0), (False, 1)]
+    early = Depth("A", (), (), exchange_ns=T0 + 2 * MINUTE + GRACE_NS - 1)
+    book = Depth("A", (), (), exchange_ns=T0 + 2 * MINUTE + GRACE_NS)
+    assert shown(one, trade(0), trade(1), early) == [(True, 0)]
+    assert shown(one, trade(1, second=59)) == []  # a little later than a book of the next minute
+    assert shown(one, book) == [(False, 1)]
+
+
+def test_a_late_trade_makes_its_bar_partial_and_that_is_told_once():
+    one = fold()
+    shown(one, trade(0), trade(1, 10.0), trade(2, 11.0), trade(3, 12.0))
+    late = trade(1, 8.0)
+    gap, revised = one.update(late)
+    assert gap == Gap("A", "bar", LATE, T0 + MINUTE, T0 + 2 * MINUTE, 1)
+    assert (revised.start_ns, revised.partial) == (T0 + MINUTE, True)
+    assert (revised.open, revised.high, revised.low, revised.close) == (10.0, 10.0, 8.0, 10.0)
+    assert revised.volume == 2.0
+    (again,) = one.update(trade(1, 15.0))  # told already, and the bar is a new one
+    assert (again.high, again.low, again.volume) == (15.0, 8.0, 3.0)
+    whole = bar(1, 10.0)
+    assert list(one.update(whole)) == [whole]  # REST's, for the table
+    assert shown(one, bar(2)) == []  # one that lacked nothing
+    assert one.builder.late == 2
+
+
+def test_trades_late_for_a_partial_bar_or_one_before_the_first_are_nothing_to_tell():
+    one = fold()
+    shown(one, trade(5), trade(6))
+    assert shown(one, trade(5), trade(4), trade(-100)) == []
+
+
+def test_trades_much_too_late_are_told_once_a_bar():
+    one = fold()
+    shown(one, *(trade(m) for m in range(30)))
+    assert shown(one, trade(3), trade(3), trade(4)) == [("gap", 1), ("gap", 1)]
+
+
+def deal(number, ahead_hours, received=None):
+    received_ns = T0 + number * 1_000_000_000 if received is None else received
+    exchange_ns = 0 if ahead_hours is None else received_ns + int(ahead_hours * 60 * MINUTE)
+    return Trade("A", 10.0, 1.0, exchange_ns=exchange_ns, received_ns=received_ns)
+
+
+def test_bars_go_by_an_exchange_whose_clock_is_hours_ahead_once_it_is_known():
+    one = fold()
+    told = [x for n in range(5) for x in one.update(deal(n, 2.0))]
+    assert [gap.reason for gap in told] == [
+        "no bars can be made, since the exchange's clock is 2.0 hours ahead of this machine's",
+        "the exchange's clock is 2.0 hours ahead of this machine's: from now on bars go by it",
+    ]
+    assert [gap.lost for gap in told] == [1, 5]
+    assert all(gap.channel == "bar" for gap in told)
+    bars = [x for n in range(5, 300) for x in one.update(deal(n, 2.0))]
+    assert [(b.start_ns - T0) // MINUTE for b in bars] == [120, 121, 122, 123]
+    assert [b.volume for b in bars] == [55.0, 60.0, 60.0, 60.0]
+    assert one.shift.why == ""
+
+
+def test_one_trade_of_another_day_is_told_and_leaves_its_bar_partial():
+    one = fold()
+    shown(one, *(deal(n, 0.0) for n in range(60)))
+    (gap,) = one.update(deal(60, 24.0))
+    assert "24.0 hours ahead" in gap.reason
+    assert one.shift.why
+    assert shown(one, deal(61, 0.0)) == [(True, 0)]
+    assert one.shift.why == ""
+    assert shown(one, *(deal(n, 0.0) for n in range(62, 182))) == [(True, 1), (False, 2)]
+
+
+def test_clocks_that_do_not_agree_are_not_gone_by():
+    one = fold()
+    told = [x for n in range(50) for x in one.update(deal(n, 2.0 + n % 3))]
+    assert len(told) == 1
+    assert one.shift.offset_ns == 0
+    assert "no bars can be made" in one.shift.why
+
+
+def test_trades_without_a_time_are_told_once():
+    one = fold()
+    told = [x for n in range(50) for x in one.update(deal(n, None))]
+    assert [gap.reason for gap in told] == ["no bars can be made of trades that carry no time"]
+    assert one.shift.why == told[0].reason
+    assert shown(one, deal(50, 0.0), deal(120, 0.0)) == [(True, 0), (False, 1)]
+    assert one.shift.why == ""
+
+
+def test_this_machines_clock_makes_no_bar_partial():
+    one = fold()
+    shown(one, trade(0), trade(1))
+    one.interrupt(Gap("A", "trade", f"{SET_BACK} by 3,600.0 s; nothing is missing", 0, 0))
+    assert shown(one, trade(2)) == [(False, 1)]
+
+
+@pytest.mark.parametrize("kind", ["task", "process"])
+def test_a_late_trade_is_seen_in_frame_gaps_and_explain(kind, list_source, tmp_path):
+    def message(minute, second, price):
+        stamp = T0 // 1_000_000 + minute * 60_000 + second * 1000
+        return (
+            f'{{"cmd":"trade","data":{{"symbol":"A","trades":[{{"id":"{minute}-{second}-{price}",'
+            f'"price":"{price}","quantity":"1","timestamp":{stamp}}}]}}}}'
+        ).encode()
+
+    batch = [message(m, s, 100 + m) for m in range(4) for s in (1, 59)]
+    batch.insert(6, message(1, 30, 90))  # after the first trade of minute 3
+    path = tmp_path / "a.jsonl"
+
+    @md.strategy("bar")
+    class Closes:
+        def start(self):
+            self.gaps = 0
+
+        def __call__(self, bar):
+            return bar.low - 1000 * self.gaps
+
+        def on_gap(self, gap):
+            self.gaps += 1
+
+    async def play():
+        session = md.live(
+            source=list_source([batch]), channels=["trade"], bars="1m", strategies=[Closes],
+            worker_kind=kind, record=path, name="late",
+        )  # fmt: skip
+        await session.run()
+        return session
+
+    session = asyncio.run(play())
+    bars = session.frame("bar", "A")
+    assert bars["volume"].tolist() == [2.0, 3.0, 2.0, 2.0]
+    assert bars["low"].tolist() == [100.0, 90.0, 102.0, 103.0]
+    assert bars["partial"].tolist() == [True, True, False, True]
+    assert bars.index.is_unique
+    assert session.gaps()["reason"].tolist() == [LATE]
+    assert session.signals()["value"].tolist() == [101.0, 102.0 - 1000.0]
+    told = [s for s in steps(read_recording(path), "1m") if isinstance(s, Bar) or s.kind == "gap"]
+    assert [s.reason if isinstance(s, Gap) else s.low for s in told] == [101.0, LATE, 102.0]
 
 
 def test_tickers_are_taken_where_they_are_asked_for():

@@ -32,6 +32,20 @@ def looks(*books, apart=1):
     return watch, said
 
 
+@md.strategy("trade")
+class ToldOfTrades:
+    """How many gaps it was told of before each trade."""
+
+    def start(self):
+        self.gaps = 0
+
+    def __call__(self, trade):
+        return float(self.gaps)
+
+    def on_gap(self, gap):
+        self.gaps += 1
+
+
 def told(gap):
     return gap.reason.partition(":")[0], gap.from_ns // SECOND, gap.to_ns // SECOND, gap.lost
 
@@ -229,3 +243,36 @@ def _stamped(list_source, batches):
     source.run = run
     source.stop = source_stopped.set
     return source
+
+
+@pytest.mark.parametrize("kind", ["task", "process"])
+def test_one_bad_trade_of_many_costs_one_trade_counted_and_told(kind, list_source, tmp_path):
+    def message(*prices):
+        trades = ",".join(
+            f'{{"id":"{p}","price":"{p}","quantity":"1","timestamp":1700000000000}}' for p in prices
+        )
+        return f'{{"cmd":"trade","data":{{"symbol":"A","trades":[{trades}]}}}}'.encode()
+
+    batch = [message(1, 2), message(*range(3, 50), 0, *range(50, 100)), message(0), message(100)]
+    path = tmp_path / "a.jsonl"
+
+    async def play():
+        session = md.live(
+            source=list_source([batch]), channels=["trade"], strategies=[ToldOfTrades],
+            record=path, worker_kind=kind,
+        )  # fmt: skip
+        await session.run()
+        return session
+
+    session = asyncio.run(play())
+    assert session.frame("trade").price.tolist() == list(range(1, 101))
+    assert session.ledger()["processed"].tolist() == [3]
+    assert session.ledger()["invalid"].tolist() == [1]
+    gaps = session.gaps()
+    assert list(gaps.reason) == ["unusable trades", "unusable messages"]
+    assert gaps.lost.tolist() == [1, 1]
+    assert session.signals().value.tolist() == [0, 0, *[1] * 97, 2]
+    assert session.frame("trade").gap.tolist().count(True) == 2
+    assert session.invalid()["reason"].str.contains("trade 48 of 98").tolist() == [True, False]
+    assert sum(session.stats()["invalid_reasons"].values()) == 2
+    assert md.verify(ToldOfTrades, path)

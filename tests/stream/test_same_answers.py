@@ -1,6 +1,7 @@
 """A recording gives the answers of the session that made it: live, replayed, backtested."""
 
 import asyncio
+import re
 
 import numpy as np
 import pytest
@@ -94,8 +95,15 @@ class Rough:
                 symbol = SYMBOLS[self._random.integers(3)]
                 kind = self._random.integers(20)
                 raw = book(symbol, number) if kind < 12 else deal(symbol, number)
+                if kind == 15:  # of the minute before
+                    raw = deal(symbol, number - 60)
+                if kind == 16 and number % 3 == 0:
+                    raw = re.sub(rb'"timestamp":\d+', b'"timestamp":0', raw)
                 if kind == 19:
                     raw = raw[: len(raw) // 2]
+                if kind == 17:  # one of its trades is unusable
+                    bad = b'"trades":[{"price":"0","quantity":"1"},'
+                    raw = raw.replace(b'"trades":[', bad)
                 if kind == 18:
                     raw = raw.replace(b'{"cmd"', b'{"via":"rest","cmd"')
                 batch.append((raw, number * SECOND))

@@ -5,15 +5,17 @@ import logging
 import time
 import traceback
 
+import numpy as np
 import pytest
 
 import mdkit as md
 from mdkit.errors import AuthenticationError, FeedError, RateLimitError, SubscriptionError
+from mdkit.events import SET_BACK
 from mdkit.exchange import PlanLimits
 from mdkit.settings import Settings
 from mdkit.strategies.contract import as_strategy
+from mdkit.stream.connection import shown
 from mdkit.stream.pipeline import Pipeline
-from mdkit.stream.reasons import shown
 from mdkit.stream.source import Source, WebSocketSource
 
 KEY = "sk-very-secret-0123456789"
@@ -571,3 +573,35 @@ def test_garbage_faults_are_counted_as_invalid_and_the_stream_goes_on(transport,
         assert any("larger than" in r for r in rig.pipeline.lanes.outcome.invalid_reasons)
 
     asyncio.run(main())
+
+
+def test_a_clock_that_was_set_back_is_told_and_survived(until, monkeypatch):
+    off = [0]
+    real = time.time_ns
+    monkeypatch.setattr(time, "time_ns", lambda: real() + off[0])
+
+    async def main():
+        async with (
+            md.Exchange(SYMBOLS, process=False, scenario="busy") as exchange,
+            Rig(exchange.ws_url) as rig,
+        ):
+            await rig.more(until, 50)
+            off[0] = -3_600_000_000_000
+            await until(lambda: rig.pipeline.gaps)
+            await rig.more(until, 50)
+            return rig.pipeline
+
+    pipeline = asyncio.run(main())
+    told = [gap.reason for gap in pipeline.gaps if gap.reason.startswith(SET_BACK)]
+    assert len(told) == len(pipeline.source.subscriptions)
+    assert told[0].startswith("this machine's clock was set back by 3,")
+    assert not pipeline.ledger.imbalance()
+    for symbol in SYMBOLS:
+        frame = pipeline.frames.frame("depth", symbol)
+        back = np.append(False, np.diff(frame.index.asi8) < 0)
+        assert back.sum() == 1
+        assert frame["gap"].to_numpy()[back].all()
+        rolled = md.rolling(frame, "mid", "1s")
+        assert len(rolled) == len(frame)
+    # Delays are measured anew, not against the clock as it was before.
+    assert (pipeline.lanes.clocks.frame()["delay_p99_ms"] < 1_000_000).all()

@@ -16,6 +16,8 @@ from mdkit.errors import RecordingError
 from mdkit.events import Gap
 from mdkit.stream import markers as mark
 from mdkit.stream import tape
+from mdkit.stream.playlist import find_files
+from mdkit.stream.recordings import read_recording
 from mdkit.stream.tape import Damage, TapeFile
 from mdkit.stream.tape_writer import TapeWriter
 
@@ -172,7 +174,7 @@ def test_a_byte_order_mark_is_no_part_of_the_header(tmp_path, pack):
         b"hello",
         b"\x00\xff" * 400,
         b"time,bid,ask\n" * 1000,
-        b"PAR1" + bytes(range(1, 256)) * 10,
+        b"PAR2" + bytes(range(1, 256)) * 10,
         gzip.compress(b"# nothing\nhello\nworld\n"),
     ],
 )
@@ -181,6 +183,42 @@ def test_what_is_no_recording_is_refused(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(RecordingError, match=r"other\.jsonl is not a recording: line \d is not"):
         list(TapeFile(path))
+
+
+@pytest.mark.parametrize("content", [b"\x00\xff" * 400, b"PAR2" + bytes(range(1, 256)) * 10])
+def test_bytes_that_are_no_text_are_not_repeated(tmp_path, content):
+    path = tmp_path / "other.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(RecordingError, match="bytes that are no text") as caught:
+        list(TapeFile(path))
+    assert str(caught.value).isprintable()
+    assert "\ufffd" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("start", "kind"),
+    [
+        (b"PAR1", "a Parquet file"),
+        (b"PK\x03\x04", "a ZIP archive or a spreadsheet"),
+        (b"SQLite format 3\0", "an SQLite database"),
+        (b"\x89HDF\r\n", "an HDF5 file"),
+    ],
+)
+def test_files_of_other_kinds_are_named(tmp_path, start, kind):
+    path = tmp_path / "other.jsonl"
+    path.write_bytes(start + bytes(range(256)))
+    for read in (lambda: list(TapeFile(path)), lambda: read_recording(path)):
+        with pytest.raises(RecordingError, match=f"is not a recording: it is {kind}") as caught:
+            read()
+        assert str(caught.value).isprintable()
+
+
+def test_a_tilde_is_the_users_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    (tmp_path / "a.jsonl").write_bytes(b"%d\t{}\n" % T0)
+    assert list(TapeFile("~/a.jsonl")) == [(b"{}", T0)]
+    assert find_files("~/a.jsonl") == find_files("~/*.jsonl") == [tmp_path / "a.jsonl"]
 
 
 def test_a_file_without_lines_is_refused_without_reading_it_all(tmp_path):

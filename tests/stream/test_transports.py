@@ -2,18 +2,21 @@
 
 import asyncio
 import contextlib
+import email.utils
 import importlib
 import socket
 import sys
 import threading
 import time
 import urllib.request
+from unittest import mock
 
 import pytest
 
 import mdkit as md
 from mdkit.errors import (
     AuthenticationError,
+    FeedError,
     RateLimitError,
     RequestError,
     ServerError,
@@ -132,6 +135,61 @@ def test_a_refusal_without_a_body_goes_by_its_status(transport, status, kind):
 def test_retry_after_is_read_from_the_refusal(transport, header, wait):
     more = f"Retry-After: {header}\r\n".encode()
     assert refused(transport, answer(429, BODY % 3001, more)).retry_after == wait
+
+
+def test_a_retry_after_may_be_a_date(transport):
+    date = email.utils.formatdate(time.time() + 1000, usegmt=True).encode()
+    error = refused(transport, answer(429, BODY % 3001, b"Retry-After: " + date + b"\r\n"))
+    assert 900 < error.retry_after <= 1000
+    error = refused(transport, answer(503, b"", b"Retry-After: 7\r\n"))
+    assert type(error) is ServerError
+    assert error.retry_after == 7.0
+
+
+def test_a_redirect_is_refused_and_told_without_what_may_be_secret(transport):
+    for where in (b"wss://user:pass@other.example/feed?api_key=secret", b"/v1/realtime"):
+        error = refused(transport, answer(307, b"", b"Location: " + where + b"\r\n"))
+        assert type(error) is FeedError
+        assert "redirected (HTTP 307) to " in str(error)
+        assert "set the final address as TICKDB_WS_URL or source=" in str(error)
+        assert "secret" not in str(error)
+        assert "pass" not in str(error)
+
+
+def test_a_redirect_is_one_connection_a_try(transport, until):
+    async def main():
+        location = b"Location: /v1/realtime\r\n"
+        async with Talker(answer(307, b"", location), ends=True) as talker:
+            source = WebSocketSource(
+                talker.url, ["depth"], SYMBOLS, transport=transport, base_delay=0.001,
+                connects_per_minute=5,
+            )  # fmt: skip
+            problems = []
+            sink = mock.Mock(problem=problems.append)
+            running = asyncio.ensure_future(source.run(sink))
+            await until(lambda: len(problems) == 5)
+            assert talker.asked.count(b"GET ") == 5
+            source.stop()
+            await running
+
+    asyncio.run(main())
+
+
+def test_a_socks_proxy_without_its_library_gets_the_cure(transport, monkeypatch):
+    module = module_of(transport)
+    name = {"websockets": "_Connect", "picows": "ws_connect"}[transport]
+
+    def connect(*args, **options):
+        raise ImportError("connecting through a SOCKS proxy requires python-socks")
+
+    monkeypatch.setattr(module, name, connect)
+
+    async def main():
+        source = WebSocketSource("ws://127.0.0.1:1/", ["depth"], SYMBOLS, transport=transport)
+        with pytest.raises(SettingsError, match=r'pip install "python-socks\[asyncio\]"'):
+            await source.run(mock.Mock())
+
+    asyncio.run(main())
 
 
 def test_a_refusal_whose_body_comes_late_is_still_of_its_kind(transport):

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import mdkit as md
-from mdkit.errors import SessionError
+from mdkit.errors import SessionError, StrategyError
+from mdkit.notebook.stopping import awaitable
 from mdkit.stream.health import Sample
 from mdkit.stream.watchdog import Watchdog
 
@@ -28,6 +29,14 @@ def _cannot_say(book):
 
 def _leaves(book):
     raise SystemExit(3)
+
+
+class PanicException(BaseException):
+    pass
+
+
+def _panics(book):
+    raise PanicException("called `Option::unwrap()` on a `None` value")
 
 
 def _says_cancelled(book):
@@ -50,6 +59,7 @@ BAD = {
     "raises": (_raises, "ValueError"),
     "cannot say why": (_cannot_say, "its message cannot be had"),
     "leaves": (_leaves, "SystemExit"),
+    "panics": (_panics, "PanicException: called `Option::unwrap()`"),
     "is cancelled": (_says_cancelled, "CancelledError"),
     "nan": (lambda book: float("nan"), "returned nan"),
     "a string": (lambda book: "buy", "returned a str"),
@@ -128,6 +138,102 @@ def test_a_callback_that_leaves_does_not_end_the_session(list_source, depth_mess
     session, receipt = asyncio.run(main())
     assert receipt.totals["processed"] == 5
     assert "SystemExit" in " ".join(session.pipeline.lanes.outcome.callback_errors)
+
+
+class Dies:
+    """A strategy of which one part fails in a way that is no `Exception`."""
+
+    def __init__(self, where, error):
+        self.where, self.error = where, error
+
+    def make(self):
+        where, error = self.where, self.error
+
+        @md.strategy("depth")
+        class Dying:
+            def start(self):
+                if where == "start":
+                    raise error
+
+            def __call__(self, book):
+                if where == "call":
+                    raise error
+                return 1.0
+
+            def on_gap(self, gap):
+                if where == "on_gap":
+                    raise error
+
+        return Dying
+
+
+@pytest.mark.parametrize("error", [PanicException("out"), SystemExit(3)])
+@pytest.mark.parametrize("runner", ["notebook", "thread"])
+@pytest.mark.parametrize("where", ["call", "on_gap", "start"])
+def test_what_a_session_died_of_is_not_its_successors(
+    where, runner, error, list_source, depth_message
+):
+    empty = b'{"cmd":"depth","data":{"symbol":"A","bids":[],"asks":[],"timestamp":5}}'
+    batches = [[depth_message("A", 1), empty, depth_message("A", 2)]]
+
+    async def main():
+        session = md.live(
+            source=list_source(batches),
+            strategies=[Dies(where, error).make()],
+            runner=runner,
+            name="dies",
+        )
+        if where == "start":
+            with pytest.raises(StrategyError, match=r"Dying could not begin: .*(out|3)"):
+                await session.run()
+        else:
+            receipt = await session.run()
+            assert receipt.totals["dead_lettered"] == (3 if where == "call" else 0)
+            assert len(session.stats()["callback_errors"]) == (2 if where == "on_gap" else 0)
+        good = md.strategy("depth")(lambda book: 2.0)
+        for _ in range(2):
+            after = md.live(
+                source=list_source(batches), strategies=[good], runner=runner, name="dies"
+            )
+            assert (await after.run()).totals["processed"] == 3
+            assert after.signals()["value"].tolist() == [2.0, 2.0, 2.0]
+
+    asyncio.run(main())
+
+
+def test_a_session_takes_the_name_of_one_that_any_exception_ended(list_source, depth_message):
+    async def main():
+        source = list_source([[depth_message("A", 1)]])
+
+        async def run(sink):
+            raise PanicException("of a library that the source uses")
+
+        source.run = run
+        died = md.live(source=source, name="died")
+        died.start()
+        await asyncio.wait([awaitable(died._ended)])
+        assert died.state == "failed"
+        after = md.live(source=list_source([[depth_message("A", 1)]]), name="died")
+        assert (await after.run()).totals["processed"] == 1
+
+    asyncio.run(main())
+
+
+def test_a_panic_in_a_worker_process_is_a_dead_letter(list_source, depth_message):
+    async def main():
+        session = md.live(
+            source=list_source([[depth_message("A", n)] for n in range(5)]),
+            strategies=[md.strategy("depth")(_panics)],
+            worker_kind="process",
+            workers=1,
+            name="panic in a process",
+        )
+        return session, await session.run()
+
+    session, receipt = asyncio.run(main())
+    assert receipt.totals["dead_lettered"] == 5
+    assert receipt.balanced
+    assert "PanicException" in session.dead_letters()["error"].iloc[0]
 
 
 def test_threads_of_a_strategy_may_ask_the_session(list_source, depth_message, wait_until):

@@ -77,8 +77,6 @@ def test_no_data_is_no_bars():
     [
         ({"open": "nan"}, "open is nan"),
         ({"high": "inf"}, "high is inf"),
-        ({"low": -1}, "low is -1, not a positive number"),
-        ({"close": 0}, "close is 0"),
         ({"close": None}, "close is missing"),
         ({"volume": -5}, "volume is -5"),
         ({"volume": "nan"}, "volume is nan"),
@@ -97,6 +95,18 @@ def test_a_bar_that_cannot_be_true_is_named(change, said):
     assert str(caught.value).startswith("A.US 1h: invalid bar: ")
     if "time" not in change:
         assert "2025-01-01 00:00 UTC" in str(caught.value)
+
+
+def test_bars_with_prices_of_0_and_below_are_left_to_the_caller():
+    rows = [GOOD, {**GOOD, "low": -1, "close": 0}, {**GOOD, "time": 9}]
+    assert [kline.low for kline in decode_klines(json.dumps(rows).encode())] == [1.0, -1.0, 1.0]
+
+
+@pytest.mark.parametrize("data", [b"", b',"data":null', b',"data":{"klines":[]}'])
+def test_a_saved_refusal_holds_no_bars(data):
+    body = b'{"code":2002,"message":"unknown symbol"' + data + b"}"
+    with pytest.raises(InvalidMessage, match=r'x is the service\'s refusal 2002 \("unknown'):
+        decode_answer_or_data(body, "x")
 
 
 def test_the_first_few_of_many_are_named():

@@ -11,11 +11,12 @@ from mdkit.errors import InvalidMessage
 from mdkit.events import Depth, Gap, Ticker, Trade
 from mdkit.wire import router as router_module
 from mdkit.wire import tickdb
-from mdkit.wire.tickdb import ANSWER, SEVERAL, UNREADABLE, Router, decode, encode
+from mdkit.wire.tickdb import ANSWER, SEVERAL, UNREADABLE, Router, SomeEvents, decode, encode
 
 DIALECTS = ("realtime", "article")
 prices = st.floats(min_value=5e-324, allow_infinity=False, allow_nan=False)
 sizes = st.floats(min_value=0.0, allow_infinity=False, allow_nan=False)
+level_sizes = st.floats(min_value=5e-324, allow_infinity=False, allow_nan=False)
 figures = st.none() | st.floats(allow_infinity=False, allow_nan=False)
 symbols = st.sampled_from(["AAPL.US", "700.HK", "BTCUSDT", "BU2609"]) | st.text(
     st.characters(exclude_categories=["Cs"]), min_size=1, max_size=80
@@ -28,8 +29,8 @@ millis = st.integers(0, 9_223_372_036_854).map(lambda ms: ms * 1_000_000)
 def books(draw):
     ladder = sorted(draw(st.lists(prices, max_size=12, unique=True)))
     cut = draw(st.integers(0, len(ladder)))
-    bids = tuple((price, draw(sizes)) for price in reversed(ladder[:cut]))
-    asks = tuple((price, draw(sizes)) for price in ladder[cut:])
+    bids = tuple((price, draw(level_sizes)) for price in reversed(ladder[:cut]))
+    asks = tuple((price, draw(level_sizes)) for price in ladder[cut:])
     return Depth(draw(symbols), bids, asks, draw(millis))
 
 
@@ -423,3 +424,80 @@ def test_the_connection_url_of_each_dialect():
         "wss://h/p?x=1&channel=depth&channel=trade&symbol=A&symbol=B%26C"
     )
     assert tickdb.connection_url("wss://h/p", "realtime", None, pairs) == "wss://h/p"
+
+
+def book_message(bids, asks, enveloped):
+    body = {"symbol": "A", "bids": bids, "asks": asks, "timestamp": 5}
+    whole = {"cmd": "depth", "data": body} if enveloped else {"type": "depth", **body}
+    return json.dumps(whole).encode()
+
+
+@pytest.mark.parametrize("enveloped", [True, False])
+@pytest.mark.parametrize(
+    ("bids", "asks", "left"),
+    [
+        ([["105", "0"], ["100", "1"]], [["106", "1"]], (((100.0, 1.0),), ((106.0, 1.0),))),
+        ([["192", "0"], ["100", "1"]], [["106", "1"]], (((100.0, 1.0),), ((106.0, 1.0),))),
+        (
+            [["100", "1"], ["0", "0"]],
+            [["1", "0"], ["106", "1"]],
+            (((100.0, 1.0),), ((106.0, 1.0),)),
+        ),
+        ([["100", "1"], ["100", "0"]], [["-1", 0], [106, 1]], (((100.0, 1.0),), ((106.0, 1.0),))),
+        ([["100", "0"]], [["101", "0.0"]], ((), ())),
+    ],
+)
+def test_levels_of_size_0_are_no_levels(bids, asks, left, enveloped):
+    (book,) = decode(book_message(bids, asks, enveloped))
+    assert (book.bids, book.asks) == left
+    assert book.exchange_ns == 5_000_000
+
+
+@pytest.mark.parametrize(
+    ("bids", "asks", "says"),
+    [
+        ([["0", "1"], ["0", "0"]], [], "> 0"),
+        ([["100", "0"], ["99", "-1"]], [], ">= 0"),
+        ([["100", "0"], ["98", "1"], ["99", "1"]], [], "not sorted"),
+        ([["100", "0"], ["99", "1"]], [["98", "1"]], "crossed"),
+        ([["nan", "0"]], [], "Expected"),
+    ],
+)
+def test_what_else_is_wrong_with_a_book_is_wrong_beside_levels_of_size_0(bids, asks, says):
+    for enveloped in (True, False):
+        with pytest.raises(InvalidMessage, match=says):
+            decode(book_message(bids, asks, enveloped))
+
+
+def deals(*prices, enveloped=True):
+    body = {
+        "symbol": "A",
+        "trades": [{"id": str(n), "price": p, "quantity": "1"} for n, p in enumerate(prices)],
+    }
+    whole = {"cmd": "trade", "data": body} if enveloped else {"type": "trade", **body}
+    return json.dumps(whole).encode()
+
+
+@pytest.mark.parametrize("enveloped", [True, False])
+@pytest.mark.parametrize("bad", ["0", "-5", "nan", "inf", None, "x"])
+def test_a_bad_trade_costs_one_trade_and_is_named(bad, enveloped):
+    events = decode(deals("1", "2", bad, "4", bad, enveloped=enveloped))
+    assert [trade.price for trade in events] == [1.0, 2.0, 4.0]
+    assert type(events) is SomeEvents
+    first, second = events.unusable
+    assert first.startswith("trade 3 of 5: Expected ")
+    assert second.startswith("trade 5 of 5: Expected ")
+
+
+@pytest.mark.parametrize("raw", [deals("0"), deals("0", "x"), deals()[:-4], deals("0", "1")[:-4]])
+def test_a_message_of_which_nothing_is_usable_is_invalid(raw):
+    with pytest.raises(InvalidMessage):
+        decode(raw)
+
+
+def test_a_bad_ticker_of_several_costs_one_ticker():
+    rows = [{"symbol": "A", "last_price": p} for p in ("1", "0", "3")]
+    events = decode(json.dumps({"cmd": "ticker", "data": rows}).encode())
+    assert [ticker.last for ticker in events] == [1.0, 3.0]
+    assert events.unusable[0].startswith("ticker 2 of 3: ")
+    assert type(decode(deals("1", "2"))) is tuple

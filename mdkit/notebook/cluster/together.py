@@ -191,13 +191,19 @@ class ShardsTogether(SessionLife[ClusterReceipt]):
         }
 
     def plot(self) -> Figure:
-        """Return a figure: queue depth and rates, and each symbol's pressure, gaps shaded."""
-        from mdkit.notebook.charts import overview
+        """Return a figure: queue depth and rates, and each symbol's pressure, gaps shaded.
 
+        Of more than a dozen symbols the busiest are drawn, and the figure says which.
+        """
+        from mdkit.notebook.charts import busiest, overview
+
+        shown, symbols = busiest(self.ledger())
         books = self.frame("depth")
+        books = books[books["symbol"].isin(shown)]
         return overview(
             self.metrics(),
             {str(symbol): part["pressure"] for symbol, part in books.groupby("symbol")},
+            symbols=symbols,
             title=f"mdkit {self.name}",
             maxsize=sum(look.maxsize for look in self._looks()) or None,
             gaps=self.gaps(),

@@ -1,0 +1,127 @@
+"""What can be used of a message that breaks a rule somewhere: the rest of it.
+
+The decoders of `routes` check every figure while they parse, which costs least, and refuse a
+message for one bad figure in it. Only then is it read again here, part by part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from msgspec import Raw, Struct
+
+from mdkit.errors import InvalidMessage
+from mdkit.events import Level, MarketEvent
+from mdkit.wire.bodies import Book, Execution, Figures
+from mdkit.wire.numbers import Figure, Millis, Size
+from mdkit.wire.reading import json_decoder
+
+_Part = TypeVar("_Part")
+
+
+class SomeEvents(tuple[MarketEvent, ...]):
+    """The events of a message of which some parts could not be used.
+
+    `unusable` holds the reason for each part that is left out.
+    """
+
+    unusable: tuple[str, ...] = ()
+
+
+class _Levels(Struct, gc=False):
+    """A book of which levels may be empty, and then have any price."""
+
+    bids: tuple[tuple[Figure, Size], ...]
+    asks: tuple[tuple[Figure, Size], ...]
+    timestamp: Millis = 0
+
+
+class _LevelsMessage(Struct, gc=False):
+    data: _Levels
+
+
+class _Trades(Struct, gc=False):
+    trades: list[Raw]
+
+
+class _TradesMessage(Struct, gc=False):
+    data: _Trades
+
+
+class _FiguresMessage(Struct, gc=False):
+    data: list[Raw]
+
+
+_read_levels, _read_levels_message = json_decoder(_Levels), json_decoder(_LevelsMessage)
+_read_trades, _read_trades_message = json_decoder(_Trades), json_decoder(_TradesMessage)
+_read_list, _read_list_message = json_decoder(list[Raw]), json_decoder(_FiguresMessage)
+_read_execution, _read_figures = json_decoder(Execution), json_decoder(Figures)
+
+
+def usable_book(raw: bytes, enveloped: bool, error: InvalidMessage) -> Book:
+    """Return a book without its levels of size 0, at which nobody buys or sells.
+
+    Raises the `error` that it was refused for when that was something else.
+    """
+    book: _Levels = _read_levels_message(raw).data if enveloped else _read_levels(raw)
+    bids, asks = _filled(book.bids), _filled(book.asks)
+    if any(price <= 0 for price, _ in (*bids, *asks)):
+        raise error
+    return Book(bids, asks, book.timestamp)
+
+
+def usable_executions(
+    raw: bytes, enveloped: bool, error: InvalidMessage
+) -> tuple[list[Execution], list[str]]:
+    """Return the usable ones of a message's trades, and the reason for each of the others.
+
+    Raises the `error` that the message was refused for when none is usable.
+    """
+    try:
+        body: _Trades = _read_trades_message(raw).data if enveloped else _read_trades(raw)
+    except InvalidMessage:  # one trade, spelled out flat, or no list of trades at all
+        raise error from None
+    return _usable(body.trades, _read_execution, "trade", error)
+
+
+def usable_figures(
+    raw: bytes, enveloped: bool, error: InvalidMessage
+) -> tuple[list[Figures], list[str]]:
+    """Return the usable ones of a message's tickers, and the reason for each of the others.
+
+    Raises the `error` that the message was refused for when none is usable.
+    """
+    try:
+        parts: list[Raw] = _read_list_message(raw).data if enveloped else _read_list(raw)
+    except InvalidMessage:
+        raise error from None
+    return _usable(parts, _read_figures, "ticker", error)
+
+
+def _filled(levels: tuple[Level, ...]) -> tuple[Level, ...]:
+    return tuple([level for level in levels if level[1]])
+
+
+def _usable(
+    parts: list[Raw], read: Callable[[bytes], _Part], what: str, error: InvalidMessage
+) -> tuple[list[_Part], list[str]]:
+    usable: list[_Part] = []
+    reasons: list[str] = []
+    for number, part in enumerate(parts, 1):
+        try:
+            usable.append(read(bytes(part)))
+        except InvalidMessage as wrong:
+            reasons.append(f"{what} {number} of {len(parts)}: {wrong}")
+    if not usable:
+        raise error
+    return usable, reasons
+
+
+def some(events: list[Any], reasons: list[str]) -> tuple[MarketEvent, ...]:
+    """Return events, and with them why others of their message are left out."""
+    if not reasons:
+        return tuple(events)
+    kept = SomeEvents(events)
+    kept.unusable = tuple(reasons)
+    return kept
