@@ -42,7 +42,7 @@ FLAT = [(100, 100, 100, 100)]
 
 
 def test_a_signal_fills_at_the_next_open():
-    result = run([(100, 101, 99, 100), (110, 120, 105, 115), (115, 116, 114, 120)], [1, None, None])
+    result = run([(100, 101, 99, 100), (110, 120, 105, 115), (115, 121, 114, 120)], [1, None, None])
     fill = result.fills.iloc[0]
     assert (fill["time"], fill["price"]) == (result.panel.index[1], 110.0)
     assert fill["units"] == pytest.approx(1000 / 110)
