@@ -64,11 +64,10 @@ class Calendar:
         """The usual length of a bar as the service writes it: "1m", "4h", "1d", "1M"."""
         return f"{self.months}M" if self.months else interval_name(self.step)
 
-    @property
-    def end(self) -> int:
-        """When the last bar ends, ns UTC."""
-        last = int(self.starts[-1])
-        local = self._local(self.starts[-1:])
+    def end_of(self, bar: int) -> int:
+        """Return when a bar of usual length ends, ns UTC."""
+        start = int(self.starts[bar])
+        local = self._local(np.array([start]))
         if self.months:
             whole = local[0].is_month_end
             ended = local + pd.DateOffset(months=self.months)
@@ -77,7 +76,7 @@ class Calendar:
             # By the clock: the day of a clock change has 23 or 25 hours.
             days = wall_clock(local) + self.step // 1_000_000
             return int(at_wall_clock(days, self.zone)[0].value)
-        return last + self.step
+        return start + self.step
 
     @cached_property
     def _days(self) -> Stamps:
@@ -123,7 +122,7 @@ class Calendar:
     @cached_property
     def years(self) -> float:
         """From the start of the first bar to the end of the last, in years of 365.25 days."""
-        return (self.end - int(self.starts[0])) / _YEAR
+        return (self.end_of(-1) - int(self.starts[0])) / _YEAR
 
     def _local(self, starts: Stamps) -> pd.DatetimeIndex:
         return pd.DatetimeIndex(starts).tz_localize("UTC").tz_convert(self.zone or "UTC")

@@ -151,6 +151,7 @@ def backtest(
             periods_per_year=periods_per_year,
             risk_free=risk_free,
             interval=interval,
+            allow_nonpositive=allow_nonpositive,
         )
     if latency_ms:
         raise SettingsError("latency_ms is for depth; bars fill at the next open or at the close")

@@ -33,6 +33,8 @@ NAN = math.nan
 _DAY = pd.Timedelta(days=1)
 MIN_RETURNS = 20
 """The fewest returns from which anything is told about a year."""
+ENOUGH_YEARS = 0.99
+"""After which growth and turnover a year are told however few returns there are."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class Account:
     @property
     def is_brief(self) -> bool:
         """Whether there are too few returns, and too little time, for figures a year."""
-        return self.is_short and self.calendar.years < 0.99
+        return self.is_short and self.calendar.years < ENOUGH_YEARS
 
     @cached_property
     def year(self) -> float:
@@ -259,8 +261,8 @@ def alpha(a: Account) -> float:
 
 def _ratio(over: float, under: float) -> float:
     """Return over / under; inf with the sign of `over` when under is 0, nan when both are."""
-    if under > 1e-15 * abs(over) or under < 0.0:
-        return over / under
+    if under > 1e-15 * abs(over) or under < 0.0 or over != over:
+        return over / under if under else NAN
     return math.copysign(math.inf, over) if over else NAN
 
 
@@ -275,6 +277,12 @@ class Metric(NamedTuple):
     form: str
     best: int = 1
     yearly: bool = False
+
+    def needs_returns(self, count: int, years: float) -> bool:
+        """Whether so many returns over so much time are too few for this figure."""
+        if not self.yearly or count >= MIN_RETURNS:
+            return False
+        return years < ENOUGH_YEARS or self.compute not in (cagr, calmar, turnover)
 
     def worth(self, value: Any) -> float:
         """Return a value as a number, of which the highest is the best."""

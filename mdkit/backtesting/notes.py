@@ -24,12 +24,12 @@ def few_returns(result: Result) -> str:
     account = result.account
     if not account.is_short:
         return ""
+    count = len(account.returns)
     silent = [
         name.replace("_", " ")
         for name, metric in METRICS.items()
-        if metric.yearly and (account.is_brief or name not in ("cagr", "calmar", "turnover"))
+        if metric.needs_returns(count, account.calendar.years)
     ]
-    count = len(account.returns)
     return (
         f"{count} return{'s' if count != 1 else ''}, {account.calendar.frequency}: too few for "
         f"figures of a year, which need {MIN_RETURNS}; {', '.join(silent)} are nan"

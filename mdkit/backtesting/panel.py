@@ -61,10 +61,9 @@ class Panel:
         """The usual length of a bar: "1m", "4h", "1d", "1M"."""
         return self.calendar.interval
 
-    @cached_property
-    def end(self) -> pd.Timestamp:
-        """When the last bar ends, UTC."""
-        return pd.Timestamp(self.calendar.end, tz="UTC")
+    def end_of(self, bar: int) -> pd.Timestamp:
+        """Return when a bar ends, UTC."""
+        return pd.Timestamp(self.calendar.end_of(bar), tz="UTC")
 
     def cut(self, begin: int, end: int) -> Panel:
         """Return the points [begin, end) of the time axis, of the same symbols."""

@@ -68,7 +68,7 @@ class Result:
             "returns": len(account.returns),
             "risk_free": self.risk_free,
             "start": self.panel.index[0],
-            "end": self.panel.end,
+            "end": self.panel.end_of(-1),
             "bars": len(self.panel),
             "final_equity": float(self.run.equity[-1]),
             "fees": float(self.run.fills[:, 4].sum()),

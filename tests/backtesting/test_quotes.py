@@ -33,12 +33,12 @@ TAPE = [
     ("latency", "buys_at", "sells_at"), [(0, 101.0, 103.0), (50, 102.0, 103.0), (80, 105.0, 103.0)]
 )
 def test_it_fills_at_the_opposite_touch_in_force_after_the_latency(latency, buys_at, sells_at):
-    result = backtest(heavy, TAPE, latency_ms=latency, cash=1000.0)
+    result = backtest(heavy, TAPE, latency_ms=latency, cash=10.0)
     assert result.fills["price"].tolist() == [buys_at, sells_at]
-    units = 1000.0 / buys_at
+    units = 10.0 / buys_at
     # Sized at the mid of the book in force, which the touch costs half a spread more than.
     assert result.fills["units"].iloc[0] == pytest.approx(units)
-    end = 1000.0 + result.trades["pnl"].sum()
+    end = 10.0 + result.trades["pnl"].sum()
     assert result.equity["equity"].iloc[-1] == pytest.approx(end)
     assert result.engine_reason == "depth runs in Python"
 
@@ -49,7 +49,7 @@ def test_an_order_due_after_the_last_book_is_not_filled():
 
 def test_other_events_are_passed_over_and_symbols_have_instances_of_their_own():
     tape = [TAPE[0], Trade("A", 1.0, 1.0), *(book(1000 + i, 9.0, 9.5, "B") for i in range(3))]
-    result = backtest(heavy, tape)
+    result = backtest(heavy, tape, cash=1.0)
     assert list(result.signals.columns) == ["A", "B"]
     assert result.signals["A"].count() == 1
 
