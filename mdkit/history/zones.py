@@ -6,6 +6,7 @@ their market's zone as the zone of their index, and UTC is one of these.
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Stamps = npt.NDArray[np.int64]
+_DAY_MS = 86_400_000
+
+
+class ZoneWarning(UserWarning):
+    """The days of bars seem to be those of another time zone than that of their index."""
 
 
 def is_utc(zone: Any) -> bool:
@@ -44,3 +50,21 @@ def at_wall_clock(wall: Stamps, zone: Any) -> pd.DatetimeIndex:
     return index.tz_localize(
         zone, nonexistent="shift_forward", ambiguous=np.ones(len(index), bool)
     )
+
+
+def warn_of_evenings(wall: Stamps, stacklevel: int) -> None:
+    """Warn when bars of a day or more begin on the evenings before their days, by this clock.
+
+    So do the days of a market east of an index's zone: those of Monday to Friday in Tokyo begin
+    on Sunday to Thursday in UTC, and would be put into other weeks and months.
+    """
+    weekdays = (wall // _DAY_MS + 3) % 7  # 1970-01-01 was a Thursday
+    sundays, fridays = int((weekdays == 6).sum()), int((weekdays == 4).sum())
+    if sundays > fridays and bool((wall % _DAY_MS >= _DAY_MS // 2).all()):
+        warnings.warn(
+            "the bars begin on Sundays to Thursdays, late in the day: they seem to be the Mondays "
+            "to Fridays of a market further east, whose weeks and months these are not; use "
+            "bars.tz_convert(its zone), such as 'Asia/Tokyo', first",
+            ZoneWarning,
+            stacklevel=stacklevel + 1,
+        )
