@@ -106,7 +106,7 @@ def _checked(
         and volume.min() >= 0.0
         and volume.max() < np.inf
     ):
-        return CheckedBars(symbol, index, Columns(*columns, index.as_unit("ns").asi8), zone, True)
+        return CheckedBars(symbol, index, _columns(columns, index), zone, True)
     _refuse_impossible(columns, index, whose)
     least = np.minimum(np.minimum(open_, close), low)
     below = least <= 0.0
@@ -128,7 +128,11 @@ def _checked(
         index, below = index[~below], below[~below]
         columns = [column[least > 0.0] for column in columns]
     positive = not below.any()
-    return CheckedBars(symbol, index, Columns(*columns, index.as_unit("ns").asi8), zone, positive)
+    return CheckedBars(symbol, index, _columns(columns, index), zone, positive)
+
+
+def _columns(columns: list[npt.NDArray[np.float64]], index: pd.DatetimeIndex) -> Columns:
+    return Columns._make([*columns, index.as_unit("ns").asi8])
 
 
 def _name_of(value: float, columns: list[npt.NDArray[np.float64]], at: int) -> str:

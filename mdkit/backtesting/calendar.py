@@ -94,7 +94,9 @@ class Calendar:
     @property
     def frequency(self) -> str:
         """What a return covers: "daily (UTC)", or "per bar" for bars longer than a day."""
-        return f"daily ({'UTC' if is_utc(self.zone) else self.zone})" if self.is_daily else "per bar"
+        return (
+            f"daily ({'UTC' if is_utc(self.zone) else self.zone})" if self.is_daily else "per bar"
+        )
 
     @cached_property
     def ends(self) -> Stamps:

@@ -85,10 +85,10 @@ def backtest(
             `trade=False` on any events.
         bars: for strategies on bars a DataFrame with an index of bar starts in a time zone and
             `open high low close volume`. Days, of which returns are, begin at midnight in that
-            zone: that of the market, or UTC. Several symbols in one account come as a frame with a symbol
-            level or a dict of frames. For all others any iterable of events in order of time. For either
-            a recording: its path, a pattern, a list of those (merged by time), or what
-            `md.read_recording` returns.
+            zone: that of the market, or UTC. Several symbols in one account come as a frame with a
+            symbol level or a dict of frames. For all others any iterable of events in order of
+            time. For either a recording: its path, a pattern, a list of those (merged by time), or
+            what `md.read_recording` returns.
         fee, slippage: fractions of the value traded, 0.001 for 0.1 %.
         fill: `"next_open"`, the open of the bar after the one that decided; or `"close"`, the
             close of that bar itself, which assumes that one can trade at a price just seen.
@@ -426,4 +426,3 @@ def _changes(signals: Floats) -> int:
 
 def _when(nanoseconds: int) -> str:
     return f"{np.datetime64(nanoseconds, 'ns')!s:.19}Z"
-

@@ -159,8 +159,9 @@ def costs_together(equity: float, targets: Any, values: Any, buying: Any, sellin
 class Account:
     """Cash and positions, and what happens to them over the bars.
 
-    The orders that fill at one instant are traded together, see `costs_together`. Columns are flat: symbol s has the entries [s * bars, (s + 1) * bars). A nan open means that
-    the symbol has no bar then; a nan signal that the strategy said nothing.
+    The orders that fill at one instant are traded together, see `costs_together`. Columns are flat:
+    symbol s has the entries [s * bars, (s + 1) * bars). A nan open means that the symbol has no bar
+    then; a nan signal that the strategy said nothing.
 
     Args:
         weights: each symbol's share of the equity.

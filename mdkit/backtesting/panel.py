@@ -67,7 +67,8 @@ class Panel:
 
     def cut(self, begin: int, end: int) -> Panel:
         """Return the points [begin, end) of the time axis, of the same symbols."""
-        bars, at = [], []
+        bars: list[Columns] = []
+        at: list[npt.NDArray[np.int64] | None] = []
         for columns, places in zip(self.bars, self.places, strict=True):
             if places is None:
                 bars.append(columns.cut(begin, end))

@@ -83,7 +83,8 @@ def backtest_depth(
     otherwise. A level of size 0 is no level; neither is a price of zero or below, unless
     `allow_nonpositive`.
 
-    Warns with `BacktestWarning` of fills larger than what the book showed. When nothing is traded there is a row per event that the strategy wants, of whatever kind.
+    Warns with `BacktestWarning` of fills larger than what the book showed. When nothing is traded
+    there is a row per event that the strategy wants, of whatever kind.
     """
     from mdkit.backtesting.result import Result
 
@@ -217,9 +218,7 @@ class _Listener:
         if isinstance(event, Depth):
             touch = self._touch(event)
             mark = _mark(touch)
-            symbol.has_book = symbol.has_book or (
-                touch.bid == touch.bid and touch.ask == touch.ask
-            )
+            symbol.has_book = symbol.has_book or (touch.bid == touch.bid and touch.ask == touch.ask)
             if mark == mark:
                 symbol.mark = mark
         else:

@@ -71,9 +71,7 @@ def steps_of(recording: Recording, interval: str | None) -> Iterator[MarketEvent
     return steps(recording, interval, made_of(recording))
 
 
-def bar_tape(
-    recording: Recording, interval: str, *, allow_nonpositive: bool = False
-) -> BarTape:
+def bar_tape(recording: Recording, interval: str, *, allow_nonpositive: bool = False) -> BarTape:
     """Return the whole bars that a session with `bars=interval` makes of what it sees.
 
     One with a price of zero or below is left out with a `BacktestWarning` unless
@@ -120,5 +118,12 @@ def bar_tape(
     )
     index = pd.DatetimeIndex(starts).tz_localize("UTC")
     positive = not below or not allow_nonpositive
-    panel = Panel(tuple(by_symbol), index, bars, places, positive=positive, single=FIXED_MS.get(interval, DAY // _MS) * _MS)
+    panel = Panel(
+        tuple(by_symbol),
+        index,
+        bars,
+        places,
+        positive=positive,
+        single=FIXED_MS.get(interval, DAY // _MS) * _MS,
+    )
     return BarTape(panel, found)

@@ -150,11 +150,7 @@ def column_of(parameter: str, taken: Collection[str]) -> str:
 def few_returns(calendar: Calendar, names: Iterable[str]) -> str:
     """Return why those of these figures that are of a year are nan; an empty text if none is."""
     count = len(calendar.ends)
-    yearly = [
-        name
-        for name in names
-        if METRICS[name].needs_returns(count, calendar.years)
-    ]
+    yearly = [name for name in names if METRICS[name].needs_returns(count, calendar.years)]
     if not yearly:
         return ""
     return (
@@ -165,7 +161,7 @@ def few_returns(calendar: Calendar, names: Iterable[str]) -> str:
 
 def is_count(value: Any) -> bool:
     """Whether a value is a whole number of at least 1."""
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= 1
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and int(value) >= 1
 
 
 def make_job(
@@ -393,7 +389,7 @@ def heatmap(
     values = frame[metric]
     unit = ""
     if pd.api.types.is_timedelta64_dtype(values):
-        values, unit = values / pd.Timedelta(days=1), " in days"
+        values, unit = values.dt.total_seconds() / 86_400.0, " in days"
     table = frame.assign(**{_CELL: values}).pivot_table(
         index=y, columns=x, values=_CELL, aggfunc="max" if best > 0 else "min", sort=True,
         dropna=False,

@@ -74,7 +74,7 @@ def group(fills: Floats, last_prices: Sequence[float]) -> Trades:
 
 def held_after(units: Floats) -> Floats:
     """Return what one symbol's position is after each of its fills, as the account adds it up."""
-    return np.cumsum(units)
+    return np.cumsum(units, dtype=np.float64)
 
 
 def _of_symbol(fills: Floats, own: Places, symbol: int, last_price: float) -> Trades:
@@ -97,7 +97,7 @@ def _of_symbol(fills: Floats, own: Places, symbol: int, last_price: float) -> Tr
     size = np.where(turns, np.abs(before), np.abs(units))
 
     def total(trades: Places, values: Floats) -> Floats:
-        return np.bincount(trades, values, count)
+        return np.asarray(np.bincount(trades, values, count), np.float64)
 
     units_in, value_in = total(number[adds], size[adds]), total(number[adds], (size * price)[adds])
     out = ~adds

@@ -37,8 +37,8 @@ def gaps(bars: pd.DataFrame, interval: str | None = None) -> pd.DataFrame:
     `missing` (how many periods); with several symbols first `symbol`. Days, weeks and months are
     those of the index's own time zone, so that the 23 or 25 hours of a clock change are one day.
     A market that closes has such a run every night; nothing is said about the time before the
-    first and after the last bar. `interval` is told from the bars unless given. Raises `SettingsError` for what are no
-    bars.
+    first and after the last bar. `interval` is told from the bars unless given. Raises
+    `SettingsError` for what are no bars.
     """
     import pandas as pd
 
@@ -73,8 +73,8 @@ def resample(bars: pd.DataFrame, interval: str, *, partial: bool = True) -> pd.D
     Periods without a bar stay out; nothing is filled in. `partial=False` leaves out a first and
     a last period that the bars do not reach the start and the end of. Weeks begin on Monday.
     Periods begin by the clock of the index's own time zone, in which the result comes too: days
-    dated at midnight in Tokyo make Tokyo's weeks. Several symbols (an index level `symbol`) are kept apart; other columns than `open high low
-    close volume quote_volume` are dropped.
+    dated at midnight in Tokyo make Tokyo's weeks. Several symbols (an index level `symbol`) are
+    kept apart; other columns than `open high low close volume quote_volume` are dropped.
 
     Raises `SettingsError` when the interval is unknown, shorter than that of the bars, or not
     made of whole ones ("1w" to "1M").

@@ -47,9 +47,7 @@ def at_wall_clock(wall: Stamps, zone: Any) -> pd.DatetimeIndex:
     index = pd.DatetimeIndex((wall * 1_000_000).view("M8[ns]"))
     if is_utc(zone):
         return index.tz_localize("UTC")
-    return index.tz_localize(
-        zone, nonexistent="shift_forward", ambiguous=np.ones(len(index), bool)
-    )
+    return index.tz_localize(zone, nonexistent="shift_forward", ambiguous=np.ones(len(index), bool))
 
 
 def warn_of_evenings(wall: Stamps, stacklevel: int) -> None:

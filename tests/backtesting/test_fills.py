@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mdkit.backtesting.engine import Terms, account_run, backtest
+from mdkit.backtesting.engine import account_run, backtest
 from mdkit.backtesting.fills import REASONS
 from mdkit.backtesting.panel import make_panel
+from mdkit.backtesting.terms import Terms
 from mdkit.strategies import strategy
 
 CHOICES = [None, 0.0, 1.0, -1.0, 0.5, -0.3]

@@ -103,7 +103,7 @@ def test_compare_lays_results_side_by_side(result, seeded_bars):
 
 
 def test_buying_and_holding_is_its_own_benchmark(seeded_bars):
-    bars = seeded_bars(400, 6, interval="1h", volatility=0.01)
+    bars = seeded_bars(500, 6, interval="1h", volatility=0.01)
     stats = backtest(BuyAndHold, bars, fill="close", engine="python").stats
     assert stats["beta"] == pytest.approx(1.0, abs=0.02)
     first, last = bars["open"].iloc[0], bars["close"].iloc[-1]

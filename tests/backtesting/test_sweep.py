@@ -34,7 +34,7 @@ def test_every_row_is_a_backtest(seeded_bars, engine):
 
 
 def test_threads_change_nothing(seeded_bars, numba):
-    bars = seeded_bars(2000, 5)
+    bars = seeded_bars(2000, 5, interval="15min")
     one, many = (sweep(SmaCross, bars, GRID, workers=workers) for workers in (1, 3))
     assert one.equals(many)
 
@@ -49,7 +49,8 @@ def test_the_constraint_leaves_combinations_out(seeded_bars):
 
 def test_progress_is_told(seeded_bars):
     seen = []
-    sweep(SmaCross, seeded_bars(50), GRID, progress=lambda *x: seen.append(x), workers=1)
+    progress = {"progress": lambda *x: seen.append(x), "workers": 1}
+    sweep(SmaCross, seeded_bars(50), GRID, metric="return", **progress)
     assert seen == [(i, 6) for i in range(1, 7)]
 
 
@@ -72,7 +73,7 @@ def test_what_cannot_be_swept_is_refused(seeded_bars, change, says):
 
 
 def test_walk_forward_keeps_samples_apart(seeded_bars):
-    bars = seeded_bars(1000, 7, interval="1h", volatility=0.01)
+    bars = seeded_bars(1000, 7, interval="2h", volatility=0.01)
     walk = walk_forward(SmaCross, bars, GRID, train=400, test=200, fee=0.001)
     assert len(walk.windows) == 3
     assert len(walk.equity) == 600
@@ -97,7 +98,9 @@ def test_walk_forward_keeps_samples_apart(seeded_bars):
 
 
 def test_walking_forward_takes_over_what_was_said_in_training(seeded_bars):
-    walk = walk_forward(BuyAndHold, seeded_bars(90), {"exposure": [0.5, 1.0]}, train=40, test=25)
+    walk = walk_forward(
+        BuyAndHold, seeded_bars(90), {"exposure": [0.5, 1.0]}, train=40, test=25, metric="return"
+    )
     for result in walk.results:
         assert result.run.signals[0] == walk.windows["exposure"].iloc[0]
         assert np.isnan(result.run.signals[1:]).all()
