@@ -15,7 +15,6 @@ from mdkit.history.zones import at_wall_clock, is_utc, wall_clock
 Stamps = npt.NDArray[np.int64]
 DAY = 86_400_000_000_000
 _YEAR = 365.25 * DAY
-_DAYS_OF_MONTHS = 365.25 / 12
 
 
 @dataclass(frozen=True)
@@ -110,12 +109,16 @@ class Calendar:
     def returns_per_year(self) -> float:
         """How many returns a year has, counted: see `week_of` for days; 12 of months.
 
-        Of other bars longer than a day, those that a year has at their usual distance.
+        Of other bars longer than a day, those that a year has at their mean distance, holes of
+        more than three times the usual one left out.
         """
         if self.months:
             return 12.0 / self.months
         if not self.is_daily:
-            return _YEAR / self.step
+            if len(self.starts) < 2:
+                return _YEAR / self.step
+            apart = np.diff(self.starts)
+            return _YEAR / float(apart[apart <= 3 * self.step].mean())
         week = week_of(self._days[self.ends])
         if 4.5 <= week <= 5.2:
             return 252.0
