@@ -4,7 +4,8 @@ What a target means, and how large an order is, stands in `fills`; here the cost
 are those of the touch. The rules of books:
 
 *When it fills.* An order comes due `latency` after the event that led to it, and fills then, at
-the touch in force: that of its symbol's last book. Its time is when it came due.
+the touch in force: that of its symbol's last book. Its time is when it came due. Orders that come
+due at the same instant are sized together, after all events of that instant.
 
 *No touch, no fill.* Where the side that it needs is empty, or a gap has begun since the last
 book, an order waits for the first book that shows the side, whose time is then its own; or until
@@ -85,6 +86,8 @@ class DepthAccount:
         self.due: list[tuple[int, int, int, float]] = []
         self.orders = 0
         self.ruined = False
+        self.woken = False
+        """Whether a book came for which an order waits."""
         self.row = 0
         """The row of the result that the next fill shows in."""
         self.fills: list[tuple[float, ...]] = []
@@ -101,12 +104,11 @@ class DepthAccount:
             self.orders += 1
             heapq.heappush(self.due, (time + self.latency_ns, self.orders, s, target))
 
-    def update(self, s: int, time: int, touch: Touch, mark: float) -> None:
-        """Put a symbol's book in force; fill what waited for it."""
+    def update(self, s: int, touch: Touch, mark: float) -> None:
+        """Put a symbol's book in force."""
         position = self.positions[s]
         position.touch, position.mark = touch, mark
-        if position.pending == position.pending:
-            self._trade(time)
+        self.woken = self.woken or position.pending == position.pending
 
     def lose(self, s: int) -> None:
         """Take a symbol's book out of force: what it shows now is not known."""
@@ -122,7 +124,13 @@ class DepthAccount:
             self._trade(now)
 
     def settle(self, time: int) -> float:
-        """Return the equity; close everything when it is gone."""
+        """Fill what waited for the books of an instant, and return the equity at its end.
+
+        Closes everything when it is gone.
+        """
+        if self.woken:
+            self.woken = False
+            self._trade(time)
         equity = self.equity
         if equity <= 0.0 and not self.ruined:
             self.ruined = True

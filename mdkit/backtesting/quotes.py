@@ -324,29 +324,35 @@ class _Listener:
         place = [symbol.shown for symbol in self.symbols.values()]
         said = [0.0] * len(shares)
         touches = iter(self.touches)
-        equities = array("d")
+        equities = np.empty(sum(self.is_shown))
         rows = zip(
             self.kinds, self.is_shown, self.times, self.owner, self.prices, self.signals,
             strict=True,
         )  # fmt: skip
+        begun = ended = now = 0
         for kind, shown, time, owner, price, signal in rows:
+            if time != now:
+                # An instant is over, and with it all that was due then.
+                account.advance(before=now + 1)
+                equities[begun:ended] = account.settle(now)
+                account.advance(before=time)
+                begun = account.row = ended
+                now = time
+            ended += shown
             s = place[owner]
-            account.advance(before=time)
             touch = next(touches) if kind == _BOOK else NO_TOUCH
             if s < 0:
                 continue
             if kind == _LOST:
                 account.lose(s)
             elif kind == _BOOK:
-                account.update(s, time, touch, price)
+                account.update(s, touch, price)
             if signal == signal and signal != said[s]:
                 said[s] = signal
                 account.order(s, time, signal)
-            account.advance(before=time + 1)
-            if shown:
-                equities.append(account.settle(time))
-                account.row += 1
-        return account, np.array(equities)
+        account.advance(before=now + 1)
+        equities[begun:ended] = account.settle(now)
+        return account, equities
 
 
 def _best(levels: tuple[Level, ...]) -> Level:
