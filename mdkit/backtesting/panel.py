@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -45,6 +45,10 @@ class Panel:
 
     def __len__(self) -> int:
         return len(self.index)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what it was made of, without what was computed from that."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @cached_property
     def starts(self) -> npt.NDArray[np.int64]:
