@@ -96,13 +96,14 @@ def _checked(
     open_, high, low, close, volume = columns
     # One look for the ordinary case. nan makes every comparison false; what lies between a low
     # above zero and a finite high needs no look of its own.
+    flags = np.empty(len(index), bool)  # fresh pages for each comparison would cost as much again
     if (
-        (low.min() > 0.0)
-        and (high.max() < np.inf)
-        and bool((low <= open_).all())
-        and bool((low <= close).all())
-        and bool((high >= open_).all())
-        and bool((high >= close).all())
+        low.min() > 0.0
+        and high.max() < np.inf
+        and np.less_equal(low, open_, out=flags).all()
+        and np.less_equal(low, close, out=flags).all()
+        and np.less_equal(open_, high, out=flags).all()
+        and np.less_equal(close, high, out=flags).all()
         and volume.min() >= 0.0
         and volume.max() < np.inf
     ):

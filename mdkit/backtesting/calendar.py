@@ -48,7 +48,7 @@ class Calendar:
         if len(self.starts) < 2 or self.step < 27 * DAY:
             return 0
         index = self._local(self.starts)
-        passed = np.diff(index.year * 12 + index.month)
+        passed = np.diff(np.asarray(index.year) * 12 + np.asarray(index.month))
         days = np.asarray(index.day)
         apart = np.diff(index.as_unit("s").asi8)
         at_ends = bool((np.asarray(index.days_in_month) - days <= 3).all())
