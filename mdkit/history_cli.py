@@ -135,6 +135,7 @@ def sweep(
     out: _Out = Path("mdkit-sweep"),
 ) -> None:
     """Backtest every combination of parameters; print the best, write table and heat map."""
+    from mdkit.backtesting.metrics import METRICS
     from mdkit.backtesting.sweep import heatmap
     from mdkit.backtesting.sweep import sweep as run
     from mdkit.notebook.charts import save_png
@@ -145,7 +146,8 @@ def sweep(
     table = run(
         plan.strategy, plan.load(), grid, metric=metric, fee=plan.fee, slippage=plan.slippage
     )
-    print(table.sort_values(metric, ascending=False).head(10).to_string(index=False))
+    lowest_first = METRICS[metric].best < 0
+    print(table.sort_values(metric, ascending=lowest_first).head(10).to_string(index=False))
     out.mkdir(parents=True, exist_ok=True)
     table.to_csv(out / "sweep.csv", index=False)
     print(f"{len(table):,} combinations in {out / 'sweep.csv'}")

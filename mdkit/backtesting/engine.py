@@ -9,10 +9,12 @@ from itertools import repeat
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from mdkit.backtesting import native
-from mdkit.backtesting.fills import FILL_FIELDS, Account, run_single
+from mdkit.backtesting.fills import FILL_FIELDS, run_single
 from mdkit.backtesting.layout import CannotCompile
+from mdkit.backtesting.terms import Fill, Terms, check_rates
 from mdkit.errors import SettingsError, StrategyError
 from mdkit.events import Bar, Gap
 from mdkit.history.intervals import check_interval
@@ -24,82 +26,23 @@ if TYPE_CHECKING:
     from mdkit.backtesting.result import Result
 
 Engine = Literal["auto", "python", "native"]
-Fill = Literal["next_open", "close"]
 _PRICES = ("open", "high", "low", "close")
 _WIDTH = len(FILL_FIELDS)
 
 
 @dataclass(frozen=True)
-class Terms:
-    """On what terms an account trades; see `backtest`."""
-
-    fee: float = 0.0
-    slippage: float = 0.0
-    fill: Fill = "next_open"
-    cash: float = 10_000.0
-    stop_loss: float | None = None
-    take_profit: float | None = None
-    weights: Mapping[str, float] | None = None
-    trade: bool = True
-
-    def __post_init__(self) -> None:
-        for name in ("fee", "slippage"):
-            value = getattr(self, name)
-            if not (_is_number(value) and 0.0 <= value < 0.5):
-                raise SettingsError(
-                    f"{name} is {value!r}; give a fraction of the value traded, such as 0.001"
-                )
-        for name in ("stop_loss", "take_profit"):
-            value = getattr(self, name)
-            if value is not None and not (_is_number(value) and value > 0.0):
-                raise SettingsError(
-                    f"{name} is {value!r}; give None or a fraction of the entry price, such as 0.05"
-                )
-        if not (_is_number(self.cash) and 0.0 < self.cash < math.inf):
-            raise SettingsError(f"cash is {self.cash!r}; give a positive amount")
-        if self.fill not in ("next_open", "close"):
-            raise SettingsError(f'fill is {self.fill!r}; give "next_open" or "close"')
-
-    def is_simple(self, symbols: tuple[str, ...]) -> bool:
-        """Whether `fills.run_single` does: one symbol, no stops."""
-        return len(symbols) == 1 and self.stop_loss is None and self.take_profit is None
-
-    def single(self, symbols: tuple[str, ...]) -> list[float]:
-        """Return the terms that `fills.run_single` takes."""
-        (weight,) = self.shares(symbols)
-        return [weight, float(self.cash), float(self.fee), float(self.slippage)]
-
-    def shares(self, symbols: tuple[str, ...]) -> list[float]:
-        """Return each symbol's share of the equity."""
-        weights = self.weights
-        if weights is None:
-            weights = dict.fromkeys(symbols, 1.0 / len(symbols))
-        elif set(weights) != set(symbols):
-            raise SettingsError(
-                f"weights are for {', '.join(weights)}; the symbols are {', '.join(symbols)}"
-            )
-        return [float(weights[symbol]) for symbol in symbols]
-
-    def account(self, symbols: tuple[str, ...], fills: Any) -> Account:
-        """Return a fresh account for these symbols."""
-        return Account(
-            self.shares(symbols),
-            float(self.cash),
-            float(self.fee),
-            float(self.slippage),
-            math.inf if self.stop_loss is None else float(self.stop_loss),
-            math.inf if self.take_profit is None else float(self.take_profit),
-            fills,
-        )
-
-
-@dataclass(frozen=True)
 class Run:
-    """What an engine did: signals as flat columns, equity by bar, and fills of shape (n, 6)."""
+    """What an engine did: signals as flat columns, equity by bar, and fills of shape (n, 6).
+
+    Of depth also `times`, when each fill came due (ns UTC), and `shown`, the size that the book
+    showed at the price of each.
+    """
 
     signals: Floats
     equity: Floats
     fills: Floats
+    times: npt.NDArray[np.int64] | None = None
+    shown: Floats | None = None
 
 
 def backtest(
@@ -119,6 +62,7 @@ def backtest(
     latency_ms: float = 0.0,
     interval: str | None = None,
     trade: bool = True,
+    allow_nonpositive: bool = False,
 ) -> Result:
     """Run a strategy over history and return what became of the money.
 
@@ -139,11 +83,12 @@ def backtest(
     Args:
         strategy: decorated function or class, or an instance of one, on bars or on depth; with
             `trade=False` on any events.
-        bars: for strategies on bars a DataFrame with a UTC index (bar starts) and `open high
-            low close volume`; several symbols in one account as a frame with a symbol level or
-            a dict of frames. For all others any iterable of events in order of time. For either
-            a recording: its path, a pattern, a list of those (merged by time), or what
-            `md.read_recording` returns.
+        bars: for strategies on bars a DataFrame with an index of bar starts in a time zone and
+            `open high low close volume`. Days, of which returns are, begin at midnight in that
+            zone: that of the market, or UTC. Several symbols in one account come as a frame with a
+            symbol level or a dict of frames. For all others any iterable of events in order of
+            time. For either a recording: its path, a pattern, a list of those (merged by time), or
+            what `md.read_recording` returns.
         fee, slippage: fractions of the value traded, 0.001 for 0.1 %.
         fill: `"next_open"`, the open of the bar after the one that decided; or `"close"`, the
             close of that bar itself, which assumes that one can trade at a price just seen.
@@ -151,8 +96,9 @@ def backtest(
         engine: `"python"` is the reference; `"native"` compiles the same object with numba and
             gives the same bits; `"auto"` takes native where it can. `Result.engine` and
             `Result.engine_reason` tell which ran and why.
-        periods_per_year: returns per year for annualised figures; None takes 365 for markets
-            that trade at weekends and 252 for others.
+        periods_per_year: returns per year for annualised figures, at most 366 since returns are
+            daily; None counts them (see `calendar.Calendar.returns_per_year`): 252 where five
+            days a week are traded, 365 where seven, 12 for bars of months.
         stop_loss, take_profit: fractions of the entry price; None for none.
         risk_free: the yearly rate subtracted in Sharpe, Sortino and alpha.
         weights: each symbol's share of the equity; equal shares unless given.
@@ -162,6 +108,9 @@ def backtest(
             recording holds no trades.
         trade: False buys nothing. The strategy may then say values of any size, such as a
             spread in basis points; they are the result's signals, and equity stays `cash`.
+        allow_nonpositive: True for markets whose prices can be zero or below (calendar spreads,
+            power, oil in April 2020); what happens there stands in `mdkit.backtesting.fills`.
+            Otherwise a bar with such a price is left out, with a `BacktestWarning`.
 
     Raises `SettingsError` for arguments or bars that cannot work, `RecordingError` when there is
     no such recording, and `StrategyError` when the strategy fails or says something that is no
@@ -172,6 +121,7 @@ def backtest(
 
     chosen = as_strategy(strategy)
     terms = Terms(fee, slippage, fill, cash, stop_loss, take_profit, weights, trade)
+    check_rates(periods_per_year, risk_free)
     if engine not in ("auto", "python", "native"):
         raise SettingsError(f'engine is {engine!r}; give "auto", "python" or "native"')
     if chosen.is_async:
@@ -201,6 +151,7 @@ def backtest(
             periods_per_year=periods_per_year,
             risk_free=risk_free,
             interval=interval,
+            allow_nonpositive=allow_nonpositive,
         )
     if latency_ms:
         raise SettingsError("latency_ms is for depth; bars fill at the next open or at the close")
@@ -208,10 +159,11 @@ def backtest(
 
     steps: Sequence[Bar | Gap] | None = None
     if recording is not None and interval is not None:
-        tape = bar_tape(recording, interval)
+        tape = bar_tape(recording, interval, allow_nonpositive=allow_nonpositive)
         panel, steps = tape.panel, tape.steps
     else:
-        panel = make_panel(bars)
+        panel = make_panel(bars, allow_nonpositive=allow_nonpositive)
+    terms.shares(panel.symbols)  # which refuses weights that do not fit, before anything runs
     run, used, why = run_engine(chosen, panel, terms, engine, steps)
     return Result(
         strategy=chosen,
@@ -279,7 +231,7 @@ def account_run(panel: Panel, terms: Terms, signals: Floats, engine: str) -> Run
     fills = [0.0] * (_WIDTH * (2 * _changes(signals) + 4 * len(panel.symbols) + 2))
     said = signals.tolist()
     at_close = terms.fill == "close"
-    if terms.is_simple(panel.symbols):
+    if _is_simple(panel, terms):
         opens, closes = (panel.flat(name).tolist() for name in ("open", "close"))
         costs = terms.single(panel.symbols)
         count = run_single(said, opens, closes, at_close, costs, equity, fills)
@@ -289,6 +241,11 @@ def account_run(panel: Panel, terms: Terms, signals: Floats, engine: str) -> Run
         account.run(said, opens, highs, lows, closes, len(panel), at_close, equity)
         count = account.count
     return Run(signals, np.array(equity), np.array(fills[: _WIDTH * count]).reshape(-1, _WIDTH))
+
+
+def _is_simple(panel: Panel, terms: Terms) -> bool:
+    """Whether `fills.run_single` does for these bars."""
+    return panel.positive and terms.is_simple(panel.symbols)
 
 
 class Scratch:
@@ -350,7 +307,7 @@ def native_account(
     while count < 0:
         room *= 4
         fills = scratch.take("fills", _WIDTH * room)
-        if terms.is_simple(panel.symbols):
+        if _is_simple(panel, terms):
             opens, closes = panel.flat("open"), panel.flat("close")
             costs = np.array(terms.single(panel.symbols))
             count = native.run_single(signals, opens, closes, at_close, costs, equity, fills)
@@ -362,15 +319,6 @@ def native_account(
     return equity, fills[: _WIDTH * count].copy().reshape(-1, _WIDTH)
 
 
-def interval_name(nanoseconds: int) -> str:
-    """Return a bar's length as the service writes it: "1m", "4h", "1d"."""
-    seconds = nanoseconds // 1_000_000_000
-    for size, unit in ((604_800, "w"), (86_400, "d"), (3_600, "h"), (60, "m")):
-        if seconds and seconds % size == 0:
-            return f"{seconds // size}{unit}"
-    return f"{seconds}s"
-
-
 def bar_events(symbol: str, columns: Columns, interval: str) -> Iterable[Bar]:
     """Return the bars of one symbol as events, one at a time."""
     prices = (column.tolist() for column in columns[:5])
@@ -379,7 +327,7 @@ def bar_events(symbol: str, columns: Columns, interval: str) -> Iterable[Bar]:
 
 def _python_signals(strategy: Strategy, panel: Panel) -> list[list[float]]:
     """Return every symbol's own signals, nan for None."""
-    interval = interval_name(panel.step.value)
+    interval = panel.interval
     events = [
         bar_events(symbol, columns, interval)
         for symbol, columns in zip(panel.symbols, panel.bars, strict=True)
@@ -478,7 +426,3 @@ def _changes(signals: Floats) -> int:
 
 def _when(nanoseconds: int) -> str:
     return f"{np.datetime64(nanoseconds, 'ns')!s:.19}Z"
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float, np.number)) and not isinstance(value, bool)

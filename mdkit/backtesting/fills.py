@@ -17,7 +17,15 @@ own close (`close`). A signal on the last bar never fills at an open.
 
 *At what price.* Buying pays price x (1 + slippage), selling gets price x (1 - slippage), and
 `fee` is charged on the value traded. The size is such that the target holds after these costs:
-a target of 1 from flat spends exactly the account's cash. Fractions of a unit can be held.
+a target of 1 from flat spends exactly the account's cash. Orders of several symbols that fill at
+the same instant are sized together, so that all their targets hold after the costs of all: with
+weights that add up to 1 they spend exactly the cash, too (`costs_together`). Fractions of a unit
+can be held. What has risen since its last order holds more than its share; an order of another
+symbol later on can then take the exposures above 1, with cash that is borrowed without interest.
+
+*Prices of zero and below.* A target cannot be a position worth so much at such a price: orders
+but those that close a position wait for the symbol's next open (or close) above zero. Positions
+are held through, marked and closed at such prices; costs are of the absolute value.
 
 *Stops.* `stop_loss` and `take_profit` are fractions of the position's average entry price. Each
 bar is checked in this order: a due order fills at the open; a stop that the open is already
@@ -55,8 +63,8 @@ def run_single(
 ) -> int:
     """Do what `Account.run` does for one symbol without stops, several times as fast.
 
-    `terms` are weight, cash, fee and slippage. Returns the number of fills, or -1 when the
-    place for them was too small.
+    All prices must be above zero. `terms` are weight, cash, fee and slippage. Returns the number
+    of fills, or -1 when the place for them was too small.
     """
     weight, cash, fee, slippage = terms[0], terms[1], terms[2], terms[3]
     bars = len(closes)
@@ -89,12 +97,15 @@ def run_single(
             reason = 0.0
             target = signal * weight
             missing = target * worth - units * price
-            if target == 0.0:
-                size = -units
-            elif missing > 0.0:
-                size = missing / (price * (1.0 + target * (slippage + fee * (1.0 + slippage))))
+            if missing > 0.0:
+                cost = slippage + fee * (1.0 + slippage)
             else:
-                size = missing / (price * (1.0 - target * (slippage + fee * (1.0 - slippage))))
+                cost = -(slippage + fee * (1.0 - slippage))
+            share = 1.0 + target * cost
+            if target == 0.0 or cost * missing >= worth * share:
+                size = -units
+            else:
+                size = (missing - target * (cost * missing / share)) / price
         if size == 0.0:
             continue
         if count == room:
@@ -116,11 +127,43 @@ def run_single(
     return count
 
 
+def costs_together(equity: float, targets: Any, values: Any, buying: Any, selling: Any) -> float:
+    """Return what the orders of one instant cost together, in money.
+
+    `targets` are exposures, nan for a symbol without an order; `values` what is held of each
+    symbol; `buying` and `selling` the costs per value traded. With K the costs of all, order s
+    trades the value d_s = target_s (equity - K) - value_s, and K is the sum of cost_s |d_s|. That
+    sum is convex in equity - K and made of straight pieces, so Newton's method reaches the answer
+    after at most one step for each order whose side changes on the way. Returns `equity` when the
+    costs would leave nothing.
+    """
+    costs = 0.0
+    symbols = len(targets)
+    # The side of a lone order cannot change.
+    for _ in range(symbols + 2 if symbols > 1 else 1):
+        over = 0.0
+        share = 1.0
+        for s in range(symbols):
+            target = targets[s]
+            if target == target:
+                missing = target * equity - values[s]
+                cost = buying[s] if missing > target * costs else -selling[s]
+                over += cost * missing
+                share += target * cost
+        if over >= equity * share:
+            return equity
+        if over / share == costs:
+            break
+        costs = over / share
+    return costs
+
+
 class Account:
     """Cash and positions, and what happens to them over the bars.
 
-    Columns are flat: symbol s has the entries [s * bars, (s + 1) * bars). A nan open means that
-    the symbol has no bar then; a nan signal that the strategy said nothing.
+    The orders that fill at one instant are traded together, see `costs_together`. Columns are flat:
+    symbol s has the entries [s * bars, (s + 1) * bars). A nan open means that the symbol has no bar
+    then; a nan signal that the strategy said nothing.
 
     Args:
         weights: each symbol's share of the equity.
@@ -131,6 +174,7 @@ class Account:
     """
 
     __slots__ = (
+        "buying",
         "cash",
         "count",
         "due",
@@ -140,10 +184,13 @@ class Account:
         "marks",
         "open",
         "said",
+        "selling",
         "slippage",
         "stop_loss",
         "take_profit",
+        "targets",
         "units",
+        "values",
         "waiting",
         "weights",
     )
@@ -173,6 +220,12 @@ class Account:
         """The last target of each symbol."""
         self.due = [math.nan] * len(weights)
         """The target that waits to be filled, nan for none."""
+        self.targets = none.copy()
+        self.values = none.copy()
+        """What `rebalance` trades to, and from."""
+        self.buying = [slippage + fee * (1.0 + slippage)] * len(weights)
+        self.selling = [slippage + fee * (1.0 - slippage)] * len(weights)
+        """Costs per value traded."""
         self.waiting = 0
         self.open = 0
         self.fills = fills
@@ -211,7 +264,7 @@ class Account:
                     self.marks[s] = close
                 equity += self.units[s] * self.marks[s]
             before = self.count
-            if ruined or (equity <= 0.0 and self.open > 0):
+            if ruined or equity <= 0.0:
                 ruined = True
                 self.close_all(i)
             else:
@@ -219,12 +272,14 @@ class Account:
                     signal = signals[s * bars + i]
                     if signal == signal and signal != self.said[s]:
                         self.said[s] = signal
-                        if at_close:
-                            self.rebalance(i, s, signal, equity)
-                        else:
-                            if self.due[s] != self.due[s]:
-                                self.waiting += 1
-                            self.due[s] = signal
+                        if self.due[s] != self.due[s]:
+                            self.waiting += 1
+                        self.due[s] = signal
+                if at_close and self.waiting > 0:
+                    if symbols == 1:
+                        self.rebalance_one(i, closes[i], equity)
+                    else:
+                        self.rebalance(i, bars, closes, equity)
             if self.count > before:
                 equity = self.cash
                 for s in range(symbols):
@@ -243,33 +298,52 @@ class Account:
             equity += self.units[s] * self.marks[s]
         if equity <= 0.0:
             return True
-        for s in range(symbols):
-            at = s * bars + i
-            if self.due[s] == self.due[s] and opens[at] == opens[at]:
-                self.rebalance(i, s, self.due[s], equity)
-                self.due[s] = math.nan
-                self.waiting -= 1
+        if symbols == 1:
+            self.rebalance_one(i, opens[i], equity)
+        else:
+            self.rebalance(i, bars, opens, equity)
         return False
 
-    def rebalance(self, i: int, s: int, target: float, equity: float) -> None:
-        """Trade symbol s, at its last price, to a position worth `target` of the equity.
+    def rebalance(self, i: int, bars: int, prices: Any, equity: float) -> None:
+        """Trade every symbol that has an order and a price now, at its mark, to its target."""
+        symbols = len(self.weights)
+        for s in range(symbols):
+            self.targets[s] = math.nan
+            price = prices[s * bars + i]
+            if self.due[s] == self.due[s] and price == price:
+                target = self.due[s] * self.weights[s]
+                if price > 0.0 or target == 0.0:
+                    self.targets[s] = target
+                    self.values[s] = self.units[s] * self.marks[s]
+                    self.due[s] = math.nan
+                    self.waiting -= 1
+        costs = costs_together(equity, self.targets, self.values, self.buying, self.selling)
+        for s in range(symbols):
+            target = self.targets[s]
+            if target == target:
+                if target == 0.0 or costs == equity:
+                    units = -self.units[s]
+                else:
+                    missing = target * equity - self.values[s]
+                    units = (missing - target * costs) / self.marks[s]
+                self.trade(i, s, units, self.marks[s], 0.0)
 
-        With c the cost per unit of value traded, the units d to buy (negative: to sell) solve
-        (held + d) price = target (equity - |d| price c).
-        """
-        held = self.units[s]
-        price = self.marks[s]
-        target *= self.weights[s]
+    def rebalance_one(self, i: int, price: float, equity: float) -> None:
+        """Do what `rebalance` does for one symbol, several times as fast."""
+        target = self.due[0] * self.weights[0]
+        if target != target or price != price or (price <= 0.0 and target != 0.0):
+            return
+        self.due[0] = math.nan
+        self.waiting = 0
+        held = self.units[0]
         missing = target * equity - held * price
-        if target == 0.0:
+        cost = self.buying[0] if missing > 0.0 else -self.selling[0]
+        share = 1.0 + target * cost
+        if target == 0.0 or cost * missing >= equity * share:
             units = -held
-        elif missing > 0.0:
-            cost = self.slippage + self.fee * (1.0 + self.slippage)
-            units = missing / (price * (1.0 + target * cost))
         else:
-            cost = self.slippage + self.fee * (1.0 - self.slippage)
-            units = missing / (price * (1.0 - target * cost))
-        self.trade(i, s, units, price, 0.0)
+            units = (missing - target * (cost * missing / share)) / price
+        self.trade(i, 0, units, price, 0.0)
 
     def check_stops(self, i: int, bars: int, opens: Any, highs: Any, lows: Any) -> None:
         """Close the symbols whose bar meets their stop-loss or take-profit."""
@@ -310,7 +384,9 @@ class Account:
             return
         held = self.units[s]
         after = held + units
-        paid = price * (1.0 + self.slippage) if units > 0.0 else price * (1.0 - self.slippage)
+        # Against whoever trades, whatever the signs of price and units.
+        slip = self.slippage if units * price > 0.0 else -self.slippage
+        paid = price * (1.0 + slip)
         charge = self.fee * abs(units * paid)
         self.cash -= units * paid + charge
         self.units[s] = after

@@ -1,8 +1,10 @@
 """What a backtest's equity and trades amount to: every figure with its formula and source.
 
-Ratios are of *daily* returns: equity at the last bar of each UTC day over that of the day
-before, the first day's over the cash at the beginning, however little of that day there was.
-Bars longer than a day give a return each. This is how empyrical (Quantopian; now
+Ratios are of *daily* returns: equity at the last bar of each day (by the clock of the bars' own
+time zone) over that of the day before, the first day's over the cash at the beginning, however
+little of that day there was. Bars longer than a day give a return each. Fewer than `MIN_RETURNS`
+returns say nothing about a year: ratios are then nan, and so are growth and turnover a year
+unless a year has passed. This is how empyrical (Quantopian; now
 empyrical-reloaded) computes them, so that figures can be compared; libraries that annualise the
 returns of single bars print ratios that differ by large factors for the same equity.
 
@@ -22,49 +24,17 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from mdkit.backtesting.calendar import Calendar
+from mdkit.backtesting.terms import check_rates
+from mdkit.backtesting.trades import Trades
+
 Floats = npt.NDArray[np.float64]
-DAY = 86_400_000_000_000
 NAN = math.nan
-
-
-@dataclass(frozen=True)
-class Calendar:
-    """When bars begin, and which of them end a return.
-
-    Attributes:
-        starts: of the bars, ns UTC, (bars,).
-        step: the usual time between bars, ns.
-    """
-
-    starts: npt.NDArray[np.int64]
-    step: int
-
-    @cached_property
-    def frequency(self) -> str:
-        """What a return covers: "daily (UTC)", or "per bar" for bars longer than a day."""
-        return "daily (UTC)" if self.step <= DAY else "per bar"
-
-    @cached_property
-    def ends(self) -> npt.NDArray[np.int64]:
-        """The bars at which a return ends."""
-        if self.step > DAY:
-            return np.arange(len(self.starts))
-        days = self.starts // DAY
-        return np.append(np.flatnonzero(days[1:] != days[:-1]), len(days) - 1)
-
-    @cached_property
-    def returns_per_year(self) -> float:
-        """365 where there are bars at weekends, 252 where not; longer bars by their length."""
-        if self.step > DAY:
-            return 365.25 * DAY / self.step
-        days = self.starts[self.ends] // DAY
-        # 1970-01-01 was a Thursday.
-        return 365.0 if bool(((days + 3) % 7 >= 5).any()) else 252.0
-
-    @cached_property
-    def years(self) -> float:
-        """From the start of the first bar to the end of the last, in years of 365.25 days."""
-        return float(self.starts[-1] - self.starts[0] + self.step) / (365.25 * DAY)
+_DAY = pd.Timedelta(days=1)
+MIN_RETURNS = 20
+"""The fewest returns from which anything is told about a year."""
+ENOUGH_YEARS = 0.99
+"""After which growth and turnover a year are told however few returns there are."""
 
 
 @dataclass(frozen=True)
@@ -78,9 +48,11 @@ class Account:
         get_benchmark: value at each close of 1.0 held without costs since the first open, (bars,).
         get_invested: whether any position was held after each close, (bars,).
         get_traded: value traded in all, over the equity's mean.
-        get_trades: as `trades.trades_frame` returns them.
+        get_trades: as `trades.group` returns them.
         periods_per_year: A; None takes the calendar's.
         risk_free: a year.
+
+    Raises `SettingsError` for rates that cannot be.
     """
 
     cash: float
@@ -89,9 +61,22 @@ class Account:
     get_benchmark: Callable[[], Floats]
     get_invested: Callable[[], Any]
     get_traded: Callable[[], float]
-    get_trades: Callable[[], pd.DataFrame]
+    get_trades: Callable[[], Trades]
     periods_per_year: float | None = None
     risk_free: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_rates(self.periods_per_year, self.risk_free)
+
+    @property
+    def is_short(self) -> bool:
+        """Whether there are too few returns for ratios."""
+        return len(self.returns) < MIN_RETURNS
+
+    @property
+    def is_brief(self) -> bool:
+        """Whether there are too few returns, and too little time, for figures a year."""
+        return self.is_short and self.calendar.years < ENOUGH_YEARS
 
     @cached_property
     def year(self) -> float:
@@ -131,10 +116,14 @@ class Account:
         return peaks
 
     @cached_property
-    def closed(self) -> pd.DataFrame:
-        """The trades that have ended."""
-        trades = self.get_trades()
-        return trades[trades["exit_reason"] != "open"]
+    def trades(self) -> Trades:
+        """See `get_trades`."""
+        return self.get_trades()
+
+    @cached_property
+    def closed(self) -> Floats:
+        """The pnl of the trades that have ended."""
+        return self.trades.pnl[~self.trades.is_open]
 
 
 def _returns(values: Floats, start: float) -> Floats:
@@ -153,28 +142,30 @@ def cagr(a: Account) -> float:
     """Return (E_last / cash)^(1 / years) - 1, years of 365.25 days; -1 when nothing is left."""
     if a.equity[-1] <= 0.0:
         return -1.0
+    if a.is_brief:
+        return NAN
     growth = math.log(float(a.equity[-1]) / a.cash) / a.calendar.years
     return math.expm1(growth) if growth < 700.0 else math.inf
 
 
 def volatility(a: Account) -> float:
     """Return std(r, ddof=1) sqrt(A)."""
-    return float(np.std(a.returns, ddof=1)) * math.sqrt(a.year) if len(a.returns) > 1 else NAN
+    return float(np.std(a.returns, ddof=1)) * math.sqrt(a.year) if not a.is_short else NAN
 
 
 def sharpe(a: Account) -> float:
     """Return mean(r - f) / std(r - f, ddof=1) sqrt(A). Sharpe 1994."""
-    excess = a.returns - a.free
-    if len(excess) < 2:
+    if a.is_short:
         return NAN
+    excess = a.returns - a.free
     return _ratio(float(np.mean(excess)), float(np.std(excess, ddof=1))) * math.sqrt(a.year)
 
 
 def sortino(a: Account) -> float:
     """Return mean(r - f) / sqrt(sum(min(r - f, 0)^2) / N) sqrt(A), over all N. Sortino 1994."""
-    excess = a.returns - a.free
-    if len(excess) < 2:
+    if a.is_short:
         return NAN
+    excess = a.returns - a.free
     downside = math.sqrt(float(np.mean(np.minimum(excess, 0.0) ** 2)))
     return _ratio(float(np.mean(excess)), downside) * math.sqrt(a.year)
 
@@ -208,7 +199,7 @@ def exposure(a: Account) -> float:
 
 def turnover(a: Account) -> float:
     """Return the value traded over the mean equity, a year; buying and selling both count."""
-    return a.get_traded() / a.calendar.years
+    return a.get_traded() / a.calendar.years if not a.is_brief else NAN
 
 
 def trade_count(a: Account) -> int:
@@ -218,26 +209,27 @@ def trade_count(a: Account) -> int:
 
 def win_rate(a: Account) -> float:
     """Return the share of ended trades with a positive pnl."""
-    return float((a.closed["pnl"] > 0.0).mean()) if len(a.closed) else NAN
+    return float((a.closed > 0.0).mean()) if len(a.closed) else NAN
 
 
 def profit_factor(a: Account) -> float:
     """Return the sum of the winners' pnl over that of the losers, ended trades."""
-    pnl = a.closed["pnl"]
+    pnl = a.closed
     return _ratio(float(pnl[pnl > 0].sum()), -float(pnl[pnl < 0].sum()))
 
 
 def expectancy(a: Account) -> float:
     """Return the mean return of the ended trades."""
-    return float(a.closed["return"].mean()) if len(a.closed) else NAN
+    returns = a.trades.returns[~a.trades.is_open]
+    return float(returns.mean()) if len(returns) else NAN
 
 
 def sqn(a: Account) -> float:
     """Return sqrt(n) mean(pnl) / std(pnl, ddof=1) over n ended trades. Tharp 2008."""
-    pnl = a.closed["pnl"]
+    pnl = a.closed
     if len(pnl) < 2:
         return NAN
-    return _ratio(float(pnl.mean()), float(pnl.std())) * math.sqrt(len(pnl))
+    return _ratio(float(pnl.mean()), float(pnl.std(ddof=1))) * math.sqrt(len(pnl))
 
 
 def buy_and_hold(a: Account) -> float:
@@ -247,7 +239,7 @@ def buy_and_hold(a: Account) -> float:
 
 def beta(a: Account) -> float:
     """Return cov(r, b) / var(b), with b the returns of buying and holding. CAPM."""
-    if len(a.returns) < 2:
+    if a.is_short:
         return NAN
     own = a.returns - np.mean(a.returns)
     other = a.benchmark_returns - np.mean(a.benchmark_returns)
@@ -269,37 +261,53 @@ def alpha(a: Account) -> float:
 
 def _ratio(over: float, under: float) -> float:
     """Return over / under; inf with the sign of `over` when under is 0, nan when both are."""
-    if under > 1e-15 * abs(over) or under < 0.0:
-        return over / under
+    if under > 1e-15 * abs(over) or under < 0.0 or over != over:
+        return over / under if under else NAN
     return math.copysign(math.inf, over) if over else NAN
 
 
 class Metric(NamedTuple):
-    """A figure: how it is computed, and how to show it: "share", "number", "count", "time"."""
+    """A figure: how it is computed, and how to show it: "share", "number", "count", "time".
+
+    `best` is 1 where the highest value is the best one and -1 where the lowest is. `yearly`
+    figures need `MIN_RETURNS` returns.
+    """
 
     compute: Callable[[Account], Any]
     form: str
+    best: int = 1
+    yearly: bool = False
+
+    def needs_returns(self, count: int, years: float) -> bool:
+        """Whether so many returns over so much time are too few for this figure."""
+        if not self.yearly or count >= MIN_RETURNS:
+            return False
+        return years < ENOUGH_YEARS or self.compute not in (cagr, calmar, turnover)
+
+    def worth(self, value: Any) -> float:
+        """Return a value as a number, of which the highest is the best."""
+        return self.best * (value / _DAY if isinstance(value, pd.Timedelta) else float(value))
 
 
 METRICS: Mapping[str, Metric] = {
     "return": Metric(total_return, "share"),
-    "cagr": Metric(cagr, "share"),
-    "volatility": Metric(volatility, "share"),
-    "sharpe": Metric(sharpe, "number"),
-    "sortino": Metric(sortino, "number"),
-    "calmar": Metric(calmar, "number"),
+    "cagr": Metric(cagr, "share", yearly=True),
+    "volatility": Metric(volatility, "share", -1, yearly=True),
+    "sharpe": Metric(sharpe, "number", yearly=True),
+    "sortino": Metric(sortino, "number", yearly=True),
+    "calmar": Metric(calmar, "number", yearly=True),
     "max_drawdown": Metric(max_drawdown, "share"),
-    "max_drawdown_duration": Metric(max_drawdown_duration, "time"),
+    "max_drawdown_duration": Metric(max_drawdown_duration, "time", -1),
     "exposure": Metric(exposure, "share"),
-    "turnover": Metric(turnover, "number"),
+    "turnover": Metric(turnover, "number", -1, yearly=True),
     "trades": Metric(trade_count, "count"),
     "win_rate": Metric(win_rate, "share"),
     "profit_factor": Metric(profit_factor, "number"),
     "expectancy": Metric(expectancy, "share"),
     "sqn": Metric(sqn, "number"),
     "buy_and_hold": Metric(buy_and_hold, "share"),
-    "alpha": Metric(alpha, "share"),
-    "beta": Metric(beta, "number"),
+    "alpha": Metric(alpha, "share", yearly=True),
+    "beta": Metric(beta, "number", yearly=True),
 }
 """Every figure of `Result.stats`, by name; the docstring of `compute` is its definition."""
 

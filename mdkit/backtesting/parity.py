@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from mdkit.backtesting.elsewhere import NotElsewhere, traces_elsewhere
-from mdkit.backtesting.engine import bar_events, interval_name
+from mdkit.backtesting.engine import bar_events
 from mdkit.backtesting.layout import CannotCompile
 from mdkit.backtesting.lint import lint
 from mdkit.backtesting.recorded import made_of, recording_of, steps_of
@@ -121,7 +121,7 @@ def _events(strategy: Strategy, data: Any) -> list[Any]:
     from mdkit.backtesting.panel import make_panel
 
     panel = make_panel(data)
-    interval = interval_name(panel.step.value)
+    interval = panel.interval
     series = [
         bar_events(symbol, columns, interval)
         for symbol, columns in zip(panel.symbols, panel.bars, strict=True)

@@ -153,8 +153,10 @@ def draw_comparison(results: Mapping[str, Result], points: int) -> Figure:
     return figure
 
 
-def draw_heatmap(table: pd.DataFrame, title: str, metric: str) -> Figure:
+def draw_heatmap(table: pd.DataFrame, title: str, metric: str, best: int = 1) -> Figure:
     """Return a heat map: rows downwards by index, columns by columns, values by colour.
+
+    `best` is 1 where the highest value is the best one, -1 where the lowest is.
 
     Zero is white where values lie on both sides of it; the best cell is framed. Cells are
     labelled while there is room.
@@ -179,7 +181,7 @@ def draw_heatmap(table: pd.DataFrame, title: str, metric: str) -> Figure:
         np.ma.masked_invalid(values), cmap=both, norm=norm, aspect="auto", interpolation="nearest"
     )
     if known.size:
-        row, column = np.unravel_index(int(np.nanargmax(values)), values.shape)
+        row, column = np.unravel_index(int(np.nanargmax(best * values)), values.shape)
         axes.add_patch(
             Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor=INK, linewidth=2)
         )

@@ -1,26 +1,32 @@
-"""Depth recordings backtested: decided on one book, filled at a later one's opposite touch.
+"""Recorded events backtested: what a strategy says of them, and the account that follows it.
 
-With `trade=False` nothing is filled, and the events may be of any kind: what a strategy says is
-then all there is.
+The strategy goes through the events first, which leaves a row for each; then the account goes
+through the rows, when it is known which symbols there are. With `trade=False` nothing is filled,
+and the events may be of any kind: what a strategy says is then all there is.
 """
 
 from __future__ import annotations
 
-import heapq
+import dataclasses
 import math
+import warnings
 from array import array
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from mdkit.backtesting.engine import Run, Terms, not_an_exposure, tell_gap
+from mdkit.backtesting.depth_account import NO_TOUCH, DepthAccount, Touch
+from mdkit.backtesting.engine import Run, not_an_exposure, tell_gap
 from mdkit.backtesting.native import Columns
+from mdkit.backtesting.notes import larger
 from mdkit.backtesting.panel import Panel
 from mdkit.backtesting.recorded import steps_of
+from mdkit.backtesting.terms import BacktestWarning, Terms, check_rates
 from mdkit.errors import SettingsError, StrategyError
-from mdkit.events import Bar, Depth, Gap, MarketEvent, Ticker, Trade
+from mdkit.events import Bar, Depth, Gap, Level, MarketEvent, Ticker, Trade
 from mdkit.strategies.contract import Strategy, as_signal
 from mdkit.stream.recordings import Recording
 
@@ -28,34 +34,28 @@ if TYPE_CHECKING:
     from mdkit.backtesting.result import Result
 
 _MS = 1_000_000
+_EVENT, _BOOK, _LOST = 0, 1, 2
+"""What a row is of: any event, a book, a gap after which the book is not known."""
 
 
 class _Symbol:
-    """One symbol's instance, book and position. `number` is its place in the result."""
+    """One symbol's instance and book. `number` is its place among all, `shown` in the result."""
 
-    __slots__ = ("ask", "bid", "call", "last", "name", "number", "said", "share", "units")
+    __slots__ = ("call", "has_book", "last", "mark", "name", "number", "said", "shown")
 
-    def __init__(self, name: str, call: Any, share: float) -> None:
+    def __init__(self, name: str, number: int, call: Any) -> None:
         self.name = name
-        self.number = -1
+        self.number = number
+        self.shown = -1
         self.call = call
-        self.share = share
-        self.bid = self.ask = self.last = math.nan
+        self.has_book = False
+        self.mark = self.last = math.nan
         self.said = 0.0
-        self.units = 0.0
-
-    @property
-    def mid(self) -> float:
-        return (self.bid + self.ask) / 2.0
-
-    @property
-    def has_book(self) -> bool:
-        return self.bid == self.bid
 
     @property
     def price(self) -> float:
-        """The mid price, or before the first book that of the last trade, ticker or bar."""
-        return self.mid if self.has_book else self.last
+        """The mark, or before the first book the price of the last trade, ticker or bar."""
+        return self.mark if self.has_book else self.last
 
 
 def backtest_depth(
@@ -68,21 +68,23 @@ def backtest_depth(
     periods_per_year: float | None,
     risk_free: float,
     interval: str | None = None,
+    allow_nonpositive: bool = False,
 ) -> Result:
     """Run a strategy over recorded books; the arguments are those of `backtest`.
 
     What a book leads to is filled `latency_ms` later, by the clock of `received_ns` (by
     `exchange_ns` where a book has no time of receipt): bought at the best ask, sold at the best
-    bid of the book in force then, whatever its size. Equity is marked at mid prices, one row of
-    the result per book with both sides, and one for what is said on anything else. Events that
-    the strategy does not want are passed over. An order that would come due after the last book
-    is not filled, nor one due before the first, and one that waits when the strategy changes its
-    mind is filled first. Targets count as on bars: a repeated one is no order. What a position
-    lacks of its target is measured at mid prices and bought or sold at the touch. Each symbol's
-    target is of the whole equity unless `weights` says otherwise, since how many symbols will
-    come is not known at the beginning.
+    bid; the rules stand in `depth_account`. Equity is marked at mid prices, one row of the result
+    per book once there was one with both sides, and one for what is said on anything else. Events
+    that the strategy does not want are passed over. An order that would come due after the last
+    book is not filled, and one that is under way when the strategy changes its mind is filled
+    first. Targets count as on bars: a repeated one is no order, and each is of
+    its symbol's share of the equity, equal ones of all that have rows unless `weights` says
+    otherwise. A level of size 0 is no level; neither is a price of zero or below, unless
+    `allow_nonpositive`.
 
-    When nothing is traded there is a row per event that the strategy wants, of whatever kind.
+    Warns with `BacktestWarning` of fills larger than what the book showed. When nothing is traded
+    there is a row per event that the strategy wants, of whatever kind.
     """
     from mdkit.backtesting.result import Result
 
@@ -104,8 +106,13 @@ def backtest_depth(
             f"strategy {strategy.name} wants {' and '.join(kinds)}: give such events, or a "
             "recording of them by its path"
         )
-    recorded = isinstance(events, Recording)
-    replay = _Replay(strategy, terms, round(latency_ms * _MS), recorded)
+    check_rates(periods_per_year, risk_free)
+    listener = _Listener(
+        strategy,
+        trades=terms.trade,
+        recorded=isinstance(events, Recording),
+        allow_nonpositive=allow_nonpositive,
+    )
     if isinstance(events, Recording):
         events = steps_of(events, interval)
     wanted = (
@@ -117,11 +124,11 @@ def backtest_depth(
     )
     for event, time in _timed(wanted):
         if isinstance(event, Gap):
-            replay.miss(event)
+            listener.miss(event)
         else:
-            replay.take(event, time)
-    panel, run = replay.finish()
-    return Result(
+            listener.take(event, time)
+    panel, run = listener.finish(terms, round(latency_ms * _MS))
+    result = Result(
         strategy=strategy,
         panel=panel,
         run=run,
@@ -131,6 +138,17 @@ def backtest_depth(
         periods_per_year=periods_per_year,
         risk_free=risk_free,
     )
+    if listener.unpriced:
+        warnings.warn(
+            f"{listener.unpriced:,} books have a touch at zero or below, which is taken for an "
+            "empty side; where such prices are true, use allow_nonpositive=True",
+            BacktestWarning,
+            stacklevel=3,
+        )
+    note = larger(result)
+    if note:
+        warnings.warn(note, BacktestWarning, stacklevel=3)
+    return result
 
 
 def _timed(events: Iterable[Any]) -> Iterator[tuple[Any, int]]:
@@ -152,46 +170,41 @@ def _timed(events: Iterable[Any]) -> Iterator[tuple[Any, int]]:
         yield earlier, 0
 
 
-class _Replay:
-    """The account over a stream of books."""
+class _Listener:
+    """A strategy over events; keeps a row of each for the account."""
 
     def __init__(
-        self, strategy: Strategy, terms: Terms, latency_ns: int, recorded: bool = False
+        self, strategy: Strategy, *, trades: bool, recorded: bool, allow_nonpositive: bool
     ) -> None:
-        self.recorded = recorded
         self.strategy = strategy
-        self.terms = terms
-        self.latency_ns = latency_ns
-        self.cash = float(terms.cash)
+        self.trades = trades
+        self.recorded = recorded
+        self.lowest = -math.inf if allow_nonpositive else 0.0
+        self.unpriced = 0
         self.symbols: dict[str, _Symbol] = {}
         self.shown: list[_Symbol] = []
-        """Those with rows in the result, by number."""
-        self.due: list[tuple[int, int, str, float]] = []
+        """Those with rows in the result, by their place there."""
         self.shared = strategy.instance() if strategy.per == "session" else None
         self.now = 0
-        self.orders = 0
-        self.times = array("q")
-        self.owner = array("q")
-        self.prices, self.equities, self.signals = array("d"), array("d"), array("d")
-        self.fills: list[tuple[float, ...]] = []
+        self.kinds, self.is_shown = array("b"), array("b")
+        self.times, self.owner = array("q"), array("q")
+        self.prices, self.signals = array("d"), array("d")
+        self.touches: list[Touch] = []
+        """Of the rows of books, in order."""
 
     def miss(self, gap: Gap) -> None:
-        """Tell the strategy of a gap in what it is shown."""
-        if gap.channel.partition(":")[0] in self.strategy.kinds:
-            tell_gap(self.strategy, self._symbol(gap.symbol).call, gap)
-
-    def _symbol(self, name: str) -> _Symbol:
-        symbol = self.symbols.get(name)
-        if symbol is None:
-            call = self.shared or self.strategy.instance()
-            share = 1.0
-            if self.terms.weights is not None:
-                share = self.terms.weights.get(name, 0.0)
-            symbol = self.symbols[name] = _Symbol(name, call, share)
-        return symbol
+        """Tell the strategy of a gap in what it is shown; a book is then not known any more."""
+        channel = gap.channel.partition(":")[0]
+        symbol = self._symbol(gap.symbol)
+        if channel in self.strategy.kinds:
+            tell_gap(self.strategy, symbol.call, gap)
+        if channel == "depth" and self.trades:
+            # What was due before the gap was filled at the book before it.
+            time = max(min(gap.from_ns or self.now, gap.to_ns or self.now), self.now)
+            self._add(_LOST, time, symbol, math.nan, shown=False)
 
     def take(self, event: MarketEvent, time: int) -> None:
-        """Fill what is due before this event, put a book in force, let the strategy decide."""
+        """Let the strategy decide on an event, and keep what it said and what there was."""
         if time < self.now:
             if not self.recorded:
                 raise SettingsError(
@@ -201,33 +214,51 @@ class _Replay:
             time = self.now  # the clock was set back while recording
         self.now = time
         symbol = self._symbol(event.symbol)
-        self._fill(before=time)
+        is_book = isinstance(event, Depth)
         if isinstance(event, Depth):
-            if event.bids and event.asks:
-                symbol.bid, symbol.ask = event.bids[0][0], event.asks[0][0]
+            touch = self._touch(event)
+            mark = _mark(touch)
+            symbol.has_book = symbol.has_book or (touch.bid == touch.bid and touch.ask == touch.ask)
+            if mark == mark:
+                symbol.mark = mark
         else:
             symbol.last = _price(event)
         wanted = event.kind in self.strategy.kinds
         signal = self._decide(symbol, event) if wanted else None
-        shown = signal is not None or (isinstance(event, Depth) and symbol.has_book)
-        if shown or not self.terms.trade:
-            if symbol.number < 0:
-                symbol.number = len(self.shown)
-                self.shown.append(symbol)
-            shown = True
-        if self.terms.trade:
-            if signal is not None and signal != symbol.said:
-                symbol.said = signal
-                self.orders += 1
-                entry = (time + self.latency_ns, self.orders, event.symbol, signal)
-                heapq.heappush(self.due, entry)
-            self._fill(before=time + 1)
-        if shown:
-            self.times.append(time)
-            self.owner.append(symbol.number)
-            self.prices.append(symbol.price)
-            self.signals.append(math.nan if signal is None else signal)
-            self.equities.append(self._equity())
+        shown = signal is not None or (is_book and symbol.has_book) or not self.trades
+        if shown and symbol.shown < 0:
+            symbol.shown = len(self.shown)
+            self.shown.append(symbol)
+        if is_book:
+            self.touches.append(touch if symbol.has_book else NO_TOUCH)
+        said = math.nan if signal is None else signal
+        self._add(_BOOK if is_book else _EVENT, time, symbol, said, shown=shown)
+
+    def _add(self, kind: int, time: int, symbol: _Symbol, signal: float, *, shown: bool) -> None:
+        self.kinds.append(kind)
+        self.is_shown.append(shown)
+        self.times.append(time)
+        self.owner.append(symbol.number)
+        self.prices.append(symbol.price)
+        self.signals.append(signal)
+
+    def _symbol(self, name: str) -> _Symbol:
+        symbol = self.symbols.get(name)
+        if symbol is None:
+            call = self.shared or self.strategy.instance()
+            symbol = self.symbols[name] = _Symbol(name, len(self.symbols), call)
+        return symbol
+
+    def _touch(self, book: Depth) -> Touch:
+        bid, bid_size = _best(book.bids)
+        ask, ask_size = _best(book.asks)
+        if bid <= self.lowest or ask <= self.lowest:
+            self.unpriced += 1
+            if bid <= self.lowest:
+                bid, bid_size = NO_TOUCH.bid, 0.0
+            if ask <= self.lowest:
+                ask, ask_size = NO_TOUCH.ask, 0.0
+        return Touch(bid, ask, bid_size, ask_size)
 
     def _decide(self, symbol: _Symbol, event: MarketEvent) -> float | None:
         try:
@@ -239,54 +270,23 @@ class _Replay:
                 f"strategy {self.strategy.name} failed on a {_noun(event)} of {event.symbol} at "
                 f"{self.now}: {type(error).__name__}: {error}"
             ) from error
-        if self.terms.trade and signal is not None and not -1.0 <= signal <= 1.0:
+        if self.trades and signal is not None and not -1.0 <= signal <= 1.0:
             raise not_an_exposure(self.strategy, signal, f"a {_noun(event)} of {event.symbol}")
         return signal
 
-    def _equity(self) -> float:
-        held = (s for s in self.symbols.values() if s.units != 0.0)
-        return self.cash + math.fsum(s.units * s.mid for s in held)
-
-    def _fill(self, before: int) -> None:
-        """Fill the orders that came due before a time, each at its symbol's book in force."""
-        while self.due and self.due[0][0] < before:
-            _, _, name, target = heapq.heappop(self.due)
-            symbol = self.symbols[name]
-            if symbol.has_book:
-                self._trade(symbol, target)
-
-    def _trade(self, symbol: _Symbol, target: float) -> None:
-        equity = self._equity()
-        if equity <= 0.0 and target != 0.0:
-            return
-        missing = target * symbol.share * equity - symbol.units * symbol.mid
-        buying = missing > 0.0 if target != 0.0 else symbol.units < 0.0
-        slippage = self.terms.slippage
-        paid = symbol.ask * (1.0 + slippage) if buying else symbol.bid * (1.0 - slippage)
-        units = missing / (paid * (1.0 + self.terms.fee)) if target != 0.0 else -symbol.units
-        if units == 0.0:
-            return
-        charge = self.terms.fee * abs(units * paid)
-        self.cash -= units * paid + charge
-        symbol.units += units
-        if abs(symbol.units) < 1e-12 * abs(units):
-            symbol.units = 0.0
-        # A fill belongs to the row that the book in hand is about to write, or has written last.
-        row = float(len(self.times))
-        self.fills.append((row, float(symbol.number), units, paid, charge, 0.0))
-
-    def finish(self) -> tuple[Panel, Run]:
+    def finish(self, terms: Terms, latency_ns: int) -> tuple[Panel, Run]:
         """Return the rows as a panel, and what happened; raise `SettingsError` without any."""
-        if self.terms.trade and not any(symbol.has_book for symbol in self.shown):
+        if self.trades and not any(symbol.has_book for symbol in self.shown):
             raise SettingsError("there is no book with both sides among the events")
         if not self.shown:
             raise SettingsError(f"there is no {' or '.join(self.strategy.kinds)} among the events")
-        stamps = np.array(self.times, np.int64)
+        names = tuple(symbol.name for symbol in self.shown)
+        kept = np.flatnonzero(np.array(self.is_shown))
+        stamps = np.array(self.times, np.int64)[kept]
         # Rows of one nanosecond are told apart by their order.
         stamps = np.maximum.accumulate(stamps - np.arange(len(stamps))) + np.arange(len(stamps))
-        index = pd.DatetimeIndex(stamps).tz_localize("UTC")
-        owner = np.array(self.owner)
-        prices, said = np.array(self.prices), np.array(self.signals)
+        owner = np.array(self.owner)[kept]
+        prices, said = np.array(self.prices)[kept], np.array(self.signals)[kept]
         bars, places = [], []
         signals = np.full((len(self.shown), len(stamps)), np.nan)
         for symbol in self.shown:
@@ -298,13 +298,76 @@ class _Replay:
                 price[: known[0]] = price[known[0]]
             bars.append(Columns(price, price, price, price, np.zeros(len(own)), stamps[own]))
             places.append(None if len(own) == len(stamps) else own)
-            signals[symbol.number, own] = said[own]
-        names = tuple(symbol.name for symbol in self.shown)
+            signals[symbol.shown, own] = said[own]
+        index = pd.DatetimeIndex(stamps).tz_localize("UTC")
         panel = Panel(names, index, tuple(bars), tuple(places))
-        last = float(len(stamps) - 1)
-        fills = np.array(self.fills).reshape(-1, 6)
-        fills[:, 0] = np.minimum(fills[:, 0], last)
-        return panel, Run(signals.ravel(), np.array(self.equities), fills)
+        if not self.trades:
+            equity = np.full(len(stamps), float(terms.cash))
+            return panel, Run(signals.ravel(), equity, np.empty((0, 6)))
+        account, equity = self._run(self._fitting(terms), latency_ns)
+        fills, times, shown = account.fill_rows()
+        fills[:, 0] = np.minimum(fills[:, 0], float(len(stamps) - 1))
+        return panel, Run(signals.ravel(), equity, fills, times, shown)
+
+    def _fitting(self, terms: Terms) -> Terms:
+        """Return the terms without the weights of symbols that were met, but never with a row."""
+        if terms.weights is None:
+            return terms
+        rowless = {symbol.name for symbol in self.symbols.values() if symbol.shown < 0}
+        weights = {name: share for name, share in terms.weights.items() if name not in rowless}
+        return dataclasses.replace(terms, weights=weights)
+
+    def _run(self, terms: Terms, latency_ns: int) -> tuple[DepthAccount, npt.NDArray[np.float64]]:
+        """Return an account that went through the rows, and its equity at those shown."""
+        shares = terms.shares(tuple(symbol.name for symbol in self.shown))
+        account = DepthAccount(terms, shares, latency_ns)
+        place = [symbol.shown for symbol in self.symbols.values()]
+        said = [0.0] * len(shares)
+        touches = iter(self.touches)
+        equities = np.empty(sum(self.is_shown))
+        rows = zip(
+            self.kinds, self.is_shown, self.times, self.owner, self.prices, self.signals,
+            strict=True,
+        )  # fmt: skip
+        begun = ended = now = 0
+        for kind, shown, time, owner, price, signal in rows:
+            if time != now:
+                # An instant is over, and with it all that was due then.
+                account.advance(before=now + 1)
+                equities[begun:ended] = account.settle(now)
+                account.advance(before=time)
+                begun = account.row = ended
+                now = time
+            ended += shown
+            s = place[owner]
+            touch = next(touches) if kind == _BOOK else NO_TOUCH
+            if s < 0:
+                continue
+            if kind == _LOST:
+                account.lose(s)
+            elif kind == _BOOK:
+                account.update(s, touch, price)
+            if signal == signal and signal != said[s]:
+                said[s] = signal
+                account.order(s, time, signal)
+        account.advance(before=now + 1)
+        equities[begun:ended] = account.settle(now)
+        return account, equities
+
+
+def _best(levels: tuple[Level, ...]) -> Level:
+    """Return the best level that has a size, or (nan, 0.0)."""
+    for level in levels:
+        if level[1] > 0.0:
+            return level
+    return math.nan, 0.0
+
+
+def _mark(touch: Touch) -> float:
+    """Return the mid price, the one side where the other is empty, or nan."""
+    if touch.bid != touch.bid:
+        return touch.ask
+    return touch.bid if touch.ask != touch.ask else (touch.bid + touch.ask) / 2.0
 
 
 def _price(event: Trade | Ticker | Bar) -> float:

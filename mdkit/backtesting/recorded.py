@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from os import PathLike
@@ -10,11 +11,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mdkit.backtesting.calendar import DAY
 from mdkit.backtesting.panel import Panel, bar_columns
+from mdkit.backtesting.terms import BacktestWarning
 from mdkit.errors import SettingsError
 from mdkit.events import Bar, Gap, MarketEvent
+from mdkit.history.intervals import FIXED_MS
 from mdkit.stream.recordings import Recording
 from mdkit.stream.steps import steps
+
+_MS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -65,8 +71,11 @@ def steps_of(recording: Recording, interval: str | None) -> Iterator[MarketEvent
     return steps(recording, interval, made_of(recording))
 
 
-def bar_tape(recording: Recording, interval: str) -> BarTape:
+def bar_tape(recording: Recording, interval: str, *, allow_nonpositive: bool = False) -> BarTape:
     """Return the whole bars that a session with `bars=interval` makes of what it sees.
+
+    One with a price of zero or below is left out with a `BacktestWarning` unless
+    `allow_nonpositive`.
 
     Raises `SettingsError` when there is none, and when time goes back: the recorded session was
     then a replay that jumped or began anew.
@@ -76,6 +85,16 @@ def bar_tape(recording: Recording, interval: str) -> BarTape:
         for step in steps_of(recording, interval)
         if isinstance(step, Bar) or (isinstance(step, Gap) and step.channel == "bar")
     )
+    below = [step for step in found if isinstance(step, Bar) and not step.low > 0.0]
+    if below and not allow_nonpositive:
+        warnings.warn(
+            f"{len(below):,} bars left out, since low is {below[0].low:g} in that of "
+            f"{below[0].symbol} at {pd.Timestamp(below[0].start_ns, tz='UTC')}; where prices of "
+            "zero and below are true, use allow_nonpositive=True",
+            BacktestWarning,
+            stacklevel=3,
+        )
+        found = tuple(step for step in found if not isinstance(step, Bar) or step.low > 0.0)
     by_symbol: dict[str, list[Bar]] = {}
     for step in found:
         if isinstance(step, Bar):
@@ -98,4 +117,13 @@ def bar_tape(recording: Recording, interval: str) -> BarTape:
         for columns in bars
     )
     index = pd.DatetimeIndex(starts).tz_localize("UTC")
-    return BarTape(Panel(tuple(by_symbol), index, bars, places), found)
+    positive = not below or not allow_nonpositive
+    panel = Panel(
+        tuple(by_symbol),
+        index,
+        bars,
+        places,
+        positive=positive,
+        single=FIXED_MS.get(interval, DAY // _MS) * _MS,
+    )
+    return BarTape(panel, found)

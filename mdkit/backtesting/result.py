@@ -15,9 +15,12 @@ import numpy as np
 import pandas as pd
 
 from mdkit.backtesting import metrics
-from mdkit.backtesting.engine import Run, Terms
+from mdkit.backtesting.engine import Run
+from mdkit.backtesting.fills import REASONS
+from mdkit.backtesting.notes import notes_on
 from mdkit.backtesting.panel import Panel
-from mdkit.backtesting.trades import trades_frame
+from mdkit.backtesting.terms import Terms, check_rates
+from mdkit.backtesting.trades import Trades, group, held_after, trades_frame
 from mdkit.errors import SettingsError
 from mdkit.strategies.contract import Strategy
 
@@ -29,7 +32,8 @@ if TYPE_CHECKING:
 class Result:
     """A finished backtest. Figures are computed when first asked for.
 
-    `engine` is the one that ran, `"python"` or `"native"`, and `engine_reason` why.
+    `engine` is the one that ran, `"python"` or `"native"`, and `engine_reason` why. It can be
+    pickled whenever its strategy can. Raises `SettingsError` for rates that cannot be.
     """
 
     strategy: Strategy
@@ -41,15 +45,21 @@ class Result:
     periods_per_year: float | None = None
     risk_free: float = 0.0
 
+    def __post_init__(self) -> None:
+        check_rates(self.periods_per_year, self.risk_free)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what it was made of; figures are computed again when asked for."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+
     @cached_property
     def stats(self) -> pd.Series[Any]:
         """The figures, by name; `metrics.describe(name)` gives each one's formula and source.
 
         Rates are fractions (0.1 is 10 %). The last entries say what the ratios rest on:
         `periods_per_year`, `frequency` and number of `returns`, `risk_free`, first and last bar.
+        `notes` says why figures are nan.
         """
-        if self.periods_per_year is not None and not self.periods_per_year > 0:
-            raise SettingsError(f"periods_per_year is {self.periods_per_year!r}; give a number > 0")
         account = self.account
         entries = {name: metric.compute(account) for name, metric in metrics.METRICS.items()}
         entries |= {
@@ -58,7 +68,7 @@ class Result:
             "returns": len(account.returns),
             "risk_free": self.risk_free,
             "start": self.panel.index[0],
-            "end": self.panel.index[-1] + self.panel.step,
+            "end": self.panel.end_of(-1),
             "bars": len(self.panel),
             "final_equity": float(self.run.equity[-1]),
             "fees": float(self.run.fills[:, 4].sum()),
@@ -72,36 +82,62 @@ class Result:
             cash=self.terms.cash,
             calendar=self.panel.calendar,
             equity=self.run.equity,
-            get_benchmark=lambda: self._benchmark,
+            get_benchmark=lambda: self.panel.held,
             get_invested=lambda: (self.units != 0.0).any(axis=0),
             get_traded=self._traded,
-            get_trades=lambda: self.trades,
+            get_trades=lambda: self._trades,
             periods_per_year=self.periods_per_year,
             risk_free=self.risk_free,
         )
 
     @cached_property
+    def notes(self) -> tuple[str, ...]:
+        """What the figures do not say, in sentences.
+
+        Too few returns for figures of a year; symbols that were held when their bars ended;
+        fills of depth larger than what the book showed.
+        """
+        return notes_on(self)
+
+    @cached_property
+    def _trades(self) -> Trades:
+        last = [float(c.close[-1]) if len(c.close) else math.nan for c in self.panel.bars]
+        return group(self.run.fills, last)
+
+    @cached_property
+    def _fill_times(self) -> pd.DatetimeIndex:
+        """When each fill was: of bars, the start of its bar; of depth, when it came due."""
+        if self.run.times is not None:
+            return pd.DatetimeIndex(self.run.times).tz_localize("UTC")
+        return self.panel.index[self.run.fills[:, 0].astype(np.int64)]
+
+    @cached_property
     def trades(self) -> pd.DataFrame:
         """The trades in order of their ends; see `trades.trades_frame` for the columns."""
-        last = [float(columns.close[-1]) for columns in self.panel.bars]
-        return trades_frame(self.run.fills, self.panel.symbols, self.panel.index, last)
+        run, panel = self.run, self.panel
+        return trades_frame(
+            self._trades, run.fills, panel.symbols, self._fill_times, len(panel) - 1
+        )
 
     @cached_property
     def fills(self) -> pd.DataFrame:
-        """Every fill: time, symbol, units (negative: sold), price after slippage, fee, reason."""
-        from mdkit.backtesting.fills import REASONS
+        """Every fill: time, symbol, units (negative: sold), price after slippage, fee, reason.
 
-        bars, symbols, units, prices, fees, reasons = self.run.fills.T
-        return pd.DataFrame(
-            {
-                "time": self.panel.index[bars.astype(np.int64)],
-                "symbol": [self.panel.symbols[int(s)] for s in symbols],
-                "units": units,
-                "price": prices,
-                "fee": fees,
-                "reason": [REASONS[int(reason)] for reason in reasons],
-            }
-        )
+        Of depth also `shown`: the size that the book showed at the price of the fill, which is
+        made at that price whatever the size.
+        """
+        _, symbols, units, prices, fees, reasons = self.run.fills.T
+        columns = {
+            "time": self._fill_times,
+            "symbol": [self.panel.symbols[int(s)] for s in symbols],
+            "units": units,
+            "price": prices,
+            "fee": fees,
+            "reason": [REASONS[int(reason)] for reason in reasons],
+        }
+        if self.run.shown is not None:
+            columns["shown"] = self.run.shown
+        return pd.DataFrame(columns)
 
     @cached_property
     def equity(self) -> pd.DataFrame:
@@ -109,7 +145,7 @@ class Result:
 
         Several symbols have an exposure each as well, as `exposure <symbol>`.
         """
-        value = self.units * self._closes
+        value = self.units * np.nan_to_num(self.panel.closes)
         with np.errstate(divide="ignore", invalid="ignore"):
             shares = np.where(self.run.equity > 0.0, value / self.run.equity, 0.0)
         frame = pd.DataFrame(
@@ -134,34 +170,13 @@ class Result:
     @cached_property
     def units(self) -> np.ndarray[Any, Any]:
         """Units held after each close, shape (symbols, bars)."""
-        steps = np.zeros((len(self.panel.symbols), len(self.panel)))
-        held = [0.0] * len(self.panel.symbols)
-        places: list[list[int]] = [[] for _ in held]
-        values: list[list[float]] = [[] for _ in held]
-        for bar, symbol, units, *_ in self.run.fills.tolist():
-            s = int(symbol)
-            held[s] += units
-            places[s].append(int(bar))
-            values[s].append(held[s])
-        for row, at, units_at in zip(steps, places, values, strict=True):
-            for number, start in enumerate(at):
-                row[start:] = units_at[number]
-        return steps
-
-    @cached_property
-    def _closes(self) -> np.ndarray[Any, Any]:
-        """Last known closes, shape (symbols, bars); nan before a symbol's first bar is 0."""
-        closes = pd.DataFrame(self.panel.flat("close").reshape(len(self.panel.symbols), -1).T)
-        return closes.ffill().fillna(0.0).to_numpy().T
-
-    @cached_property
-    def _benchmark(self) -> np.ndarray[Any, Any]:
-        closes = self._closes
-        worth = np.zeros(len(self.panel))
-        for own, columns in zip(closes, self.panel.bars, strict=True):
-            # Before a symbol's first bar its share waits in cash.
-            worth += np.where(own > 0.0, own / columns.open[0], 1.0) / len(closes)
-        return worth
+        held = np.zeros((len(self.panel.symbols), len(self.panel)))
+        for s, row in enumerate(held):
+            own = self.run.fills[self.run.fills[:, 1] == s]
+            # From one fill's bar to the next one's; of several on a bar the last counts.
+            starts = np.concatenate([[0.0], own[:, 0], [len(row)]]).astype(np.int64)
+            row[:] = np.repeat(np.concatenate([[0.0], held_after(own[:, 2])]), np.diff(starts))
+        return held
 
     def _traded(self) -> float:
         value = float(np.abs(self.run.fills[:, 2] * self.run.fills[:, 3]).sum())
@@ -217,7 +232,9 @@ class Result:
             f"{name.replace('_', ' ')} {shown_value(name, self.stats[name])}"
             for name in ("return", "sharpe", "max_drawdown", "trades")
         )
-        return f"<Result of {self.strategy!r}: {shown}; {len(self.panel):,} bars, {self.engine}>"
+        more = f"; {len(self.notes)} in .notes" if self.notes else ""
+        bars = f"{len(self.panel):,} bars"
+        return f"<Result of {self.strategy!r}: {shown}; {bars}, {self.engine}{more}>"
 
     def __str__(self) -> str:
         if not self.terms.trade:
@@ -226,7 +243,8 @@ class Result:
         lines = [
             f"{name:<24}{shown_value(str(name), value):>24}" for name, value in self.stats.items()
         ]
-        return "\n".join([repr(self.strategy), *lines, f"engine: {self._engine_line}"])
+        notes = [f"note: {note}" for note in self.notes]
+        return "\n".join([repr(self.strategy), *lines, f"engine: {self._engine_line}", *notes])
 
     @property
     def _signals_line(self) -> str:
@@ -266,7 +284,8 @@ class Result:
         )
         return (
             f"<div><b>{html.escape(repr(self.strategy))}</b> on {html.escape(span)}"
-            f"<table>{rows}</table><small>{html.escape(ratios)}</small></div>"
+            f"<table>{rows}</table><small>{html.escape(ratios)}"
+            f"{''.join(f'<br>Note: {html.escape(note)}.' for note in self.notes)}</small></div>"
         )
 
 

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import pickle
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import import_module
 from itertools import chain, islice, product
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
+import numpy as np
 import pandas as pd
 
 from mdkit.backtesting import native
-from mdkit.backtesting.engine import Engine, Run, Scratch, Terms, native_run, run_engine
+from mdkit.backtesting.calendar import Calendar
+from mdkit.backtesting.engine import Engine, Run, Scratch, native_run, run_engine
 from mdkit.backtesting.layout import CannotCompile
-from mdkit.backtesting.metrics import METRICS
+from mdkit.backtesting.metrics import METRICS, MIN_RETURNS
 from mdkit.backtesting.panel import Panel, make_panel
 from mdkit.backtesting.result import Result
+from mdkit.backtesting.terms import BacktestWarning, Terms, check_rates
 from mdkit.errors import SettingsError
 from mdkit.strategies.contract import Strategy, as_strategy
 from mdkit.stream.machine import cores
@@ -32,6 +36,7 @@ Progress = bool | Callable[[int, int], Any] | None
 Report = Callable[[int], None]
 _WORTH_PROCESSES = 3_000_000
 """Bars times combinations from which starting Python processes pays."""
+_CELL = "value of a cell"
 _own = threading.local()
 _shared: list[Job] = []
 """What a worker process was given once, at its start."""
@@ -88,6 +93,7 @@ def sweep(
     workers: int | None = None,
     periods_per_year: float | None = None,
     risk_free: float = 0.0,
+    allow_nonpositive: bool = False,
     **terms: Any,
 ) -> pd.DataFrame:
     """Backtest every combination of parameters; return a row for each, in the grid's order.
@@ -104,24 +110,58 @@ def sweep(
         progress: True shows a bar; a function is called with (done, all).
         workers: how many at once on this machine; the number of processors unless given.
             Compiled strategies use threads, which numba lets run side by side, others processes.
-        engine, periods_per_year, risk_free, terms: as for `backtest`.
+        engine, periods_per_year, risk_free, allow_nonpositive, terms: as for `backtest`.
 
-    Returns a DataFrame: a column per parameter of the grid, then one per figure. `heatmap` draws
-    it. Raises `SettingsError` for parameters, figures or terms that there are not.
+    Returns a DataFrame: a column per parameter of the grid, then one per figure. A parameter that
+    has the name of a figure asked for is in the column "<name> (parameter)". `heatmap` draws it.
+    Raises `SettingsError` for parameters, figures or terms that there are not; warns with
+    `BacktestWarning` when figures of a year are nan because there are too few returns.
     """
+    if workers is not None and not is_count(workers):
+        raise SettingsError(f"workers is {workers!r}; give a number of 1 or more, or None")
+    panel = make_panel(bars, allow_nonpositive=allow_nonpositive)
     job, combinations, report = make_job(
-        strategy, make_panel(bars), grid, metric, constraint, progress, engine, periods_per_year,
-        risk_free, terms,
+        strategy, panel, grid, metric, constraint, progress, engine, periods_per_year, risk_free,
+        terms,
     )  # fmt: skip
     if client is not None:
         figures = _on_dask(job, combinations, client, report)
     else:
         figures = evaluate_all(job, combinations, report, workers)
-    frame = pd.DataFrame(combinations, columns=list(grid))
+    frame = pd.DataFrame(combinations, columns=list(grid)).rename(
+        columns=lambda name: column_of(name, job.metrics)
+    )
+    frame.attrs["parameters"] = list(frame.columns)
     for name, column in zip(job.metrics, zip(*figures, strict=True), strict=True):
         frame[name] = list(column)
-    frame.attrs["parameters"] = list(grid)
+    few = few_returns(panel.calendar, job.metrics)
+    if few:
+        warnings.warn(few, BacktestWarning, stacklevel=2)
     return frame
+
+
+def column_of(parameter: str, taken: Collection[str]) -> str:
+    """Return the name of a parameter's column beside columns of these names."""
+    while parameter in taken:
+        parameter = f"{parameter} (parameter)"
+    return parameter
+
+
+def few_returns(calendar: Calendar, names: Iterable[str]) -> str:
+    """Return why those of these figures that are of a year are nan; an empty text if none is."""
+    count = len(calendar.ends)
+    yearly = [name for name in names if METRICS[name].needs_returns(count, calendar.years)]
+    if not yearly:
+        return ""
+    return (
+        f"{', '.join(yearly)}: nan, since there are {count} returns, {calendar.frequency}, and "
+        f'figures of a year need {MIN_RETURNS}; take more bars, or a metric such as "return"'
+    )
+
+
+def is_count(value: Any) -> bool:
+    """Whether a value is a whole number of at least 1."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and int(value) >= 1
 
 
 def make_job(
@@ -138,7 +178,10 @@ def make_job(
     rounds: int = 1,
 ) -> tuple[Job, list[Params], Report]:
     """Return checked arguments of `sweep`: the job, the combinations, whom to tell of progress."""
-    names = (metric,) if isinstance(metric, str) else tuple(metric)
+    check_rates(periods_per_year, risk_free)
+    if engine not in get_args(Engine):
+        raise SettingsError(f'engine is {engine!r}; give "auto", "python" or "native"')
+    names = (metric,) if isinstance(metric, str) else tuple(dict.fromkeys(metric))
     unknown = [name for name in names if name not in METRICS]
     if unknown or not names:
         raise SettingsError(f"metric is {metric!r}; choose from {', '.join(METRICS)}")
@@ -149,6 +192,9 @@ def make_job(
         agreed = Terms(**terms)
     except TypeError as error:
         raise SettingsError(f"sweep: {error}".replace("Terms.__init__() ", "")) from None
+    if not agreed.trade:
+        raise SettingsError("trade is False; figures are of what was traded, so leave it out")
+    agreed.shares(panel.symbols)  # which refuses weights that do not fit, before anything runs
     combinations = _combinations(chosen, grid, constraint)
     job = Job(chosen, panel, agreed, engine, names, periods_per_year, risk_free)
     return job, combinations, _reporter(progress, rounds * len(combinations))
@@ -330,15 +376,25 @@ def heatmap(
     ]
     if len(parameters) < 2:
         raise SettingsError("a heat map needs two parameters; use frame.plot for one")
+    # A parameter may be called by its own name, whatever its column is called.
+    called = {name.removesuffix(" (parameter)"): name for name in parameters}
+    x, y = called.get(x or "", x), called.get(y or "", y)
     y = y or next(name for name in parameters if name != x)
     x = x or next(name for name in parameters if name != y)
     metric = metric or next(name for name in frame.columns if name not in parameters)
     for name in (x, y, metric):
         if name not in frame.columns:
             raise SettingsError(f"no column {name}; there are {', '.join(map(str, frame.columns))}")
-    table = frame.pivot_table(
-        index=y, columns=x, values=metric, aggfunc="max", sort=True, dropna=False
-    )
+    best = METRICS[metric].best if metric in METRICS else 1
+    values = frame[metric]
+    unit = ""
+    if pd.api.types.is_timedelta64_dtype(values):
+        values, unit = values.dt.total_seconds() / 86_400.0, " in days"
+    table = frame.assign(**{_CELL: values}).pivot_table(
+        index=y, columns=x, values=_CELL, aggfunc="max" if best > 0 else "min", sort=True,
+        dropna=False,
+    )  # fmt: skip
     others = [name for name in parameters if name not in (x, y)]
     note = f", best over {', '.join(others)}" if others else ""
-    return draw_heatmap(table, f"{metric.replace('_', ' ')} by {y} and {x}{note}", metric)
+    title = f"{metric.replace('_', ' ')}{unit} by {y} and {x}{note}"
+    return draw_heatmap(table, title, metric, best)

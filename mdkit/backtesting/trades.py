@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +11,8 @@ import pandas as pd
 
 from mdkit.backtesting.fills import REASONS
 
+Floats = npt.NDArray[np.float64]
+Places = npt.NDArray[np.int64]
 COLUMNS = (
     "symbol",
     "side",
@@ -28,103 +29,128 @@ COLUMNS = (
 )
 
 
-@dataclass
-class _Open:
-    """A position on its way: what was bought and sold in its direction and against it."""
+class Trades(NamedTuple):
+    """Trades in order of their ends, an entry each; then those still open, by symbol.
 
-    side: float
-    began: int
-    units_in: float = 0.0
-    value_in: float = 0.0
-    units_out: float = 0.0
-    value_out: float = 0.0
-    fees: float = 0.0
+    `entered` and `exited` are the places of the first and the last fill among the fills, the
+    latter -1 for an open trade; `side` is 1.0 for long and -1.0 for short.
+    """
+
+    symbol: Places
+    side: Floats
+    units: Floats
+    entered: Places
+    exited: Places
+    entry_price: Floats
+    exit_price: Floats
+    pnl: Floats
+    returns: Floats
+    fees: Floats
+
+    @property
+    def is_open(self) -> npt.NDArray[np.bool_]:
+        """Whether a trade has not ended, (trades,)."""
+        return self.exited < 0
 
 
-def trades_frame(
-    fills: npt.NDArray[np.float64],
-    symbols: Sequence[str],
-    index: pd.DatetimeIndex,
-    last_prices: Sequence[float],
-) -> pd.DataFrame:
-    """Return the trades in order of their ends, a row each; fills as `Account` records them.
+def group(fills: Floats, last_prices: Sequence[float]) -> Trades:
+    """Return the trades that fills make up; fills as `Account` records them, of any symbols.
 
     A trade begins when a position leaves zero and ends when it returns there or changes sides;
     adding to it or taking some off does not end it. Prices are averages over its fills, after
-    slippage; `pnl` is after fees, and `return` is `pnl` over the value bought (short: sold).
-    `bars` counts from the bar of the entry to that of the exit. A position still open at the
-    end is valued at the last close, with `exit_reason` "open" and no exit time.
+    slippage; `pnl` is after fees, and `returns` are `pnl` over the value bought (short: sold). A
+    position still open at the end is valued at `last_prices`, one for each symbol.
     """
-    rows: list[tuple[Any, ...]] = []
-    held = [0.0] * len(symbols)
-    open_: list[_Open | None] = [None] * len(symbols)
-    for bar, symbol, units, price, fee, reason in fills.tolist():
-        at, s = int(bar), int(symbol)
-        trade = open_[s]
-        after = held[s] + units
-        if trade is None or held[s] * units > 0.0:
-            # Enters, or adds to what is there.
-            if trade is None:
-                trade = open_[s] = _Open(1.0 if units > 0.0 else -1.0, at)
-            _add(trade, abs(units), price, fee)
-        elif after * trade.side >= 0.0:
-            _take(trade, abs(units), price, fee)
-            if after == 0.0:
-                rows.append(_row(trade, symbols[s], at, REASONS[int(reason)]))
-                open_[s] = None
-        else:
-            # Turns: part of the fill closes the one trade, the rest opens the next.
-            closing = abs(held[s]) / abs(units)
-            _take(trade, abs(held[s]), price, fee * closing)
-            rows.append(_row(trade, symbols[s], at, REASONS[int(reason)]))
-            trade = open_[s] = _Open(-trade.side, at)
-            _add(trade, abs(after), price, fee * (1.0 - closing))
-        held[s] = after
-    last = len(index) - 1
-    for s, trade in enumerate(open_):
-        if trade is not None:
-            _take(trade, abs(held[s]), last_prices[s], 0.0)
-            rows.append(_row(trade, symbols[s], last, "open"))
-    return _frame(rows, index)
+    parts = [
+        _of_symbol(fills, np.flatnonzero(fills[:, 1] == s), s, last)
+        for s, last in enumerate(last_prices)
+    ]
+    together = [np.concatenate(columns) for columns in zip(*parts, strict=True)]
+    found = Trades._make(together)
+    # Stable: of what is still open the order of symbols stays.
+    order = np.argsort(np.where(found.is_open, len(fills), found.exited), kind="stable")
+    return Trades._make(column[order] for column in found)
 
 
-def _add(trade: _Open, units: float, price: float, fee: float) -> None:
-    trade.units_in += units
-    trade.value_in += units * price
-    trade.fees += fee
+def held_after(units: Floats) -> Floats:
+    """Return what one symbol's position is after each of its fills, as the account adds it up."""
+    return np.cumsum(units, dtype=np.float64)
 
 
-def _take(trade: _Open, units: float, price: float, fee: float) -> None:
-    trade.units_out += units
-    trade.value_out += units * price
-    trade.fees += fee
+def _of_symbol(fills: Floats, own: Places, symbol: int, last_price: float) -> Trades:
+    """Return one symbol's trades; `own` are the places of its fills.
+
+    A fill that turns the position counts twice: as the exit that closes it, for so much of its
+    units and fee, and as the entry of the next trade.
+    """
+    units, price, fee = fills[own, 2], fills[own, 3], fills[own, 4]
+    after = held_after(units)
+    before = np.concatenate([[0.0], after[:-1]])
+    begins = before == 0.0
+    turns = before * after < 0.0
+    adds = begins | (before * units > 0.0)
+    count = int(np.count_nonzero(begins | turns))
+    # To which trade a fill belongs, as its exit where it turns the position.
+    number = np.cumsum(begins | np.concatenate([[False], turns[:-1]])[: len(own)]) - 1
+    share = np.ones(len(own))
+    share[turns] = np.abs(before[turns]) / np.abs(units[turns])
+    size = np.where(turns, np.abs(before), np.abs(units))
+
+    def total(trades: Places, values: Floats) -> Floats:
+        return np.asarray(np.bincount(trades, values, count), np.float64)
+
+    units_in, value_in = total(number[adds], size[adds]), total(number[adds], (size * price)[adds])
+    out = ~adds
+    units_out, value_out = total(number[out], size[out]), total(number[out], (size * price)[out])
+    fees = total(number, fee * share)
+    opened = np.abs(after[turns])
+    units_in += total(number[turns] + 1, opened)
+    value_in += total(number[turns] + 1, opened * price[turns])
+    fees += total(number[turns] + 1, fee[turns] * (1.0 - share[turns]))
+    side = np.where(begins, units, after)[begins | turns]
+    entered, exited = own[begins | turns], np.full(count, -1)
+    ends = turns | ((after == 0.0) & ~begins)
+    exited[number[ends]] = own[ends]
+    if len(own) and after[-1] != 0.0:
+        units_out[-1] += abs(after[-1])
+        value_out[-1] += abs(after[-1]) * last_price
+    side = np.sign(side)
+    pnl = side * (value_out - value_in) - fees
+    return Trades(
+        np.full(count, symbol), side, units_in, entered, exited, value_in / units_in,
+        value_out / units_out, pnl, pnl / value_in, fees,
+    )  # fmt: skip
 
 
-def _row(trade: _Open, symbol: str, ended: int, reason: str) -> tuple[Any, ...]:
-    pnl = trade.side * (trade.value_out - trade.value_in) - trade.fees
-    return (
-        symbol,
-        "long" if trade.side > 0 else "short",
-        trade.units_in,
-        trade.began,
-        ended,
-        trade.value_in / trade.units_in,
-        trade.value_out / trade.units_out,
-        pnl,
-        pnl / trade.value_in,
-        trade.fees,
-        ended - trade.began,
-        reason,
+def trades_frame(
+    trades: Trades, fills: Floats, symbols: Sequence[str], times: pd.DatetimeIndex, last_bar: int
+) -> pd.DataFrame:
+    """Return trades as a frame, a row each.
+
+    `times` are of the fills. `bars` counts from the bar of the entry to that of the exit, or to
+    `last_bar` for a position that is still open: it has the `exit_reason` "open", no exit time,
+    and is valued at the last close.
+    """
+    is_open = trades.is_open
+    bars = fills[:, 0].astype(np.int64)
+    ended = np.where(is_open, last_bar, bars[trades.exited] if len(fills) else 0)
+    exits = times[trades.exited].where(~is_open) if len(fills) else times[:0]
+    words = [*REASONS, "open"]
+    reasons = np.where(is_open, -1, fills[trades.exited, 5] if len(fills) else 0).astype(int)
+    return pd.DataFrame(
+        {
+            "symbol": [symbols[s] for s in trades.symbol.tolist()],
+            "side": ["long" if side > 0.0 else "short" for side in trades.side.tolist()],
+            "units": trades.units,
+            "entry_time": times[trades.entered],
+            "exit_time": exits,
+            "entry_price": trades.entry_price,
+            "exit_price": trades.exit_price,
+            "pnl": trades.pnl,
+            "return": trades.returns,
+            "fees": trades.fees,
+            "bars": ended - bars[trades.entered],
+            "exit_reason": [words[reason] for reason in reasons.tolist()],
+        },
+        columns=list(COLUMNS),
     )
-
-
-def _frame(rows: list[tuple[Any, ...]], index: pd.DatetimeIndex) -> pd.DataFrame:
-    frame = pd.DataFrame(rows, columns=list(COLUMNS))
-    for name in ("entry", "exit"):
-        places = frame[f"{name}_time"].to_numpy(np.int64)
-        frame[f"{name}_time"] = index[places]
-    frame["exit_time"] = frame["exit_time"].mask(frame["exit_reason"] == "open")
-    if not rows:
-        numbers = [c for c in COLUMNS if c in ("units", "pnl", "return", "fees") or "price" in c]
-        frame = frame.astype({**dict.fromkeys(numbers, float), "bars": int})
-    return frame

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -14,8 +15,19 @@ import pandas as pd
 from mdkit.backtesting.engine import Engine, account_run, run_engine
 from mdkit.backtesting.metrics import METRICS
 from mdkit.backtesting.panel import Panel, make_panel
-from mdkit.backtesting.result import Result
-from mdkit.backtesting.sweep import Job, Params, Progress, Report, evaluate_all, make_job
+from mdkit.backtesting.result import Result, shown_value
+from mdkit.backtesting.sweep import (
+    Job,
+    Params,
+    Progress,
+    Report,
+    column_of,
+    evaluate_all,
+    few_returns,
+    is_count,
+    make_job,
+)
+from mdkit.backtesting.terms import BacktestWarning
 from mdkit.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -27,8 +39,9 @@ class WalkForward:
     """The outcome of `walk_forward`.
 
     Attributes:
-        windows: a row per window: `train_start`, `test_start`, `test_end`, the parameters that
-            were chosen, and the figure `in_sample` and `out_of_sample`.
+        windows: a row per window: `train_start`, `test_start`, `test_end`, how many `test_bars`,
+            the parameters that were chosen (one that has the name of another column as "<name>
+            (parameter)"), and the figure `in_sample` and `out_of_sample`.
         results: a `Result` per window, of the stretch out of sample.
         equity: out of sample, one window after the other, as a multiple of the beginning.
         metric: what was chosen by.
@@ -40,10 +53,16 @@ class WalkForward:
     metric: str
 
     @property
-    def degradation(self) -> float:
-        """The mean figure out of sample less that in sample: what choosing by it flattered."""
-        found = self.windows["out_of_sample"] - self.windows["in_sample"]
-        return float(found.mean())
+    def degradation(self) -> Any:
+        """The mean figure out of sample less that in sample: what choosing by it flattered.
+
+        A float, or a Timedelta where the figure is one.
+        """
+        found = (self.windows["out_of_sample"] - self.windows["in_sample"]).mean()
+        return found if isinstance(found, pd.Timedelta) else float(found)
+
+    def _mean(self, column: str) -> str:
+        return shown_value(self.metric, self.windows[column].mean())
 
     def plot(self) -> Figure:
         """Return a figure of the equity out of sample, with each window and its choice."""
@@ -55,22 +74,27 @@ class WalkForward:
             for _, row in self.windows.iterrows()
         ]
         name = self.results[0].strategy.name
-        inside = self.windows["in_sample"].mean()
-        outside = self.windows["out_of_sample"].mean()
+        inside, outside = self._mean("in_sample"), self._mean("out_of_sample")
         metric = self.metric.replace("_", " ")
-        title = f"{name} walked forward: mean {metric} {inside:.2f} in, {outside:.2f} out of sample"
+        title = f"{name} walked forward: mean {metric} {inside} in, {outside} out of sample"
         return draw_walk_forward(self.equity, labels, title)
 
     def __repr__(self) -> str:
         return (
             f"<WalkForward of {len(self.windows)} windows: return out of sample "
             f"{self.equity.iloc[-1] - 1.0:.2%}; mean {self.metric} "
-            f"{self.windows['in_sample'].mean():.2f} in sample, "
-            f"{self.windows['out_of_sample'].mean():.2f} out of sample>"
+            f"{self._mean('in_sample')} in sample, {self._mean('out_of_sample')} out of sample>"
         )
 
 
-_COLUMNS = ("train_start", "test_start", "test_end", "in_sample", "out_of_sample")
+_COLUMNS = (
+    "train_start",
+    "test_start",
+    "test_end",
+    "test_bars",
+    "in_sample",
+    "out_of_sample",
+)
 
 
 def walk_forward(
@@ -86,53 +110,73 @@ def walk_forward(
     engine: Engine = "auto",
     periods_per_year: float | None = None,
     risk_free: float = 0.0,
+    allow_nonpositive: bool = False,
     **terms: Any,
 ) -> WalkForward:
     """Choose parameters on `train` bars, run them on the next `test` bars, and move on by `test`.
 
-    In each window the combination with the highest `metric` in sample is chosen (the first of
-    equals; figures that are nan are never chosen unless all are). Out of sample the strategy
-    has seen the training bars, so that its indicators are ready, and takes over the target that
-    it said last; the account begins flat, with the same cash in every window. The other
-    arguments are those of `sweep`.
+    In each window the combination with the best `metric` in sample is chosen: the highest, or
+    the lowest volatility, turnover or duration of a drawdown (the first of equals; figures that
+    are nan are never chosen unless all are, which is warned of). Out of sample the strategy has
+    seen the training bars, so that its indicators are ready, and takes over the target that it
+    said last; the account begins flat, with the same cash in every window. The last window tests
+    on the bars that are left, which may be fewer than `test`. Several symbols keep their shares
+    of the equity in every window; that of one which is not listed yet, or not any more, stays in
+    cash. The other arguments are those of `sweep`.
 
     Raises `SettingsError` when there are fewer than `train` + `test` bars.
     """
     for name, value in (("train", train), ("test", test)):
-        if not isinstance(value, (int, np.integer)) or value < 1:
+        if not is_count(value):
             raise SettingsError(f"{name} is {value!r}; give a number of bars")
-    panel = make_panel(bars)
+    if not isinstance(metric, str):
+        raise SettingsError(f"metric is {metric!r}; give the name of one figure")
+    panel = make_panel(bars, allow_nonpositive=allow_nonpositive)
     if len(panel) < train + test:
         raise SettingsError(
             f"there are {len(panel):,} bars; train={train:,} and test={test:,} need "
             f"{train + test:,}"
         )
+    starts = range(0, len(panel) - train, test)
     job, combinations, report = make_job(
         strategy, panel, grid, metric, constraint, progress, engine, periods_per_year, risk_free,
-        terms, rounds=(len(panel) - train) // test,
+        terms, rounds=len(starts),
     )  # fmt: skip
+    figure = METRICS[metric]
     rows: list[dict[str, Any]] = []
     results: list[Result] = []
-    for number, start in enumerate(range(0, len(panel) - train - test + 1, test)):
-        middle, end = start + train, start + train + test
+    undecided = 0
+    for number, start in enumerate(starts):
+        middle, end = start + train, min(start + train + test, len(panel))
         here = dataclasses.replace(job, panel=panel.cut(start, middle))
         sofar = partial(_report_from, report, number * len(combinations))
         figures = [row[0] for row in evaluate_all(here, combinations, sofar)]
-        values = np.array(figures, float)
+        values = np.array([figure.worth(value) for value in figures])
+        undecided += bool(np.isnan(values).all())
         best = int(np.nanargmax(values)) if not np.isnan(values).all() else 0
-        result = _out_of_sample(job, combinations[best], panel.cut(start, end), train)
+        tested = panel.cut(start, end)
+        result = _out_of_sample(job, combinations[best], tested, train)
         results.append(result)
         rows.append(
             {
                 "train_start": panel.index[start],
                 "test_start": panel.index[middle],
-                "test_end": panel.index[end - 1] + panel.step,
-                **combinations[best],
+                "test_end": panel.end_of(end - 1),
+                "test_bars": end - middle,
+                **{column_of(n, _COLUMNS): value for n, value in combinations[best].items()},
                 "in_sample": figures[best],
-                "out_of_sample": METRICS[job.metrics[0]].compute(result.account),
+                "out_of_sample": figure.compute(result.account),
             }
         )
-    return WalkForward(pd.DataFrame(rows), tuple(results), _chained(results), job.metrics[0])
+    if undecided and len(combinations) > 1:
+        few = few_returns(panel.cut(0, train).calendar, job.metrics)
+        warnings.warn(
+            f"in {undecided} of {len(rows)} windows no combination has a {metric} in sample, and "
+            f"the first one was taken there{f' ({few})' if few else ''}",
+            BacktestWarning,
+            stacklevel=2,
+        )
+    return WalkForward(pd.DataFrame(rows), tuple(results), _chained(results), metric)
 
 
 def _report_from(report: Report, before: int, done: int) -> None:
@@ -145,12 +189,13 @@ def _out_of_sample(job: Job, params: Params, panel: Panel, train: int) -> Result
     run, used, why = run_engine(chosen, panel, job.terms, job.engine)
     signals = run.signals.reshape(len(panel.symbols), -1)
     tested = panel.cut(train, len(panel))
-    kept = [panel.symbols.index(symbol) for symbol in tested.symbols]
-    fresh = signals[kept, train:].copy()
-    for row, own in zip(fresh, signals[kept, :train], strict=True):
+    fresh = signals[:, train:].copy()
+    for row, own, places in zip(fresh, signals[:, :train], tested.places, strict=True):
         said = own[~np.isnan(own)]
-        if len(said) and np.isnan(row[0]):
-            row[0] = said[-1]
+        # On the symbol's first bar of the test, which is where it can be traded first.
+        first = 0 if places is None else (int(places[0]) if len(places) else -1)
+        if len(said) and first >= 0 and np.isnan(row[first]):
+            row[first] = said[-1]
     again = account_run(tested, job.terms, fresh.ravel(), used)
     return Result(chosen, tested, again, job.terms, used, why, job.periods_per_year, job.risk_free)
 

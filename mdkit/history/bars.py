@@ -234,8 +234,11 @@ def bar_events(
     `symbol` and `interval` are told from the frame unless given. Raises `SettingsError` for
     what are no bars.
     """
+    import pandas as pd
+
     from mdkit.history.intervals import infer_interval
     from mdkit.history.reshape import by_symbol, starts_of
+    from mdkit.history.zones import wall_clock
 
     frames = by_symbol(bars)
     if symbol is not None and frames[0][0] is not None:
@@ -247,7 +250,11 @@ def bar_events(
     symbol = symbol or name or bars.attrs.get("symbol")
     if symbol is None:
         raise SettingsError("The bars do not say of which symbol they are: pass symbol=.")
-    interval = interval or bars.attrs.get("interval") or infer_interval(starts)
+    interval = (
+        interval
+        or bars.attrs.get("interval")
+        or infer_interval(wall_clock(pd.DatetimeIndex(frame.index)))
+    )
     columns = [frame[column].tolist() for column in ("open", "high", "low", "close", "volume")]
     rows = zip(*columns, starts.tolist(), strict=True)
     for open_, high, low, close, volume, start in rows:

@@ -117,12 +117,16 @@ def ends(interval: str, starts: Stamps) -> Stamps:
 
 
 def count_between(interval: str, first: Stamps, second: Stamps) -> Stamps:
-    """Return how many periods lie between pairs of bar starts; 1 for neighbours."""
+    """Return how many periods lie between pairs of bar starts; 1 for neighbours.
+
+    Days and weeks to the nearest, since by the clock of their market they can be an hour longer
+    or shorter.
+    """
     import numpy as np
 
     size = FIXED_MS.get(interval)
     if size is not None:
-        return (second - first) // size
+        return (second - first + (size // 2 if size >= DAY_MS else 0)) // size
     months: Stamps = (
         second.view("M8[ms]").astype("M8[M]") - first.view("M8[ms]").astype("M8[M]")
     ).astype(np.int64)

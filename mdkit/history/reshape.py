@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +21,12 @@ from mdkit.history.intervals import (
     infer_interval,
     shortest,
 )
+from mdkit.history.zones import at_wall_clock, is_utc, wall_clock, warn_of_evenings
 
 if TYPE_CHECKING:
     import pandas as pd
 
+_HOUR_MS = 3_600_000
 _PRICES = ("open", "high", "low", "close")
 
 
@@ -31,10 +34,11 @@ def gaps(bars: pd.DataFrame, interval: str | None = None) -> pd.DataFrame:
     """Return the periods that are missing between bars: a row for each run of them.
 
     Columns: `start` (of the first missing period), `end` (of the last: where bars go on) and
-    `missing` (how many periods); with several symbols first `symbol`. A market that closes has
-    such a run every night; nothing is said about the time before the first and after the last
-    bar. `interval` is told from the bars unless given. Raises `SettingsError` for what are no
-    bars.
+    `missing` (how many periods); with several symbols first `symbol`. Days, weeks and months are
+    those of the index's own time zone, so that the 23 or 25 hours of a clock change are one day.
+    A market that closes has such a run every night; nothing is said about the time before the
+    first and after the last bar. `interval` is told from the bars unless given. Raises
+    `SettingsError` for what are no bars.
     """
     import pandas as pd
 
@@ -42,14 +46,18 @@ def gaps(bars: pd.DataFrame, interval: str | None = None) -> pd.DataFrame:
     parts = []
     for symbol, frame in by_symbol(bars):
         starts = starts_of(frame)
-        interval = known or _interval_of(bars, starts)
+        wall, zone = _clock_of(frame, starts)
+        interval = known or _interval_of(bars, wall)
         check_interval(interval)
-        steps = count_between(interval, starts[:-1], starts[1:])
+        by_clock = _counts_by_clock(interval, starts, wall)
+        clock = wall if by_clock else starts
+        steps = count_between(interval, clock[:-1], clock[1:])
         at = np.flatnonzero(steps > 1)
+        begin = ends(interval, clock[at])
         part = pd.DataFrame(
             {
-                "start": _stamps(ends(interval, starts[at])),
-                "end": _stamps(starts[at + 1]),
+                "start": at_wall_clock(begin, zone) if by_clock else _stamps(begin, zone),
+                "end": _stamps(starts[at + 1], zone),
                 "missing": steps[at] - 1,
             }
         )
@@ -64,8 +72,9 @@ def resample(bars: pd.DataFrame, interval: str, *, partial: bool = True) -> pd.D
 
     Periods without a bar stay out; nothing is filled in. `partial=False` leaves out a first and
     a last period that the bars do not reach the start and the end of. Weeks begin on Monday.
-    Several symbols (an index level `symbol`) are kept apart; other columns than `open high low
-    close volume quote_volume` are dropped.
+    Periods begin by the clock of the index's own time zone, in which the result comes too: days
+    dated at midnight in Tokyo make Tokyo's weeks. Several symbols (an index level `symbol`) are
+    kept apart; other columns than `open high low close volume quote_volume` are dropped.
 
     Raises `SettingsError` when the interval is unknown, shorter than that of the bars, or not
     made of whole ones ("1w" to "1M").
@@ -76,12 +85,19 @@ def resample(bars: pd.DataFrame, interval: str, *, partial: bool = True) -> pd.D
         starts = starts_of(frame)
         if not starts.size:
             return frame.copy()
-        given = bars.attrs.get("interval") or (infer_interval(starts) if starts.size > 1 else None)
+        wall, zone = _clock_of(frame, starts)
+        given = bars.attrs.get("interval") or (infer_interval(wall) if wall.size > 1 else None)
         if given is not None:
             _check_made_of(given, interval)
-        periods = floors(interval, starts)
+        if shortest(interval) > DAY_MS:
+            warn_of_evenings(wall, stacklevel=3)
+        whole = floors(interval, wall)
+        if shortest(interval) > _HOUR_MS:
+            periods, begins = whole, functools.partial(at_wall_clock, zone=zone)
+        else:
+            # The hour that a clock change repeats is two hours.
+            periods, begins = whole - wall + starts, functools.partial(_stamps, zone=zone)
         at = np.flatnonzero(np.append(True, periods[1:] != periods[:-1]))
-        new = periods[at]
         columns = {
             name: _REDUCE[name](frame[name].to_numpy(np.float64), at)
             for name in FIGURES
@@ -89,15 +105,17 @@ def resample(bars: pd.DataFrame, interval: str, *, partial: bool = True) -> pd.D
         }
         import pandas as pd
 
-        result = pd.DataFrame(columns, _stamps(new).rename("time"))
+        result = pd.DataFrame(columns, begins(periods[at]).rename("time"))
         if not partial:
-            reach = starts[-1] + (shortest(given) if given else 0)
-            first = 0 if starts[0] <= new[0] else 1
-            last = len(new) if reach >= ends(interval, new[-1:])[0] else len(new) - 1
+            reach = wall[-1] + (shortest(given) if given else 0)
+            first = 0 if wall[0] <= whole[0] else 1
+            last = len(at) if reach >= ends(interval, whole[-1:])[0] else len(at) - 1
             result = result.iloc[first:last]
         return result
 
-    frames = {symbol: reshaped(frame) for symbol, frame in by_symbol(bars)}
+    frames = {}
+    for symbol, frame in by_symbol(bars):
+        frames[symbol] = reshaped(frame)
     if None in frames:
         result = frames[None]
         result.attrs = {**bars.attrs, "interval": interval}
@@ -140,6 +158,29 @@ def starts_of(frame: pd.DataFrame) -> npt.NDArray[np.int64]:
     return starts
 
 
+def _clock_of(
+    frame: pd.DataFrame, starts: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64], Any]:
+    """Return bar starts by the clock of the index's zone, in ms, and that zone (None for UTC)."""
+    index = frame.index
+    zone = getattr(index, "tz", None)
+    return (starts, None) if is_utc(zone) else (wall_clock(index), zone)  # type: ignore[arg-type]
+
+
+def _counts_by_clock(
+    interval: str, starts: npt.NDArray[np.int64], wall: npt.NDArray[np.int64]
+) -> bool:
+    """Whether periods are to be counted by the clock: days and longer, and hours that follow it.
+
+    Bars of four hours that begin at 0:00, 4:00, ... by the clock are three or five hours apart
+    where it changes.
+    """
+    size = shortest(interval)
+    if wall is starts or size <= _HOUR_MS:
+        return False
+    return size >= DAY_MS or (bool((wall % size == 0).all()) and bool((starts % size != 0).any()))
+
+
 def _interval_of(bars: pd.DataFrame, starts: npt.NDArray[np.int64]) -> str:
     said = bars.attrs.get("interval")
     if isinstance(said, str):
@@ -158,10 +199,11 @@ def _check_made_of(given: str, wanted: str) -> None:
         raise SettingsError(f"Months are not made of whole periods of {given}.")
 
 
-def _stamps(ms: npt.NDArray[np.int64]) -> pd.DatetimeIndex:
+def _stamps(ms: npt.NDArray[np.int64], zone: Any = None) -> pd.DatetimeIndex:
     import pandas as pd
 
-    return pd.DatetimeIndex((ms * 1_000_000).view("M8[ns]")).tz_localize("UTC")
+    index = pd.DatetimeIndex((ms * 1_000_000).view("M8[ns]")).tz_localize("UTC")
+    return index if zone is None else index.tz_convert(zone)
 
 
 def _last(values: npt.NDArray[np.float64], at: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:

@@ -1,6 +1,7 @@
 """The account of `mdkit.backtesting.fills` once more, written from its rules, not from its code.
 
-Slow and plain: dicts by symbol, sizes found by bisection on "does the target hold after costs".
+Slow and plain: dicts by symbol, sizes found by bisection on the equity that is left after the costs
+of all orders of an instant.
 """
 
 
@@ -23,7 +24,7 @@ def plain_account(bars, signals, *, cash, fee, slippage, fill, stop_loss, take_p
     def trade(t, s, size, at, why):
         if size == 0.0:
             return
-        paid = at * (1 + slippage) if size > 0 else at * (1 - slippage)
+        paid = worse(at, size)
         money["cash"] -= size * paid + fee * abs(size * paid)
         before, units[s] = units[s], units[s] + size
         if before == 0 or (before > 0) != (units[s] > 0):
@@ -32,29 +33,43 @@ def plain_account(bars, signals, *, cash, fee, slippage, fill, stop_loss, take_p
             entry[s] = (entry[s] * abs(before) + paid * abs(size)) / abs(units[s])
         fills.append((t, s, size, paid, why))
 
-    def to_target(t, s, target, worth):
-        target *= weights[s]
-        if target == 0.0:
-            return trade(t, s, -units[s], price[s], "signal")
+    def worse(at, size):
+        """The price after slippage, which is never to one's advantage."""
+        return at + slippage * abs(at) if size > 0 else at - slippage * abs(at)
 
-        def missing(size):
-            paid = price[s] * (1 + slippage if size > 0 else 1 - slippage)
-            cost = abs(size) * abs(paid - price[s]) + fee * abs(size) * paid
-            return (units[s] + size) * price[s] - target * (worth - cost)
+    def to_targets(t, orders, worth):
+        """Trade at once to what each order wants of the equity that all of them leave."""
 
-        low = high = (target * worth - units[s] * price[s]) / price[s]
-        low, high = low - abs(low) - 1e-9, high + abs(high) + 1e-9
+        def sizes(left):
+            return {
+                s: -units[s] if target == 0 else target * left / price[s] - units[s]
+                for s, target in orders.items()
+            }
+
+        def costs(left):
+            return sum(
+                size * (worse(price[s], size) - price[s])
+                + fee * abs(size) * abs(worse(price[s], size))
+                for s, size in sizes(left).items()
+            )
+
+        low, high = 0.0, worth
         for _ in range(200):
             middle = (low + high) / 2
-            low, high = (middle, high) if missing(middle) < 0 else (low, middle)
-        size = (low + high) / 2
-        if abs(size) > 1e-12 * (abs(units[s]) + 1):
-            trade(t, s, size, price[s], "signal")
-        return None
+            low, high = (middle, high) if middle + costs(middle) < worth else (low, middle)
+        if costs(0.0) >= worth:
+            orders = dict.fromkeys(orders, 0.0)
+        for s, size in sizes((low + high) / 2).items():
+            if abs(size) > 1e-12 * (abs(units[s]) + 1):
+                trade(t, s, size, price[s], "signal")
+
+    def take_due(here):
+        """Return the orders that can fill now, with weights: all but entries at a price of 0."""
+        found = [s for s in here if s in waiting and (price[s] > 0 or waiting[s] * weights[s] == 0)]
+        return {s: waiting.pop(s) * weights[s] for s in found}
 
     for t in times:
         here = [s for s in symbols if bars[s][t] is not None]
-        due = [s for s in here if s in waiting]
         if waiting and fill == "next_open":
             for s in here:
                 price[s] = bars[s][t][0]
@@ -62,8 +77,7 @@ def plain_account(bars, signals, *, cash, fee, slippage, fill, stop_loss, take_p
             if worth <= 0:
                 ruined = True
             else:
-                for s in due:
-                    to_target(t, s, waiting.pop(s), worth)
+                to_targets(t, take_due(here), worth)
         for s in here:
             if units[s] == 0.0 or (stop_loss is None and take_profit is None):
                 continue
@@ -87,7 +101,7 @@ def plain_account(bars, signals, *, cash, fee, slippage, fill, stop_loss, take_p
         for s in here:
             price[s] = bars[s][t][3]
         worth = equity()
-        if ruined or (worth <= 0 and any(units.values())):
+        if ruined or worth <= 0:
             ruined = True
             waiting.clear()
             for s in symbols:
@@ -98,9 +112,8 @@ def plain_account(bars, signals, *, cash, fee, slippage, fill, stop_loss, take_p
                 if signal is None or signal == said[s]:
                     continue
                 said[s] = signal
-                if fill == "close":
-                    to_target(t, s, signal, worth)
-                else:
-                    waiting[s] = signal
+                waiting[s] = signal
+            if fill == "close":
+                to_targets(t, take_due(here), worth)
         equities.append(equity())
     return equities, fills

@@ -97,6 +97,12 @@ def test_running_twice_gives_the_same_and_leaves_the_strategy_alone(seeded_bars)
         (lambda b: b.assign(high=np.inf), "high is inf"),
         (lambda b: b.assign(volume=-1.0), "volume is -1 .* not negative"),
         (lambda b: b.assign(close="x"), "close holds more than numbers"),
+        (lambda b: b.assign(high=b["close"] * 0.5), "high is .*, below low at .* 10 such bars"),
+        (lambda b: b.assign(high=b["low"], low=b["low"]), "high is .*, below open or close at"),
+        (lambda b: b.assign(low=b["high"]), "low is .*, above open or close at"),
+        (lambda b: b.assign(low=b["high"] + 1.0), "high is .*, below low at"),
+        (lambda b: pd.concat([b, b["close"]], axis=1), "two columns close"),
+        (lambda b: {1: b, "1": b}, "symbols that read alike: 1, '1'"),
         (lambda b: [1, 2], "bars is a list; give a DataFrame"),
         (lambda b: {}, "empty dict"),
         (lambda b: {"A": b, "B": b.iloc[:0]}, "bars of B: no rows"),
@@ -204,3 +210,9 @@ def test_real_daily_bars(market):
     assert result.account.year == 252.0
     assert result.stats["bars"] == 3270
     assert result.stats["trades"] > 10
+
+
+def test_a_high_that_adjusting_rounded_below_the_close_is_no_fault(seeded_bars):
+    bars = seeded_bars(10)
+    rounded = bars.assign(high=np.maximum(bars["open"], bars["close"]) * (1.0 - 1e-13))
+    assert len(backtest(SmaCross, rounded).panel) == 10

@@ -6,9 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mdkit.backtesting.engine import Terms, account_run, backtest
-from mdkit.backtesting.fills import REASONS
+from mdkit.backtesting.engine import account_run, backtest
+from mdkit.backtesting.fills import REASONS, costs_together
 from mdkit.backtesting.panel import make_panel
+from mdkit.backtesting.terms import BacktestWarning, Terms
+from mdkit.errors import SettingsError
 from mdkit.strategies import strategy
 
 CHOICES = [None, 0.0, 1.0, -1.0, 0.5, -0.3]
@@ -42,7 +44,7 @@ FLAT = [(100, 100, 100, 100)]
 
 
 def test_a_signal_fills_at_the_next_open():
-    result = run([(100, 101, 99, 100), (110, 120, 105, 115), (115, 116, 114, 120)], [1, None, None])
+    result = run([(100, 101, 99, 100), (110, 120, 105, 115), (115, 121, 114, 120)], [1, None, None])
     fill = result.fills.iloc[0]
     assert (fill["time"], fill["price"]) == (result.panel.index[1], 110.0)
     assert fill["units"] == pytest.approx(1000 / 110)
@@ -276,3 +278,154 @@ def test_the_short_way_for_one_symbol_is_the_long_one(case):
     long = account_run(panel, Terms(**never), told, "python")
     assert short.equity.tobytes() == long.equity.tobytes()
     assert short.fills.tobytes() == long.fills.tobytes()
+
+
+TWO = {"A": frame(FLAT * 3), "B": frame(FLAT * 3)}
+
+
+@strategy("bar")
+def fully(bar, target=1.0):
+    return target
+
+
+@pytest.mark.parametrize("engine", ["python", "native"])
+@pytest.mark.parametrize("fill", ["next_open", "close"])
+@pytest.mark.parametrize("count", [1, 2, 10])
+def test_symbols_together_spend_exactly_the_cash(engine, fill, count):
+    if engine == "native":
+        pytest.importorskip("numba")
+    bars = {f"S{s}": frame(FLAT * 3) for s in range(count)}
+    result = backtest(fully, bars, cash=1000.0, fee=0.01, slippage=0.002, fill=fill, engine=engine)
+    fills = result.fills
+    assert (fills["units"] * fills["price"] + fills["fee"]).sum() == pytest.approx(1000.0)
+    assert result.equity["exposure"].iloc[-1] == pytest.approx(1.0, abs=1e-12)
+    assert fills["units"].to_numpy() == pytest.approx(1000.0 / (100.2 * 1.01) / count)
+
+
+def test_buying_and_selling_at_one_instant_are_sized_together():
+    """With E' what the costs leave, 0.8 E' + 0.2 E' are held: worked out by hand."""
+    target = {("A", 1): 0.0, ("B", 1): 0.8, ("A", 2): 0.8, ("B", 2): 0.2}
+
+    @strategy("bar", per="session")
+    class Told:
+        def start(self):
+            self.seen = dict.fromkeys("AB", 0)
+
+        def __call__(self, bar):
+            self.seen[bar.symbol] += 1
+            return target.get((bar.symbol, self.seen[bar.symbol]))
+
+    result = backtest(Told, TWO, cash=1000.0, fee=0.1, weights={"A": 1.0, "B": 1.0})
+    # First B alone: 0.8 E1 = b, E1 = 1000 - 0.1 b; then E2 = E1 - 0.1 (0.8 E2 + b - 0.2 E2).
+    bought = 800 / 1.08
+    left = (1000 - 0.1 * bought - 0.1 * bought) / 1.06
+    assert result.fills["units"].tolist() == pytest.approx(
+        [bought / 100, 0.8 * left / 100, (0.2 * left - bought) / 100]
+    )
+    assert result.equity["equity"].iloc[-1] == pytest.approx(left)
+
+
+@given(
+    st.floats(1.0, 1e6),
+    st.lists(
+        st.tuples(
+            st.one_of(st.just(float("nan")), st.floats(-1.0, 1.0)),
+            st.floats(-2e6, 2e6),
+            st.floats(0.0, 0.2),
+            st.floats(0.0, 0.2),
+        ),
+        min_size=1,
+        max_size=6,
+    ),
+)
+def test_the_costs_of_an_instant_are_those_of_its_orders(equity, orders):
+    targets, values, buying, selling = map(list, zip(*orders, strict=True))
+    targets = [target / len(targets) for target in targets]
+    costs = costs_together(equity, targets, values, buying, selling)
+    rows = list(zip(targets, values, buying, selling, strict=True))
+
+    def of(left):
+        moved = ((t * left - v, b, s) for t, v, b, s in rows if t == t)
+        return sum(b * d if d > 0 else -s * d for d, b, s in moved)
+
+    if costs == equity:
+        assert of(0.0) >= equity * (1.0 - 1e-9), "closing everything leaves nothing"
+    else:
+        assert costs == pytest.approx(of(equity - costs), rel=1e-9, abs=1e-9 * equity)
+
+
+def test_an_account_that_lost_more_than_it_had_trades_no_more():
+    """A stop closed the short far above: nothing is held, and nothing is left to trade with."""
+    rows = [*FLAT, (100, 101, 99, 100), (400, 400, 400, 400), *FLAT * 3]
+    for fill in ("next_open", "close"):
+        result = run(rows, [-1, None, None, 1, 0, 1], stop_loss=0.5, fill=fill)
+        assert result.fills["reason"].tolist() == ["signal", "stop_loss"]
+        assert result.equity["equity"].iloc[-1] < 0.0
+
+
+NEGATIVE = [(20, 21, 19, 20), (20, 20, 10, 12), (10, 11, -40, -37), (-14, 14, -17, 10)]
+
+
+@pytest.mark.parametrize("engine", ["python", "native"])
+def test_a_position_is_held_through_prices_below_zero(engine):
+    if engine == "native":
+        pytest.importorskip("numba")
+    own = {"weights": {"asset": 0.1}, "allow_nonpositive": True, "cash": 1000.0}
+    result = backtest(fully, frame(NEGATIVE), engine=engine, **own)
+    units = 1000 * 0.1 / 20
+    assert result.equity["equity"].tolist() == pytest.approx(
+        [1000, 1000 + units * (12 - 20), 1000 + units * (-37 - 20), 1000 + units * (10 - 20)]
+    )
+
+
+def test_only_closing_fills_below_zero_and_costs_are_costs_there():
+    rows = [(20, 20, 20, 20), (20, 20, 20, 20), (-30, -30, -30, -30), *[(-20, 5, -20, 5)] * 2]
+    own = {"allow_nonpositive": True, "weights": {"asset": 0.1}, "slippage": 0.1, "fee": 0.01}
+    closed = run(rows, [1, 0, None, None, None], **own)
+    assert closed.fills["price"].tolist() == pytest.approx([22.0, -33.0])
+    assert closed.fills["fee"].iloc[1] == pytest.approx(0.01 * 33 * closed.fills["units"].iloc[0])
+    # Entering waits for the first open, or close, above zero.
+    assert not len(run(rows, [None, 1, None, None, None], **own).fills)
+    late = run(rows, [None, None, 1, None, None], fill="close", **own)
+    assert late.fills["time"].tolist() == [late.panel.index[3]]
+
+
+def test_bars_at_zero_and_below_are_left_out_and_told_unless_allowed():
+    with pytest.warns(
+        BacktestWarning, match=r"2 of 5 bars left out, since low is -40 at 2024-01-03"
+    ):
+        result = backtest(
+            said(1, None, None), frame([*NEGATIVE, (10, 10, 10, 10)]), engine="python"
+        )
+    assert len(result.panel) == 3
+    assert (result.equity["equity"] > 0.0).all()
+    with pytest.raises(
+        SettingsError, match=r"low is -5 at .*, as in all 2 bars; .* must be positive"
+    ):
+        run([(1, 1, -5, 1)] * 2, [1, None])
+
+
+nonpositive = st.floats(-50.0, 60.0)
+
+
+@given(case=cases(), moves=st.lists(nonpositive, min_size=25, max_size=25))
+def test_accounts_agree_below_zero_too(case, moves, plain_account, numba):
+    bars, signals, terms = case
+    shift = [-abs(move) for move in moves]
+    bars = [
+        [row and tuple(x + shift[i] * 3 for x in row) for i, row in enumerate(rows)]
+        for rows in bars
+    ]
+    index = frame(FLAT * len(bars[0])).index
+    frames = {}
+    for s, rows in enumerate(bars):
+        kept = [i for i, row in enumerate(rows) if row]
+        frames[f"S{s}"] = frame([rows[i] for i in kept]).set_axis(index[kept])
+    panel = make_panel(frames, allow_nonpositive=True)
+    weights = [1.0 / len(bars)] * len(bars)
+    equities, _ = plain_account(bars, signals, weights=weights, **terms)
+    found = account_run(panel, Terms(**terms), _flat(signals), "python")
+    assert found.equity.tolist() == pytest.approx(equities, rel=1e-6, abs=1e-3)
+    compiled = account_run(panel, Terms(**terms), _flat(signals), "native")
+    assert compiled.equity.tobytes() == found.equity.tobytes()
+    assert compiled.fills.tobytes() == found.fills.tobytes()

@@ -1,10 +1,13 @@
 """Depth recordings: decided on one book, filled at a later one's touch."""
 
+import math
+
 import pytest
 
 from mdkit.backtesting.engine import backtest
+from mdkit.backtesting.terms import BacktestWarning
 from mdkit.errors import SettingsError, StrategyError
-from mdkit.events import Depth, Trade
+from mdkit.events import Depth, Gap, Trade
 from mdkit.strategies import pressure, strategy
 
 MS = 1_000_000
@@ -33,12 +36,12 @@ TAPE = [
     ("latency", "buys_at", "sells_at"), [(0, 101.0, 103.0), (50, 102.0, 103.0), (80, 105.0, 103.0)]
 )
 def test_it_fills_at_the_opposite_touch_in_force_after_the_latency(latency, buys_at, sells_at):
-    result = backtest(heavy, TAPE, latency_ms=latency, cash=1000.0)
+    result = backtest(heavy, TAPE, latency_ms=latency, cash=10.0)
     assert result.fills["price"].tolist() == [buys_at, sells_at]
-    units = 1000.0 / buys_at
+    units = 10.0 / buys_at
     # Sized at the mid of the book in force, which the touch costs half a spread more than.
     assert result.fills["units"].iloc[0] == pytest.approx(units)
-    end = 1000.0 + result.trades["pnl"].sum()
+    end = 10.0 + result.trades["pnl"].sum()
     assert result.equity["equity"].iloc[-1] == pytest.approx(end)
     assert result.engine_reason == "depth runs in Python"
 
@@ -49,7 +52,7 @@ def test_an_order_due_after_the_last_book_is_not_filled():
 
 def test_other_events_are_passed_over_and_symbols_have_instances_of_their_own():
     tape = [TAPE[0], Trade("A", 1.0, 1.0), *(book(1000 + i, 9.0, 9.5, "B") for i in range(3))]
-    result = backtest(heavy, tape)
+    result = backtest(heavy, tape, cash=1.0)
     assert list(result.signals.columns) == ["A", "B"]
     assert result.signals["A"].count() == 1
 
@@ -98,3 +101,150 @@ def test_pressure_over_recorded_books(market):
     for fill in fast.fills.to_dict("records")[:50]:
         side = 1 if fill["units"] < 0 else 2
         assert any(b[0] == fill["symbol"] and b[side] == fill["price"] for b in by_books)
+
+
+def bk(second, bids, asks, symbol="A"):
+    levels = [tuple((price, 1e6) for price in side) for side in (bids, asks)]
+    at = 1_700_000_000_000_000_000 + round(second * 1e9)
+    return Depth(symbol, *levels, at, at)
+
+
+def told(*targets):
+    """A strategy that says these, book after book."""
+
+    @strategy("depth")
+    class Told:
+        def start(self):
+            self.left = list(targets)
+
+        def __call__(self, book):
+            return self.left.pop(0) if self.left else None
+
+    return Told()
+
+
+def second(fill):
+    return (fill["time"].value - 1_700_000_000_000_000_000) / 1e9
+
+
+def test_an_order_waits_while_there_is_nobody_to_sell_to_it():
+    """A share at its daily limit: bids alone. It is bought at the first offer, not before."""
+    tape = [bk(0, [10.0], [10.01]), bk(1, [11.0], []), bk(2, [11.0], []), bk(60, [11.5], [11.51])]
+    (fill,) = backtest(told(None, 1.0), tape).fills.to_dict("records")
+    assert (fill["price"], second(fill)) == (11.51, 60.0)
+
+
+def test_what_can_be_sold_is_sold_at_the_bid_that_is_there():
+    tape = [bk(0, [100.0], [100.1]), bk(1, [50.0], []), bk(2, [50.0], [])]
+    result = backtest(told(1.0, None, 0.0), tape, cash=1001.0)
+    assert result.fills["price"].tolist() == [100.1, 50.0]
+    # Marked at the side that is there: nobody would have paid the mid of the book before.
+    assert result.equity["equity"].tolist() == pytest.approx([1000.5, 500.0, 500.0])
+
+
+def test_an_empty_book_leaves_the_mark_and_fills_nothing():
+    tape = [bk(0, [99.0], [101.0]), bk(1, [], []), bk(2, [], []), bk(3, [109.0], [111.0])]
+    result = backtest(told(1.0, 0.0), tape, cash=1010.0)
+    assert [second(fill) for fill in result.fills.to_dict("records")] == [0.0, 3.0]
+    assert result.equity["equity"].tolist() == pytest.approx([1000.0, 1000.0, 1000.0, 1090.0])
+
+
+def test_levels_without_a_size_are_no_levels():
+    at = 1_700_000_000_000_000_000
+    ghost = Depth("A", ((100.0, 0.0), (99.0, 5.0)), ((101.0, 0.0), (102.0, 5.0)), at, at)
+    result = backtest(told(1.0), [ghost, bk(1, [99.0], [102.0])], cash=102.0)
+    assert result.fills[["price", "shown"]].to_numpy().tolist() == [[102.0, 5.0]]
+
+
+def test_a_newer_order_takes_the_place_of_one_that_waits():
+    tape = [bk(0, [99.0], [101.0]), bk(1, [99.0], []), bk(2, [99.0], []), bk(3, [99.0], [101.0])]
+    result = backtest(told(None, 1.0, -0.5), tape, cash=1000.0)
+    (fill,) = result.fills.to_dict("records")
+    assert (fill["price"], second(fill)) == (99.0, 2.0)
+    assert fill["units"] < 0.0
+
+
+def test_a_fill_has_the_time_at_which_it_came_due():
+    tape = [bk(0, [99.0], [101.0]), bk(10, [103.0], [105.0])]
+    (fill,) = backtest(told(1.0), tape, latency_ms=2500).fills.to_dict("records")
+    assert (fill["price"], second(fill)) == (101.0, 2.5)
+    trades = backtest(told(1.0, 0.0), [*tape, bk(20, [1.0], [2.0])], latency_ms=2500).trades
+    assert [second({"time": trades[c][0]}) for c in ("entry_time", "exit_time")] == [2.5, 12.5]
+
+
+def test_nothing_fills_at_a_touch_from_before_a_gap():
+    start = 1_700_000_000_000_000_000
+    gap = Gap("A", "depth", "closed", start + MS, start + 9_000 * MS)
+    tape = [bk(0, [99.0], [101.0]), gap, bk(9, [199.0], [201.0])]
+    for latency, price, at in ((0, 101.0, 0.0), (500, 201.0, 9.0)):
+        (fill,) = backtest(told(1.0), tape, latency_ms=latency).fills.to_dict("records")
+        assert (fill["price"], second(fill)) == (price, at)
+
+
+def test_ruin_ends_the_account():
+    tape = [bk(0, [99.9], [100.1]), *(bk(i, [p - 0.1], [p + 0.1]) for i, p in ((1, 250), (2, 10)))]
+    result = backtest(told(-1.0, None, 1.0), [*tape, bk(3, [9.9], [10.1])], cash=999.0)
+    assert result.fills["reason"].tolist() == ["signal", "ruin"]
+    assert result.fills["price"].tolist() == [99.9, 250.1]
+    assert (result.equity["equity"].iloc[1:] < 0.0).all()
+    assert result.equity["equity"].iloc[1:].nunique() == 1
+    assert result.trades["exit_reason"].tolist() == ["ruin"]
+
+
+def test_symbols_share_the_equity_in_equal_parts_unless_told():
+    @strategy("depth")
+    def always(book):
+        return 1.0
+
+    tape = [bk(i, [99.0], [101.0], symbol) for i in range(3) for symbol in "AB"]
+    equal = backtest(always, tape, cash=1010.0)
+    assert equal.fills["units"].tolist() == pytest.approx([5.0, 5.0])
+    told_so = backtest(always, tape, cash=1010.0, weights={"A": 0.0, "B": 1.0})
+    assert told_so.fills["symbol"].tolist() == ["B"]
+    with pytest.raises(SettingsError, match="weights are for A, C; the symbols are A, B"):
+        backtest(always, tape, weights={"A": 0.5, "C": 0.5})
+
+
+def test_orders_of_one_instant_spend_the_cash_exactly():
+    @strategy("depth")
+    def always(book):
+        return 1.0
+
+    tape = [bk(0, [99.0], [101.0], symbol) for symbol in "ABC"]
+    result = backtest(always, [*tape, bk(1, [99.0], [101.0])], latency_ms=500, fee=0.01)
+    fills = result.fills
+    assert (fills["units"] * fills["price"] + fills["fee"]).sum() == pytest.approx(10_000.0)
+    assert fills["units"].nunique() == 1
+
+
+def test_sizes_larger_than_shown_are_told():
+    with pytest.warns(
+        BacktestWarning, match=r"2 of 2 fills are larger than the size .* 9\.9.* of A"
+    ):
+        result = backtest(heavy, TAPE, cash=1000.0)
+    assert result.fills["shown"].tolist() == [1.0, 0.5]
+    assert "against 0.5" in result.notes[-1] or "against 1" in result.notes[-1]
+    assert "note: " in str(result)
+    quiet = backtest(heavy, TAPE, cash=1.0)
+    assert not [note for note in quiet.notes if "larger" in note]
+
+
+def test_five_minutes_say_nothing_about_a_year():
+    tape = [bk(i, [100 + i / 100], [100.01 + i / 100]) for i in range(300)]
+    result = backtest(told(1.0), tape)
+    assert result.stats["return"] > 0.0
+    for name in ("cagr", "volatility", "sharpe", "sortino", "calmar", "alpha", "beta", "turnover"):
+        assert math.isnan(result.stats[name]), name
+    assert "too few for figures of a year, which need 20; cagr" in result.notes[0]
+    assert "sharpe -" in repr(result)
+
+
+def test_touches_at_zero_and_below_are_no_touches_unless_allowed():
+    tape = [bk(0, [9.0], [11.0]), bk(1, [-2.0], [2.0]), bk(2, [-5.0], [-3.0])]
+    with pytest.warns(BacktestWarning, match="2 books have a touch at zero or below"):
+        kept = backtest(told(1.0, None, 0.0), tape, cash=11.0, weights={"A": 0.5})
+    assert len(kept.fills) == 1
+    allowed = backtest(
+        told(1.0, None, 0.0), tape, cash=11.0, weights={"A": 0.5}, allow_nonpositive=True
+    )
+    assert allowed.fills["price"].tolist() == [11.0, -5.0]

@@ -187,7 +187,7 @@ def test_live_replayed_and_backtested_are_the_same_bits(morning, name):
     exposures = all(abs(np.frombuffer(values)).max() <= 1.0 for values in said.values())
     if exposures and {"depth", "bar"} & set(strategy.kinds):
         for data in (md.read_recording(morning.path), [morning.path]):
-            traded = md.backtest(strategy, data, interval=interval)
+            traded = md.backtest(strategy, data, interval=interval, cash=100.0)
             assert of_result(traded) == said
             assert len(traded.fills)
     if name in md.strategies.ALL:
@@ -306,7 +306,7 @@ def test_what_was_dropped_is_left_out_however_the_recording_was_opened(tmp_path)
     path = write(tmp_path / "a.jsonl", events, [mark.Dropped("A", "depth", 4, 3)])
     for as_seen in (False, True):
         recording = md.read_recording(path, as_seen=as_seen)
-        assert len(md.backtest(md.strategies.pressure, recording).panel) == 7
+        assert len(md.backtest(md.strategies.pressure, recording, cash=1.0).panel) == 7
 
 
 def test_several_recordings_are_merged_by_time(tmp_path):
@@ -380,17 +380,17 @@ def test_what_is_said_before_the_first_book_is_kept(tmp_path):
         return 1.0 if event.kind == "trade" else None
 
     events = [deal("A", 0, 90.0), deal("B", 1), book("A", 2), deal("A", 3), book("A", 4)]
-    result = md.backtest(long, write(tmp_path / "a.jsonl", events), latency_ms=500)
+    result = md.backtest(long, write(tmp_path / "a.jsonl", events), latency_ms=500, cash=100.0)
     assert result.signals.count().to_dict() == {"A": 2, "B": 1}
-    # The first order came due while there was no book to fill it, and a target is said once.
-    assert not len(result.fills)
+    # The first order came due while there was no book, and waited for it.
+    assert result.fills["time"].tolist() == [result.panel.index[2]]
     assert png(result.plot())
 
 
 def test_a_symbol_of_which_only_a_gap_is_known_stays_out(tmp_path):
     gap = Gap("B", "depth", "closed", T0, T0 + 5, 3)
     events = [book("A", 0), gap, book("A", 1), Depth("B", ((9.0, 1.0),), (), T0, T0 + 2 * SECOND)]
-    result = md.backtest(md.strategies.pressure, write(tmp_path / "a.jsonl", events))
+    result = md.backtest(md.strategies.pressure, write(tmp_path / "a.jsonl", events), cash=1.0)
     assert list(result.signals.columns) == ["A"]
 
 

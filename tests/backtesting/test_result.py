@@ -1,5 +1,7 @@
 """What a Result shows and writes."""
 
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,7 +11,7 @@ from mdkit.backtesting.engine import backtest
 from mdkit.backtesting.plots import png
 from mdkit.backtesting.result import compare
 from mdkit.errors import SettingsError
-from mdkit.strategies import BuyAndHold, RsiReversion, SmaCross
+from mdkit.strategies import BuyAndHold, RsiReversion, SmaCross, strategy
 
 
 @pytest.fixture
@@ -103,8 +105,96 @@ def test_compare_lays_results_side_by_side(result, seeded_bars):
 
 
 def test_buying_and_holding_is_its_own_benchmark(seeded_bars):
-    bars = seeded_bars(400, 6, interval="1h", volatility=0.01)
+    bars = seeded_bars(500, 6, interval="1h", volatility=0.01)
     stats = backtest(BuyAndHold, bars, fill="close", engine="python").stats
     assert stats["beta"] == pytest.approx(1.0, abs=0.02)
     first, last = bars["open"].iloc[0], bars["close"].iloc[-1]
     assert stats["buy_and_hold"] == pytest.approx(last / first - 1.0)
+
+
+def test_units_are_those_of_the_fills(result, seeded_bars):
+    two = backtest(
+        SmaCross(fast=3, slow=8, short=True), {"A": seeded_bars(80), "B": seeded_bars(60, 2)},
+        fill="close", engine="python",
+    )  # fmt: skip
+    for found in (result, two):
+        held = np.zeros_like(found.units)
+        for bar, symbol, units, *_ in found.run.fills:
+            held[int(symbol), int(bar) :] += units
+        assert found.units == pytest.approx(held, abs=1e-9)
+        assert found.units[:, -1].tolist() == [
+            sum(units for units, s in zip(found.run.fills[:, 2], found.run.fills[:, 1], strict=True)
+                if s == number)
+            for number in range(len(held))
+        ]  # fmt: skip
+
+
+@strategy("bar")
+def half(bar, exposure=0.5):
+    return exposure
+
+
+@pytest.mark.parametrize("chosen", [half, SmaCross(fast=4, slow=12)])
+def test_a_result_can_be_pickled_before_and_after_its_figures_were_looked_at(seeded_bars, chosen):
+    result = backtest(chosen, seeded_bars(400, 6, interval="1h"), engine="python")
+    fresh = pickle.dumps(result)
+    looked_at = (result.stats, result.trades, result.equity, result.notes, result.account.returns)
+    assert len(looked_at) == 5
+    for packed in (fresh, pickle.dumps(result)):
+        again = pickle.loads(packed)
+        assert again.stats.equals(result.stats)
+        assert again.trades.equals(result.trades)
+        assert repr(again) == repr(result)
+    assert len(pickle.dumps(result)) < len(fresh) + 200, "figures do not travel along"
+    assert pickle.loads(pickle.dumps(compare([result]))).stats.equals(compare([result]).stats)
+
+
+def test_a_symbol_that_was_held_when_its_bars_ended_is_named(seeded_bars):
+    data = {"A": seeded_bars(100), "GONE.US": seeded_bars(60, 2)}
+    held = backtest(BuyAndHold, data, engine="python")
+    (note,) = [note for note in held.notes if "bars ended" in note]
+    assert note.startswith("GONE.US was still held (")
+    assert "when its bars ended on 2024-01-01 00:59 UTC, 40 bars before the last" in note
+    assert f"{data['GONE.US']['close'].iloc[-1]:,.6g}" in note
+    assert note in str(held)
+    assert "GONE.US was still held" in held._repr_html_()
+    assert "in .notes" in repr(held)
+    sold = backtest(half, {**data, "GONE.US": data["GONE.US"].iloc[:1]}, engine="python")
+    assert not [note for note in sold.notes if "bars ended" in note], "it was never bought"
+
+
+def test_days_are_those_of_the_bars_own_zone(seeded_bars):
+    days = pd.bdate_range("2020-01-01", periods=500, tz="Asia/Hong_Kong")
+    bars = seeded_bars(500, volatility=0.01).set_axis(days)
+    local = backtest(SmaCross, bars, engine="python")
+    dated = backtest(
+        SmaCross, bars.set_axis(days.tz_localize(None).tz_localize("UTC")), engine="python"
+    )
+    for name in metrics.METRICS:
+        assert local.stats[name] == dated.stats[name], name
+    assert local.stats["periods_per_year"] == 252.0
+    assert local.stats["frequency"] == "daily (Asia/Hong_Kong)"
+
+
+def test_strategies_are_told_that_months_are_months(seeded_bars):
+    seen = set()
+
+    @strategy("bar")
+    def look(bar):
+        seen.add(bar.interval)
+        return 1.0
+
+    months = pd.date_range("2010-01-01", "2024-02-01", freq="MS", tz="UTC")
+    bars = seeded_bars(len(months), volatility=0.02).set_axis(months)
+    stats = backtest(look, bars, engine="python").stats
+    assert seen == {"1M"}
+    assert stats["periods_per_year"] == 12.0
+    assert stats["end"] == pd.Timestamp("2024-03-01", tz="UTC")
+
+
+def test_buying_and_holding_what_began_below_zero_is_not_a_number(seeded_bars):
+    bars = seeded_bars(60)[["open", "high", "low", "close"]] - 150.0
+    bars = bars.assign(volume=1.0)
+    stats = backtest(BuyAndHold, bars, allow_nonpositive=True, engine="python").stats
+    assert np.isnan(stats["buy_and_hold"])
+    assert stats["return"] == 0.0

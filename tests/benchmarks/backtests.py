@@ -130,13 +130,14 @@ def measure(count: int, rounds: int) -> list[tuple[str, float | None, float | No
     """Return rows of (what, mdkit, vectorbt, backtesting.py) in seconds."""
     from mdkit.backtesting import engine as home
     from mdkit.backtesting.panel import make_panel
+    from mdkit.backtesting.terms import Terms
     from mdkit.strategies import SmaCross, as_strategy
 
     bars = seeded(count)
     plain = bars.reset_index(drop=True)
     capital = bars.rename(columns=str.capitalize).tz_localize(None)
     entries, exits = vectorbt_signals(plain.close)
-    panel, terms = make_panel(bars), home.Terms(fee=FEE)
+    panel, terms = make_panel(bars), Terms(fee=FEE)
     signals = home.native_run(as_strategy(SmaCross), panel, terms).signals
     scratch = home.Scratch()
     few = bars.iloc[: count // 10]

@@ -10,6 +10,7 @@ from mdkit.errors import SettingsError
 from mdkit.history.columns import Klines, join_frames, to_frame
 from mdkit.history.intervals import INTERVALS, period_end, period_start
 from mdkit.history.reshape import gaps, resample
+from mdkit.history.zones import ZoneWarning
 
 
 def frame(places, step=MINUTE, interval=None):
@@ -149,3 +150,81 @@ def test_real_days_have_weekends_and_holidays(market):
     assert months["volume"].sum() == bars["volume"].sum()
     assert months["high"].max() == bars["high"].max()
     assert minutes
+
+
+ZONES = ["Europe/Berlin", "America/New_York", "America/Havana", "Africa/Cairo", "Asia/Kolkata"]
+
+
+def local_frame(index):
+    count = range(1, len(index) + 1)
+    return pd.DataFrame(dict.fromkeys(("open", "high", "low", "close"), count), index).assign(
+        volume=1.0
+    )
+
+
+@pytest.mark.parametrize("zone", ZONES)
+@pytest.mark.parametrize(("interval", "rule"), [("1d", "D"), ("1w", "W-MON"), ("1M", "MS")])
+def test_days_weeks_and_months_are_those_of_the_indexs_zone(zone, interval, rule):
+    bars = local_frame(pd.date_range("2024-01-01", "2024-12-31", freq="30min", tz=zone))
+    got = resample(bars, interval)
+    theirs = bars.resample(rule, closed="left", label="left").agg(
+        {"open": "first", "close": "last"}
+    )
+    assert got.index.tolist() == theirs.index.tolist()
+    assert got["open"].tolist() == theirs["open"].tolist()
+    assert got["close"].tolist() == theirs["close"].tolist()
+    assert len(gaps(got, interval)) == 0
+    assert str(got.index.tz) == zone
+
+
+@pytest.mark.parametrize("zone", [*ZONES, "Australia/Lord_Howe"])
+@pytest.mark.parametrize("interval", ["1h", "2h", "4h"])
+def test_hours_over_a_clock_change_are_each_there_once(zone, interval):
+    bars = local_frame(pd.date_range("2024-01-01", "2024-12-31", freq="30min", tz=zone))
+    got = resample(bars, interval)
+    assert got.index.is_monotonic_increasing
+    assert got.index.is_unique
+    assert got["volume"].sum() == len(bars)
+    assert len(gaps(got, interval)) == 0
+
+
+def test_hours_begin_by_the_clock_where_it_is_half_an_hour_off():
+    bars = local_frame(
+        pd.date_range("2024-01-01 09:15", periods=25, freq="15min", tz="Asia/Kolkata")
+    )
+    assert resample(bars, "1h").index.minute.tolist() == [0] * 7
+
+
+@pytest.mark.parametrize("in_utc", [False, True])
+@pytest.mark.parametrize("missing", [1, 2])
+@pytest.mark.parametrize("change", ["2024-03-10", "2024-11-03"])
+def test_a_day_missing_at_a_clock_change_is_missing(in_utc, missing, change):
+    around = pd.Timedelta(days=8)
+    days = pd.date_range(
+        pd.Timestamp(change) - around, pd.Timestamp(change) + around, tz="America/New_York"
+    )
+    bars = local_frame(days).drop(days[9 - missing : 9])
+    found = gaps(bars.tz_convert("UTC") if in_utc else bars, "1d")
+    assert found["missing"].tolist() == [missing]
+    if not in_utc:
+        assert found["start"].tolist() == [days[9 - missing]]
+        assert found["end"].tolist() == [days[9]]
+
+
+def test_four_hours_missing_at_a_clock_change_are_missing():
+    four = pd.date_range("2024-03-09", "2024-03-12", freq="1h", tz="America/New_York")
+    four = four[four.hour % 4 == 0]
+    assert gaps(local_frame(four.delete(7)), "4h")["missing"].tolist() == [1]
+
+
+def test_days_of_a_market_further_east_are_asked_about():
+    days = pd.bdate_range("2024-03-01", "2024-04-30", tz="Asia/Tokyo")
+    assert resample(local_frame(days), "1w")["volume"].iloc[1] == 5
+    with pytest.warns(ZoneWarning, match="bars.tz_convert"):
+        resample(local_frame(days.tz_convert("UTC")), "1w")
+
+
+def test_months_of_another_zone_are_told_to_be_months():
+    months = pd.date_range("2024-01-01", "2024-12-01", freq="MS", tz="Europe/Berlin")
+    assert len(gaps(local_frame(months))) == 0
+    assert gaps(local_frame(months.delete(3)))["missing"].tolist() == [1]

@@ -1,0 +1,75 @@
+"""What a reader of a result should know that its figures do not say."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mdkit.backtesting.metrics import METRICS, MIN_RETURNS
+
+if TYPE_CHECKING:
+    from mdkit.backtesting.result import Result
+
+
+def notes_on(result: Result) -> tuple[str, ...]:
+    """Return sentences: on figures that are nan, on symbols that ended, on sizes not shown."""
+    if not result.terms.trade:
+        return ()
+    return tuple(filter(None, (few_returns(result), *ended_held(result), larger(result))))
+
+
+def few_returns(result: Result) -> str:
+    """Return why figures of a year are nan, or an empty text where they are not."""
+    account = result.account
+    if not account.is_short:
+        return ""
+    count = len(account.returns)
+    silent = [
+        name.replace("_", " ")
+        for name, metric in METRICS.items()
+        if metric.needs_returns(count, account.calendar.years)
+    ]
+    return (
+        f"{count} return{'s' if count != 1 else ''}, {account.calendar.frequency}: too few for "
+        f"figures of a year, which need {MIN_RETURNS}; {', '.join(silent)} are nan"
+    )
+
+
+def ended_held(result: Result) -> list[str]:
+    """Return a sentence on each symbol whose bars ended, before the others', while it was held."""
+    panel = result.panel
+    if result.run.times is not None:  # of depth: a book stays in force, however old
+        return []
+    found = []
+    for symbol, last, units in zip(
+        panel.symbols, panel.last_bars, result.units[:, -1].tolist(), strict=True
+    ):
+        if units != 0.0 and 0 <= last < len(panel) - 1:
+            price = result.panel.closes[panel.symbols.index(symbol), -1]
+            found.append(
+                f"{symbol} was still held ({units:,.6g} units) when its bars ended on "
+                f"{panel.index[last]:%Y-%m-%d %H:%M} UTC, {len(panel) - 1 - last:,} bars before "
+                f"the last; it counts at its last price, {price:,.6g}, until the end"
+            )
+    return found
+
+
+def larger(result: Result) -> str:
+    """Return how many fills were larger than what the book showed at their price, if any were."""
+    run = result.run
+    if run.shown is None:
+        return ""
+    wanted = np.abs(run.fills[:, 2])
+    over = wanted > run.shown
+    if not over.any():
+        return ""
+    with np.errstate(divide="ignore"):
+        worst = int(np.argmax(wanted / run.shown))
+    symbol = result.panel.symbols[int(run.fills[worst, 1])]
+    return (
+        f"{int(over.sum()):,} of {len(wanted):,} fills are larger than the size that the book "
+        f"showed at their price: at most {wanted[worst]:,.6g} of {symbol} against "
+        f"{run.shown[worst]:,.6g}; they are filled whole at that price all the same, so take less "
+        "cash, or weights, to see what a market would have given"
+    )
