@@ -2,47 +2,23 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import repeat
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-import numpy.typing as npt
-
 from mdkit.backtesting import native
-from mdkit.backtesting.fills import FILL_FIELDS, run_single
 from mdkit.backtesting.layout import CannotCompile
+from mdkit.backtesting.runs import Run, TooLong, hears_gaps, native_run, python_run
 from mdkit.backtesting.terms import Fill, Terms, check_rates
-from mdkit.errors import SettingsError, StrategyError
+from mdkit.errors import SettingsError
 from mdkit.events import Bar, Gap
 from mdkit.history.intervals import check_interval
-from mdkit.strategies.contract import Strategy, as_signal, as_strategy
+from mdkit.strategies.contract import Strategy, as_strategy
 
 if TYPE_CHECKING:
-    from mdkit.backtesting.native import Columns, Floats
     from mdkit.backtesting.panel import Panel
     from mdkit.backtesting.result import Result
 
 Engine = Literal["auto", "python", "native"]
-_PRICES = ("open", "high", "low", "close")
-_WIDTH = len(FILL_FIELDS)
-
-
-@dataclass(frozen=True)
-class Run:
-    """What an engine did: signals as flat columns, equity by bar, and fills of shape (n, 6).
-
-    Of depth also `times`, when each fill came due (ns UTC), and `shown`, the size that the book
-    showed at the price of each.
-    """
-
-    signals: Floats
-    equity: Floats
-    fills: Floats
-    times: npt.NDArray[np.int64] | None = None
-    shown: Floats | None = None
 
 
 def backtest(
@@ -177,6 +153,10 @@ def backtest(
     )
 
 
+_PATIENCE = 1.5
+"""Seconds that Python is given before compiling is thought to be worth it, which takes two."""
+
+
 def run_engine(
     strategy: Strategy,
     panel: Panel,
@@ -191,238 +171,24 @@ def run_engine(
     if engine == "python":
         return python_run(strategy, panel, terms, steps), "python", "asked for"
     try:
-        if any(isinstance(step, Gap) for step in steps or ()) and _hears_gaps(strategy):
+        if any(isinstance(step, Gap) for step in steps or ()) and hears_gaps(strategy):
             raise CannotCompile("bars are missing, and it has an on_gap")
+        if engine == "auto" and not native.is_compiled(strategy):
+            try:
+                run = python_run(strategy, panel, terms, steps, _PATIENCE)
+                return run, "python", "it was done sooner than compiling is"
+            except TooLong:
+                pass
         run = native_run(strategy, panel, terms)
     except CannotCompile as reason:
-        # The reference says what went wrong, and on which bar.
-        if isinstance(reason, native.NativeError):
-            python_run(strategy, panel, terms, steps)
-        if engine == "native":
+        # Where compiled code failed, the reference says what went wrong, and on which bar; or it
+        # goes through, since it has room for numbers that compiled code has not.
+        failed = isinstance(reason, native.NativeError)
+        instead = python_run(strategy, panel, terms, steps) if failed or engine == "auto" else None
+        if instead is None or engine == "native":
             raise SettingsError(
                 f'strategy {strategy.name} cannot run natively: {reason}. Use engine="python", '
                 'or "auto" to have that chosen'
             ) from reason
-        return python_run(strategy, panel, terms, steps), "python", f"native cannot: {reason}"
+        return instead, "python", f"native cannot: {reason}"
     return run, "native", "asked for" if engine == "native" else "it compiles"
-
-
-def python_run(
-    strategy: Strategy, panel: Panel, terms: Terms, steps: Sequence[Bar | Gap] | None = None
-) -> Run:
-    """Run the reference engine: bar by bar, in plain Python; `steps` as for `run_engine`."""
-    if steps is None:
-        own = _python_signals(strategy, panel)
-    else:
-        own = _recorded_signals(strategy, panel, steps)
-    signals = panel.spread([np.array(said, np.float64) for said in own])
-    if terms.trade:
-        _check_exposures(strategy, panel, signals)
-    return account_run(panel, terms, signals, "python")
-
-
-def account_run(panel: Panel, terms: Terms, signals: Floats, engine: str) -> Run:
-    """Run an account alone, over signals as flat columns."""
-    if not terms.trade:
-        return Run(signals, np.full(len(panel), float(terms.cash)), np.empty((0, _WIDTH)))
-    if engine == "native":
-        return Run(signals, *native_account(panel, terms, signals, Scratch()))
-    equity = [0.0] * len(panel)
-    fills = [0.0] * (_WIDTH * (2 * _changes(signals) + 4 * len(panel.symbols) + 2))
-    said = signals.tolist()
-    at_close = terms.fill == "close"
-    if _is_simple(panel, terms):
-        opens, closes = (panel.flat(name).tolist() for name in ("open", "close"))
-        costs = terms.single(panel.symbols)
-        count = run_single(said, opens, closes, at_close, costs, equity, fills)
-    else:
-        account = terms.account(panel.symbols, fills)
-        opens, highs, lows, closes = (panel.flat(name).tolist() for name in _PRICES)
-        account.run(said, opens, highs, lows, closes, len(panel), at_close, equity)
-        count = account.count
-    return Run(signals, np.array(equity), np.array(fills[: _WIDTH * count]).reshape(-1, _WIDTH))
-
-
-def _is_simple(panel: Panel, terms: Terms) -> bool:
-    """Whether `fills.run_single` does for these bars."""
-    return panel.positive and terms.is_simple(panel.symbols)
-
-
-class Scratch:
-    """Arrays that are used again: fresh pages from the system cost a sweep a third of its time.
-
-    A `Run` made with one is good until the next. Belongs to one thread.
-    """
-
-    def __init__(self) -> None:
-        self._arrays: dict[str, Floats] = {}
-
-    def take(self, name: str, size: int) -> Floats:
-        """Return an array of floats of this size, of any content."""
-        kept = self._arrays.get(name)
-        if kept is None or len(kept) < size:
-            kept = self._arrays[name] = np.empty(size)
-        return kept[:size]
-
-
-def native_run(
-    strategy: Strategy,
-    panel: Panel,
-    terms: Terms,
-    code: native.NativeStrategy | None = None,
-    scratch: Scratch | None = None,
-) -> Run:
-    """Run the compiled engine; raise `CannotCompile` when the strategy has no compiled form."""
-    scratch = scratch or Scratch()
-    if strategy.per == "session" and len(panel.symbols) > 1:
-        raise CannotCompile('a strategy per="session" over several symbols')
-    if code is None:
-        code = native.compile_strategy(strategy)
-    own = []
-    for number, columns in enumerate(panel.bars):
-        signals = scratch.take(f"signals {number}", len(columns.close))
-        state = code.start(strategy)
-        try:
-            failed = code.run(state, columns, 0, len(signals), signals)
-        except Exception as error:
-            raise native.NativeError(f"it failed with {type(error).__name__}: {error}") from error
-        if failed >= 0:
-            raise native.NativeError("it returned nan")
-        own.append(signals)
-    signals = panel.spread(own)
-    if not terms.trade:
-        return account_run(panel, terms, signals, "native")
-    _check_exposures(strategy, panel, signals)
-    return Run(signals, *native_account(panel, terms, signals, scratch))
-
-
-def native_account(
-    panel: Panel, terms: Terms, signals: Floats, scratch: Scratch
-) -> tuple[Floats, Floats]:
-    """Return the equity at each close, and fills of shape (n, 6), of an account run natively."""
-    equity = scratch.take("equity", len(panel))
-    at_close = terms.fill == "close"
-    room = len(signals) // 16 + 64
-    count = -1
-    while count < 0:
-        room *= 4
-        fills = scratch.take("fills", _WIDTH * room)
-        if _is_simple(panel, terms):
-            opens, closes = panel.flat("open"), panel.flat("close")
-            costs = np.array(terms.single(panel.symbols))
-            count = native.run_single(signals, opens, closes, at_close, costs, equity, fills)
-        else:
-            account = terms.account(panel.symbols, fills)
-            columns = (panel.flat(name) for name in _PRICES)
-            done = native.run_account(account, signals, *columns, len(panel), at_close, equity)
-            count = account.count if done else -1
-    return equity, fills[: _WIDTH * count].copy().reshape(-1, _WIDTH)
-
-
-def bar_events(symbol: str, columns: Columns, interval: str) -> Iterable[Bar]:
-    """Return the bars of one symbol as events, one at a time."""
-    prices = (column.tolist() for column in columns[:5])
-    return map(Bar, repeat(symbol), *prices, columns.start_ns.tolist(), repeat(interval))
-
-
-def _python_signals(strategy: Strategy, panel: Panel) -> list[list[float]]:
-    """Return every symbol's own signals, nan for None."""
-    interval = panel.interval
-    events = [
-        bar_events(symbol, columns, interval)
-        for symbol, columns in zip(panel.symbols, panel.bars, strict=True)
-    ]
-    if strategy.per == "symbol" or len(events) == 1:
-        return [_signals(strategy, strategy.instance(), bars) for bars in events]
-    # One instance sees all symbols, in order of time and, within a bar, of symbols.
-    queue = sorted(
-        ((bar.start_ns, s, bar) for s, bars in enumerate(events) for bar in bars),
-        key=lambda entry: entry[:2],
-    )
-    said = iter(_signals(strategy, strategy.instance(), (bar for _, _, bar in queue)))
-    own: list[list[float]] = [[] for _ in events]
-    for _, s, _ in queue:
-        own[s].append(next(said))
-    return own
-
-
-def _recorded_signals(
-    strategy: Strategy, panel: Panel, steps: Sequence[Bar | Gap]
-) -> list[list[float]]:
-    """Return every symbol's own signals, nan for None, over steps in the order of a recording."""
-    own: dict[str, list[float]] = {symbol: [] for symbol in panel.symbols}
-    shared = strategy.instance() if strategy.per == "session" else None
-    calls: dict[str, Any] = {}
-    for step in steps:
-        call = shared or calls.get(step.symbol)
-        if call is None:
-            call = calls[step.symbol] = strategy.instance()
-        if isinstance(step, Gap):
-            tell_gap(strategy, call, step)
-        else:
-            own[step.symbol] += _signals(strategy, call, (step,))
-    return list(own.values())
-
-
-def tell_gap(strategy: Strategy, call: Any, gap: Gap) -> None:
-    """Tell an instance of a gap, if it cares; raise `StrategyError` when that fails."""
-    on_gap = getattr(call, "on_gap", None)
-    if on_gap is None:
-        return
-    try:
-        on_gap(gap)
-    except Exception as error:
-        raise StrategyError(
-            f"strategy {strategy.name} failed in on_gap, on {gap}: {type(error).__name__}: {error}"
-        ) from error
-
-
-def not_an_exposure(strategy: Strategy, value: float, when: str) -> StrategyError:
-    """Return the error for a value that no account can hold."""
-    return StrategyError(
-        f"strategy {strategy.name} said {value:g} on {when}; a target exposure lies between -1 "
-        "and 1. To see what a strategy says without trading it, use trade=False"
-    )
-
-
-def _hears_gaps(strategy: Strategy) -> bool:
-    return hasattr(strategy.instance(), "on_gap")
-
-
-def _signals(strategy: Strategy, call: Callable[[Any], Any], bars: Iterable[Bar]) -> list[float]:
-    signals: list[float] = []
-    append = signals.append
-    nan = math.nan
-    for bar in bars:
-        try:
-            value = call(bar)
-        except Exception as error:
-            raise StrategyError(
-                f"strategy {strategy.name} failed on the bar of {_when(bar.start_ns)}: "
-                f"{type(error).__name__}: {error}"
-            ) from error
-        if value is None:
-            append(nan)
-        elif type(value) is float and value == value:
-            append(value)
-        else:
-            append(as_signal(value, strategy.name))  # type: ignore[arg-type]
-    return signals
-
-
-def _check_exposures(strategy: Strategy, panel: Panel, signals: Floats) -> None:
-    with np.errstate(invalid="ignore"):
-        highest, lowest = np.fmax.reduce(signals), np.fmin.reduce(signals)
-    if not (highest > 1.0 or lowest < -1.0):
-        return
-    at = int(np.argmax((signals > 1.0) | (signals < -1.0)))
-    raise not_an_exposure(strategy, signals[at], f"the bar of {panel.index[at % len(panel)]}")
-
-
-def _changes(signals: Floats) -> int:
-    said = signals[signals == signals]
-    return int(np.count_nonzero(said[1:] != said[:-1])) + 1
-
-
-def _when(nanoseconds: int) -> str:
-    return f"{np.datetime64(nanoseconds, 'ns')!s:.19}Z"

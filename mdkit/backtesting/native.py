@@ -92,6 +92,17 @@ class NativeStrategy:
 
 def compile_strategy(strategy: Strategy) -> NativeStrategy:
     """Return a strategy's compiled form; raise `CannotCompile` with the reason if there is none."""
+    _check(strategy)
+    layout, key = _read(strategy)
+    if key not in _compiled:
+        _compiled[key] = _load(key, strategy, layout) or _compile(key, strategy, layout)
+        if len(_compiled) > _KEPT:
+            _compiled.popitem(last=False)
+    _compiled.move_to_end(key)
+    return _compiled[key]
+
+
+def _check(strategy: Strategy) -> None:
     try:
         import numba  # noqa: F401
     except ImportError:
@@ -100,13 +111,20 @@ def compile_strategy(strategy: Strategy) -> NativeStrategy:
         raise CannotCompile("the strategy is async")
     if not isinstance(strategy, (FunctionStrategy, InstanceStrategy)):
         raise CannotCompile("it is a plain function of a dict")
-    layout, key = _read(strategy)
-    if key not in _compiled:
-        _compiled[key] = _load(key, strategy, layout) or _compile(key, strategy, layout)
-        if len(_compiled) > _KEPT:
-            _compiled.popitem(last=False)
-    _compiled.move_to_end(key)
-    return _compiled[key]
+
+
+def is_compiled(strategy: Strategy) -> bool:
+    """Whether a strategy's compiled form is at hand, in memory or on disk.
+
+    Raises `CannotCompile` where it can be told already that there is none.
+    """
+    _check(strategy)
+    _, key = _read(strategy)
+    if key in _compiled:
+        return True
+    from mdkit.backtesting.compiled import store
+
+    return store.has(key)
 
 
 def run_account(account: Account, *arguments: Any) -> bool:

@@ -13,11 +13,11 @@ from functools import partial
 from typing import Any
 
 from mdkit.backtesting.elsewhere import NotElsewhere, traces_elsewhere
-from mdkit.backtesting.engine import bar_events
 from mdkit.backtesting.layout import CannotCompile
 from mdkit.backtesting.lint import lint
 from mdkit.backtesting.recorded import made_of, recording_of, steps_of
 from mdkit.backtesting.reference import python_traces
+from mdkit.backtesting.runs import bar_events
 from mdkit.backtesting.side_by_side import check_native
 from mdkit.backtesting.traces import as_sent, live_traces, replay_traces
 from mdkit.backtesting.verification import Difference, Trace, Verification, compare, digest

@@ -19,11 +19,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from mdkit.backtesting.depth_account import NO_TOUCH, DepthAccount, Touch
-from mdkit.backtesting.engine import Run, not_an_exposure, tell_gap
 from mdkit.backtesting.native import Columns
 from mdkit.backtesting.notes import larger
 from mdkit.backtesting.panel import Panel
 from mdkit.backtesting.recorded import steps_of
+from mdkit.backtesting.runs import Run, not_an_exposure, tell_gap
 from mdkit.backtesting.terms import BacktestWarning, Terms, check_rates
 from mdkit.errors import SettingsError, StrategyError
 from mdkit.events import Bar, Depth, Gap, Level, MarketEvent, Ticker, Trade

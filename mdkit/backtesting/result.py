@@ -15,10 +15,10 @@ import numpy as np
 import pandas as pd
 
 from mdkit.backtesting import metrics
-from mdkit.backtesting.engine import Run
 from mdkit.backtesting.fills import REASONS
 from mdkit.backtesting.notes import notes_on
 from mdkit.backtesting.panel import Panel
+from mdkit.backtesting.runs import Run
 from mdkit.backtesting.terms import Terms, check_rates
 from mdkit.backtesting.trades import Trades, group, held_after, trades_frame
 from mdkit.errors import SettingsError

@@ -17,11 +17,12 @@ import pandas as pd
 
 from mdkit.backtesting import native
 from mdkit.backtesting.calendar import Calendar
-from mdkit.backtesting.engine import Engine, Run, Scratch, native_run, run_engine
+from mdkit.backtesting.engine import Engine, run_engine
 from mdkit.backtesting.layout import CannotCompile
 from mdkit.backtesting.metrics import METRICS, MIN_RETURNS
 from mdkit.backtesting.panel import Panel, make_panel
 from mdkit.backtesting.result import Result
+from mdkit.backtesting.runs import Run, Scratch, native_run
 from mdkit.backtesting.terms import BacktestWarning, Terms, check_rates
 from mdkit.errors import SettingsError
 from mdkit.strategies.contract import Strategy, as_strategy
@@ -37,6 +38,8 @@ Report = Callable[[int], None]
 _WORTH_PROCESSES = 3_000_000
 """Bars times combinations from which starting Python processes pays."""
 _CELL = "value of a cell"
+_WORTH_COMPILING = 500_000
+"""Bars times combinations from which compiling first pays; below, each run decides for itself."""
 _own = threading.local()
 _shared: list[Job] = []
 """What a worker process was given once, at its start."""
@@ -229,7 +232,8 @@ def evaluate_all(
     """Return the figures of every combination, in order, computed on this machine."""
     workers = workers or cores()
     code = None
-    if job.engine != "python":
+    steps = len(job.panel) * len(job.panel.symbols) * len(combinations)
+    if job.engine == "native" or (job.engine == "auto" and steps > _WORTH_COMPILING):
         try:
             code = native.compile_strategy(job.strategy.with_params(**combinations[0]))
         except CannotCompile as reason:
@@ -241,7 +245,7 @@ def evaluate_all(
         # What all runs share is made before they start.
         _ = job.panel.calendar.ends
         return _native_threads(job, code, combinations, workers, report)
-    heavy = len(job.panel) * len(job.panel.symbols) * len(combinations) > _WORTH_PROCESSES
+    heavy = steps > _WORTH_PROCESSES
     packed = _packed(job) if workers > 1 and heavy else None
     if packed is not None:
         # Its processes, unlike those of the standard library, do not run the user's script anew.

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from mdkit.backtesting.engine import Engine, account_run, run_engine
+from mdkit.backtesting.engine import Engine, run_engine
 from mdkit.backtesting.metrics import METRICS
 from mdkit.backtesting.panel import Panel, make_panel
 from mdkit.backtesting.result import Result, shown_value
+from mdkit.backtesting.runs import account_run
 from mdkit.backtesting.sweep import (
     Job,
     Params,

@@ -52,6 +52,12 @@ def load(key: str, stub: Any) -> tuple[Any, Any] | None:
     return stub, beside
 
 
+def has(key: str) -> bool:
+    """Whether a kernel is kept under a key."""
+    path = _path(key)
+    return path is not None and path.is_file()
+
+
 def save(key: str, kernel: Any, beside: Any) -> None:
     """Keep a compiled kernel and something beside it; without a folder for it, do nothing."""
     path = _path(key)
