@@ -196,7 +196,7 @@ def test_one_instance_may_see_all_symbols_in_order_of_time(seeded_bars, diary):
     result = backtest(shared, {"A": seeded_bars(4), "B": seeded_bars(4, 2)})
     assert [bar.symbol for bar in shared.seen[-8:]] == ["A", "B"] * 4
     assert result.engine == "python"
-    with pytest.raises(SettingsError, match="session|holds|numba"):
+    with pytest.raises(SettingsError, match=r"session|holds|numba"):
         backtest(shared, {"A": seeded_bars(4), "B": seeded_bars(4, 2)}, engine="native")
 
 

