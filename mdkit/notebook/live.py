@@ -64,6 +64,7 @@ def live(
     record: str | Path | Recorder | None = None,
     rows: int | None = None,
     levels: int = 10,
+    allow_nonpositive: bool = False,
     name: str = "default",
     settings: Settings | None = None,
     client: Any = None,
@@ -111,6 +112,9 @@ def live(
         rows: how many events a frame keeps for each symbol; 10,000 unless given, or fewer where
             there are so many symbols that it would be more than 500,000 together.
         levels: how many levels of a book a frame keeps, a side.
+        allow_nonpositive: take prices of 0 and below as they are, for what has such (spreads,
+            power, some futures). Elsewhere they are errors: such a message is invalid, such a
+            trade or bar is left out, and both are counted and told.
         name: calling `live` again with the same name, as re-running a cell does, stops and
             replaces the session of that name.
         settings: overrides what is read from the environment.
@@ -189,6 +193,7 @@ def live(
             "backfill": backfill,
             "rows": rows,
             "levels": levels,
+            "allow_nonpositive": allow_nonpositive,
         }
         if api_key:
             settings = settings.model_copy(update={"tickdb_api_key": SecretStr(api_key)})
@@ -215,6 +220,7 @@ def live(
         made_of="trade" if "trade" in chosen else "ticker",
         warmup=warmup,
         backfill=Backfill(history) if history is not None else None,
+        allow_nonpositive=allow_nonpositive,
         recorder=record if record is None or isinstance(record, Recorder) else Recorder(record),
     )
     session = _sessions[name] = Session(pipeline, runner, name, predecessor)

@@ -33,6 +33,7 @@ class Header(Marker, frozen=True, tag="recording"):
     part: int = 0
     source: str = ""
     symbols: tuple[str, ...] = ()
+    allow_nonpositive: bool = False
 
 
 class Base(Marker, frozen=True, tag="base"):

@@ -35,6 +35,7 @@ class Setup(NamedTuple):
     max_retries: int
     on_error: str
     seen: Mapping[str, Recent] = {}
+    allow_nonpositive: bool = False
 
 
 class Batch(NamedTuple):

@@ -67,6 +67,8 @@ class Pipeline:
         warmup: how many completed bars of each symbol come before the stream.
         backfill: who is asked for them, and for what was missed after a reconnect.
         recorder: writes down what arrives; started and closed with the pipeline.
+        allow_nonpositive: take prices of 0 and below for prices; so does the replay of a
+            recording that was made so.
 
     For one event loop. All methods must be called in it.
     """
@@ -91,6 +93,7 @@ class Pipeline:
         warmup: int = 0,
         backfill: Backfill | None = None,
         recorder: Recorder | None = None,
+        allow_nonpositive: bool = False,
     ) -> None:
         self.source = source
         self.strategies = tuple(strategies)
@@ -115,7 +118,11 @@ class Pipeline:
             clock_ns=source.clock_ns,
             groups=groups,
         )
-        self._setup = Setup(tuple(sys.path), b"", (), interval, made_of, max_retries, on_error)
+        signed = allow_nonpositive or getattr(source, "allow_nonpositive", False)
+        self._setup = Setup(
+            tuple(sys.path), b"", (), interval, made_of, max_retries, on_error,
+            allow_nonpositive=signed,
+        )  # fmt: skip
         self._callbacks: list[Callable[[Signal], Any]] = []
         self._arrange("task" if worker_kind == "auto" else worker_kind, workers)
         self.filling = Filling(self, backfill, source, interval, warmup)
@@ -139,7 +146,7 @@ class Pipeline:
         remote = kind == "process"
         self.buffer = self._make_buffer(workers if remote else 1)
         setup = self._setup
-        self.router = Router(self.source.symbols)
+        self.router = Router(self.source.symbols, allow_nonpositive=setup.allow_nonpositive)
         self.places = Places(
             self.strategies,
             self.buffer,

@@ -57,7 +57,7 @@ class Places:
         self._buffer = buffer
         self._ledger = ledger
         self._frames = frames
-        self._router = router
+        self.router = router
         self._interval = None if remote else interval
         self._made_of = made_of
         self._remote = remote
@@ -132,7 +132,7 @@ class Places:
         return place
 
     def _is_too_much(self, route: Route) -> bool:
-        return len(self._by_account) >= MAX_UNASKED and not self._router.expects(route.symbol)
+        return len(self._by_account) >= MAX_UNASKED and not self.router.expects(route.symbol)
 
     def _crowd(self, route: Route) -> Slot:
         """Return the place of a feed's invented symbols: bounded, and counted as invalid."""
@@ -192,7 +192,7 @@ class Places:
         return handlers
 
     def _read(self, symbol: str, raw: bytes, received_ns: int) -> tuple[MarketEvent, ...]:
-        return self._router.route(raw).read(symbol, raw, received_ns)
+        return self.router.route(raw).read(symbol, raw, received_ns)
 
 
 def _instance(strategy: Strategy) -> Callable[[MarketEvent], Any]:

@@ -50,6 +50,7 @@ class Take:
         self.headers = tuple(header for header, _ in ordered)
         self.files = tuple(file for _, file in ordered)
         self.symbols = tuple(dict.fromkeys(s for header in self.headers for s in header.symbols))
+        self.allow_nonpositive = any(header.allow_nonpositive for header in self.headers)
         self._losses: Losses | None = None
         self._has_holes = False  # as far as it was played
 
@@ -138,6 +139,7 @@ class Playlist:
         self.paths = find_files(paths)
         self.takes = _group(self.paths)
         self.symbols = tuple(dict.fromkeys(s for take in self.takes for s in take.symbols))
+        self.allow_nonpositive = any(take.allow_nonpositive for take in self.takes)
 
     def __repr__(self) -> str:
         return f"<Playlist of {len(self.takes)} recordings in {len(self.files)} files>"

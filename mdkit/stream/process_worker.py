@@ -147,7 +147,7 @@ class Worker:
         self._delays = _Delays()
         self._gaps: list[Gap] = []
         self._partial: list[Any] = []
-        self._router = Router(setup.symbols)
+        self._router = Router(setup.symbols, allow_nonpositive=setup.allow_nonpositive)
         self._places = Places(
             strategies,
             self._buffer,

@@ -171,15 +171,16 @@ class Recorder:
         source: str = "",
         symbols: Iterable[str] = (),
         *,
+        allow_nonpositive: bool = False,
         counts: Counts | None = None,
         on_problem: Callable[[MdkitError], None] | None = None,
     ) -> None:
         """Create the file and begin.
 
-        `source` and `symbols` go into the header. `counts` is asked for `Base` markers, here and
-        whenever a part begins or messages were lost: it must tell the counts before the batch
-        that `write` is being given. `on_problem` is told of trouble, within `write`, `mark` or
-        `close`, once for each stretch of it.
+        `source`, `symbols` and `allow_nonpositive` go into the header. `counts` is asked for
+        `Base` markers, here and whenever a part begins or messages were lost: it must tell the
+        counts before the batch that `write` is being given. `on_problem` is told of trouble,
+        within `write`, `mark` or `close`, once for each stretch of it.
 
         Raises `RecordingError` when the file cannot be made, `SettingsError` when it exists by
         now, `SessionError` when the recorder was started before.
@@ -188,7 +189,12 @@ class Recorder:
             raise SessionError(f"The recorder of {self.path} was started before; make a new one.")
         self._check_is_free()
         self._counts, self._on_problem = counts, on_problem
-        header = Header(id=secrets.token_hex(8), source=source, symbols=tuple(symbols))
+        header = Header(
+            id=secrets.token_hex(8),
+            source=source,
+            symbols=tuple(symbols),
+            allow_nonpositive=allow_nonpositive,
+        )
         writer = TapeWriter(self.path, header, self.overwrite)
         writer.open(time.time_ns(), self._bases())
         self._writer = writer

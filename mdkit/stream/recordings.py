@@ -119,7 +119,7 @@ class Recording:
 
     def items(self) -> Iterator[tuple[Any, int, Route | None]]:
         """Yield `(raw, received_ns, route)` of messages, and `(gap, 0, None)`."""
-        router = Router(self.symbols)
+        router = Router(self.symbols, allow_nonpositive=self._playlist.allow_nonpositive)
         route_of = router.route
         for run in self._playlist.play(as_seen=self.as_seen):
             if isinstance(run, list):

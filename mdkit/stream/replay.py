@@ -86,6 +86,11 @@ class Replay:
         return self._playlist.symbols if self._wanted is None else self._wanted
 
     @property
+    def allow_nonpositive(self) -> bool:
+        """Whether the recording was made with prices of 0 and below allowed."""
+        return self._playlist.allow_nonpositive
+
+    @property
     def connected(self) -> bool:
         """Whether it plays, and was connected at this place when it was recorded."""
         return self._home is not None and not self._is_over and not self._is_down

@@ -41,7 +41,13 @@ class Scribe:
         self._runs: dict[tuple[Slot, Loss], list[int]] = {}
         self._last: dict[Slot, int] | None = None  # of each slot, the last message taken
         self._due: dict[Slot, int] = {}  # how many will have been handled when that one is
-        recorder.start(source, symbols, counts=self._counts, on_problem=on_problem)
+        recorder.start(
+            source,
+            symbols,
+            allow_nonpositive=places.router.allow_nonpositive,
+            counts=self._counts,
+            on_problem=on_problem,
+        )
 
     def write(self, batch: Sequence[RawMessage]) -> None:
         """Take messages as they arrived, before they are queued."""

@@ -2,44 +2,49 @@
 
 from __future__ import annotations
 
+from typing import Generic, TypeVar
+
 from msgspec import Raw, Struct
 
-from mdkit.wire.numbers import Figure, LevelSize, Millis, Price, Size
+from mdkit.wire.numbers import Figure, LevelSize, Millis, Size
+
+P = TypeVar("P", bound=float)
+"""What prices may be: `Price`, or `Figure` where those of 0 and below are allowed."""
 
 
-class Book(Struct, gc=False):
+class Book(Struct, Generic[P], gc=False):
     """An order book, best prices first, in which something is to be had at every level."""
 
-    bids: tuple[tuple[Price, LevelSize], ...]
-    asks: tuple[tuple[Price, LevelSize], ...]
+    bids: tuple[tuple[P, LevelSize], ...]
+    asks: tuple[tuple[P, LevelSize], ...]
     timestamp: Millis = 0
 
 
-class Execution(Struct, gc=False):
+class Execution(Struct, Generic[P], gc=False):
     """One trade."""
 
-    price: Price
+    price: P
     quantity: Size
     side: str = "neutral"
     id: str | int = ""
     timestamp: Millis = 0
 
 
-class Executions(Struct, gc=False):
+class Executions(Struct, Generic[P], gc=False):
     """Several trades in `trades`, or one spelled out flat, as China futures push it."""
 
-    trades: tuple[Execution, ...] = ()
-    price: Price | None = None
+    trades: tuple[Execution[P], ...] = ()
+    price: P | None = None
     quantity: Size | None = None
     side: str = "neutral"
     id: str | int = ""
     timestamp: Millis = 0
 
 
-class Figures(Struct, gc=False):
+class Figures(Struct, Generic[P], gc=False):
     """What a ticker says: the last price and the figures of the day."""
 
-    last_price: Price
+    last_price: P
     bid_price: Figure | None = None
     ask_price: Figure | None = None
     volume_24h: Figure | None = None
@@ -51,14 +56,14 @@ class Figures(Struct, gc=False):
     timestamp: Millis = 0
 
 
-class Candle(Struct, gc=False):
+class Candle(Struct, Generic[P], gc=False):
     """One bar; `time` is its start."""
 
     time: Millis
-    open: Price
-    high: Price
-    low: Price
-    close: Price
+    open: P
+    high: P
+    low: P
+    close: P
     volume: Size = 0.0
     interval: str = "1m"
 
@@ -80,25 +85,25 @@ class SymbolOnly(Struct, gc=False):
     symbol: str | int = ""
 
 
-class BookMessage(Struct, gc=False):
+class BookMessage(Struct, Generic[P], gc=False):
     """A book in its envelope, as the `realtime` dialect has it."""
 
-    data: Book
+    data: Book[P]
 
 
-class ExecutionsMessage(Struct, gc=False):
+class ExecutionsMessage(Struct, Generic[P], gc=False):
     """Trades in their envelope."""
 
-    data: Executions
+    data: Executions[P]
 
 
-class FiguresMessage(Struct, gc=False):
+class FiguresMessage(Struct, Generic[P], gc=False):
     """One symbol's figures, or those of several, in an envelope."""
 
-    data: Figures | list[Figures]
+    data: Figures[P] | list[Figures[P]]
 
 
-class CandleMessage(Struct, gc=False):
+class CandleMessage(Struct, Generic[P], gc=False):
     """A bar in its envelope."""
 
-    data: Candle
+    data: Candle[P]

@@ -45,9 +45,11 @@ class Router:
 
     `symbols` are those subscribed to: the service sometimes drops the market suffix it was
     asked with ("700" for "700.HK"), and the router puts it back when that is unambiguous.
+    `allow_nonpositive` takes prices of 0 and below for prices, which elsewhere are errors.
     """
 
-    def __init__(self, symbols: Iterable[str] = ()) -> None:
+    def __init__(self, symbols: Iterable[str] = (), *, allow_nonpositive: bool = False) -> None:
+        self.allow_nonpositive = allow_nonpositive
         self._learnt: dict[bytes, Route] = {}
         self._made: dict[tuple[str, str, bool, str], Route] = {}
         self.expect(symbols)
@@ -132,7 +134,7 @@ class Router:
         key = (channel, symbol, enveloped, origin)
         route = self._made.get(key)
         if route is None:
-            route = new_route(channel, symbol, enveloped, origin)
+            route = new_route(channel, symbol, enveloped, origin, signed=self.allow_nonpositive)
             if len(self._made) >= _MAX_LEARNT:
                 self._made.clear()
             self._made[key] = route

@@ -19,6 +19,7 @@ from mdkit.wire.bodies import (
     Figures,
     FiguresMessage,
 )
+from mdkit.wire.numbers import Figure, Price
 from mdkit.wire.reading import json_decoder
 from mdkit.wire.salvage import some, usable_book, usable_executions, usable_figures
 
@@ -60,33 +61,25 @@ class Route(Struct, eq=False):
         return self.channel if self.origin == LIVE else f"{self.channel}:{self.origin}"
 
 
-# Shared by all symbols: a decoder for each would not fit into the processor's cache.
-_read_book, _read_book_message = json_decoder(Book), json_decoder(BookMessage)
-_read_executions = json_decoder(Executions)
-_read_executions_message = json_decoder(ExecutionsMessage)
-_read_figures, _read_figures_message = json_decoder(Figures), json_decoder(FiguresMessage)
-_read_candle, _read_candle_message = json_decoder(Candle), json_decoder(CandleMessage)
-
-
-def _depth_reader(enveloped: bool) -> Read:
-    read = _read_book_message if enveloped else _read_book
+def _depth_reader(price: Any, enveloped: bool) -> Read:
+    read: Any = json_decoder(BookMessage[price] if enveloped else Book[price])
 
     def decode(symbol: str, raw: bytes, received_ns: int) -> tuple[MarketEvent, ...]:
         try:
             book = read(raw).data if enveloped else read(raw)
         except InvalidMessage as error:
-            book = usable_book(raw, enveloped, error)
+            book = usable_book(raw, enveloped, price, error)
         bids, asks = book.bids, book.asks
         previous = _INF
-        for price, _ in bids:
-            if price >= previous:
-                raise InvalidMessage(f"bids are not sorted: {price:g} follows {previous:g}")
-            previous = price
-        previous = 0.0
-        for price, _ in asks:
-            if price <= previous:
-                raise InvalidMessage(f"asks are not sorted: {price:g} follows {previous:g}")
-            previous = price
+        for bid, _ in bids:
+            if bid >= previous:
+                raise InvalidMessage(f"bids are not sorted: {bid:g} follows {previous:g}")
+            previous = bid
+        previous = -_INF
+        for ask, _ in asks:
+            if ask <= previous:
+                raise InvalidMessage(f"asks are not sorted: {ask:g} follows {previous:g}")
+            previous = ask
         if bids and asks and bids[0][0] > asks[0][0]:
             raise InvalidMessage(f"book is crossed: bid {bids[0][0]:g} above ask {asks[0][0]:g}")
         return (Depth(symbol, bids, asks, book.timestamp * _MS, received_ns),)
@@ -94,8 +87,8 @@ def _depth_reader(enveloped: bool) -> Read:
     return decode
 
 
-def _trade_reader(enveloped: bool) -> Read:
-    read = _read_executions_message if enveloped else _read_executions
+def _trade_reader(price: Any, enveloped: bool) -> Read:
+    read: Any = json_decoder(ExecutionsMessage[price] if enveloped else Executions[price])
 
     def decode(symbol: str, raw: bytes, received_ns: int) -> tuple[MarketEvent, ...]:
         reasons: list[str] | None = None
@@ -107,7 +100,7 @@ def _trade_reader(enveloped: bool) -> Read:
                     raise InvalidMessage("message holds no trades")
                 executions = (body,)
         except InvalidMessage as error:
-            executions, reasons = usable_executions(raw, enveloped, error)
+            executions, reasons = usable_executions(raw, enveloped, price, error)
         trades = [
             Trade(symbol, x.price, x.quantity, x.side, str(x.id), x.timestamp * _MS, received_ns)
             for x in executions
@@ -117,15 +110,15 @@ def _trade_reader(enveloped: bool) -> Read:
     return decode
 
 
-def _ticker_reader(enveloped: bool) -> Read:
-    read = _read_figures_message if enveloped else _read_figures
+def _ticker_reader(price: Any, enveloped: bool) -> Read:
+    read: Any = json_decoder(FiguresMessage[price] if enveloped else Figures[price])
 
     def decode(symbol: str, raw: bytes, received_ns: int) -> tuple[MarketEvent, ...]:
         reasons: list[str] | None = None
         try:
             body = read(raw).data if enveloped else read(raw)
         except InvalidMessage as error:
-            body, reasons = usable_figures(raw, enveloped, error)
+            body, reasons = usable_figures(raw, enveloped, price, error)
         tickers = [
             Ticker(
                 symbol,
@@ -148,8 +141,8 @@ def _ticker_reader(enveloped: bool) -> Read:
     return decode
 
 
-def _bar_reader(enveloped: bool) -> Read:
-    read = _read_candle_message if enveloped else _read_candle
+def _bar_reader(price: Any, enveloped: bool) -> Read:
+    read: Any = json_decoder(CandleMessage[price] if enveloped else Candle[price])
 
     def decode(symbol: str, raw: bytes, received_ns: int) -> tuple[MarketEvent, ...]:
         x = read(raw).data if enveloped else read(raw)
@@ -170,8 +163,9 @@ def invalid_route(channel: str, symbol: str, reason: str) -> Route:
     return Route(channel, symbol, decode)
 
 
+# Shared by all symbols: a decoder for each would not fit into the processor's cache.
 _READERS = {
-    (command, enveloped): (channel, make(enveloped))
+    (command, enveloped, signed): (channel, make(Figure if signed else Price, enveloped))
     for command, channel, make in (
         ("depth", "depth", _depth_reader),
         ("trade", "trade", _trade_reader),
@@ -179,12 +173,18 @@ _READERS = {
         ("kline", "bar", _bar_reader),
     )
     for enveloped in (False, True)
+    for signed in (False, True)
 }
-COMMANDS = frozenset(command for command, _ in _READERS)
+COMMANDS = frozenset(command for command, _, _ in _READERS)
 """The service's names of what it pushes."""
 
 
-def new_route(command: str, symbol: str, enveloped: bool, origin: str = LIVE) -> Route:
-    """Return the route of what the service calls `command`, with or without an envelope."""
-    channel, read = _READERS[command, enveloped]
+def new_route(
+    command: str, symbol: str, enveloped: bool, origin: str = LIVE, *, signed: bool = False
+) -> Route:
+    """Return the route of what the service calls `command`, with or without an envelope.
+
+    Where `signed`, prices may be 0 and below.
+    """
+    channel, read = _READERS[command, enveloped, signed]
     return Route(channel, symbol, read, origin)

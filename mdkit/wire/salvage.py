@@ -14,7 +14,7 @@ from msgspec import Raw, Struct
 from mdkit.errors import InvalidMessage
 from mdkit.events import Level, MarketEvent
 from mdkit.wire.bodies import Book, Execution, Figures
-from mdkit.wire.numbers import Figure, Millis, Size
+from mdkit.wire.numbers import Figure, Millis, Price, Size
 from mdkit.wire.reading import json_decoder
 
 _Part = TypeVar("_Part")
@@ -56,24 +56,32 @@ class _FiguresMessage(Struct, gc=False):
 _read_levels, _read_levels_message = json_decoder(_Levels), json_decoder(_LevelsMessage)
 _read_trades, _read_trades_message = json_decoder(_Trades), json_decoder(_TradesMessage)
 _read_list, _read_list_message = json_decoder(list[Raw]), json_decoder(_FiguresMessage)
-_read_execution, _read_figures = json_decoder(Execution), json_decoder(Figures)
+# Of prices above 0, and of any.
+_read_execution: dict[Any, Callable[[bytes], Execution[float]]] = {
+    Price: json_decoder(Execution[Price]),
+    Figure: json_decoder(Execution[Figure]),
+}
+_read_figures: dict[Any, Callable[[bytes], Figures[float]]] = {
+    Price: json_decoder(Figures[Price]),
+    Figure: json_decoder(Figures[Figure]),
+}
 
 
-def usable_book(raw: bytes, enveloped: bool, error: InvalidMessage) -> Book:
+def usable_book(raw: bytes, enveloped: bool, price: Any, error: InvalidMessage) -> Book[float]:
     """Return a book without its levels of size 0, at which nobody buys or sells.
 
     Raises the `error` that it was refused for when that was something else.
     """
     book: _Levels = _read_levels_message(raw).data if enveloped else _read_levels(raw)
     bids, asks = _filled(book.bids), _filled(book.asks)
-    if any(price <= 0 for price, _ in (*bids, *asks)):
+    if price is Price and any(level[0] <= 0 for level in (*bids, *asks)):
         raise error
     return Book(bids, asks, book.timestamp)
 
 
 def usable_executions(
-    raw: bytes, enveloped: bool, error: InvalidMessage
-) -> tuple[list[Execution], list[str]]:
+    raw: bytes, enveloped: bool, price: Any, error: InvalidMessage
+) -> tuple[list[Execution[float]], list[str]]:
     """Return the usable ones of a message's trades, and the reason for each of the others.
 
     Raises the `error` that the message was refused for when none is usable.
@@ -82,12 +90,12 @@ def usable_executions(
         body: _Trades = _read_trades_message(raw).data if enveloped else _read_trades(raw)
     except InvalidMessage:  # one trade, spelled out flat, or no list of trades at all
         raise error from None
-    return _usable(body.trades, _read_execution, "trade", error)
+    return _usable(body.trades, _read_execution[price], "trade", error)
 
 
 def usable_figures(
-    raw: bytes, enveloped: bool, error: InvalidMessage
-) -> tuple[list[Figures], list[str]]:
+    raw: bytes, enveloped: bool, price: Any, error: InvalidMessage
+) -> tuple[list[Figures[float]], list[str]]:
     """Return the usable ones of a message's tickers, and the reason for each of the others.
 
     Raises the `error` that the message was refused for when none is usable.
@@ -96,7 +104,7 @@ def usable_figures(
         parts: list[Raw] = _read_list_message(raw).data if enveloped else _read_list(raw)
     except InvalidMessage:
         raise error from None
-    return _usable(parts, _read_figures, "ticker", error)
+    return _usable(parts, _read_figures[price], "ticker", error)
 
 
 def _filled(levels: tuple[Level, ...]) -> tuple[Level, ...]:
