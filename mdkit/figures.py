@@ -16,6 +16,7 @@ import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.dates import AutoDateLocator, num2date
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter
 
 INK, MUTED, GRID = "#1f2933", "#616e7c", "#e4e7eb"
@@ -28,8 +29,15 @@ FONT = "DejaVu Sans"  # comes with matplotlib, so figures look the same everywhe
 class Picture(Figure):
     """A private figure: not among pyplot's, and shown as PNG wherever its value is.
 
-    Without this a notebook shows a bare figure only after pyplot has been imported.
+    Without this a notebook shows a bare figure only after pyplot has been imported. Texts are
+    shown as they are: a symbol may hold dollar signs, which are no formula.
     """
+
+    def draw(self, renderer: Any) -> None:
+        """Draw with every text taken literally."""
+        for text in self.findobj(Text):
+            text.set_parse_math(False)
+        super().draw(renderer)
 
     def _repr_png_(self) -> bytes:
         return png(self)

@@ -18,6 +18,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from mdkit.errors import ExchangeError, SettingsError
+from mdkit.exchange.callers import CONTROL_HEADER
 from mdkit.exchange.config import (
     ARTICLE_PATH,
     REALTIME_PATH,
@@ -297,7 +298,10 @@ class Exchange:
         target = "127.0.0.1" if host in ("0.0.0.0", "") else "::1" if host == "::" else host
         connection = http.client.HTTPConnection(target, self.port, timeout=10)
         try:
-            connection.request("GET", f"/_exchange/{path}")
+            headers = {CONTROL_HEADER: "1"}
+            if self.config.api_key is not None:
+                headers["X-API-Key"] = self.config.api_key
+            connection.request("GET", f"/_exchange/{path}", headers=headers)
             answer = connection.getresponse()
             body: dict[str, Any] = msgspec.json.decode(answer.read())
         except (OSError, http.client.HTTPException, msgspec.DecodeError) as error:

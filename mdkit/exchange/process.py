@@ -40,7 +40,10 @@ class Ready(msgspec.Struct):
 def start_process(config: ExchangeConfig) -> tuple[subprocess.Popen[bytes], int]:
     """Start an exchange's process; return it and its port, or raise what kept it from starting."""
     child = start_apart(
-        [sys.executable, "-m", "mdkit.exchange"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-m", "mdkit.exchange"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={name: value for name, value in os.environ.items() if name != "TICKDB_API_KEY"},
     )
     assert child.stdin is not None
     assert child.stdout is not None

@@ -19,6 +19,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from mdkit.errors import ExchangeError, SettingsError
+from mdkit.exchange.callers import CONTROL_HEADER, check_caller
 from mdkit.exchange.commands import Commands
 from mdkit.exchange.config import ARTICLE_PATH, LOOPBACK, REALTIME_PATH, ExchangeConfig, Fault
 from mdkit.exchange.delivery import Client, Delivery, Feed
@@ -158,7 +159,11 @@ class ExchangeServer:
         try:
             if getattr(request, "method", "GET") != "GET":
                 raise Refusal(2001, "only GET is served here", status=405)
+            check_caller(request.headers, self.config.host)
             if path.startswith("/_exchange/"):
+                if CONTROL_HEADER not in request.headers:
+                    raise Refusal(1003, f"control needs a header {CONTROL_HEADER}", status=403)
+                self._check_key(params.pop("api_key", None) or request.headers.get("X-API-Key"))
                 return self._control(connection, path, params)
             upgrade = "websocket" in request.headers.get("Upgrade", "").lower()
             if not upgrade and path in (REALTIME_PATH, ARTICLE_PATH):

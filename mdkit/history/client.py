@@ -37,6 +37,7 @@ from mdkit.errors import (
     ServiceError,
     SettingsError,
 )
+from mdkit.hidden import hide
 from mdkit.history.certificates import SystemTrustAdapter, bad_certificate, distrust
 from mdkit.history.patience import RETRIED_STATUS, Patience, check_wait
 from mdkit.wire.codes import classify
@@ -177,6 +178,7 @@ class RestClient:
         self.waiting = waiting
         self.requests = 0
         self._tried = 0  # in this call
+        hide(api_key)
         self._key = api_key
         self._budget = budget or Budget(None)
         self._timeouts = timeouts

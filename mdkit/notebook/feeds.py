@@ -7,8 +7,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from pydantic import SecretStr
-
 from mdkit.errors import SettingsError
 from mdkit.exchange import Exchange
 from mdkit.history.client import RestClient, is_loopback, shared_budget
@@ -66,8 +64,6 @@ def open_source(
     Raises `AuthenticationError` when TickDB is asked for without a key and `SettingsError`
     for anything that is not a source or a transport that it cannot have.
     """
-    if api_key:
-        settings = settings.model_copy(update={"tickdb_api_key": SecretStr(api_key)})
     options: dict[str, Any] = {
         "base_delay": settings.reconnect_base_delay,
         "max_delay": settings.reconnect_max_delay,
@@ -75,8 +71,8 @@ def open_source(
         "transport": transport,
     }
     if source is None:
-        if settings.tickdb_api_key is not None:
-            print("mdkit: reading TickDB, since TICKDB_API_KEY is set.")  # noqa: T201
+        if api_key or settings.tickdb_api_key is not None:
+            print("mdkit: reading TickDB, since there is an API key.")  # noqa: T201
             source = "tickdb"
         else:
             print(  # noqa: T201 - the one visible line that says the data are simulated
@@ -85,16 +81,19 @@ def open_source(
             )
             source = "demo"
     if isinstance(source, Exchange):
-        key = settings.tickdb_api_key
-        secret = key.get_secret_value() if key else None
         carried = tuple(symbols) or source.config.symbols
+        secret = api_key or source.config.api_key
         return ExchangeSource(source, channels, carried, api_key=secret, **options)
     asked, symbols = tuple(symbols), tuple(symbols) or settings.subscribed_symbols
     if source == "demo":
         return ExchangeSource(Exchange(symbols), channels, symbols, **options)
     if source == "tickdb":
         return WebSocketSource(
-            settings.tickdb_ws_url, channels, symbols, api_key=settings.require_key(), **options
+            settings.tickdb_ws_url,
+            channels,
+            symbols,
+            api_key=api_key or settings.require_key(),
+            **options,
         )
     if isinstance(source, str):
         if "api_key=" in source:
@@ -104,8 +103,7 @@ def open_source(
                 f'source={source!r} is not a source: choose "tickdb", "demo", a ws:// or wss:// '
                 "URL, an md.Exchange, or an object with run() and stop()."
             )
-        key = settings.tickdb_api_key
-        secret = key.get_secret_value() if key else None
+        secret = api_key or key_for(source, settings.tickdb_ws_url, settings)
         return WebSocketSource(
             source, channels, symbols, api_key=secret, name=shown(source), **options
         )
@@ -124,21 +122,39 @@ def open_source(
     )
 
 
+def key_for(url: str, configured: str, settings: Settings) -> str | None:
+    """Return the key of the settings where a URL is the configured one's place, else None.
+
+    A place is scheme, host and port: http in place of https would send the key in clear.
+    """
+    key = settings.tickdb_api_key
+    if key is None or _place(url) != _place(configured):
+        return None
+    return key.get_secret_value()
+
+
+def _place(url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url)
+    ports = {"ws": 80, "http": 80, "wss": 443, "https": 443}
+    return parts.scheme, parts.hostname, parts.port or ports.get(parts.scheme)
+
+
 def open_history(
     source: Source, settings: Settings, api_key: str | None = None
 ) -> Callable[[], RestClient] | None:
     """Return what makes a client of the REST service beside a feed, or None where there is none.
 
-    The service of a WebSocket URL is at the same address, so the key goes nowhere else.
+    The service of a WebSocket URL is at the same address. The key of the environment goes only
+    where that is configured to be sent.
     """
     if not isinstance(source, WebSocketSource):
         return None
-    key = api_key
-    if key is None and settings.tickdb_api_key is not None:
-        key = settings.tickdb_api_key.get_secret_value()
 
     def connect() -> RestClient:
         base_url = _rest_url(source, settings)
+        key = api_key or key_for(base_url, settings.tickdb_rest_url, settings)
+        if key is None and isinstance(source, ExchangeSource):
+            key = source.exchange.config.api_key
         limit = None if is_loopback(base_url) else settings.rest_calls_per_minute
         return RestClient(base_url, key, budget=shared_budget(base_url, key, limit))
 

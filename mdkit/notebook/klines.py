@@ -22,6 +22,7 @@ from mdkit.history.prices import keep_possible
 from mdkit.history.progress import Progress
 from mdkit.history.times import milliseconds
 from mdkit.notebook.arguments import checked_symbols
+from mdkit.notebook.feeds import key_for
 from mdkit.notebook.loops import running_loop
 from mdkit.settings import Settings
 from mdkit.wire.rest import MAX_KLINES, Kline, when
@@ -197,9 +198,8 @@ def _service(
     source: str | Exchange | None, symbols: tuple[str, ...], api_key: str | None, settings: Settings
 ) -> _Service:
     """Return the service that `source` means; nothing is started or connected yet."""
-    key = settings.tickdb_api_key
     if source is None:
-        source = "tickdb" if api_key or key is not None else "demo"
+        source = "tickdb" if api_key or settings.tickdb_api_key is not None else "demo"
         print(  # noqa: T201 - the one visible line that says what these data are
             "mdkit: klines from TickDB, since there is an API key."
             if source == "tickdb"
@@ -219,9 +219,8 @@ def _service(
     if source == "tickdb":
         return _at(settings.tickdb_rest_url, api_key or settings.require_key(), settings)
     if isinstance(source, str) and source.startswith(("http://", "https://")):
-        same = urlsplit(source).netloc == urlsplit(settings.tickdb_rest_url).netloc
         # TICKDB_API_KEY is sent to TickDB only, not to whatever address stands here.
-        secret = api_key or (key.get_secret_value() if key is not None and same else None)
+        secret = api_key or key_for(source, settings.tickdb_rest_url, settings)
         return _at(source.rstrip("/"), secret, settings)
     raise SettingsError(
         f'source={str(source).partition("?")[0]!r} is not a source of klines: choose "tickdb", '

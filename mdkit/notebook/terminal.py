@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -146,7 +147,7 @@ def _view(session: Session, elapsed: float) -> Group:
         bid = f"{book.bids[0][0]:,.2f}" if book.bids else "-"
         ask = f"{book.asks[0][0]:,.2f}" if book.asks else "-"
         table.add_row(
-            symbol,
+            escape(symbol),
             bid,
             ask,
             f"{spread(book):.2f}",
@@ -184,12 +185,12 @@ def _finish(session: Session, receipt: Receipt, console: Console, folder: Path) 
     for name in shown:
         table.add_column(name.replace("_", " "), justify="right")
     for (symbol, channel), *counts in ledger[shown].itertuples(name=None):
-        table.add_row(symbol, channel, *(f"{count:,}" for count in counts))
+        table.add_row(escape(symbol), escape(channel), *(f"{count:,}" for count in counts))
     table.add_section()
     table.add_row("all", "", *(f"{receipt.totals[name]:,}" for name in shown), style="bold")
     console.print()
     console.print(table)
-    console.print(str(receipt), soft_wrap=True)
+    console.print(str(receipt), soft_wrap=True, markup=False)
     report = session.save(folder)
     print(f"chart  {folder / 'overview.png'}\nreport {report}", flush=True)
     if not receipt.balanced:

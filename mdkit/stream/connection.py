@@ -14,6 +14,7 @@ from abc import ABC, abstractmethod
 from typing import Any, Protocol
 
 from mdkit.errors import FeedError, InvalidMessage, MdkitError
+from mdkit.hidden import safe_text
 from mdkit.wire.codes import classify
 from mdkit.wire.tickdb import read_answer
 from mdkit.wire.waits import retry_after
@@ -22,6 +23,8 @@ RawMessage = tuple[bytes, int]
 """(raw bytes, received_ns)"""
 
 MAX_MESSAGE_BYTES = 16 << 20
+MAX_FRAGMENTS = 1 << 12
+"""The most fragments of one message: their sizes are bounded together, their number is not."""
 OPEN_SECONDS = 10.0
 """How long connecting may take, handshake included."""
 CLOSE_SECONDS = 1.0
@@ -33,6 +36,9 @@ _HIGH_WATER_BYTES = 16 << 20
 
 class HandshakeError(Exception):
     """No connection came about, and the service did not say why. `str()` is what was seen."""
+
+    def __init__(self, seen: str) -> None:
+        super().__init__(safe_text(seen))
 
 
 class ConnectionEndedError(Exception):
@@ -141,7 +147,7 @@ def shown(url: str) -> str:
 def ending(received: tuple[int, str] | None, sent: int | None) -> str:
     """Say how a connection ended, from the (code, reason) received and the code sent."""
     if received is not None:
-        code, reason = received
+        code, reason = received[0], safe_text(received[1])
         return f"closed by the server with code {code}" + (f" ({reason})" if reason else "")
     if sent is not None:
         return f"closed here with code {sent}"
@@ -155,10 +161,10 @@ def refusal(status: int, retry_after_header: str, body: bytes, location: str = "
     """
     if 300 <= status < 400:
         # The key is in the address: it would go to wherever the redirect points.
+        target = safe_text(shown(location)) or "nowhere"
         return FeedError(
-            f"The connection is redirected (HTTP {status}) to {shown(location) or 'nowhere'}, "
-            "which mdkit does not follow with a key: set the final address as TICKDB_WS_URL or "
-            "source=."
+            f"The connection is redirected (HTTP {status}) to {target}, which mdkit does not "
+            "follow with a key: set the final address as TICKDB_WS_URL or source=."
         )
     code, message = None, ""
     with contextlib.suppress(InvalidMessage):

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from mdkit.events import Gap
+from mdkit.hidden import safe_text
 
 VERSION = 1
 MARK = b'{"mdkit"'
@@ -82,7 +83,8 @@ class Missed(Marker, frozen=True, tag="gap"):
 
     def gap(self) -> Gap:
         """Return the gap."""
-        return Gap(self.symbol, self.channel, self.reason, self.from_ns, self.to_ns, self.lost)
+        symbol, channel, reason = map(safe_text, (self.symbol, self.channel, self.reason))
+        return Gap(symbol, channel, reason, self.from_ns, self.to_ns, self.lost)
 
 
 class Unseen(Marker, frozen=True):
@@ -157,6 +159,12 @@ def read_marker(line: bytes) -> Marker | None:
         marker: AnyMarker = _read_marker(line)
         return marker
     except msgspec.ValidationError:
-        if _read_tag(line).get("mdkit") in _KNOWN_TAGS:
+        try:
+            tag = _read_tag(line).get("mdkit")
+        except RecursionError:
+            raise ValueError("nested too deeply") from None
+        if tag in _KNOWN_TAGS:
             raise
         return None
+    except RecursionError:
+        raise ValueError("nested too deeply") from None

@@ -33,6 +33,7 @@ from mdkit.errors import SettingsError
 from mdkit.history.client import is_loopback, socks_cure
 from mdkit.stream.connection import (
     CLOSE_SECONDS,
+    MAX_FRAGMENTS,
     MAX_MESSAGE_BYTES,
     OPEN_SECONDS,
     Connection,
@@ -195,6 +196,8 @@ class PicowsConnection(Inbox, WSListener, asyncio.BufferedProtocol):
             self._parts_bytes += frame.payload_size
             if self._parts_bytes > MAX_MESSAGE_BYTES:
                 raise self._violation(WSCloseCode.MESSAGE_TOO_BIG, "the message is too large")
+            if len(self._parts) >= MAX_FRAGMENTS:
+                raise self._violation(WSCloseCode.MESSAGE_TOO_BIG, "too many fragments")
             self._parts.append(frame.get_payload_as_bytes())
             self._simple = bool(frame.fin)
             if frame.fin:

@@ -21,7 +21,7 @@ from mdkit.stream.markers import Connected, Disconnected, Header, Lost, Missed, 
 from mdkit.stream.seams import Seams
 from mdkit.stream.tape import Damage, TapeFile
 from mdkit.stream.tape_writer import part_path
-from mdkit.wire.tickdb import Router
+from mdkit.wire.tickdb import Router, is_symbol
 
 Paths = str | PathLike[str] | Sequence[str | PathLike[str]]
 """A file, a pattern such as `data/*.jsonl.gz`, or several of either."""
@@ -49,7 +49,8 @@ class Take:
         ordered = sorted(parts, key=lambda part: part[0].part)
         self.headers = tuple(header for header, _ in ordered)
         self.files = tuple(file for _, file in ordered)
-        self.symbols = tuple(dict.fromkeys(s for header in self.headers for s in header.symbols))
+        named = (symbol for header in self.headers for symbol in header.symbols)
+        self.symbols = tuple(dict.fromkeys(filter(is_symbol, named)))
         self.allow_nonpositive = any(header.allow_nonpositive for header in self.headers)
         self._losses: Losses | None = None
         self._has_holes = False  # as far as it was played

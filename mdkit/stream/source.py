@@ -21,6 +21,7 @@ from mdkit.errors import (
     SubscriptionError,
 )
 from mdkit.events import SET_BACK, Gap
+from mdkit.hidden import hide
 from mdkit.stream.backoff import Backoff
 from mdkit.stream.connection import (
     Connection,
@@ -158,6 +159,7 @@ class WebSocketSource:
         self.refused = self._subscriptions.refused
         self.connects = 0
         self.disconnects = 0
+        hide(api_key)
         self._api_key = api_key
         self.transport = transport
         self._connect = connector(transport, compression=compression)

@@ -27,6 +27,8 @@ from mdkit.stream.moments import moment
 _MOST_NS = 1 << 63
 _MOST_LINE_BYTES = MAX_MESSAGE_BYTES + 64
 _PATIENCE = 100
+_MOST_PASSED = 100_000
+"""Lines that are no messages, after which a file is not read on: they could go on for hours."""
 _SHOWN_BYTES = 40
 _BINARY = {
     b"PAR1": "a Parquet file, as md.to_parquet writes for other programs (pandas.read_parquet)",
@@ -68,6 +70,7 @@ class TapeFile:
         messages: how many messages the file holds.
         text_bytes: how long its text is.
         damaged: how many lines were passed over because they cannot be read.
+        passed: those, and blank lines and comments among others.
         damage: the first of them, as the end of a sentence; empty if there was none.
         faults: what is missing or damaged, as parts of a sentence.
     """
@@ -84,6 +87,7 @@ class TapeFile:
         self.damaged = 0
         self.damage = ""
         self.faults: list[str] = []
+        self.passed = 0
         self._lost = 0
 
     def __repr__(self) -> str:
@@ -118,6 +122,11 @@ class TapeFile:
             text = rest + chunk
             end = text.rfind(b"\n") + 1
             text, rest = text[:end], text[end:]
+            if self.passed > _MOST_PASSED:
+                break
+            if text.isspace():
+                number += text.count(b"\n")
+                continue
             if messages := _timed_messages(text):
                 lines = len(messages)
                 self.messages += lines
@@ -137,6 +146,11 @@ class TapeFile:
                 raise self._refusal(f"line {number + 1} does not end")
             if self.damaged >= _PATIENCE and not self.messages and not others:
                 raise self._refusal(self.damage)
+        if self.passed > _MOST_PASSED:
+            self.faults.append(
+                f"it was not read on behind line {number:,}: {self.passed:,} lines are no messages"
+            )
+            rest = b""
         last = self._read_last(rest, number + 1)
         if isinstance(last, tuple):
             self.messages += 1
@@ -160,6 +174,8 @@ class TapeFile:
                 yield from _marker_in(text[at + 1 : stop])
                 at = text.find(b"\n" + MARK, stop)
             rest = text[end:]
+            if len(rest) > _MOST_LINE_BYTES:
+                raise self._refusal("a line does not end")
         yield from _marker_in(rest[1:])
 
     def read_header(self) -> Header:
@@ -178,6 +194,10 @@ class TapeFile:
         for number, line in enumerate(BytesIO(text), before + 1):
             line = line[:-1].rstrip(b"\r")
             item = _timed_message(line) or self._read_other(line, number)
+            if item is None or isinstance(item, Damage):
+                self.passed += 1
+                if self.passed > _MOST_PASSED:
+                    break
             if item is None:
                 continue
             if damaged and not isinstance(item, Damage):
@@ -206,7 +226,7 @@ class TapeFile:
         if line.startswith(MARK):
             try:
                 return self._note(read_marker(line))
-            except ValueError:
+            except (ValueError, RecursionError):
                 return self._note_damage(line, number)
         if line.startswith((b"{", b"[")):
             return line, 0

@@ -10,13 +10,14 @@ from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
-from websockets.frames import Frame, Opcode
+from websockets.frames import CloseCode, Frame, Opcode
 from websockets.protocol import State
 
 from mdkit.errors import SettingsError
 from mdkit.history.client import is_loopback, socks_cure
 from mdkit.stream.connection import (
     CLOSE_SECONDS,
+    MAX_FRAGMENTS,
     MAX_MESSAGE_BYTES,
     OPEN_SECONDS,
     Connection,
@@ -50,7 +51,8 @@ class WebsocketsConnection(Inbox, ClientConnection):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._parts: list[bytes] = []
-        self._rest = b""
+        self._rest = bytearray()  # the beginning of a frame whose end has not come
+        self._wanted = 0  # the length of that frame, 0 where it is not known yet
         self._upgraded = False
         self._hopeless = False  # a frame was seen that ends the connection
         self._stamp = 0
@@ -85,12 +87,17 @@ class WebsocketsConnection(Inbox, ClientConnection):
         self._stamp = time.time_ns()
         self.bytes_seen += len(data)
         if self._rest:
-            data = self._rest + data
-            self._rest = b""
+            if len(self._rest) + len(data) < self._wanted:
+                # Joined at every chunk, a large frame in drips would be copied at every drip.
+                self._rest += data
+                return
+            data = bytes(self._rest) + data
+            self._rest = bytearray()
+            self._wanted = 0
         if not self._upgraded:
             end = data.find(b"\r\n\r\n") + 4
             if end < 4 and len(data) < _MAX_HEAD_BYTES:
-                self._rest = data
+                self._rest = bytearray(data)
                 return
             if not data.startswith(b"HTTP/1.1 101"):
                 end = len(data)  # a refusal: its body, too, is the library's
@@ -118,6 +125,7 @@ class WebsocketsConnection(Inbox, ClientConnection):
                     break
             end = payload + length
             if end > size:
+                self._wanted = end - start
                 break
             if data[start] == _WHOLE_TEXT and not self._parts:
                 self._inbox.append((data[payload:end], stamp))
@@ -129,13 +137,18 @@ class WebsocketsConnection(Inbox, ClientConnection):
         if self._hopeless:
             super().data_received(data[start:])
         elif start < size:
-            self._rest = data[start:]
+            self._rest = bytearray(data[start:])
 
     def process_event(self, event: Any) -> None:
         """Keep data frames for `batch()`; leave everything else to the library."""
         if type(event) is Frame and event.opcode in _DATA:
             self._parts.append(bytes(event.data))
-            if event.fin:
+            if len(self._parts) > MAX_FRAGMENTS:
+                self.protocol.fail(CloseCode.MESSAGE_TOO_BIG, "too many fragments")
+                self.send_data()
+                self._parts.clear()
+                self._hopeless = True
+            elif event.fin:
                 self._inbox.append((b"".join(self._parts), self._stamp))
                 self._parts.clear()
             return

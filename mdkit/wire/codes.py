@@ -14,6 +14,7 @@ from mdkit.errors import (
     ServiceError,
     SubscriptionError,
 )
+from mdkit.hidden import safe_text
 from mdkit.wire.waits import LONGEST_WAIT, seconds
 
 _AUTHENTICATION = {
@@ -57,7 +58,7 @@ def classify(
     """
     name = str(code) if code is not None else f"HTTP {http_status}"
     what = f" for {about}" if about else ""
-    words = f' (the service says: "{message}")' if message else ""
+    words = f' (the service says: "{safe_text(message)}")' if message else ""
 
     def sentence(meaning: str, cure: str = "") -> str:
         return f"{name}{what}: {meaning}{words}.{' ' + cure if cure else ''}"

@@ -9,6 +9,7 @@ from msgspec import Raw
 
 from mdkit.errors import InvalidMessage
 from mdkit.events import MarketEvent
+from mdkit.hidden import safe_text
 from mdkit.wire.bodies import Head, SymbolOnly
 from mdkit.wire.reading import json_decoder
 from mdkit.wire.routes import (
@@ -38,6 +39,13 @@ _HEAD = re.compile(
     rb'\s*"symbol"\s*:\s*"(?P<symbol>[^"\\]{1,64})"\s*'
 )
 _MAX_LEARNT = 100_000
+MAX_SYMBOL = 64
+"""The longest symbol, in characters; each symbol seen is kept."""
+
+
+def is_symbol(text: str) -> bool:
+    """Whether a text can be a symbol: short, and of characters that can be shown."""
+    return 0 < len(text) <= MAX_SYMBOL and text.isprintable()
 
 
 class Router:
@@ -131,6 +139,11 @@ class Router:
         symbol = self._full_name.get(symbol, symbol)
         if not symbol:
             return invalid_route(channel, "", "message names no symbol")
+        if not is_symbol(symbol):
+            reason = f"{safe_text(symbol[:MAX_SYMBOL])!r} is no symbol"
+            if len(symbol) > MAX_SYMBOL:
+                reason = f"a symbol of {len(symbol):,} characters is no symbol"
+            return invalid_route(channel, "", reason)
         key = (channel, symbol, enveloped, origin)
         route = self._made.get(key)
         if route is None:

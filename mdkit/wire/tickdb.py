@@ -18,7 +18,7 @@ from mdkit.wire.commands import (
 )
 from mdkit.wire.encoding import encode, rest_message, via_rest
 from mdkit.wire.reading import MAX_MESSAGE_BYTES, stub
-from mdkit.wire.router import SEVERAL, Router, decode
+from mdkit.wire.router import SEVERAL, Router, decode, is_symbol
 from mdkit.wire.routes import ANSWER, CHANNELS, LIVE, REST, UNREADABLE, Read, Route, invalid_route
 from mdkit.wire.salvage import SomeEvents
 
@@ -42,6 +42,7 @@ __all__ = [
     "dialect_of",
     "encode",
     "invalid_route",
+    "is_symbol",
     "read_answer",
     "rest_message",
     "stub",

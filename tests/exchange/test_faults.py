@@ -236,13 +236,18 @@ def test_faults_by_schedule_come_at_the_same_message_each_time():
 def test_curl_can_do_it_too():
     with Exchange(SYMBOL) as exchange:
         base = f"http://127.0.0.1:{exchange.port}/_exchange"
-        answer = requests.get(f"{base}/fault?kind=stall&duration=0.1&hold=true", timeout=5)
+
+        def get(path):
+            headers = {"X-Mdkit-Control": "1"}
+            return requests.get(f"{base}/{path}", headers=headers, timeout=5)
+
+        answer = get("fault?kind=stall&duration=0.1&hold=true")
         assert answer.json()["data"]["params"] == {"hold": True}
-        assert requests.get(f"{base}/statistics", timeout=5).json()["faults"] == {"stall": 1}
-        answer = requests.get(f"{base}/fault?kind=nonsense", timeout=5)
+        assert get("statistics").json()["faults"] == {"stall": 1}
+        answer = get("fault?kind=nonsense")
         assert answer.status_code == 400
         assert "the faults are" in answer.json()["message"]
-        assert requests.get(f"{base}/other", timeout=5).status_code == 404
+        assert get("other").status_code == 404
 
 
 def test_schedules_are_seeded_and_plain_data():

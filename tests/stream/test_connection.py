@@ -225,6 +225,7 @@ def test_pings_are_answered(transport):
             frame(b"x" * (9 << 20), fin=False) + frame(b"x" * (9 << 20), CONTINUATION),
             1009,
         ),
+        (frame(b"x", fin=False) + frame(b"", CONTINUATION, fin=False) * 5000, 1009),
         (frame(b"x", CLOSE), 1002),
         (frame((2999).to_bytes(2, "big"), CLOSE), 1002),
         (frame(b"x" * 126, PING), 1002),

@@ -388,7 +388,7 @@ def test_picows_has_no_compression_and_says_so():
 def test_a_missing_picows_names_what_to_install(monkeypatch):
     monkeypatch.delitem(sys.modules, "mdkit.stream.picows_connection", raising=False)
     monkeypatch.setitem(sys.modules, "picows", None)
-    with pytest.raises(SettingsError, match=r'picows.*pip install "mdkit\[fast\]"'):
+    with pytest.raises(SettingsError, match=r"picows.*python -m pip install picows"):
         md.live(source="demo", transport="picows", name="missing")
 
 

@@ -39,7 +39,7 @@ class Raster:
     def __init__(self, width: int = 560, height: int = 190) -> None:
         self._artists: list[Any] = []
         self._background: Any = None
-        with matplotlib.style.context("default"):
+        with matplotlib.style.context(["default", {"text.parse_math": False}]):
             self.figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
             self.canvas: Any = FigureCanvasAgg(self.figure)
             self.figure.patch.set_alpha(0.0)
