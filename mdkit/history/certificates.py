@@ -9,8 +9,9 @@ import ssl
 from datetime import UTC, datetime
 from typing import Any
 
-from requests.adapters import HTTPAdapter
 from urllib3.exceptions import SSLError
+
+from mdkit.history.deadlines import DeadlineAdapter
 
 # OpenSSL's X509_V_ERR_..., of which Python's ssl module has no names.
 _OUT_OF_DATE = (9, 10)
@@ -37,7 +38,7 @@ def _cure(verify_code: int) -> str:
     )
 
 
-class SystemTrustAdapter(HTTPAdapter):
+class SystemTrustAdapter(DeadlineAdapter):
     """Trusts what this machine trusts, as the WebSocket does, besides what `requests` brings.
 
     Otherwise a company's own authority would be good for the feed and not for its history.

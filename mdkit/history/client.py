@@ -22,7 +22,6 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 import requests
-from requests.adapters import HTTPAdapter
 from requests.exceptions import ChunkedEncodingError, ContentDecodingError
 from urllib3.exceptions import MaxRetryError, ReadTimeoutError
 
@@ -39,6 +38,7 @@ from mdkit.errors import (
 )
 from mdkit.hidden import hide
 from mdkit.history.certificates import SystemTrustAdapter, bad_certificate, distrust
+from mdkit.history.deadlines import ANSWER_SECONDS, MAX_ANSWER_BYTES, DeadlineAdapter
 from mdkit.history.patience import RETRIED_STATUS, Patience, check_wait
 from mdkit.wire.codes import classify
 from mdkit.wire.rest import (
@@ -192,27 +192,25 @@ class RestClient:
         self._session.trust_env = not is_loopback(base_url)
         if api_key:
             self._session.headers["X-API-Key"] = api_key
-        make = SystemTrustAdapter if parts.scheme == "https" else HTTPAdapter
+        make = SystemTrustAdapter if parts.scheme == "https" else DeadlineAdapter
         self._adapter = make(max_retries=Patience.of(self._pause, self._spend))
+        self._adapter.seconds = self._seconds_left
         self._session.mount(f"{parts.scheme}://", self._adapter)
 
     def hurry(self, seconds: float) -> None:
         """Have done in so many seconds, all calls together: try nothing again, wait for nothing.
 
         What would need more raises the error that it would have been tried again for, or
-        `RateLimitError` where the budget is spent. Only an answer that comes in drops can take
-        longer.
+        `RateLimitError` where the budget is spent.
         """
         self._until = time.monotonic() + seconds
         self._tries, self._status_retries = 1, 0
         self._adapter.max_retries = Patience.of(self._pause, self._spend, retries=0)
 
     def give_up(self) -> None:
-        """End the waits of calls in other threads, and try nothing more: they raise `FeedError`.
-
-        A call that is under way goes on until it has its answer or a timeout.
-        """
+        """End calls in other threads, and try nothing more: they raise `FeedError`."""
         self._ended.set()
+        self._adapter.cut()
 
     def klines(
         self,
@@ -279,6 +277,7 @@ class RestClient:
     def _get(self, path: str, params: dict[str, str], about: str) -> Answer:
         trouble: MdkitError | None = None
         self._tried = 0
+        self._adapter.expired = False
         for attempt in range(self._tries):
             if trouble is not None:
                 wait = getattr(trouble, "retry_after", None)
@@ -301,10 +300,14 @@ class RestClient:
                 params=params,
                 timeout=self._timeouts_left(),
                 allow_redirects=False,
+                stream=True,
             )
+            content = self._content(response, about)
         except (ChunkedEncodingError, ContentDecodingError):
+            self._check_end()
             broke_off = FeedError(f"The answer of {self.name} broke off ({about}).")
         except requests.ConnectionError as error:
+            self._check_end()
             reason = error.args[0] if error.args else None
             if isinstance(reason, ReadTimeoutError):  # between two parts of a body
                 broke_off = FeedError(f"The answer of {self.name} broke off ({about}).")
@@ -322,9 +325,23 @@ class RestClient:
             ) from None
         if broke_off is not None:
             raise _Again(broke_off)
-        return self._read(response, about)
+        return self._read(response, content, about)
 
-    def _read(self, response: requests.Response, about: str) -> Answer:
+    def _content(self, response: requests.Response, about: str) -> bytes:
+        """Return the body of an answer; raise `FeedError` where it does not end."""
+        parts, size = [], 0
+        with response:
+            for part in response.iter_content(1 << 16):
+                parts.append(part)
+                size += len(part)
+                if size > MAX_ANSWER_BYTES:
+                    raise FeedError(
+                        f"The answer of {self.name} is larger than {MAX_ANSWER_BYTES >> 20} MiB "
+                        f"({about}): ask for less at once."
+                    )
+        return b"".join(parts)
+
+    def _read(self, response: requests.Response, content: bytes, about: str) -> Answer:
         status, ok = response.status_code, response.status_code == 200
         if 300 <= status < 400:
             raise FeedError(
@@ -332,7 +349,7 @@ class RestClient:
                 "set the final address as TICKDB_REST_URL or source=."
             )
         try:
-            answer = decode_answer(response.content)
+            answer = decode_answer(content)
         except InvalidMessage as error:
             if ok:
                 raise _Again(ServerError(f"{self.name} gave {error} ({about})")) from None
@@ -378,14 +395,23 @@ class RestClient:
     def _without_key(self, text: str) -> str:
         return text.replace(self._key, "***") if self._key else text
 
+    def _check_end(self) -> None:
+        """Raise `FeedError` where nobody waits any more, or an answer did not come to its end."""
+        if self._ended.is_set():
+            raise FeedError(f"Nobody waits for {self.name} any more.")
+        if self._adapter.expired:
+            raise FeedError(f"{self.name} gave no whole answer in time; try again later.")
+
+    def _seconds_left(self) -> float:
+        return min(ANSWER_SECONDS, max(self._until - time.monotonic(), 0.001))
+
     def _timeouts_left(self) -> tuple[float, float]:
         """Return the seconds to connect and to wait for an answer, of what time is left."""
         left = max(self._until - time.monotonic(), 0.001)
         return min(self._timeouts[0], left), min(self._timeouts[1], left)
 
     def _spend(self) -> None:
-        if self._ended.is_set():
-            raise FeedError(f"Nobody waits for {self.name} any more.")
+        self._check_end()
         self._budget.spend(
             self.waiting,
             longest=0.0 if self._until < inf else None,

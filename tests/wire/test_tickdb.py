@@ -19,7 +19,7 @@ sizes = st.floats(min_value=0.0, allow_infinity=False, allow_nan=False)
 level_sizes = st.floats(min_value=5e-324, allow_infinity=False, allow_nan=False)
 figures = st.none() | st.floats(allow_infinity=False, allow_nan=False)
 symbols = st.sampled_from(["AAPL.US", "700.HK", "BTCUSDT", "BU2609"]) | st.text(
-    st.characters(exclude_categories=["Cs"]).filter(str.isprintable), min_size=1, max_size=12
+    st.characters(exclude_categories=["Cs"]).filter(str.isprintable), min_size=1, max_size=64
 )
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 millis = st.integers(0, 9_223_372_036_854).map(lambda ms: ms * 1_000_000)
