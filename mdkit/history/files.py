@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mdkit.errors import InvalidMessage, RecordingError, RecordingWarning
-from mdkit.history.columns import FIGURES, Klines, join_frames, to_frame
+from mdkit.history.columns import FIGURES, Klines, to_frame
 from mdkit.history.csv_tables import TWO_LEVELS, check_doubled, plain_label, read_csv
 from mdkit.history.prices import keep_possible
 from mdkit.history.stamps import TIMES, bar_starts, check_starts
@@ -22,6 +22,7 @@ from mdkit.wire.rest import decode_answer_or_data, invalid_bars, symbol_of, when
 if TYPE_CHECKING:
     import pandas as pd
 
+_MOST_UNPACKED = 4 << 30
 _NEEDED = FIGURES[:4]
 _SYMBOLS = ("symbol", "ticker")
 _ALIASES = {"vol": "volume"}
@@ -53,10 +54,12 @@ def read_klines(
     `InvalidMessage` when bars in it cannot be true; and `FileNotFoundError`.
     """
     path = Path(path).expanduser()
+    if path.exists() and not path.is_file():
+        raise RecordingError(f"{path} is no regular file; give the path of a file of bars.")
     body = path.read_bytes()
     if body[:2] == b"\x1f\x8b":
         try:
-            body = gzip.decompress(body)
+            body = _unpacked(body, path.name)
         except (OSError, EOFError, zlib.error) as error:
             raise RecordingError(f"{path.name} is damaged: {error}.") from None
     name = path.name.lower().removesuffix(".gz")
@@ -76,6 +79,18 @@ def read_klines(
         reason = str(error).partition("\n")[0]
         raise RecordingError(f"{path.name} is not readable as {kind}: {reason}.") from None
     return _from_table(table, path.name, dayfirst, allow_nonpositive)
+
+
+def _unpacked(body: bytes, name: str) -> bytes:
+    """Return what gzip packed; raise `RecordingError` where that is without measure."""
+    with gzip.open(io.BytesIO(body)) as file:
+        text = file.read(_MOST_UNPACKED + 1)
+    if len(text) > _MOST_UNPACKED:
+        raise RecordingError(
+            f"{name} holds more than {_MOST_UNPACKED >> 30} GiB when unpacked: split it, or unpack "
+            "it yourself."
+        )
+    return text
 
 
 def _from_json(body: bytes, name: str, allow_nonpositive: bool) -> pd.DataFrame:
@@ -125,12 +140,40 @@ def _from_table(
     if symbol is None:
         return to_frame(_in_order(starts, figures, name, allow_nonpositive))
     symbols = _symbols(columns[symbol], f"{name}: column {symbol}")
-    frames = {}
-    for one in dict.fromkeys(symbols):
-        mine = symbols == one
-        bars = _in_order(starts[mine], figures[:, mine], f"{name}, {one}", allow_nonpositive)
-        frames[str(one)] = to_frame(bars)
-    return join_frames(frames) if frames else to_frame(Klines.empty())
+    return _by_symbol(symbols, starts, figures, name, allow_nonpositive)
+
+
+def _by_symbol(
+    symbols: npt.NDArray[np.object_],
+    starts: npt.NDArray[np.int64],
+    figures: npt.NDArray[np.float64],
+    name: str,
+    allow_nonpositive: bool,
+) -> pd.DataFrame:
+    """Return the bars of several symbols in one frame, in the order in which symbols appear."""
+    import pandas as pd
+
+    codes, names = pd.factorize(symbols)
+    order = np.lexsort((starts, codes))
+    codes, starts, figures = codes[order], starts[order], figures[:, order]
+    # Few symbols have bars to be told about; the others are right as they stand.
+    twice = np.flatnonzero((codes[1:] == codes[:-1]) & (starts[1:] == starts[:-1]))
+    odd = np.isin(codes, [*codes[twice], *codes[(figures[:4] <= 0).any(axis=0)]])
+    parts = [(codes[~odd], starts[~odd], figures[:, ~odd])]
+    for code in np.unique(codes[odd]):
+        mine = codes == code
+        about = f"{name}, {names[code]}"
+        bars = _in_order(starts[mine], figures[:, mine], about, allow_nonpositive)
+        parts.append((np.full(bars.bars, code), bars.starts, bars.figures))
+    codes = np.concatenate([part[0] for part in parts])
+    starts = np.concatenate([part[1] for part in parts])
+    figures = np.concatenate([part[2] for part in parts], axis=1)
+    order = np.lexsort((starts, codes))
+    frame = to_frame(Klines(starts[order], figures[:, order]))
+    if len(codes):
+        named = pd.Index([str(one) for one in names]).take(codes[order])
+        frame.index = pd.MultiIndex.from_arrays([named, frame.index], names=["symbol", "time"])
+    return frame
 
 
 def _columns(table: pd.DataFrame, name: str) -> dict[str, pd.Series[Any]]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import base64
+import warnings
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from matplotlib.figure import Figure
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from mdkit.notebook.session import Session
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title>
 <style>body{{font-family:system-ui,sans-serif;margin:2rem auto;max-width:1100px;padding:0 1rem;
@@ -30,7 +32,6 @@ color-scheme:light dark}}img{{max-width:100%;background:white}}table{{font-size:
 def save(session: Session, folder: Path) -> Path:
     """Write overview.png, a CSV for every table that has rows, and report.html; return that."""
     folder.mkdir(parents=True, exist_ok=True)
-    chart = save_png(draw(session), folder / "overview.png")
     tables: dict[str, pd.DataFrame] = {
         "ledger": session.ledger(),
         "signals": session.signals(),
@@ -40,16 +41,24 @@ def save(session: Session, folder: Path) -> Path:
         "dead_letters": session.dead_letters(),
         "invalid": session.invalid(),
     }
-    written = [chart.name]
+    written = []
     for name, table in tables.items():
         path = folder / f"{name}.csv"
         if len(table) or name in ("ledger", "signals"):
-            table.to_csv(path)
+            as_csv(table).to_csv(path)
             written.append(path.name)
         else:
             path.unlink(missing_ok=True)
     gaps = tables["gaps"]
-    picture = base64.b64encode(chart.read_bytes()).decode()
+    picture = ""
+    try:
+        chart = save_png(draw(session), folder / "overview.png")
+    except Exception as error:
+        # matplotlib may fail over data that nobody thought of; the tables are there all the same.
+        warnings.warn(f"no chart was drawn: {type(error).__name__}: {error}", stacklevel=2)
+    else:
+        written.insert(0, chart.name)
+        picture = base64.b64encode(chart.read_bytes()).decode()
     report = folder / "report.html"
     report.write_text(
         _PAGE.format(
@@ -62,6 +71,29 @@ def save(session: Session, folder: Path) -> Path:
         encoding="utf-8",
     )
     return report
+
+
+def as_csv(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table whose texts a spreadsheet takes for texts, and runs none of them.
+
+    A text that begins as a formula does gets an apostrophe in front.
+    """
+    import pandas as pd
+
+    def plain(value: Any) -> Any:
+        return f"'{value}" if isinstance(value, str) and value[:1] in _FORMULA else value
+
+    safe = table.copy(deep=False)
+    for label in safe.columns:
+        if not pd.api.types.is_numeric_dtype(safe[label].dtype):
+            safe[label] = safe[label].map(plain)
+    if safe.index.nlevels > 1:
+        safe.index = pd.MultiIndex.from_tuples(
+            [tuple(map(plain, row)) for row in safe.index], names=safe.index.names
+        )
+    elif not pd.api.types.is_numeric_dtype(safe.index.dtype):
+        safe.index = safe.index.map(plain)
+    return safe
 
 
 def draw(session: Session) -> Figure:

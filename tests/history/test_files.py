@@ -1,6 +1,7 @@
 """Files of bars: whatever format, the same frame."""
 
 import gzip
+import warnings
 
 import pandas as pd
 import pytest
@@ -374,3 +375,43 @@ def test_real_days(market, symbol):
     assert got.index.name == "time"
     assert (got.index.normalize() == got.index).all()
     assert got.columns.tolist() == ["open", "high", "low", "close", "volume"]
+
+
+def test_many_symbols_are_split_as_one_by_one(tmp_path):
+    """Bars in any order, some twice and some at 0, as reading each symbol by itself gives them."""
+    import numpy as np
+    import pandas as pd
+
+    random = np.random.default_rng(7)
+    rows = []
+    for _ in range(400):
+        symbol, hour = random.choice(["B", "A", "000001", "NA"]), random.integers(0, 60)
+        price = 0.0 if random.random() < 0.1 else float(random.integers(1, 9))
+        rows.append((symbol, f"2024-01-0{1 + hour // 24}T{hour % 24:02}:00:00Z", price))
+    path = tmp_path / "many.csv"
+
+    def read(chosen):
+        lines = ["symbol,time,open,high,low,close,volume"]
+        lines += [f"{s},{t},{p},{p},{p},{p},1" for s, t, p in chosen]
+        path.write_text("\n".join(lines))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return read_klines(path)
+
+    whole = read(rows)
+    order = list(dict.fromkeys(row[0] for row in rows))
+    parts = pd.concat([read([row for row in rows if row[0] == one]) for one in order])
+    pd.testing.assert_frame_equal(whole, parts)
+
+
+def test_what_is_no_regular_file_is_refused(tmp_path):
+    with pytest.raises(RecordingError, match="no regular file"):
+        read_klines(tmp_path)
+
+
+def test_what_unpacks_without_measure_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("mdkit.history.files._MOST_UNPACKED", 1000)
+    path = tmp_path / "bomb.csv.gz"
+    path.write_bytes(gzip.compress(b"time,open,high,low,close\n" + b" " * 5000))
+    with pytest.raises(RecordingError, match="when unpacked"):
+        read_klines(path)
