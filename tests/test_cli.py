@@ -73,6 +73,14 @@ def test_demo_plays_a_recording_to_its_end(cli, recording):
     assert "600 processed" in out
 
 
+def test_demo_says_that_its_recording_was_cut_off(cli, tmp_path, recording):
+    (tmp_path / "cut.jsonl").write_bytes(recording.read_bytes()[:-10])
+    code, out, err = cli("demo", "--replay", "cut.jsonl", "--speed", "0", "--out", "out")
+    assert (code, err) == (0, "")
+    assert "599 processed" in out
+    assert "cut.jsonl: its last line was cut off" in out
+
+
 def test_demo_loses_nothing_of_a_recording_played_at_full_speed(cli, tmp_path, depth_message):
     path = tmp_path / "large.jsonl"
     count = 30_000

@@ -45,6 +45,8 @@ class Feed(Protocol):
     now_ms: int
     paced: bool
     finished: bool
+    problems: list[str]
+    """Sentences on what is amiss with it, such as a recording that was cut off."""
 
     @property
     def histories(self) -> dict[str, History]: ...  # noqa: D102
@@ -365,4 +367,5 @@ class Delivery:
             "slow_clients": self.slow_clients,
             "faults": dict(self.injected),
             "faults_pending": len(self._by_time) + len(self._by_count),
+            "problems": self.feed.problems,
         }

@@ -272,7 +272,8 @@ class Exchange:
         `symbols`, `connections` (now), `connections_total`, `subscriptions`, `rest_calls`,
         `refused` (by code), `began`, `finished` (nothing more will come), `clock_ms`, `messages`
         (that the market has said), `sent` (by symbol and channel, over all clients), `sent_total`,
-        `withheld`, `slow_clients`, `faults` (by kind) and `faults_pending`.
+        `withheld`, `slow_clients`, `faults` (by kind), `faults_pending` and `problems` (sentences
+        on what is missing of a recording that is played back).
         """
         if self._in_process:
             return self._control("statistics")
@@ -343,6 +344,8 @@ async def serve_forever(
         f"REST       http://{base}/v1\n"
         f"control    http://{base}/_exchange/statistics\n"
     )
+    for problem in server.statistics()["problems"]:
+        announce(f"{problem}\n")
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     previous = {

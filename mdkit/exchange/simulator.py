@@ -141,6 +141,7 @@ class SimulatedFeed:
         self.opened_ms = opened_ms
         self.paced = config.speed > 0 and (config.rate or scenario.rate) is not None
         self.finished = False
+        self.problems: list[str] = []
         self.instruments = {symbol: instrument(symbol) for symbol in self.symbols}
         self.histories: dict[str, History] = {}
         self.tapes: dict[str, Tape] = {}

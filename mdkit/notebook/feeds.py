@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from mdkit.errors import SettingsError
+from mdkit.errors import RecordingError, SettingsError
 from mdkit.exchange import Exchange
 from mdkit.history.client import RestClient, is_loopback, shared_budget
 from mdkit.settings import Settings
@@ -45,6 +45,10 @@ class ExchangeSource(WebSocketSource):
                 dict.fromkeys((c, s) for c in self._channels for s in self.exchange.symbols)
             )
         try:
+            if self.exchange.config.replay is not None:
+                looked = await asyncio.to_thread(self.exchange.statistics)
+                for problem in looked["problems"]:
+                    sink.problem(RecordingError(problem))
             await super().run(sink)
         finally:
             if ours:

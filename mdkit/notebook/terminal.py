@@ -13,6 +13,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from mdkit.errors import SessionError
 from mdkit.exchange import Exchange
 from mdkit.measures import mid, pressure_ratio, spread
 from mdkit.notebook.live import live
@@ -34,7 +35,7 @@ def run_demo(exchange: Exchange, seconds: float | None, folder: Path) -> Receipt
 
     `seconds` None goes on to the end of the exchange's playback. In a terminal the view is
     redrawn four times a second; elsewhere a line is printed each second. Ctrl-C and SIGTERM
-    end it early, with the same ending.
+    end it early, with the same ending. Raises `SessionError` where no message came.
     """
     folder.mkdir(parents=True, exist_ok=True)
     console = Console()
@@ -64,6 +65,8 @@ def run_demo(exchange: Exchange, seconds: float | None, folder: Path) -> Receipt
         watch(session, console, is_over)
         receipt = session.stop().result()
     _finish(session, receipt, console, folder)
+    if not receipt.totals["received"]:
+        raise SessionError(f"The demo ended after {receipt.seconds:.1f} s, before any message came.")
     return receipt
 
 
@@ -189,6 +192,8 @@ def _finish(session: Session, receipt: Receipt, console: Console, folder: Path) 
     table.add_row("all", "", *(f"{receipt.totals[name]:,}" for name in shown), style="bold")
     console.print()
     console.print(table)
+    for problem in session.stats()["problems"]:
+        console.print(problem, soft_wrap=True, markup=False, highlight=False)
     console.print(str(receipt), soft_wrap=True)
     report = session.save(folder)
     print(f"chart  {folder / 'overview.png'}\nreport {report}", flush=True)

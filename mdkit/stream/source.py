@@ -158,6 +158,7 @@ class WebSocketSource:
         self.refused = self._subscriptions.refused
         self.connects = 0
         self.disconnects = 0
+        self.tries = 0
         self._api_key = api_key
         self.transport = transport
         self._connect = connector(transport, compression=compression)
@@ -187,6 +188,13 @@ class WebSocketSource:
     def connected(self) -> bool:
         """Whether a connection is open."""
         return self._connection is not None
+
+    @property
+    def why_not_connected(self) -> str:
+        """Why there is no connection, and how often one has been tried since; "" with one."""
+        if self.connected or not self._down_reason:
+            return ""
+        return f"{self._down_reason}, try {self.tries}" if self.tries else self._down_reason
 
     @property
     def stale_for(self) -> float:
@@ -238,6 +246,7 @@ class WebSocketSource:
     async def _run(self, sink: Sink) -> None:
         while not self._stopping.is_set():
             self._backoff.connecting()
+            self.tries += 1
             wait = 0.0
             try:
                 await self._run_connection(sink)
@@ -288,6 +297,7 @@ class WebSocketSource:
         self._connection = connection
         self._last_data = 0.0
         self.connects += 1
+        self.tries = 0
         self._told_open = True
         self._backoff.connected()
         heart = asyncio.create_task(self._beat(connection), name="mdkit heartbeat")
