@@ -84,12 +84,9 @@ def record(
     def tell(elapsed: int) -> str:
         lost = f"  {recorder.lost:,} LOST" if recorder.lost else ""
         down = getattr(session.pipeline.source, "why_not_connected", "")
-        flow = (
-            f"not connected: {down} " if down else f"{session.health().in_rate:>8,.0f} msg/s"
-        )
+        flow = f"not connected: {down} " if down else f"{session.health().in_rate:>8,.0f} msg/s"
         return (
-            f"{elapsed:>4} s  {flow}  {recorder.messages:,} recorded, "
-            f"{size(recorder.bytes)}{lost}"
+            f"{elapsed:>4} s  {flow}  {recorder.messages:,} recorded, {size(recorder.bytes)}{lost}"
         )
 
     def is_broken() -> bool:
@@ -178,7 +175,8 @@ def replay(
     if out is not None:
         print(f"report {session.save(out)}")
     if not receipt.totals["received"]:
-        raise SessionError(f"Nothing was played of {', '.join(path)}.")
+        why = "" if session.pipeline.problems else ": it holds no market message"
+        raise SessionError(f"Nothing was played of {', '.join(path)}{why}.")
 
 
 def info(path: _Files) -> None:

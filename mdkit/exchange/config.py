@@ -75,6 +75,7 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class ExchangeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All that an exchange needs to know. Make it with `configure`, which checks it.
 
+    `listed` are symbols beside `symbols` that are traded from when somebody asks for them.
     `opening` is the number of depth messages in the first second of the scenario "open", `rate`
     is in depth messages a second over all symbols, `speed` a time scale in which 0 means
     as fast as the clients take the messages, `count` a number of depth messages (of all
@@ -83,6 +84,7 @@ class ExchangeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """
 
     symbols: tuple[str, ...] = DEFAULT_SYMBOLS
+    listed: tuple[str, ...] = ()
     seed: int = 7
     scenario: str = "steady"
     opening: int | None = None
@@ -114,6 +116,7 @@ class ExchangeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 def configure(
     symbols: Sequence[str] | None = None,
     *,
+    listed: Sequence[str] = (),
     speed: float | None = 1.0,
     replay: Any = None,
     start: datetime | str | int | None = None,
@@ -134,7 +137,7 @@ def configure(
     if symbols is None:
         symbols = () if replay is not None else DEFAULT_SYMBOLS
     unique = tuple(dict.fromkeys(symbols))
-    for symbol in unique:
+    for symbol in (*unique, *listed):
         if not isinstance(symbol, str) or not _SYMBOL.fullmatch(symbol):
             raise SettingsError(
                 f"{symbol!r} is not a symbol; use up to 32 letters, digits, dots, dashes and "
@@ -150,6 +153,7 @@ def configure(
         )
     config = ExchangeConfig(
         symbols=unique,
+        listed=tuple(dict.fromkeys(listed)),
         speed=speed,
         replay=None if replay is None else str(replay),
         start_ms=None if start is None else _milliseconds(start),

@@ -50,6 +50,7 @@ class Feed(Protocol):
 
     @property
     def histories(self) -> dict[str, History]: ...  # noqa: D102
+    def admit(self, symbol: str) -> bool: ...  # noqa: D102
     def prepare(self) -> bool: ...  # noqa: D102
     def begin(self, now_ms: int) -> None: ...  # noqa: D102
     def take(self, until: float, most: int) -> list[Message]: ...  # noqa: D102

@@ -43,6 +43,7 @@ class Exchange:
     Parameters
     ----------
     symbols : the default five; in a playback all of the recording's.
+    listed : further symbols, each traded from when a client asks for it; not in a playback.
     seed : the same seed and start give the same messages, byte for byte.
     scenario : a name of `SCENARIOS`. It begins with the first subscription.
     opening : with scenario "open": so many depth messages, 1 to 100,000, in its first second,
@@ -71,6 +72,7 @@ class Exchange:
         self,
         symbols: Sequence[str] | None = None,
         *,
+        listed: Sequence[str] = (),
         seed: int = 7,
         scenario: str = "steady",
         opening: int | None = None,
@@ -93,6 +95,7 @@ class Exchange:
     ) -> None:
         self.config: ExchangeConfig = configure(
             symbols,
+            listed=listed,
             seed=seed,
             scenario=scenario,
             opening=opening,

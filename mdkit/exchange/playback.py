@@ -121,6 +121,10 @@ class Playback:
             }
         return self._histories
 
+    def admit(self, symbol: str) -> bool:
+        """Return whether a symbol is in the recording."""
+        return symbol in self.instruments
+
     def prepare(self) -> bool:
         """Return False: a recording is there already."""
         return False

@@ -9,9 +9,11 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from mdkit.errors import RecordingError, SettingsError
+from mdkit.errors import MdkitError, RecordingError, SettingsError
 from mdkit.exchange import Exchange
+from mdkit.exchange.instruments import LISTED
 from mdkit.history.client import RestClient, is_loopback, shared_budget
+from mdkit.near import instead
 from mdkit.settings import Settings
 from mdkit.stream.connection import shown
 from mdkit.stream.replay import Replay
@@ -55,6 +57,18 @@ class ExchangeSource(WebSocketSource):
                 await asyncio.to_thread(self.exchange.stop)
 
 
+def check_listed(
+    symbols: Sequence[str], error: Callable[[str], MdkitError] = SettingsError
+) -> None:
+    """Raise an error, with near matches, for a symbol that the demo's exchange does not trade."""
+    for symbol in symbols:
+        if symbol not in LISTED:
+            raise error(
+                f"The demo's exchange does not trade {symbol!r}: {instead(symbol, LISTED)}. "
+                "md.Exchange([...]) trades symbols of any name."
+            )
+
+
 def open_source(
     source: str | Source | Exchange | None,
     channels: Sequence[str],
@@ -95,7 +109,8 @@ def open_source(
         return ExchangeSource(source, channels, carried, api_key=secret, **options)
     asked, symbols = tuple(symbols), tuple(symbols) or settings.subscribed_symbols
     if source == "demo":
-        return ExchangeSource(Exchange(symbols), channels, symbols, **options)
+        check_listed(symbols)
+        return ExchangeSource(Exchange(symbols, listed=LISTED), channels, symbols, **options)
     if source == "tickdb":
         return WebSocketSource(
             settings.tickdb_ws_url, channels, symbols, api_key=settings.require_key(), **options

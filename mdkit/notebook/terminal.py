@@ -66,7 +66,7 @@ def run_demo(exchange: Exchange, seconds: float | None, folder: Path) -> Receipt
         receipt = session.stop().result()
     _finish(session, receipt, console, folder)
     if not receipt.totals["received"]:
-        raise SessionError(f"The demo ended after {receipt.seconds:.1f} s, before any message came.")
+        raise SessionError(f"The demo ended after {receipt.seconds:.1f} s, and no message came.")
     return receipt
 
 

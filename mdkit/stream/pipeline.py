@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from mdkit.errors import MdkitError, SessionError, StrategyError
-from mdkit.events import SKIPPED, WENT_BACK, Gap, Signal
+from mdkit.events import REFUSED, SKIPPED, WENT_BACK, Gap, Signal
 from mdkit.frames import Frames, MetricsFrame, SignalFrame
 from mdkit.strategies.contract import Strategy
 from mdkit.stream.backfill import Backfill
@@ -174,6 +174,11 @@ class Pipeline:
         self.lanes.on_gap = self._note_gap
         self.lanes.on_partial = lambda bar: self.filling.want(bar)
 
+    @property
+    def interval(self) -> str | None:
+        """The interval of the bars that are made of trades or tickers; None for no bars."""
+        return self._setup.interval
+
     async def _choose(self, first: Sequence[RawMessage]) -> None:
         """Find out what the strategies cost, and have as many processes as that deserves."""
         if first and cores() > 1 and self.strategies:
@@ -251,12 +256,13 @@ class Pipeline:
     def gap(self, gap: Gap) -> None:
         """Keep a gap for `gaps()`; strategies and frames meet it in its place in the stream.
 
-        A gap of which `lost` is 0 was filled, and is a row of `gaps()` only.
+        A gap of which `lost` is 0 was filled, and is a row of `gaps()` only; so is one of what
+        was refused, of which there is no stream.
         """
         self._note_gap(gap)
         if self.chronicle.scribe is not None:
             self.chronicle.scribe.gap(gap)
-        if gap.symbol and gap.lost != 0:
+        if gap.symbol and gap.lost != 0 and not gap.reason.startswith(REFUSED):
             hole = Hole(gap.reason, gap.from_ns, gap.to_ns, gap.lost, channel=gap.channel)
             filling = self.places.find(gap.symbol, f"{gap.channel}:{REST}")
             hole.filled = filling.admitted if filling is not None else 0

@@ -267,7 +267,7 @@ class Replay:
             )
         if self._wanted is not None:
             return f"{told} about {', '.join(self._wanted)}; see md.recording_info for what it has."
-        return f"{told}: it holds none."
+        return ""
 
     def _begin_round(self, sink: Sink) -> Reel:
         """Open the recordings; the round begins a moment after the end of the one before."""

@@ -20,7 +20,7 @@ from mdkit.errors import (
     SettingsError,
     SubscriptionError,
 )
-from mdkit.events import SET_BACK, Gap
+from mdkit.events import REFUSED, SET_BACK, Gap
 from mdkit.stream.backoff import Backoff
 from mdkit.stream.connection import (
     Connection,
@@ -328,7 +328,7 @@ class WebSocketSource:
                     # A sink that suspends is no silence of the feed's.
                     self._last_data = time.monotonic() - silent
                 for raw in answers:
-                    self._subscriptions.answered(raw, sink.problem)
+                    self._subscriptions.answered(raw, sink.problem, self._note_refused)
         except ConnectionEndedError:
             if self._stopping.is_set():
                 return
@@ -434,6 +434,13 @@ class WebSocketSource:
             Gap(symbol, channel, self._down_reason, since, until_ns)
             for channel, symbol in self.subscriptions
         ]
+
+    def _note_refused(self, subscription: tuple[str, str], error: MdkitError) -> None:
+        """Tell that nothing will come of a subscription."""
+        channel, symbol = subscription
+        if self._sink is not None:
+            now = time.time_ns()
+            self._sink.gap(Gap(symbol, channel, f"{REFUSED}: {error}", now, now))
 
     def _note_data(self, sink: Sink, silent: float, first_ns: int, last_ns: int) -> None:
         if silent > self.stale_after:

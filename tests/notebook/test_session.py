@@ -373,7 +373,7 @@ def test_arguments_that_cannot_work_are_refused_at_once(options, error, told):
 
 
 def test_one_strategy_needs_no_list():
-    session = md.live(source="demo", strategies=md.strategies.SmaCross, name="one")
+    session = md.live(source="demo", strategies=md.strategies.SmaCross, bars="1m", name="one")
     assert [strategy.name for strategy in session.pipeline.strategies] == ["SmaCross"]
 
 
