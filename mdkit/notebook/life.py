@@ -17,7 +17,7 @@ from mdkit.notebook.kernel import check_kernel
 from mdkit.notebook.loops import LoopThread, stop_signals
 from mdkit.notebook.stopping import R, Stopping, awaitable
 
-State = Literal["not started", "running", "paused", "stopped", "failed"]
+State = Literal["not started", "running", "failing", "paused", "stopped", "failed"]
 
 _REPLACED_SECONDS = 8.0
 """How long a session waits for the one whose name it takes."""
@@ -65,6 +65,11 @@ class SessionLife(ABC, Generic[R]):
     @abstractmethod
     def _paused(self) -> bool:
         """Whether nothing is taken from the feed."""
+
+    @property
+    @abstractmethod
+    def _failing(self) -> bool:
+        """Whether most of the last messages became dead letters."""
 
     @property
     @abstractmethod
@@ -193,12 +198,16 @@ class SessionLife(ABC, Generic[R]):
 
     @property
     def state(self) -> State:
-        """How far it is: "not started", "running", "paused", "stopped" or "failed"."""
+        """How far it is: "not started", "running", "paused", "stopped" or "failed"; and
+        "failing" in place of "running" when most of the last messages became dead letters.
+        """
         if self._ended.done():
             return "failed" if self._failure else "stopped"
         if not self._begun.is_set():
             return "not started"
-        return "paused" if self._paused else "running"
+        if self._paused:
+            return "paused"
+        return "failing" if self._failing else "running"
 
     def _tell_failure(self) -> None:
         if self._failure is not None and not self._failure_told:

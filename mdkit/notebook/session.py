@@ -346,6 +346,10 @@ class Session(SessionLife[Receipt]):
         return self.pipeline.failure
 
     @property
+    def _failing(self) -> bool:
+        return self.pipeline.monitor.failing
+
+    @property
     def _paused(self) -> bool:
         return self.pipeline.paused
 

@@ -133,7 +133,9 @@ def _view(session: Session, elapsed: float) -> Group:
     health = session.health()
     look = session.pipeline.buffer.statistics()
     totals = session.pipeline.ledger.totals()
-    colour = {"normal": "green", "elevated": "yellow", "critical": "red"}[health.state]
+    colour = {"normal": "green", "elevated": "yellow", "critical": "red", "failing": "red"}[
+        health.state
+    ]
     head = Text.assemble(
         (f"{elapsed:5.1f} s  ", "bold"),
         f"{totals['received']:,} messages, {health.in_rate:,.0f} in and "

@@ -70,8 +70,11 @@ def explain(pipeline: Pipeline) -> str:
     if parts > 0:
         said.append(f"{parts:,} trades or tickers in usable messages were unusable so far")
     if totals["dead_lettered"]:
-        last = f", the last: {outcome.dead_letters[-1].error}" if outcome.dead_letters else ""
-        said.append(f"{totals['dead_lettered']:,} dead letters{last}")
+        number = f"{totals['dead_lettered']:,} dead letters so far"
+        if monitor.failing:
+            number = f"most of the last messages were dead letters, {number}"
+        why = outcome.failures.commonest
+        said.append(f"{number}{why and f', {why}; dead_letters() has the tracebacks'}")
     if outcome.callback_errors:
         said.append(outcome.callback_errors[-1])
     disconnects = getattr(source, "disconnects", 0)

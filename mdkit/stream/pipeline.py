@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import sys
 import tempfile
@@ -23,6 +24,7 @@ from mdkit.stream.chronicle import Chronicle
 from mdkit.stream.connection import RawMessage
 from mdkit.stream.explain import explain
 from mdkit.stream.filling import Filling
+from mdkit.stream.handling import DeadLetter
 from mdkit.stream.health import Health, Monitor
 from mdkit.stream.holes import Hole
 from mdkit.stream.lanes import Lanes, OnError
@@ -46,6 +48,7 @@ from mdkit.wire.tickdb import ANSWER, MAX_MESSAGE_BYTES, REST, SEVERAL, Router, 
 WorkerKind = Literal["task", "process", "auto"]
 
 _ROWS = 10_000
+_logger = logging.getLogger("mdkit")
 
 
 class Pipeline:
@@ -172,6 +175,7 @@ class Pipeline:
         self.lanes.callbacks = self._callbacks
         self.lanes.may_await = any(strategy.is_async for strategy in self.strategies)
         self.lanes.on_gap = self._note_gap
+        self.lanes.on_failure = self._warn_of_failure
         self.lanes.on_partial = lambda bar: self.filling.want(bar)
 
     @property
@@ -302,6 +306,16 @@ class Pipeline:
     def _note_held(self, held: Held) -> None:
         self.problem(StrategyError(f"{held}. Make it return, or interrupt it."))
 
+    def _warn_of_failure(self, letter: DeadLetter) -> None:
+        """Say once that a strategy fails, for nothing else would: the feed goes on."""
+        if letter.strategy and self._setup.on_error == "dead_letter":
+            at = f" ({letter.where})" if letter.where else ""
+            _logger.warning(
+                "mdkit: strategy %s failed on a %s message of %s%s: %s. Every message on which it "
+                "fails becomes a dead letter: see session.dead_letters().",
+                *(letter.strategy, letter.channel, letter.symbol, at, letter.error),
+            )
+
     def problem(self, error: MdkitError) -> None:
         """Keep trouble that the source survives."""
         self.problems.append(error)
@@ -418,6 +432,7 @@ class Pipeline:
                 drained=drained and left_path is None,
                 left_path=left_path,
                 reason=reason,
+                commonest=self.lanes.outcome.failures.commonest,
             )
             return self.receipt
         finally:

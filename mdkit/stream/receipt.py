@@ -23,6 +23,7 @@ class Receipt:
         left_path: the file in which unhandled messages were saved (a recording that can be
             replayed), or None.
         reason: what ended the session: "stopped", "the source ended", or an error.
+        commonest: of the dead letters the commonest failure, in a line; "" if there are none.
     """
 
     seconds: float
@@ -34,6 +35,7 @@ class Receipt:
     drained: bool
     left_path: Path | None
     reason: str
+    commonest: str
 
     @property
     def left(self) -> int:
@@ -59,4 +61,12 @@ class Receipt:
         return (
             f"{t['received']:,} messages in {self.seconds:.1f} s: {ended}; {left}; "
             f"{self.signals:,} signals, {self.gaps:,} gaps; {balance} ({self.reason})."
+            f"{self._failures}"
         )
+
+    @property
+    def _failures(self) -> str:
+        """A sentence on the dead letters, after a blank; "" if there are none."""
+        if not self.commonest:
+            return ""
+        return f" Dead letters: {self.commonest}; dead_letters() has the tracebacks."

@@ -177,6 +177,7 @@ class ClusterSession(ShardsTogether):
             and not totals["queued"] + totals["spilled"] + totals["in_flight"],
             left_path=None,
             reason="stopped",
+            commonest=next((r.commonest for r in receipts if r.commonest), ""),
             shards=len(keeper.posts),
             losses=len(keeper.losses),
             left_paths=tuple(receipt.left_path for receipt in receipts if receipt.left_path),
@@ -203,6 +204,10 @@ class ClusterSession(ShardsTogether):
     @property
     def _failure(self) -> BaseException | None:
         return self._failed
+
+    @property
+    def _failing(self) -> bool:
+        return self._health().state == "failing"
 
     @property
     def _paused(self) -> bool:
