@@ -279,7 +279,7 @@ class Session(SessionLife[Receipt]):
         return self._clock
 
     def dashboard(self, *, hz: float = 4.0, levels: int = 10) -> Dashboard:
-        """Return a live dashboard with pause, resume and stop; showing it is returning it.
+        """Return a live dashboard with freeze, follow and stop; showing it is returning it.
 
         `hz`: pictures a second, at most 10. It goes slower by itself, and says so, when
         drawing takes more than a fifth of the time.

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
+from typing import Any, Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,17 @@ class Receipt:
     def left(self) -> int:
         """How many messages were received but not handled."""
         return self.totals["queued"] + self.totals["spilled"] + self.totals["in_flight"]
+
+    def result(self, timeout: float | None = None) -> Self:
+        """Return the receipt: what `session.stop()` gives can be asked for it, waited or not."""
+        return self
+
+    def __await__(self) -> Generator[Any, None, Self]:
+        yield from ()
+        return self
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(str(self))
 
     def _repr_html_(self) -> str:
         return f"<p>{escape(str(self))}</p>"

@@ -26,16 +26,14 @@ def silly(book):
     return "text"
 
 
-def _run(strategies, messages, caplog, **options):
+def _run(strategies, messages, caplog, until, **options):
     """Run strategies over messages; return the session, when it has handled them, and its end."""
 
     async def main():
         session = md.live(source=messages, strategies=strategies, name="failing", **options)
         session.start()
-        while not session.pipeline.monitor.samples or (
-            session.pipeline.monitor.samples[-1].processed < 40
-        ):
-            await asyncio.sleep(0.01)
+        samples = session.pipeline.monitor.samples
+        await until(lambda: samples and samples[-1].processed >= 40)
         looked = (session.state, session.health(), session.explain(), repr(session))
         return looked, await session.stop(), session
 
@@ -45,10 +43,10 @@ def _run(strategies, messages, caplog, **options):
 
 @pytest.mark.parametrize("kind", ["task", "process"])
 def test_a_session_whose_every_message_fails_says_so_everywhere(
-    list_source, depth_message, caplog, kind
+    list_source, depth_message, caplog, until, kind
 ):
     source = list_source([[depth_message(s, n) for s in "AB"] for n in range(20)], ends=False)
-    looked, receipt, session = _run([lean], source, caplog, worker_kind=kind, workers=2)
+    looked, receipt, session = _run([lean], source, caplog, until, worker_kind=kind, workers=2)
     state, health, sentence, short = looked
     assert state == health.state == "failing"
     assert not health.ok
@@ -67,26 +65,26 @@ def test_a_session_whose_every_message_fails_says_so_everywhere(
 
 
 def test_one_that_fails_now_and_then_is_told_and_does_not_make_it_fail(
-    list_source, depth_message, caplog
+    list_source, depth_message, caplog, until
 ):
     source = list_source([[depth_message("A", n)] for n in range(40)], ends=False)
-    (state, health, sentence, _), receipt, _ = _run([sometimes], source, caplog)
+    (state, health, sentence, _), receipt, _ = _run([sometimes], source, caplog, until)
     assert (state, health.state) == ("running", "normal")
     assert "10 dead letters so far, strategy sometimes at test_failures.py:" in sentence
     assert "10 dead lettered" in str(receipt)
 
 
-def test_the_commonest_is_told_and_each_strategy_warns_once(list_source, depth_message, caplog):
+def test_the_commonest_is_told_each_strategy_warns_once(list_source, depth_message, caplog, until):
     source = list_source([[depth_message("A", n)] for n in range(40)], ends=False)
-    _, receipt, _ = _run([sometimes, silly], source, caplog)
+    _, receipt, _ = _run([sometimes, silly], source, caplog, until)
     assert "strategy silly: StrategyError: strategy silly returned a str" in receipt.commonest
     assert receipt.commonest.endswith("(40 times)")
     assert len([record for record in caplog.records if record.name == "mdkit"]) == 2
 
 
-def test_nothing_is_said_where_nothing_fails(list_source, depth_message, caplog):
+def test_nothing_is_said_where_nothing_fails(list_source, depth_message, caplog, until):
     source = list_source([[depth_message("A", n)] for n in range(40)], ends=False)
-    (state, health, _, _), receipt, _ = _run([md.strategies.pressure], source, caplog)
+    (state, health, _, _), receipt, _ = _run([md.strategies.pressure], source, caplog, until)
     assert (state, health.state, receipt.commonest) == ("running", "normal", "")
     assert "Dead letters" not in str(receipt)
     assert not caplog.records

@@ -218,7 +218,7 @@ def _end_quietly(session: SessionLife[Any]) -> None:
     """End the session whose name this one takes, from a thread."""
     # Whatever it died of is its own; this thread is none that signals come to.
     with suppress(BaseException):
-        session.stop(timeout=1.0).result(_REPLACED_SECONDS)
+        session._begin_to_stop(1.0).result(_REPLACED_SECONDS)
 
 
 async def _nothing() -> None:
