@@ -45,7 +45,8 @@ def record(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="The file; .gz and .zst compress. Default: mdkit-record/<time>.jsonl.gz."
+            help="The file, or its folder; .gz and .zst compress. "
+            "Default: mdkit-record/<time>.jsonl.gz."
         ),
     ] = None,
     rotate_mb: Annotated[
@@ -65,7 +66,12 @@ def record(
     from mdkit.stream.record import Recorder
     from mdkit.stream.tape import size
 
-    path = out or Path("mdkit-record") / f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}.jsonl.gz"
+    if out is None or out.is_dir():
+        path = (
+            out or Path("mdkit-record")
+        ) / f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}.jsonl.gz"
+    else:
+        path = out
     recorder = Recorder(
         path,
         rotate_bytes=None if rotate_mb is None else max(1, round(rotate_mb * 1e6)),
@@ -113,7 +119,11 @@ def replay(
     ] = 1.0,
     strategy: Annotated[
         list[str] | None,
-        typer.Option("--strategy", "-s", help="Of md.strategies; may be given several times."),
+        typer.Option(
+            "--strategy",
+            "-s",
+            help="Of md.strategies, or my_file.py:lean; may be given several times.",
+        ),
     ] = None,
     bars: Annotated[
         str | None,
@@ -257,13 +267,13 @@ def _several(texts: list[str] | None) -> list[str] | None:
 
 
 def _strategy(name: str, bars: str | None) -> Any:
-    from mdkit.strategies import ALL, as_strategy
+    from mdkit.strategies import as_strategy
+    from mdkit.strategy_names import named_strategy
 
-    if name not in ALL:
-        raise SettingsError(f"--strategy {name} is unknown; choose from {', '.join(ALL)}.")
-    if bars is None and as_strategy(ALL[name]).kinds == ("bar",):
+    found = named_strategy(name)
+    if bars is None and as_strategy(found).kinds == ("bar",):
         raise SettingsError(
             f"--strategy {name} is one of bars, and there are none: add an interval to fold "
             "trades into, such as --bars 1m."
         )
-    return ALL[name]
+    return found

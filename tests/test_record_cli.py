@@ -147,10 +147,12 @@ def test_recording_a_server_that_is_not_there_says_so_and_fails(cli):
     assert cli.output.count("FeedError") == 1
 
 
-def test_recordings_go_into_a_folder_that_is_named_after_mdkit(cli, tmp_path):
-    cli("record", "AAPL.US", "--source", "demo", "--seconds", 1.5)
-    (folder,) = tmp_path.iterdir()
-    assert folder.name == "mdkit-record"
+@pytest.mark.parametrize("out", [[], ["--out", "mine"]])
+def test_recordings_go_into_the_folder_that_the_help_names_or_the_one_given(cli, tmp_path, out):
+    (tmp_path / "mine").mkdir()
+    cli("record", "AAPL.US", "--source", "demo", "--seconds", 1.5, *out)
+    folder = tmp_path / (out[1] if out else "mdkit-record")
+    assert {path.name for path in tmp_path.iterdir()} == {"mine", folder.name}
     assert [path.name[-9:] for path in folder.iterdir()] == [".jsonl.gz"]
 
 
