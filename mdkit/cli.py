@@ -59,6 +59,10 @@ _Faults = Annotated[
         "stall@2,duration=3; may be given several times. An unknown kind lists them all."
     ),
 ]
+_Hours = Annotated[
+    str | None,
+    typer.Option(help="us: trade from 9:30 to 16:00 in New York only; default: always."),
+]
 _Speed = Annotated[float, typer.Option(help="Time scale; 0 is as fast as it is taken.")]
 
 
@@ -74,6 +78,7 @@ def demo(
     scenario: _Scenario = "steady",
     opening: _Opening = None,
     seed: _Seed = 7,
+    hours: _Hours = None,
     fault: _Faults = None,
     strategy: Annotated[
         list[str] | None,
@@ -104,6 +109,7 @@ def demo(
         scenario=scenario,
         opening=opening,
         seed=seed,
+        hours=hours,
         faults=_faults(fault),
     )
     if seconds is None and replay is None:
@@ -119,6 +125,7 @@ def serve(
     scenario: _Scenario = "steady",
     opening: _Opening = None,
     seed: _Seed = 7,
+    hours: _Hours = None,
     rate: Annotated[
         float | None, typer.Option(help="Depth messages a second, in place of the scenario's.")
     ] = None,
@@ -140,6 +147,7 @@ def serve(
         scenario=scenario,
         opening=opening,
         seed=seed,
+        hours=hours,
         rate=rate,
         loop=loop,
         host=host,

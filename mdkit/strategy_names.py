@@ -37,8 +37,8 @@ def named_strategy(text: str, known: Mapping[str, Any] = ALL) -> Any:
     if not is_file(text):
         if text not in known:
             raise SettingsError(
-                f"--strategy {text} is unknown; choose from {', '.join(known)}, or give one of your "
-                f"own as my_file.py:{text}."
+                f"--strategy {text} is unknown; choose from {', '.join(known)}, or give one "
+                f"of your own as my_file.py:{text}."
             )
         return known[text]
     path, _, name = (text, "", "") if text.endswith(".py") else text.rpartition(":")

@@ -80,7 +80,7 @@ class ExchangeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     is in depth messages a second over all symbols, `speed` a time scale in which 0 means
     as fast as the clients take the messages, `count` a number of depth messages (of all
     messages in a playback) after which the exchange is silent, `start_ms` the exchange's clock
-    at the first subscription.
+    at the first subscription, `hours` when there is trading (None: always).
     """
 
     symbols: tuple[str, ...] = DEFAULT_SYMBOLS
@@ -101,6 +101,7 @@ class ExchangeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     compression: bool = False
     keepalive: float = 30.0
     buffer_bytes: int = 64 << 20
+    hours: str | None = None
     host: str = "127.0.0.1"
     port: int = 0
 
@@ -164,6 +165,7 @@ def configure(
     _check_numbers(config)
     scenario_named(config.scenario)
     _check_opening(config)
+    _check_hours(config)
     for fault in config.faults:
         check_fault(fault)
     return config
@@ -201,6 +203,25 @@ def _check_opening(config: ExchangeConfig) -> None:
         raise SettingsError(
             f"opening={config.opening} is a number of messages in a second, and speed=0 knows no "
             "seconds; use a speed above 0."
+        )
+
+
+def _check_hours(config: ExchangeConfig) -> None:
+    """Raise `SettingsError` for hours that there are not, or that something else cannot keep."""
+    if config.hours is None:
+        return
+    from mdkit.exchange.hours import HOURS
+
+    if config.hours not in HOURS:
+        raise SettingsError(
+            f"hours={config.hours!r} are unknown: choose from {', '.join(HOURS)}, or None for a "
+            "market that never closes."
+        )
+    is_timed = config.speed and (config.scenario != "flood" or config.rate)
+    if config.replay is not None or config.opening is not None or not is_timed:
+        raise SettingsError(
+            f"hours={config.hours!r} are kept by a simulated market with a clock: use them without "
+            "replay=, opening= and speed=0, and with another scenario than 'flood'."
         )
 
 

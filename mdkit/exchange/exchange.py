@@ -62,6 +62,8 @@ class Exchange:
     compression : whether to offer permessage-deflate.
     keepalive : seconds between the server's pings, and until it gives up on a pong.
     buffer_bytes : how far a client may fall behind before it is disconnected (code 1008).
+    hours : "us" for a market that trades from 9:30 to 16:00 in New York, Monday to Friday (no
+        holidays): outside there are no messages, and no bars. None never closes.
     host, port : 127.0.0.1 and any free port.
 
     Raises `SettingsError` when made with values that cannot work; starting raises
@@ -89,6 +91,7 @@ class Exchange:
         compression: bool = False,
         keepalive: float = 30.0,
         buffer_bytes: int = 64 << 20,
+        hours: str | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
         process: bool = True,
@@ -112,6 +115,7 @@ class Exchange:
             compression=compression,
             keepalive=keepalive,
             buffer_bytes=buffer_bytes,
+            hours=hours,
             host=host,
             port=port,
         )

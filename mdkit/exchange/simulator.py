@@ -12,6 +12,7 @@ from random import Random
 from mdkit.events import Depth, Ticker, Trade
 from mdkit.exchange.config import ExchangeConfig
 from mdkit.exchange.history import History
+from mdkit.exchange.hours import kept
 from mdkit.exchange.instruments import Instrument, instrument
 from mdkit.exchange.messages import Key, Message
 from mdkit.exchange.opening import Opening
@@ -191,7 +192,7 @@ class SimulatedFeed:
 
     def _list(self, symbol: str) -> None:
         config, spec = self._config, instrument(symbol)
-        history = History(spec, config.seed, self.opened_ms)
+        history = History(spec, config.seed, self.opened_ms, hours=config.hours)
         ticks = history.opening_ticks
         book = Book(spec, ticks, config.levels, Random(f"{config.seed}|{symbol}|book"))
         open_, high, low, _, volume, _ = history.previous_day()
@@ -220,6 +221,8 @@ class SimulatedFeed:
         while self.prepare():
             pass
         self._began_ms = self.now_ms = now_ms
+        if self._config.hours is not None:
+            self._offsets = kept(now_ms, self._offsets)
         if self._lap is not None:
             wanted = _FLOOD_LAP if self._count is None else min(self._count, _FLOOD_LAP)
             while self._depths < wanted:

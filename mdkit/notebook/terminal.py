@@ -81,7 +81,11 @@ def run_demo(
         receipt = session.stop().result()
     _finish(session, receipt, console, folder)
     if not receipt.totals["received"]:
-        raise SessionError(f"The demo ended after {receipt.seconds:.1f} s, and no message came.")
+        hours = exchange.config.hours
+        why = f" The market keeps hours={hours!r}, and is closed." if hours else ""
+        raise SessionError(
+            f"The demo ended after {receipt.seconds:.1f} s, and no message came.{why}"
+        )
     return receipt
 
 
