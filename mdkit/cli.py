@@ -8,15 +8,19 @@ Exit codes: 0 done, 1 an error told in one sentence, 2 wrong usage, 3 the API ke
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from mdkit import history_cli, record_cli
-from mdkit.errors import AuthenticationError, MdkitError
+from mdkit.errors import AuthenticationError, MdkitError, SettingsError
 from mdkit.extras import install_hint
+
+if TYPE_CHECKING:
+    from mdkit.exchange import Fault
 
 app = typer.Typer(
     name="mdkit",
@@ -48,6 +52,17 @@ _Seed = Annotated[int, typer.Option(help="The same seed gives the same market.")
 _Replay = Annotated[
     Path | None, typer.Option(help="Play this recording (.jsonl or .jsonl.gz) instead.")
 ]
+_Faults = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="What goes wrong: kind@seconds, and where need be ,name=value, such as drop@2.0 or "
+        "stall@2,duration=3; may be given several times. An unknown kind lists them all."
+    ),
+]
+_Hours = Annotated[
+    str | None,
+    typer.Option(help="us: trade from 9:30 to 16:00 in New York only; default: always."),
+]
 _Speed = Annotated[float, typer.Option(help="Time scale; 0 is as fast as it is taken.")]
 
 
@@ -63,6 +78,21 @@ def demo(
     scenario: _Scenario = "steady",
     opening: _Opening = None,
     seed: _Seed = 7,
+    hours: _Hours = None,
+    fault: _Faults = None,
+    strategy: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--strategy",
+            "-s",
+            help="Watch this in place of pressure: of md.strategies, or my_file.py:lean; may be "
+            "given several times.",
+        ),
+    ] = None,
+    bars: Annotated[
+        str | None,
+        typer.Option(help='Fold trades into bars such as "1m", for strategies of bars.'),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the chart and tables.")] = Path(
         "mdkit-demo"
     ),
@@ -70,6 +100,7 @@ def demo(
     """Run the embedded exchange and watch its order-book pressure; no key, no network."""
     from mdkit.exchange import Exchange
     from mdkit.notebook.terminal import run_demo
+    from mdkit.strategy_names import named_strategy
 
     exchange = Exchange(
         _split(symbols),
@@ -78,10 +109,12 @@ def demo(
         scenario=scenario,
         opening=opening,
         seed=seed,
+        hours=hours,
+        faults=_faults(fault),
     )
     if seconds is None and replay is None:
         seconds = 15.0
-    run_demo(exchange, seconds, out)
+    run_demo(exchange, seconds, out, [named_strategy(name) for name in strategy or []], bars)
 
 
 @app.command()
@@ -92,6 +125,7 @@ def serve(
     scenario: _Scenario = "steady",
     opening: _Opening = None,
     seed: _Seed = 7,
+    hours: _Hours = None,
     rate: Annotated[
         float | None, typer.Option(help="Depth messages a second, in place of the scenario's.")
     ] = None,
@@ -101,6 +135,7 @@ def serve(
     key: Annotated[
         str | None, typer.Option(help="Refuse whoever does not send this API key.")
     ] = None,
+    fault: _Faults = None,
 ) -> None:
     """Run the embedded exchange until Ctrl-C, for other programs to connect to."""
     from mdkit.exchange import configure, serve_forever
@@ -112,11 +147,13 @@ def serve(
         scenario=scenario,
         opening=opening,
         seed=seed,
+        hours=hours,
         rate=rate,
         loop=loop,
         host=host,
         port=port,
         api_key=key,
+        faults=_faults(fault),
     )
 
     def announce(text: str) -> None:
@@ -125,19 +162,37 @@ def serve(
     asyncio.run(serve_forever(config, announce=announce))
 
 
-@app.command()
-def lab(
-    folder: Annotated[Path, typer.Argument(help="Where your notebooks are.")] = Path("notebooks"),
-) -> None:
-    """Open JupyterLab in a folder of notebooks."""
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    options_metavar="[FOLDER] [JUPYTER'S OPTIONS]",
+)
+def lab(context: typer.Context) -> None:
+    """Open JupyterLab in a folder of notebooks: the one named first, ./notebooks, or this one.
+
+    Everything else goes to JupyterLab as it is, such as --port 9999 or --no-browser. As root, as
+    in a container, --allow-root is added.
+    """
     import importlib.util
     import subprocess
 
     if importlib.util.find_spec("jupyterlab") is None:
         raise MdkitError(f"JupyterLab is not installed: {install_hint('lab')}.")
-    where = folder if folder.is_dir() else Path()
-    command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={where.resolve()}"]
-    raise typer.Exit(subprocess.run(command, check=False).returncode)
+    raise typer.Exit(subprocess.run(_lab_command(context.args), check=False).returncode)
+
+
+def _lab_command(given: list[str]) -> list[str]:
+    """Return what starts JupyterLab with what the command line gives."""
+    where, rest = Path("notebooks"), given
+    if given and not given[0].startswith("-"):
+        where, rest = Path(given[0]), given[1:]
+        if not where.is_dir():
+            raise SettingsError(f"There is no folder {where}: name one, or leave it out.")
+    elif not where.is_dir():
+        where = Path()
+    is_root = hasattr(os, "geteuid") and os.geteuid() == 0
+    more = ["--allow-root"] if is_root and "--allow-root" not in rest else []
+    start = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={where.resolve()}"]
+    return [*start, *more, *rest]
 
 
 @app.command()
@@ -150,6 +205,27 @@ def doctor() -> None:
         print(finding)
     if any(finding.is_bad for finding in findings):
         raise typer.Exit(1)
+
+
+def _faults(given: list[str] | None) -> list[Fault]:
+    """Return the faults that texts such as "stall@2,duration=3" mean."""
+    from mdkit.exchange.faults import make_fault
+
+    faults = []
+    for text in given or []:
+        head, *pairs = text.split(",")
+        kind, at, seconds = head.partition("@")
+        params = {"at": seconds} if at else {}
+        for pair in pairs:
+            name, sign, value = pair.partition("=")
+            if not sign or not name:
+                raise SettingsError(
+                    f"--fault {text} is not usable: write kind@seconds,name=value, such as "
+                    "stall@2,duration=3."
+                )
+            params[name.strip()] = value.strip()
+        faults.append(make_fault(kind.strip(), params))
+    return faults
 
 
 def _split(symbols: str | None) -> list[str] | None:

@@ -186,6 +186,7 @@ class Gap(Event, frozen=True, gc=False):
 
 DROPPED = "dropped"
 """The reason of a gap that the queue's own policy made."""
+REFUSED = "subscription refused"
 SKIPPED = "skipped"
 """The reason of a gap that somebody wanted: a replay went on from a later time."""
 WENT_BACK = "went back"

@@ -25,10 +25,25 @@ _Source = Annotated[
     typer.Option(help='"tickdb", "demo", or an http(s):// URL; default as for md.klines.'),
 ]
 _File = Annotated[Path | None, typer.Option("--file", help="Read bars from this file instead.")]
-_Strategy = Annotated[str, typer.Option(help="A strategy of md.strategies, such as SmaCross.")]
+_What = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[STRATEGY] [SYMBOL]",
+        help="A strategy of your own, such as my_file.py:MyStrategy, a symbol, or both; "
+        "default: AAPL.US.",
+    ),
+]
+_Strategy = Annotated[
+    str | None,
+    typer.Option(
+        "--strategy",
+        "-s",
+        help="Of md.strategies, or my_file.py:MyStrategy; default: SmaCross.",
+    ),
+]
 _Set = Annotated[
     list[str] | None,
-    typer.Option("--set", "-s", help="A parameter, name=value; for a sweep name=v1,v2,v3."),
+    typer.Option("--set", "-p", help="A parameter, name=value; for a sweep name=v1,v2,v3."),
 ]
 _Out = Annotated[Path, typer.Option(help="Folder for tables and charts.")]
 _Fee = Annotated[float, typer.Option(help="Per traded value; 0.001 is 0.1%.", min=0)]
@@ -70,8 +85,8 @@ class _Plan:
 
 
 def _plan(
-    symbol: Annotated[str, typer.Argument(help="A symbol.")] = "AAPL.US",
-    strategy: _Strategy = "SmaCross",
+    what: _What = None,
+    strategy: _Strategy = None,
     parameters: _Set = None,
     interval: _Interval = "1h",
     start: _Start = None,
@@ -82,10 +97,16 @@ def _plan(
     fee: _Fee = 0.0,
     slippage: _Slippage = 0.0,
 ) -> _Plan:
+    from mdkit.strategies import ALL
+    from mdkit.strategy_names import named_strategy
+
+    of_bars = {key: value for key, value in ALL.items() if isinstance(value, type)}
+    name, symbol = _strategy_and_symbol(what or [], strategy)
+
     def load() -> pd.DataFrame:
         return _bars(symbol, interval, start, end, limit, source, file)
 
-    return _Plan(_strategy(strategy), _pairs(parameters), load, fee, slippage)
+    return _Plan(named_strategy(name, of_bars), _pairs(parameters), load, fee, slippage)
 
 
 def _with_plan(command: Callable[..., None]) -> Callable[..., None]:
@@ -111,10 +132,11 @@ def backtest(
 ) -> None:
     """Run a strategy over history; print its figures, write chart and tables."""
     from mdkit.backtesting.engine import backtest as run
+    from mdkit.strategy_names import with_parameters
 
     values = {name: _value(text) for name, text in plan.pairs}
     result = run(
-        plan.strategy(**values),
+        with_parameters(plan.strategy, values),
         plan.load(),
         fee=plan.fee,
         slippage=plan.slippage,
@@ -174,13 +196,16 @@ def _bars(
     return load(wanted, interval, start=start, end=end, limit=limit, source=source)
 
 
-def _strategy(name: str) -> Any:
-    from mdkit.strategies import ALL
+def _strategy_and_symbol(given: list[str], option: str | None) -> tuple[str, str]:
+    """Return the strategy's name and the symbol that the arguments and --strategy name."""
+    from mdkit.strategy_names import is_file
 
-    classes = {key: value for key, value in ALL.items() if isinstance(value, type)}
-    if name not in classes:
-        raise SettingsError(f"--strategy {name} is unknown; choose from {', '.join(classes)}.")
-    return classes[name]
+    files = [text for text in given if is_file(text)]
+    symbols = [text for text in given if not is_file(text)]
+    for several in ([*files, *([option] if option else [])], symbols):
+        if len(several) > 1:
+            raise SettingsError(f"{' and '.join(several)} are more than one: give one of them.")
+    return (files[0] if files else option or "SmaCross"), (symbols[0] if symbols else "AAPL.US")
 
 
 def _pairs(given: list[str] | None) -> list[tuple[str, str]]:

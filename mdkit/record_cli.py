@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from dataclasses import dataclass
 from math import inf, isnan
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mdkit.errors import SettingsError
+from mdkit.errors import SessionError, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +44,10 @@ def record(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="The file; .gz and .zst compress. Default: data/<time>.jsonl.gz."),
+        typer.Option(
+            help="The file, or its folder; .gz and .zst compress. "
+            "Default: mdkit-record/<time>.jsonl.gz."
+        ),
     ] = None,
     rotate_mb: Annotated[
         float | None, typer.Option(help="Begin a new file after so many megabytes.", min=0.001)
@@ -55,13 +59,19 @@ def record(
 ) -> None:
     """Write everything that arrives into a file, with the gaps and reconnects marked.
 
-    Exits with 1 when not everything could be written, and at once when nothing can be any more.
+    Exits with 1 when nothing came or not everything could be written, and at once when nothing
+    can be any more.
     """
     from mdkit.notebook.live import live
     from mdkit.stream.record import Recorder
     from mdkit.stream.tape import size
 
-    path = out or Path("data") / f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}.jsonl.gz"
+    if out is None or out.is_dir():
+        path = (
+            out or Path("mdkit-record")
+        ) / f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}.jsonl.gz"
+    else:
+        path = out
     recorder = Recorder(
         path,
         rotate_bytes=None if rotate_mb is None else max(1, round(rotate_mb * 1e6)),
@@ -79,9 +89,10 @@ def record(
 
     def tell(elapsed: int) -> str:
         lost = f"  {recorder.lost:,} LOST" if recorder.lost else ""
+        down = getattr(session.pipeline.source, "why_not_connected", "")
+        flow = f"not connected: {down} " if down else f"{session.health().in_rate:>8,.0f} msg/s"
         return (
-            f"{elapsed:>4} s  {session.health().in_rate:>8,.0f} msg/s  "
-            f"{recorder.messages:,} recorded, {size(recorder.bytes)}{lost}"
+            f"{elapsed:>4} s  {flow}  {recorder.messages:,} recorded, {size(recorder.bytes)}{lost}"
         )
 
     def is_broken() -> bool:
@@ -93,6 +104,10 @@ def record(
     print(recorder)
     for written in recorder.paths:
         print(f"recording {written}")
+    if not receipt.totals["received"]:
+        down = getattr(session.pipeline.source, "why_not_connected", "")
+        why = f"there was no connection ({down})" if down else "the feed sent nothing"
+        raise SessionError(f"Nothing was recorded: {why}.")
     if recorder.lost or recorder.problem is not None:
         raise typer.Exit(1)
 
@@ -104,7 +119,11 @@ def replay(
     ] = 1.0,
     strategy: Annotated[
         list[str] | None,
-        typer.Option("--strategy", "-s", help="Of md.strategies; may be given several times."),
+        typer.Option(
+            "--strategy",
+            "-s",
+            help="Of md.strategies, or my_file.py:lean; may be given several times.",
+        ),
     ] = None,
     bars: Annotated[
         str | None,
@@ -122,7 +141,10 @@ def replay(
     ] = False,
     out: Annotated[Path | None, typer.Option(help="Folder for chart, tables and report.")] = None,
 ) -> None:
-    """Play recordings through a session, and tell what came of it."""
+    """Play recordings through a session, and tell what came of it.
+
+    Exits with 1 when nothing was played.
+    """
     from mdkit.notebook.live import live
     from mdkit.stream.moments import moment
     from mdkit.stream.replay import replay as play
@@ -162,6 +184,9 @@ def replay(
     print(receipt)
     if out is not None:
         print(f"report {session.save(out)}")
+    if not receipt.totals["received"]:
+        why = "" if session.pipeline.problems else ": it holds no market message"
+        raise SessionError(f"Nothing was played of {', '.join(path)}{why}.")
 
 
 def info(path: _Files) -> None:
@@ -229,8 +254,9 @@ def _table(totals: dict[tuple[str, str], _Total]) -> pd.DataFrame:
 
 
 def _print_problems(session: Session) -> None:
-    for problem in session.stats()["problems"]:
-        print(problem)
+    """Print what the session met, each sentence once, with how often."""
+    for problem, times in Counter(session.stats()["problems"]).items():
+        print(problem if times == 1 else f"{problem} ({times} times)")
 
 
 def _several(texts: list[str] | None) -> list[str] | None:
@@ -241,13 +267,13 @@ def _several(texts: list[str] | None) -> list[str] | None:
 
 
 def _strategy(name: str, bars: str | None) -> Any:
-    from mdkit.strategies import ALL, as_strategy
+    from mdkit.strategies import as_strategy
+    from mdkit.strategy_names import named_strategy
 
-    if name not in ALL:
-        raise SettingsError(f"--strategy {name} is unknown; choose from {', '.join(ALL)}.")
-    if bars is None and as_strategy(ALL[name]).kinds == ("bar",):
+    found = named_strategy(name)
+    if bars is None and as_strategy(found).kinds == ("bar",):
         raise SettingsError(
             f"--strategy {name} is one of bars, and there are none: add an interval to fold "
             "trades into, such as --bars 1m."
         )
-    return ALL[name]
+    return found

@@ -73,6 +73,14 @@ def test_demo_plays_a_recording_to_its_end(cli, recording):
     assert "600 processed" in out
 
 
+def test_demo_says_that_its_recording_was_cut_off(cli, tmp_path, recording):
+    (tmp_path / "cut.jsonl").write_bytes(recording.read_bytes()[:-10])
+    code, out, err = cli("demo", "--replay", "cut.jsonl", "--speed", "0", "--out", "out")
+    assert (code, err) == (0, "")
+    assert "599 processed" in out
+    assert "cut.jsonl: its last line was cut off" in out
+
+
 def test_demo_loses_nothing_of_a_recording_played_at_full_speed(cli, tmp_path, depth_message):
     path = tmp_path / "large.jsonl"
     count = 30_000
@@ -106,6 +114,14 @@ def test_doctor_reports_and_never_shows_the_key(cli, monkeypatch):
         (["serve", "--replay", "absent.jsonl"], 1, "no recording absent.jsonl"),
         (["demo", "--symbols", "A A"], 1, "'A A' is not a symbol"),
         (["demo", "--symbols", ","], 1, "symbols is empty"),
+        (["demo", "--strategy", "nope.py:lean"], 1, "There is no file nope.py"),
+        (["demo", "-s", "SmaCross"], 1, 'add an interval to fold trades into, such as bars="1m"'),
+        (["demo", "--fault", "drp@2"], 1, "fault 'drp' is unknown; the faults are disconnect"),
+        (["serve", "--fault", "stall@1,duration"], 1, "write kind@seconds,name=value"),
+        (["serve", "--fault", "drop@soon"], 1, "at='soon' is not a number"),
+        (["lab", "nowhere"], 1, "There is no folder nowhere"),
+        (["backtest", "-s", "fast=3"], 1, "a parameter is given by --set fast=3 (or -p)"),
+        (["backtest", "A.US", "B.US"], 1, "A.US and B.US are more than one"),
         (["demo", "--speed", "-1"], 1, "speed=-1"),
         (["demo", "--seconds", "0"], 2, "0.1"),
         (["serve", "--port", "70000"], 2, "65535"),
@@ -130,6 +146,81 @@ def test_a_file_that_is_no_recording_is_told(cli, tmp_path, command, content):
     assert code == 1
     assert err.startswith("mdkit: file ")
     assert err.count("\n") == 1
+
+
+@pytest.fixture
+def my_file(tmp_path):
+    path = tmp_path / "my_file.py"
+    path.write_text(
+        "import mdkit as md\n"
+        "@md.strategy('depth')\n"
+        "def lean(book, levels=3):\n"
+        "    return md.imbalance(book, levels)\n"
+        "@md.strategy('bar')\n"
+        "class Always:\n"
+        "    much: float = 1.0\n"
+        "    def __call__(self, bar):\n"
+        "        return self.much\n"
+    )
+    return path
+
+
+def test_strategies_of_your_own_file_are_watched_backtested_and_swept(cli, my_file, bar_file):
+    code, out, err = cli("demo", "--seconds", "2.5", "--strategy", "my_file.py:lean")
+    assert (code, err) == (0, "")
+    assert "lean AAPL.US" in out
+    assert "pressure" not in out
+    bars = ("--file", bar_file, "--engine", "python")
+    code, out, err = cli("backtest", "my_file.py:Always", *bars, "-p", "much=0.5")
+    assert (code, err) == (0, "")
+    assert "Always(much=0.5)" in out
+    assert "mdkit-backtest/backtest.png" in out
+    code, out, err = cli("backtest", "-s", "my_file.py:Always", *bars)
+    assert (code, "Always(much=1.0)" in out) == (0, True), err
+    code, out, err = cli("sweep", "my_file.py:Always", "--file", bar_file, "-p", "much=0.5,1")
+    assert (code, "2 combinations" in out) == (0, True), err
+    code, out, err = cli("backtest", "AAPL.US", "my_file.py:Always", "MSFT.US")
+    assert (code, "AAPL.US and MSFT.US are more than one" in err) == (1, True)
+
+
+def test_a_fault_on_the_command_line_happens(cli):
+    code, out, err = cli("demo", "--seconds", "3", "--fault", "disconnect@0.5,code=1013")
+    assert (code, err) == (0, "")
+    assert " 0 gaps" not in out
+
+
+def test_serve_takes_faults():
+    command = [sys.executable, "-m", "mdkit", "serve", "--port", "0", "--fault", "drop@2.0"]
+    command += ["--fault", "stall@4,duration=1.5"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as serving:
+        try:
+            lines = [serving.stdout.readline() for _ in range(4)]
+            url = next(line.split()[-1] for line in lines if line.startswith("control"))
+            assert requests.get(url, timeout=10).json()["faults_pending"] == 2
+        finally:
+            serving.terminate()
+            serving.communicate(timeout=10)
+
+
+def test_lab_passes_everything_else_to_jupyter(tmp_path, monkeypatch):
+    from mdkit.cli import _lab_command
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000, raising=False)
+    root = f"--ServerApp.root_dir={tmp_path}"
+    assert _lab_command(["--port", "9999"])[3:] == [root, "--port", "9999"]
+    (tmp_path / "notebooks").mkdir()
+    assert _lab_command([])[3:] == [f"{root}/notebooks"]
+    assert _lab_command([".", "--no-browser"])[3:] == [root, "--no-browser"]
+    monkeypatch.setattr(os, "geteuid", lambda: 0, raising=False)
+    assert _lab_command([".", "--ip=0.0.0.0"])[3:] == [root, "--allow-root", "--ip=0.0.0.0"]
+    assert _lab_command([".", "--allow-root"])[3:] == [root, "--allow-root"]
+
+
+def test_lab_starts_jupyter_with_them(cli):
+    jupyterlab = pytest.importorskip("jupyterlab")
+    code, out, _ = cli("lab", "--version")
+    assert (code, out.strip()) == (0, jupyterlab.__version__)
 
 
 def test_a_port_that_is_taken_is_told(cli):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import resource
+import socket
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
 from mdkit import record_cli
-from mdkit.errors import MdkitError, RecordingError, SettingsError
+from mdkit.errors import MdkitError, RecordingError, SessionError, SettingsError
 from mdkit.stream.recording_info import recording_info
 
 
@@ -23,6 +24,7 @@ def cli(tmp_path, monkeypatch):
 
     def run(*arguments, exit_code=0):
         done = CliRunner().invoke(app, [str(argument) for argument in arguments])
+        run.output = done.output
         if isinstance(done.exception, MdkitError):
             raise done.exception
         assert done.exit_code == exit_code, done.output
@@ -108,10 +110,50 @@ def test_strategies_of_bars_need_bars(cli, tmp_path):
     assert "SmaCross" in cli("replay", path, "--speed", 0, "-s", "SmaCross", "--bars", "1m")
 
 
-def test_a_replay_of_nothing_says_so(cli, recording):
-    out = cli("replay", recording, "--speed", 0, "--start", "2030-01-01")
-    assert "ends at 2023-11-14 22:13:20.299 UTC, before 2030-01-01" in out
-    assert "played no message about C" in cli("replay", recording, "--speed", 0, "--symbols", "C")
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (("--start", "2030-01-01"), "ends at 2023-11-14 22:13:20.299 UTC, before 2030-01-01"),
+        (("--symbols", "C"), "played no message about C"),
+    ],
+)
+def test_a_replay_of_nothing_says_so_and_fails(cli, recording, options, why):
+    with pytest.raises(SessionError, match=r"Nothing was played of .*small\.jsonl"):
+        cli("replay", recording, "--speed", 0, *options)
+    assert why in cli.output
+
+
+@pytest.mark.parametrize(
+    ("content", "why", "said"),
+    [
+        (b"", ": it holds no market message", ""),
+        (b'1\t{"cmd":"dep', "", "its last line was cut off after 13 bytes"),
+    ],
+)
+def test_a_replay_of_an_empty_file_says_so_and_fails(cli, tmp_path, content, why, said):
+    (tmp_path / "empty.jsonl").write_bytes(content)
+    with pytest.raises(SessionError, match=rf"Nothing was played of empty\.jsonl{why}"):
+        cli("replay", "empty.jsonl", "--speed", 0)
+    assert said in cli.output
+
+
+def test_recording_a_server_that_is_not_there_says_so_and_fails(cli):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound and not listening: it refuses
+        url = f"ws://127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(SessionError, match=r"Nothing was recorded: .*connection refused, try"):
+            cli("record", "AAPL.US", "--source", url, "--seconds", 2.5, "--out", "x.jsonl")
+    assert "s  not connected: connection refused, try" in cli.output
+    assert cli.output.count("FeedError") == 1
+
+
+@pytest.mark.parametrize("out", [[], ["--out", "mine"]])
+def test_recordings_go_into_the_folder_that_the_help_names_or_the_one_given(cli, tmp_path, out):
+    (tmp_path / "mine").mkdir()
+    cli("record", "AAPL.US", "--source", "demo", "--seconds", 1.5, *out)
+    folder = tmp_path / (out[1] if out else "mdkit-record")
+    assert {path.name for path in tmp_path.iterdir()} == {"mine", folder.name}
+    assert [path.name[-9:] for path in folder.iterdir()] == [".jsonl.gz"]
 
 
 def test_what_cannot_work_is_told(cli, recording):

@@ -79,7 +79,7 @@ class Commands:
         for channel in channels:
             self._check_channel(channel)
         for symbol in symbols:
-            if symbol not in self._feed.instruments:
+            if not self._feed.admit(symbol):
                 raise Refusal(2002, f"unknown symbol {symbol[:40]}")
         wanted = len(channels) * len(symbols)
         if limits.subscriptions is not None and self._in_use() + wanted > limits.subscriptions:
@@ -106,7 +106,7 @@ class Commands:
         refused: list[str] = []
         for symbol in dict.fromkeys(request.symbols):
             key: Key = (request.channel, symbol)
-            spec = self._feed.instruments.get(symbol)
+            spec = self._feed.instruments[symbol] if self._feed.admit(symbol) else None
             reason: tuple[int, str] | None = None
             if spec is None or request.type not in (None, spec.type):
                 reason = (2002, "unknown symbol")

@@ -75,14 +75,16 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class ExchangeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All that an exchange needs to know. Make it with `configure`, which checks it.
 
+    `listed` are symbols beside `symbols` that are traded from when somebody asks for them.
     `opening` is the number of depth messages in the first second of the scenario "open", `rate`
     is in depth messages a second over all symbols, `speed` a time scale in which 0 means
     as fast as the clients take the messages, `count` a number of depth messages (of all
     messages in a playback) after which the exchange is silent, `start_ms` the exchange's clock
-    at the first subscription.
+    at the first subscription, `hours` when there is trading (None: always).
     """
 
     symbols: tuple[str, ...] = DEFAULT_SYMBOLS
+    listed: tuple[str, ...] = ()
     seed: int = 7
     scenario: str = "steady"
     opening: int | None = None
@@ -99,6 +101,7 @@ class ExchangeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     compression: bool = False
     keepalive: float = 30.0
     buffer_bytes: int = 64 << 20
+    hours: str | None = None
     host: str = "127.0.0.1"
     port: int = 0
 
@@ -114,6 +117,7 @@ class ExchangeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 def configure(
     symbols: Sequence[str] | None = None,
     *,
+    listed: Sequence[str] = (),
     speed: float | None = 1.0,
     replay: Any = None,
     start: datetime | str | int | None = None,
@@ -134,7 +138,7 @@ def configure(
     if symbols is None:
         symbols = () if replay is not None else DEFAULT_SYMBOLS
     unique = tuple(dict.fromkeys(symbols))
-    for symbol in unique:
+    for symbol in (*unique, *listed):
         if not isinstance(symbol, str) or not _SYMBOL.fullmatch(symbol):
             raise SettingsError(
                 f"{symbol!r} is not a symbol; use up to 32 letters, digits, dots, dashes and "
@@ -150,6 +154,7 @@ def configure(
         )
     config = ExchangeConfig(
         symbols=unique,
+        listed=tuple(dict.fromkeys(listed)),
         speed=speed,
         replay=None if replay is None else str(replay),
         start_ms=None if start is None else _milliseconds(start),
@@ -160,6 +165,7 @@ def configure(
     _check_numbers(config)
     scenario_named(config.scenario)
     _check_opening(config)
+    _check_hours(config)
     for fault in config.faults:
         check_fault(fault)
     return config
@@ -197,6 +203,25 @@ def _check_opening(config: ExchangeConfig) -> None:
         raise SettingsError(
             f"opening={config.opening} is a number of messages in a second, and speed=0 knows no "
             "seconds; use a speed above 0."
+        )
+
+
+def _check_hours(config: ExchangeConfig) -> None:
+    """Raise `SettingsError` for hours that there are not, or that something else cannot keep."""
+    if config.hours is None:
+        return
+    from mdkit.exchange.hours import HOURS
+
+    if config.hours not in HOURS:
+        raise SettingsError(
+            f"hours={config.hours!r} are unknown: choose from {', '.join(HOURS)}, or None for a "
+            "market that never closes."
+        )
+    is_timed = config.speed and (config.scenario != "flood" or config.rate)
+    if config.replay is not None or config.opening is not None or not is_timed:
+        raise SettingsError(
+            f"hours={config.hours!r} are kept by a simulated market with a clock: use them without "
+            "replay=, opening= and speed=0, and with another scenario than 'flood'."
         )
 
 

@@ -45,9 +45,12 @@ class Feed(Protocol):
     now_ms: int
     paced: bool
     finished: bool
+    problems: list[str]
+    """Sentences on what is amiss with it, such as a recording that was cut off."""
 
     @property
     def histories(self) -> dict[str, History]: ...  # noqa: D102
+    def admit(self, symbol: str) -> bool: ...  # noqa: D102
     def prepare(self) -> bool: ...  # noqa: D102
     def begin(self, now_ms: int) -> None: ...  # noqa: D102
     def take(self, until: float, most: int) -> list[Message]: ...  # noqa: D102
@@ -365,4 +368,5 @@ class Delivery:
             "slow_clients": self.slow_clients,
             "faults": dict(self.injected),
             "faults_pending": len(self._by_time) + len(self._by_count),
+            "problems": self.feed.problems,
         }

@@ -44,6 +44,7 @@ class Exchange:
     Parameters
     ----------
     symbols : the default five; in a playback all of the recording's.
+    listed : further symbols, each traded from when a client asks for it; not in a playback.
     seed : the same seed and start give the same messages, byte for byte.
     scenario : a name of `SCENARIOS`. It begins with the first subscription.
     opening : with scenario "open": so many depth messages, 1 to 100,000, in its first second,
@@ -62,6 +63,8 @@ class Exchange:
     compression : whether to offer permessage-deflate.
     keepalive : seconds between the server's pings, and until it gives up on a pong.
     buffer_bytes : how far a client may fall behind before it is disconnected (code 1008).
+    hours : "us" for a market that trades from 9:30 to 16:00 in New York, Monday to Friday (no
+        holidays): outside there are no messages, and no bars. None never closes.
     host, port : 127.0.0.1 and any free port.
 
     Raises `SettingsError` when made with values that cannot work; starting raises
@@ -72,6 +75,7 @@ class Exchange:
         self,
         symbols: Sequence[str] | None = None,
         *,
+        listed: Sequence[str] = (),
         seed: int = 7,
         scenario: str = "steady",
         opening: int | None = None,
@@ -88,12 +92,14 @@ class Exchange:
         compression: bool = False,
         keepalive: float = 30.0,
         buffer_bytes: int = 64 << 20,
+        hours: str | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
         process: bool = True,
     ) -> None:
         self.config: ExchangeConfig = configure(
             symbols,
+            listed=listed,
             seed=seed,
             scenario=scenario,
             opening=opening,
@@ -110,6 +116,7 @@ class Exchange:
             compression=compression,
             keepalive=keepalive,
             buffer_bytes=buffer_bytes,
+            hours=hours,
             host=host,
             port=port,
         )
@@ -273,7 +280,8 @@ class Exchange:
         `symbols`, `connections` (now), `connections_total`, `subscriptions`, `rest_calls`,
         `refused` (by code), `began`, `finished` (nothing more will come), `clock_ms`, `messages`
         (that the market has said), `sent` (by symbol and channel, over all clients), `sent_total`,
-        `withheld`, `slow_clients`, `faults` (by kind) and `faults_pending`.
+        `withheld`, `slow_clients`, `faults` (by kind), `faults_pending` and `problems` (sentences
+        on what is missing of a recording that is played back).
         """
         if self._in_process:
             return self._control("statistics")
@@ -347,6 +355,8 @@ async def serve_forever(
         f"REST       http://{base}/v1\n"
         f"control    http://{base}/_exchange/statistics\n"
     )
+    for problem in server.statistics()["problems"]:
+        announce(f"{problem}\n")
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     previous = {

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mdkit.exchange.config import FIRST_MS, LAST_MS
+from mdkit.exchange.hours import open_minutes, session_of, trades_between
 from mdkit.exchange.instruments import Instrument
 from mdkit.exchange.periods import DAY_MS, FIXED, following, period_start
 from mdkit.exchange.tape import MINUTE_MS, Tape
@@ -33,6 +34,8 @@ _DAYS = LAST_MS // DAY_MS - _FIRST_DAY
 _REVERSION = 0.995
 _CACHED_DAYS = 128
 _CHUNK = 32
+_CLOSED = -1
+"""The volume of a day without trading."""
 
 
 def _key(*parts: object) -> int:
@@ -65,12 +68,19 @@ class History:
 
     The day of the opening starts and ends its past part at the previous day's close, which is
     the price that trading starts at: whatever the time of day, the same messages follow.
-    `anchor` moves the whole history so that this price is that number of ticks.
+    `anchor` moves the whole history so that this price is that number of ticks. `hours` leaves
+    out the minutes in which there is no trading; prices go on moving meanwhile.
     """
 
     def __init__(
-        self, instrument: Instrument, seed: int, opened_ms: int, anchor: int | None = None
+        self,
+        instrument: Instrument,
+        seed: int,
+        opened_ms: int,
+        anchor: int | None = None,
+        hours: str | None = None,
     ) -> None:
+        self._keeps_hours = hours is not None
         self._instrument = instrument
         self._opened_day = opened_ms // DAY_MS - _FIRST_DAY
         self._opened_minute = opened_ms // MINUTE_MS
@@ -88,9 +98,16 @@ class History:
         return int(self._closes[self._opened_day])
 
     def previous_day(self) -> tuple[int, ...]:
-        """Return open, high, low, close, volume and turnover of the day before the opening."""
+        """Return open, high, low, close, volume and turnover of the day before the opening.
+
+        Where hours are kept that is the last one with trading.
+        """
+        day = self._opened_day - 1
+        if self._keeps_hours:
+            while day > 0 and session_of(day + _FIRST_DAY) is None:
+                day -= 1
         with self._lock:
-            return tuple(int(x) for x in self._days(self._opened_day - 1, self._opened_day)[0])
+            return tuple(int(x) for x in self._days(day, day + 1)[0])
 
     def bars(
         self, tape: Tape, interval: str, now_ms: int, start: int | None, end: int | None, limit: int
@@ -108,7 +125,7 @@ class History:
             at = last
             while len(starts) < limit and at > FIRST_MS:
                 at = period_start(interval, at - 1)
-                if at >= FIRST_MS:
+                if at >= FIRST_MS and self._trades_in(interval, at):
                     starts.append(at)
             starts.reverse()
         else:
@@ -116,23 +133,28 @@ class History:
             if at < max(start, FIRST_MS):
                 at = following(interval, at)
             while len(starts) < limit and at < last:
-                starts.append(at)
+                if self._trades_in(interval, at):
+                    starts.append(at)
                 at = following(interval, at)
         if not starts:
             return []
         rows = self._aggregate(tape, interval, [*starts, following(interval, starts[-1])], now_ms)
-        return list(zip(starts, rows, strict=True))
+        return [(at, row) for at, row in zip(starts, rows, strict=True) if row is not None]
+
+    def _trades_in(self, interval: str, start: int) -> bool:
+        return not self._keeps_hours or trades_between(start, following(interval, start))
 
     def forming(self, tape: Tape, interval: str, now_ms: int) -> tuple[int, tuple[int, ...]]:
         """Return (start in ms, row) of the period that `now_ms` is in, as far as it has come."""
         start = period_start(interval, now_ms)
         edge = (now_ms // MINUTE_MS + 1) * MINUTE_MS
-        return start, self._aggregate(tape, interval, [start, edge], now_ms)[0]
+        (row,) = self._aggregate(tape, interval, [start, edge], now_ms)
+        return start, row or (tape.last, tape.last, tape.last, tape.last, 0, 0)
 
     def _aggregate(
         self, tape: Tape, interval: str, edges: list[int], now_ms: int
-    ) -> list[tuple[int, ...]]:
-        """Return one row for each stretch between neighbouring edges (ms)."""
+    ) -> list[tuple[int, ...] | None]:
+        """Return one row for each stretch between neighbouring edges (ms); None without trading."""
         with self._lock:
             if interval in FIXED or edges[-1] // DAY_MS == edges[0] // DAY_MS:
                 unit, rows = (
@@ -143,6 +165,19 @@ class History:
                 unit = DAY_MS
                 rows = self._whole_days(tape, edges[0] // DAY_MS, -(-edges[-1] // DAY_MS), now_ms)
         at = (np.array(edges[:-1]) - edges[0]) // unit
+        traded = np.ones(len(at), bool)
+        if self._keeps_hours:
+            if unit == MINUTE_MS:
+                first = edges[0] // MINUTE_MS
+                open_ = np.flatnonzero(open_minutes(first, first + len(rows)))
+            else:
+                open_ = np.flatnonzero(rows[:, 4] != _CLOSED)
+            begins = np.searchsorted(open_, np.append(at, len(rows)))
+            traded = begins[:-1] < begins[1:]
+            # Between two stretches with trading no row is left, so that each ends at the next.
+            rows, at = rows[open_], begins[:-1][traded]
+            if not len(rows):
+                return [None] * len(traded)
         ends = np.append(at[1:], len(rows)) - 1
         columns = (
             rows[at, 0],
@@ -152,7 +187,8 @@ class History:
             np.add.reduceat(rows[:, 4], at),
             np.add.reduceat(rows[:, 5], at),
         )
-        return list(zip(*(column.tolist() for column in columns), strict=True))
+        found = iter(zip(*(column.tolist() for column in columns), strict=True))
+        return [next(found) if has_rows else None for has_rows in traded]
 
     def _whole_days(self, tape: Tape, first: int, end: int, now_ms: int) -> Rows:
         """Return daily rows of the epoch days [first, end); the last may still be forming."""
@@ -163,7 +199,7 @@ class History:
         now = now_ms // MINUTE_MS + 1
         for day in range(max(first, past), end):
             minutes = self._minutes(tape, day * MINUTES, min((day + 1) * MINUTES, now))
-            parts.append(np.array([_fold(minutes)], dtype=np.int64))
+            parts.append(np.array([self._fold(day, minutes)], dtype=np.int64))
         return np.concatenate(parts)
 
     def _minutes(self, tape: Tape, first: int, end: int) -> Rows:
@@ -187,8 +223,16 @@ class History:
             if days:
                 # Aggregates are kept for good; the minutes, 1,440 times as many, are not.
                 for day, block in zip(days, self._make(days), strict=True):
-                    self._daily[day] = _fold(block)
+                    self._daily[day] = self._fold(day + _FIRST_DAY, block)
         return np.array([self._daily[day] for day in range(first, end)], dtype=np.int64)
+
+    def _fold(self, day: int, minutes: Rows) -> tuple[int, ...]:
+        """Return the row of a day's first minutes; the day is counted from the epoch."""
+        if self._keeps_hours:
+            minutes = minutes[open_minutes(day * MINUTES, day * MINUTES + len(minutes))]
+            if not len(minutes):
+                return (1, 1, 1, 1, _CLOSED, 0)
+        return _fold(minutes)
 
     def _day_blocks(self, first: int, end: int) -> list[Rows]:
         wanted = range(first, end)

@@ -92,6 +92,13 @@ _STOCKS = {
     "600519.SH": ("Kweichow Moutai", 1480.0),
     "000001.SZ": ("Ping An Bank", 11.4),
 }
+# Their prices come from their names.
+_MORE_US = (
+    "ABBV ABNB ABT ACN ADBE AMAT AMD AMGN AVGO AXP BA BABA BAC BKNG BLK C CAT COIN COP COST CRM "
+    "CSCO CVX DE DIS F GE GILD GM GOOG GS HD HON IBM INTC INTU ISRG JNJ JPM KO LIN LLY LMT LOW MA "
+    "MCD MDT MMM MRK MS MU NEE NFLX NKE NOW ORCL PEP PFE PG PLTR PM PYPL QCOM QQQ RTX SBUX SCHW "
+    "SHOP SNOW SPGI SPY T TGT TMO TXN UBER UNH UNP UPS USB V VZ WFC WMT XOM"
+)
 # name, price, decimals, size units of a level, size decimals, volatility
 _OTHERS: dict[str, tuple[str, float, int, int, int, float]] = {
     "BTCUSDT": ("Bitcoin / Tether", 61_800.0, 2, 800, 3, 0.03),
@@ -100,6 +107,14 @@ _OTHERS: dict[str, tuple[str, float, int, int, int, float]] = {
     "XAUUSD": ("Gold / US dollar", 2_430.0, 2, 150, 0, 0.01),
     "SPX": ("S&P 500", 5_600.0, 2, 100, 0, 0.011),
 }
+LISTED = (
+    *_STOCKS,
+    *(f"{name}.US" for name in _MORE_US.split()),
+    *("9988.HK", "3690.HK", "1299.HK", "5.HK", "601318.SH", "600036.SH", "300750.SZ", "000858.SZ"),
+    *_OTHERS,
+    *("SOLUSDT", "BNBUSDT", "XRPUSDT", "ADAUSDT", "DOGEUSDT", "AVAXUSDT", "LINKUSDT", "LTCUSDT"),
+)
+"""What the demo's exchange trades when asked for it. An exchange of your own trades anything."""
 _SUFFIXES = {
     "US": ("US", "USD"),
     "HK": ("HK", "HKD"),

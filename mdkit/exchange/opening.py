@@ -64,7 +64,7 @@ class Opening:
 
     def __init__(self, count: int, stood: Mapping[Key, Depth | Ticker]) -> None:
         self.count = count
-        self._stood = stood
+        self._stood = dict(stood)
         self._waiting: deque[Prepared] = deque()
         self._shown: dict[Key, Prepared] = {}
         self._trades: list[Prepared] = []
@@ -76,6 +76,10 @@ class Opening:
     def next_offset(self) -> float:
         """When the next message is due, in seconds."""
         return self._waiting[0].offset
+
+    def stand(self, stood: Mapping[Key, Depth | Ticker]) -> None:
+        """Show further symbols, as they stand until something is pushed of them."""
+        self._stood.update(stood)
 
     def add(self, message: Message, made_ms: int) -> None:
         """Write a message down; it is pushed after those before it."""

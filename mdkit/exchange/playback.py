@@ -32,8 +32,10 @@ class Entry(NamedTuple):
     raw: bytes
 
 
-def load(path: str) -> list[Entry]:
-    """Return a recording's messages; raise `RecordingError` naming file and line if it is none.
+def load(path: str) -> tuple[list[Entry], list[str]]:
+    """Return a recording's messages, and sentences on what is missing of it.
+
+    Raises `RecordingError` naming file and line if it is no recording.
 
     Of a rotated recording the first file stands for all of its parts beside it. Answers to
     commands, markers and what came by REST are left out. So is what was cut off in being written;
@@ -70,7 +72,7 @@ def load(path: str) -> list[Entry]:
         faults = [fault for file in playlist.files for fault in file.faults]
         why = f"cannot be read: {faults[0]}" if faults else "holds no market messages"
         raise RecordingError(f"{path} {why}; record it again.")
-    return entries
+    return entries, playlist.faults
 
 
 class Playback:
@@ -78,7 +80,7 @@ class Playback:
 
     def __init__(self, config: ExchangeConfig) -> None:
         path = config.replay or ""
-        entries = load(path)
+        entries, self.problems = load(path)
         present = tuple(dict.fromkeys(entry.key[1] for entry in entries if entry.key))
         for symbol in config.symbols:
             if symbol not in present:
@@ -118,6 +120,10 @@ class Playback:
                 for symbol, spec in self.instruments.items()
             }
         return self._histories
+
+    def admit(self, symbol: str) -> bool:
+        """Return whether a symbol is in the recording."""
+        return symbol in self.instruments
 
     def prepare(self) -> bool:
         """Return False: a recording is there already."""

@@ -226,7 +226,7 @@ class Endpoints:
         return [self._known(name, params) for name in dict.fromkeys(names)]
 
     def _known(self, symbol: str, params: Params) -> str:
-        spec = self._feed.instruments.get(symbol)
+        spec = self._feed.instruments[symbol] if self._feed.admit(symbol) else None
         kind = _choice(params, "type", TYPES, None)
         if spec is None or kind not in (None, spec.type):
             raise Refusal(

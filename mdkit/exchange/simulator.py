@@ -12,6 +12,7 @@ from random import Random
 from mdkit.events import Depth, Ticker, Trade
 from mdkit.exchange.config import ExchangeConfig
 from mdkit.exchange.history import History
+from mdkit.exchange.hours import kept
 from mdkit.exchange.instruments import Instrument, instrument
 from mdkit.exchange.messages import Key, Message
 from mdkit.exchange.opening import Opening
@@ -137,25 +138,22 @@ class SimulatedFeed:
 
     def __init__(self, config: ExchangeConfig, opened_ms: int) -> None:
         scenario = scenario_named(config.scenario, config.opening)
-        self.symbols = config.symbols
+        self.symbols: tuple[str, ...] = ()
+        self._config = config
         self.opened_ms = opened_ms
         self.paced = config.speed > 0 and (config.rate or scenario.rate) is not None
         self.finished = False
-        self.instruments = {symbol: instrument(symbol) for symbol in self.symbols}
-        self.histories: dict[str, History] = {}
+        self.problems: list[str] = []
+        self.instruments: dict[str, Instrument] = {}
         self.tapes: dict[str, Tape] = {}
+        self.histories: dict[str, History] = {}
         self._books: list[Book] = []
         self._figures: list[Figures] = []
-        for symbol in self.symbols:
-            history = History(self.instruments[symbol], config.seed, opened_ms)
-            ticks = history.opening_ticks
-            random = Random(f"{config.seed}|{symbol}|book")
-            book = Book(self.instruments[symbol], ticks, config.levels, random)
-            open_, high, low, _, volume, _ = history.previous_day()
-            self.histories[symbol] = history
-            self.tapes[symbol] = Tape(ticks, opened_ms)
-            self._books.append(book)
-            self._figures.append(Figures(open_, high, low, volume))
+        self._next_ticker: list[float] = []
+        self._trade_ids: list[int] = []
+        self._moving = self.tapes
+        for symbol in config.symbols:
+            self._list(symbol)
         self._began_ms = opened_ms
         self.now_ms = opened_ms
         self._count = config.count
@@ -163,20 +161,49 @@ class SimulatedFeed:
         self._trade_share = scenario.trade_share
         self._offsets = offsets(scenario, config.rate, Random(f"{config.seed}|schedule"))
         self._depths = 0
-        self._next_ticker = [0.0] * len(self.symbols)
-        self._trade_ids = [1_000_000] * len(self.symbols)
         self._pending: list[Message] = []
         self._rate = config.rate
         repeats = not self.paced or scenario.rate is None
         self._lap: list[list[Message]] | None = [] if repeats else None
         self._due: float | None = None
-        self._moving = self.tapes
         self._opening: Opening | None = None
         if config.opening:
             count = min(config.opening, config.count or config.opening)
             self._opening = Opening(count, self._stood())
             # What is made beforehand must not be on a tape before it has been pushed.
             self._moving = {s: Tape(tape.first, opened_ms) for s, tape in self.tapes.items()}
+
+    def admit(self, symbol: str) -> bool:
+        """Return whether a symbol is traded; one that is listed is from now on.
+
+        What the market says from then on is another sequence than it would have been.
+        """
+        if symbol in self.instruments:
+            return True
+        if symbol not in self._config.listed:
+            return False
+        self._list(symbol)
+        if self._lap is not None:
+            self._lap = []  # the messages that are repeated are made anew, with this symbol's
+        if self._opening is not None:
+            self._moving[symbol] = Tape(self.tapes[symbol].first, self.opened_ms)
+            self._opening.stand(self._stood(len(self.symbols) - 1))
+        return True
+
+    def _list(self, symbol: str) -> None:
+        config, spec = self._config, instrument(symbol)
+        history = History(spec, config.seed, self.opened_ms, hours=config.hours)
+        ticks = history.opening_ticks
+        book = Book(spec, ticks, config.levels, Random(f"{config.seed}|{symbol}|book"))
+        open_, high, low, _, volume, _ = history.previous_day()
+        self.symbols = (*self.symbols, symbol)
+        self.instruments[symbol] = spec
+        self.histories[symbol] = history
+        self.tapes[symbol] = Tape(ticks, self.opened_ms)
+        self._books.append(book)
+        self._figures.append(Figures(open_, high, low, volume))
+        self._next_ticker.append(0.0)
+        self._trade_ids.append(1_000_000)
 
     def prepare(self) -> bool:
         """Make a part of what takes too long to be made in time; return whether some is left."""
@@ -194,6 +221,8 @@ class SimulatedFeed:
         while self.prepare():
             pass
         self._began_ms = self.now_ms = now_ms
+        if self._config.hours is not None:
+            self._offsets = kept(now_ms, self._offsets)
         if self._lap is not None:
             wanted = _FLOOD_LAP if self._count is None else min(self._count, _FLOOD_LAP)
             while self._depths < wanted:
@@ -262,10 +291,10 @@ class SimulatedFeed:
             return shown
         return self._ticker(self.symbols.index(symbol), self.now_ms)
 
-    def _stood(self) -> dict[Key, Depth | Ticker]:
-        """Return what is to be seen before the first message."""
+    def _stood(self, first: int = 0) -> dict[Key, Depth | Ticker]:
+        """Return what is to be seen before the first message, of the symbols from `first` on."""
         stood: dict[Key, Depth | Ticker] = {}
-        for i, symbol in enumerate(self.symbols):
+        for i, symbol in list(enumerate(self.symbols))[first:]:
             stood["depth", symbol] = self._books[i].snapshot(self.now_ms * _MS)
             stood["ticker", symbol] = self._ticker(i, self.now_ms)
         return stood

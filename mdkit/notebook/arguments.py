@@ -8,7 +8,9 @@ from typing import Any
 
 from mdkit.errors import SettingsError
 from mdkit.frames import KINDS
+from mdkit.near import instead
 from mdkit.strategies.contract import Strategy, as_strategy
+from mdkit.wire.tickdb import CHANNELS
 
 _LONGEST_SYMBOL = 64
 
@@ -30,6 +32,14 @@ def checked_symbols(given: Any) -> tuple[str, ...]:
         if len(name) > _LONGEST_SYMBOL:
             raise SettingsError(f"{name[:_LONGEST_SYMBOL]!r}... is too long for a symbol.")
     return tuple(dict.fromkeys(names))
+
+
+def checked_channel(channel: Any) -> str:
+    """Return a channel's name; raise `SettingsError`, with near matches, for what is none."""
+    if channel not in CHANNELS:
+        known = instead(str(channel), CHANNELS)
+        raise SettingsError(f"channel {channel!r} does not exist: {known}.")
+    return str(channel)
 
 
 def checked_strategies(given: Any) -> list[Strategy]:
@@ -56,3 +66,37 @@ def check_policies_channels(overflow: Any) -> None:
                 f"overflow names the channel {channel!r}; there are {', '.join(KINDS)}, and "
                 '"*" for all others.'
             )
+
+
+def with_called_for(
+    strategies: Iterable[Strategy],
+    channels: tuple[str, ...],
+    bars: str | None,
+    *,
+    may_add: bool = False,
+) -> tuple[str, ...]:
+    """Return the channels, with those added without which a strategy would never be called.
+
+    A line says what was added. Raises `SettingsError` where nothing may be, and for strategies of
+    bars where there are none.
+    """
+    for strategy in strategies:
+        if {*channels, *(["bar"] if bars else [])} & set(strategy.kinds):
+            continue
+        wanted = [kind for kind in strategy.kinds if kind in CHANNELS]
+        if not wanted:
+            raise SettingsError(
+                f"Strategy {strategy.name} is called with bars, and there are none: add an "
+                'interval to fold trades into, such as bars="1m".'
+            )
+        if not may_add:
+            raise SettingsError(
+                f"Strategy {strategy.name} is called with {' and '.join(wanted)} messages, and "
+                f"would never be: add {wanted[0]!r} to channels={list(channels)}."
+            )
+        print(  # noqa: T201 - it is subscribed to without having been named
+            f"mdkit: {wanted[0]} is subscribed to as well, since strategy {strategy.name} is "
+            "called with it."
+        )
+        channels = (*channels, wanted[0])
+    return channels

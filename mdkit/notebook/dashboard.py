@@ -11,11 +11,13 @@ import ipywidgets
 from PIL import Image
 
 from mdkit.notebook.clock import Clock
+from mdkit.notebook.kernel import in_notebook
 from mdkit.notebook.views.health import HealthView
 from mdkit.notebook.views.ladder import DepthCurveView, LadderView
 from mdkit.notebook.views.pressure import PressureView
 from mdkit.notebook.views.queue import QueueView
 from mdkit.notebook.views.tables import SignalsView, TapeView
+from mdkit.notebook.views.text import hint
 
 if TYPE_CHECKING:
     from mdkit.notebook.session import Session
@@ -28,7 +30,8 @@ _WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 class Dashboard:
     """Queue, pressure, order book, depth, trades, signals and health of one session.
 
-    Pause freezes the picture while the feed goes on; Stop stops the feed and leaves the last
+    Freeze keeps the picture while the feed goes on, and Follow lets it move again; to hold the
+    feed itself there is `session.pause()`. Stop stops the feed and leaves the last
     picture, which needs no widgets: a saved or exported notebook shows it.
 
     Args:
@@ -78,9 +81,9 @@ class Dashboard:
             layout = ipywidgets.Layout(width="96px")
             return ipywidgets.Button(description=label, icon=icon, tooltip=tip, layout=layout)
 
-        self.pause_button = button("Pause", "pause", "Freeze the picture; the feed goes on")
-        self.resume_button = button("Resume", "play", "Let the picture follow the feed again")
-        self.resume_button.disabled = True
+        self.freeze_button = button("Freeze", "pause", "Freeze the picture; the feed goes on")
+        self.follow_button = button("Follow", "play", "Let the picture follow the feed again")
+        self.follow_button.disabled = True
         self.stop_button = button("Stop", "stop", "Stop the feed and keep the last picture")
         self.symbol_choice = ipywidgets.Dropdown(
             options=[_ALL],
@@ -109,8 +112,8 @@ class Dashboard:
             readout_format=".1f",
             style={"description_width": "64px"},
         )
-        self.pause_button.on_click(lambda _: self._do(self.pause))
-        self.resume_button.on_click(lambda _: self._do(self.resume))
+        self.freeze_button.on_click(lambda _: self._do(self.freeze))
+        self.follow_button.on_click(lambda _: self._do(self.follow))
         self.stop_button.on_click(lambda _: self._do(self.stop))
         self.symbol_choice.observe(lambda change: self._do(self._choose), "value")
         self.levels_choice.observe(lambda change: self._do(self._choose), "value")
@@ -120,8 +123,8 @@ class Dashboard:
         wrap = ipywidgets.Layout(flex_flow="row wrap")
         controls = ipywidgets.HBox(
             [
-                self.pause_button,
-                self.resume_button,
+                self.freeze_button,
+                self.follow_button,
                 self.stop_button,
                 self.symbol_choice,
                 self.levels_choice,
@@ -145,17 +148,25 @@ class Dashboard:
 
     # -- controls ---------------------------------------------------------------------------
 
-    def pause(self) -> None:
+    def freeze(self) -> None:
         """Freeze the picture; the feed goes on."""
         self.clock.frozen = True
         self._set_buttons()
         self._refresh_still()
 
-    def resume(self) -> None:
+    def follow(self) -> None:
         """Follow the feed again."""
         self.clock.frozen = False
         self.clock.touch()
         self._set_buttons()
+
+    def pause(self) -> None:
+        """Do what `freeze` does, by its former name; unlike `session.pause()`."""
+        self.freeze()
+
+    def resume(self) -> None:
+        """Do what `follow` does, by its former name."""
+        self.follow()
 
     def stop(self) -> None:
         """Stop the feed; the last picture stays."""
@@ -176,8 +187,8 @@ class Dashboard:
         self.clock.touch()
 
     def _set_buttons(self) -> None:
-        self.pause_button.disabled = self.clock.frozen or self._closed
-        self.resume_button.disabled = not self.clock.frozen or self._closed
+        self.freeze_button.disabled = self.clock.frozen or self._closed
+        self.follow_button.disabled = not self.clock.frozen or self._closed
         self.stop_button.disabled = self._closed
 
     def _do(self, action: Callable[[], None]) -> None:
@@ -237,8 +248,24 @@ class Dashboard:
         sheet.save(out, "PNG")
         return out.getvalue()
 
+    def __repr__(self) -> str:
+        return hint(
+            f"Dashboard of session {self.session.name!r}",
+            "print(session.explain()), or session.save(folder) for charts in files",
+        )
+
+    def _repr_mimebundle_(
+        self, include: Any = None, exclude: Any = None, **options: Any
+    ) -> dict[str, Any]:
+        """Return the dashboard in every form it has; whoever shows it takes the richest it can.
+
+        Where there are no widgets that is its picture of this moment, and in a terminal a line
+        that says what to do.
+        """
+        return self._encoded()
+
     def _bundle(self) -> dict[str, Any]:
-        bundle: dict[str, Any] = {"text/plain": repr(self.session), "text/html": self.still()}
+        bundle: dict[str, Any] = {"text/plain": repr(self), "text/html": self.still()}
         picture = self.picture()
         if picture:
             bundle["image/png"] = picture
@@ -253,6 +280,8 @@ class Dashboard:
     def _ipython_display_(self) -> None:
         from IPython.display import display
 
+        if not in_notebook():  # plain IPython shows `_repr_mimebundle_`, and nothing to update
+            raise NotImplementedError
         if self._display is None:
             self._display = display(self._encoded(), raw=True, display_id=True)  # type: ignore[no-untyped-call]
         else:

@@ -7,9 +7,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from mdkit.errors import SettingsError
+from mdkit.errors import MdkitError, RecordingError, SettingsError
 from mdkit.exchange import Exchange
+from mdkit.exchange.instruments import LISTED
 from mdkit.history.client import RestClient, is_loopback, shared_budget
+from mdkit.near import instead
 from mdkit.settings import Settings
 from mdkit.stream.connection import shown
 from mdkit.stream.replay import Replay
@@ -43,10 +45,26 @@ class ExchangeSource(WebSocketSource):
                 dict.fromkeys((c, s) for c in self._channels for s in self.exchange.symbols)
             )
         try:
+            if self.exchange.config.replay is not None:
+                looked = await asyncio.to_thread(self.exchange.statistics)
+                for problem in looked["problems"]:
+                    sink.problem(RecordingError(problem))
             await super().run(sink)
         finally:
             if ours:
                 await asyncio.to_thread(self.exchange.stop)
+
+
+def check_listed(
+    symbols: Sequence[str], error: Callable[[str], MdkitError] = SettingsError
+) -> None:
+    """Raise an error, with near matches, for a symbol that the demo's exchange does not trade."""
+    for symbol in symbols:
+        if symbol not in LISTED:
+            raise error(
+                f"The demo's exchange does not trade {symbol!r}: {instead(symbol, LISTED)}. "
+                "md.Exchange([...]) trades symbols of any name."
+            )
 
 
 def open_source(
@@ -86,7 +104,8 @@ def open_source(
         return ExchangeSource(source, channels, carried, api_key=secret, **options)
     asked, symbols = tuple(symbols), tuple(symbols) or settings.subscribed_symbols
     if source == "demo":
-        return ExchangeSource(Exchange(symbols), channels, symbols, **options)
+        check_listed(symbols)
+        return ExchangeSource(Exchange(symbols, listed=LISTED), channels, symbols, **options)
     if source == "tickdb":
         return WebSocketSource(
             settings.tickdb_ws_url,

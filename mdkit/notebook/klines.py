@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from mdkit.errors import SettingsError
+from mdkit.errors import RequestError, SettingsError
 from mdkit.exchange import Exchange
 from mdkit.history.cache import KlineCache, Series
 from mdkit.history.client import RestClient, is_loopback, shared_budget
@@ -22,7 +22,7 @@ from mdkit.history.prices import keep_possible
 from mdkit.history.progress import Progress
 from mdkit.history.times import milliseconds
 from mdkit.notebook.arguments import checked_symbols
-from mdkit.notebook.feeds import key_for
+from mdkit.notebook.feeds import check_listed, key_for
 from mdkit.notebook.loops import running_loop
 from mdkit.settings import Settings
 from mdkit.wire.rest import MAX_KLINES, Kline, when
@@ -209,6 +209,7 @@ def _service(
     if isinstance(source, Exchange):
         return _Service(api_key=api_key or source.config.api_key, exchange=source)
     if source == "demo":
+        check_listed(symbols, lambda text: RequestError(text, code=2002))
         exchange = Exchange(symbols)
         return _Service(
             cached_as=f"exchange-seed{exchange.config.seed}-{DEMO_EDITION}",

@@ -14,10 +14,10 @@ from typing import Any, Generic, Literal, Self
 
 from mdkit.errors import SessionError
 from mdkit.notebook.kernel import check_kernel
-from mdkit.notebook.loops import LoopThread, stop_signals
+from mdkit.notebook.loops import LoopThread, running_loop, stop_signals
 from mdkit.notebook.stopping import R, Stopping, awaitable
 
-State = Literal["not started", "running", "paused", "stopped", "failed"]
+State = Literal["not started", "running", "failing", "paused", "stopped", "failed"]
 
 _REPLACED_SECONDS = 8.0
 """How long a session waits for the one whose name it takes."""
@@ -35,6 +35,7 @@ class SessionLife(ABC, Generic[R]):
         self._thread: LoopThread | threading.Thread | None = None
         self._begun = threading.Event()
         self._failure_told = False
+        self._is_stopping = False
         self._ended: concurrent.futures.Future[R] = concurrent.futures.Future()
         self._ended.set_running_or_notify_cancel()  # whoever waits for it cannot cancel it
 
@@ -68,6 +69,11 @@ class SessionLife(ABC, Generic[R]):
 
     @property
     @abstractmethod
+    def _failing(self) -> bool:
+        """Whether most of the last messages became dead letters."""
+
+    @property
+    @abstractmethod
     def receipt(self) -> R | None:
         """What the session did, once it has stopped."""
 
@@ -80,9 +86,20 @@ class SessionLife(ABC, Generic[R]):
     # -- beginning and running ------------------------------------------------------------------
 
     def start(self) -> Self:
-        """Begin; returns at once, also when the first connection is still being made."""
+        """Begin; returns at once, also when the first connection is still being made.
+
+        What has begun goes on. Raises `SessionError` for a session that has ended, or is about to
+        end since it was stopped: outside a loop this waits for that.
+        """
         if self._begun.is_set():
             self._tell_failure()
+            if self._is_stopping and not self._ended.done():
+                if self._thread is None or running_loop() is not None:
+                    raise SessionError(
+                        "This session is being stopped: `await session.stop()`, and make a new one "
+                        "with md.live(...)."
+                    )
+                concurrent.futures.wait([self._ended])
             if self._ended.done():
                 raise SessionError("This session has ended; make a new one with md.live(...).")
             return self
@@ -122,13 +139,16 @@ class SessionLife(ABC, Generic[R]):
                 if self._ended.done():
                     break
             self._failure_told = True
-            receipt = self.stop().result()
+            receipt = self._begin_to_stop(10.0).result()
         if self._thread is not None:
             self._thread.join(10.0)
         return receipt
 
     def pause(self) -> None:
-        """Take nothing from the feed until `resume()`; the connection feels backpressure."""
+        """Take nothing from the feed until `resume()`; the connection feels backpressure.
+
+        A dashboard's Freeze is another thing: it keeps the picture, and the feed goes on.
+        """
         self._pause(True)
 
     def resume(self) -> None:
@@ -137,15 +157,35 @@ class SessionLife(ABC, Generic[R]):
 
     # -- ending -----------------------------------------------------------------------------------
 
-    def stop(self, timeout: float = 10.0) -> Stopping[R]:
+    def stop(self, timeout: float = 10.0) -> Stopping[R] | R:
         """Stop reading, handle what is queued for up to `timeout` seconds; gives the receipt.
 
-        `receipt = await session.stop()` in a notebook, `session.stop().result()` in a script;
-        it also may be left alone.
+        In a script, where no loop runs, this waits and returns the receipt. Where one does, as in
+        a notebook, it returns at once something to await, `receipt = await session.stop()`, or to
+        leave alone. (A receipt can be awaited as well, and asked for its `result()`.)
+
+        A session that has not started has nothing to stop: it can still be started.
+
+        Raises, where it waits, what made the session fail.
         """
+        stopping = self._begin_to_stop(timeout)
+        # Whether a loop that is not this thread's turns at all is only known of our own thread.
+        may_wait = self._thread is not None and running_loop() is None
+        return stopping.result() if self._begun.is_set() and may_wait else stopping
+
+    def _begin_to_stop(self, timeout: float) -> Stopping[R]:
+        """Stop, and return at once what waits for the end."""
         if not self._begun.is_set():
-            self._never_begin("The session was stopped before it started.")
-        elif not self._ended.done():
+            nothing: concurrent.futures.Future[R] = concurrent.futures.Future()
+            nothing.set_exception(
+                SessionError(
+                    "The session was stopped before it started: there is no receipt, and it can "
+                    "still be started."
+                )
+            )
+            return Stopping(nothing, None, _nothing_to_show)
+        self._is_stopping = True
+        if not self._ended.done():
             self._ask_to_stop(timeout)
         if self._ended.done() and self._ended.exception() is not None:
             self._failure_told = True
@@ -162,7 +202,7 @@ class SessionLife(ABC, Generic[R]):
             self._never_begin("The session was replaced before it started.")
             return
         # Whatever it died of is its own, and not raised in its successor.
-        await self.stop(timeout=1.0).settled(_REPLACED_SECONDS)
+        await self._begin_to_stop(1.0).settled(_REPLACED_SECONDS)
 
     async def __aenter__(self) -> Self:
         return self.start()
@@ -178,7 +218,7 @@ class SessionLife(ABC, Generic[R]):
     def close_at_exit(self) -> None:
         """End a session that still runs in a thread, and say on stderr what it did."""
         if self.running and self._thread is not None:
-            self.stop(timeout=2.0)
+            self._begin_to_stop(2.0)
             self._thread.join(5.0)
             told = self.receipt or self._why_not_ended()
             with contextlib.suppress(OSError, ValueError):  # there may be no stderr any more
@@ -193,14 +233,22 @@ class SessionLife(ABC, Generic[R]):
 
     @property
     def state(self) -> State:
-        """How far it is: "not started", "running", "paused", "stopped" or "failed"."""
+        """How far it is: "not started", "running", "paused", "stopped" or "failed"; and
+        "failing" in place of "running" when most of the last messages became dead letters.
+        """
         if self._ended.done():
             return "failed" if self._failure else "stopped"
         if not self._begun.is_set():
             return "not started"
-        return "paused" if self._paused else "running"
+        if self._paused:
+            return "paused"
+        return "failing" if self._failing else "running"
 
     def _tell_failure(self) -> None:
         if self._failure is not None and not self._failure_told:
             self._failure_told = True
             raise self._failure
+
+
+async def _nothing_to_show() -> None:
+    return

@@ -14,9 +14,11 @@ from mdkit.exchange import Exchange
 from mdkit.history.intervals import KLINE_INTERVALS, check_interval
 from mdkit.notebook.arguments import (
     check_policies_channels,
+    checked_channel,
     checked_count,
     checked_strategies,
     checked_symbols,
+    with_called_for,
 )
 from mdkit.notebook.feeds import open_history, open_source
 from mdkit.notebook.kernel import load_what_notebooks_show
@@ -45,7 +47,7 @@ def _stop_all() -> None:
 def live(
     symbols: Sequence[str] | str | None = None,
     *,
-    channels: Sequence[str] = ("depth",),
+    channels: Sequence[str] | str | None = None,
     source: str | Source | Exchange | None = None,
     api_key: str | None = None,
     transport: Transport = "websockets",
@@ -75,7 +77,8 @@ def live(
     Args:
         symbols: what to watch; unless given, SUBSCRIBED_SYMBOLS, or what a given `Exchange`
             carries.
-        channels: any of "depth", "trade", "ticker".
+        channels: any of "depth", "trade", "ticker". None is "depth", or, where that is none of
+            what a strategy is called with, that as well; a line says so.
         source: None takes TickDB when TICKDB_API_KEY is set and else the embedded exchange,
             and prints one line saying which; "tickdb"; "demo"; a ws:// or wss:// URL; an
             `Exchange`; or any `Source`.
@@ -130,12 +133,17 @@ def live(
     settings = settings or Settings()
     asked_workers = workers
     wanted = checked_symbols(() if symbols is None else symbols)
-    chosen = (channels,) if isinstance(channels, str) else tuple(channels)
+    if symbols is not None and not wanted:
+        raise SettingsError(
+            'symbols is empty: name at least one, such as "AAPL.US", or leave it out for '
+            "SUBSCRIBED_SYMBOLS, or what the source carries."
+        )
+    if channels is None:
+        chosen: tuple[str, ...] = ("depth",)
+    else:
+        chosen = (channels,) if isinstance(channels, str) else tuple(channels)
     for channel in chosen:
-        if channel not in CHANNELS:
-            raise SettingsError(
-                f"channel {channel!r} does not exist: choose from {', '.join(CHANNELS)}."
-            )
+        checked_channel(channel)
     if not chosen:
         raise SettingsError(f"channels is empty: choose from {', '.join(CHANNELS)}.")
     if runner not in ("notebook", "thread"):
@@ -168,6 +176,10 @@ def live(
             f"warmup={warmup} cannot be had for bars={bars!r}: the service keeps history for "
             f"{', '.join(KLINE_INTERVALS)}."
         )
+    if source is None or isinstance(source, str | Exchange):
+        chosen = with_called_for(ready, chosen, bars, may_add=channels is None)
+    else:  # it brings what it brings
+        with_called_for(ready, CHANNELS, bars)
     feed = open_source(source, chosen, wanted, settings, api_key, transport)
     predecessor = _sessions.get(name)
     if client is not None:

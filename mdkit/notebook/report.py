@@ -31,13 +31,18 @@ color-scheme:light dark}}img{{max-width:100%;background:white}}table{{font-size:
 
 def save(session: Session, folder: Path) -> Path:
     """Write overview.png, a CSV for every table that has rows, and report.html; return that."""
+    import pandas as pd
+
     folder.mkdir(parents=True, exist_ok=True)
     tables: dict[str, pd.DataFrame] = {
         "ledger": session.ledger(),
         "signals": session.signals(),
         "metrics": session.metrics(),
         "gaps": session.gaps(),
-        **{channel: session.frame(channel) for channel in CHANNELS},
+        **{
+            channel: session.frame(channel) if _seen(session, channel) else pd.DataFrame()
+            for channel in CHANNELS
+        },
         "dead_letters": session.dead_letters(),
         "invalid": session.invalid(),
     }
@@ -104,7 +109,7 @@ def draw(session: Session) -> Figure:
     shown, symbols = busiest(session.ledger())
     pressure = {
         symbol: frame["pressure"]
-        for symbol in session.symbols
+        for symbol in _seen(session, "depth")
         if symbol in shown and len(frame := session.frame("depth", symbol))
     }
     return overview(
@@ -115,3 +120,8 @@ def draw(session: Session) -> Figure:
         gaps=session.gaps(),
         symbols=symbols,
     )
+
+
+def _seen(session: Session, channel: str) -> tuple[str, ...]:
+    """Return the symbols of which something came on a channel."""
+    return session._look(lambda: session.pipeline.frames.symbols(channel))

@@ -8,21 +8,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from mdkit.errors import SessionError, SettingsError
+from mdkit.errors import SessionError
 from mdkit.events import Signal
 from mdkit.frames import book_frame
 from mdkit.notebook import tables
+from mdkit.notebook.arguments import checked_count
 from mdkit.notebook.clock import Clock
 from mdkit.notebook.life import SessionLife
+from mdkit.notebook.lookups import check_table
 from mdkit.notebook.loops import LoopThread, call_in, running_loop
 from mdkit.notebook.stopping import Stopping
+from mdkit.notebook.subscribing import SubscriptionChanges
 from mdkit.stream.explain import Diagnosis, diagnose
 from mdkit.stream.health import Health
 from mdkit.stream.pipeline import Pipeline
 from mdkit.stream.receipt import Receipt
 from mdkit.stream.record import Recorder
-from mdkit.stream.source import WebSocketSource
-from mdkit.wire.tickdb import CHANNELS
 
 if TYPE_CHECKING:
     import ipywidgets
@@ -56,6 +57,7 @@ class Session(SessionLife[Receipt]):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._life: asyncio.Task[None] | None = None
         self._asked_to_stop = False
+        self._changes = SubscriptionChanges(pipeline)
         self._clock: Clock | None = None
         self._dashboards: list[Dashboard] = []
 
@@ -125,11 +127,19 @@ class Session(SessionLife[Receipt]):
         self._do(self.pipeline.pause if on else self.pipeline.resume)
 
     def subscribe(self, channel: str, *symbols: str) -> None:
-        """Add symbols to a channel while running."""
+        """Add symbols to a channel while running.
+
+        Raises `SettingsError` for what can be no symbol or channel, and for one that the demo's
+        exchange does not trade. What another service refuses is a row of `gaps()` within seconds,
+        and part of `explain()`.
+        """
         self._change("subscribe", channel, symbols)
 
     def unsubscribe(self, channel: str, *symbols: str) -> None:
-        """Take symbols from a channel while running."""
+        """Take symbols from a channel while running.
+
+        Raises `SettingsError` for what is not subscribed to.
+        """
         self._change("unsubscribe", channel, symbols)
 
     def on_signal(self, callback: Callable[[Signal], Any]) -> None:
@@ -170,12 +180,26 @@ class Session(SessionLife[Receipt]):
 
         Index `received`: when they came off the socket (UTC). Depth has the best bid and ask,
         `mid`, `spread`, `pressure` and the levels. Without a symbol: all, with a column for it.
+        Raises `SettingsError`, with near matches, for what is not subscribed to.
         """
-        return self._look(lambda: self.pipeline.frames.frame(channel, symbol, last))
+
+        def look() -> pd.DataFrame:
+            check_table(self.pipeline, channel, symbol)
+            return self.pipeline.frames.frame(channel, symbol, last)
+
+        return self._look(look)
 
     def book(self, symbol: str) -> pd.DataFrame:
-        """Return the current order book of a symbol: one row a level, best first."""
-        return self._look(lambda: book_frame(self.pipeline.frames.book(symbol)))
+        """Return the current order book of a symbol: one row a level, best first.
+
+        Raises `SettingsError`, with near matches, for what is not subscribed to.
+        """
+
+        def look() -> pd.DataFrame:
+            check_table(self.pipeline, "depth", symbol)
+            return book_frame(self.pipeline.frames.book(symbol))
+
+        return self._look(look)
 
     def signals(self, last: int | None = None) -> pd.DataFrame:
         """Return what the strategies said: symbol, strategy, value, by time received."""
@@ -255,13 +279,14 @@ class Session(SessionLife[Receipt]):
         return self._clock
 
     def dashboard(self, *, hz: float = 4.0, levels: int = 10) -> Dashboard:
-        """Return a live dashboard with pause, resume and stop; showing it is returning it.
+        """Return a live dashboard with freeze, follow and stop; showing it is returning it.
 
         `hz`: pictures a second, at most 10. It goes slower by itself, and says so, when
         drawing takes more than a fifth of the time.
         """
         from mdkit.notebook.dashboard import Dashboard
 
+        levels = checked_count("levels", levels, 1, "a ladder shows at least 1 a side")
         for old in self._dashboards:
             old.close()
         dashboard = Dashboard(self, self.clock, hz=hz, levels=levels)
@@ -281,6 +306,8 @@ class Session(SessionLife[Receipt]):
         """Return a widget that shows the last rows of a frame and follows it."""
         from mdkit.notebook.views.tables import FrameView
 
+        rows = checked_count("rows", rows, 1, "at least 1 is shown")
+        self._look(lambda: check_table(self.pipeline, channel, symbol))
         return self.view(FrameView(channel, symbol, rows))
 
     def plot(self) -> Figure:
@@ -317,6 +344,10 @@ class Session(SessionLife[Receipt]):
     @property
     def _failure(self) -> BaseException | None:
         return self.pipeline.failure
+
+    @property
+    def _failing(self) -> bool:
+        return self.pipeline.monitor.failing
 
     @property
     def _paused(self) -> bool:
@@ -358,20 +389,10 @@ class Session(SessionLife[Receipt]):
             raise
 
     def _change(self, verb: str, channel: str, symbols: tuple[str, ...]) -> None:
-        source = self.pipeline.source
-        if not isinstance(source, WebSocketSource):
-            raise SessionError(f"{source.name} has no subscriptions that could change.")
-        if channel not in CHANNELS:
-            raise SettingsError(
-                f"channel {channel!r} does not exist: choose from {', '.join(CHANNELS)}."
-            )
-
-        async def change() -> None:
-            await getattr(source, verb)(channel, symbols)
-            self.pipeline.expect(source.symbols)
-
-        if self._loop is None:
-            raise SessionError("Start the session first.")
-        if self._ended.done():
+        if self._loop is not None and self._ended.done():
             raise SessionError("This session has ended; make a new one with md.live(...).")
-        asyncio.run_coroutine_threadsafe(change(), self._loop)
+        wanted = self._do(lambda: self._changes.check(verb, channel, symbols))
+        loop = self._loop
+        if loop is None:
+            raise SessionError("Start the session first.")
+        self._do(lambda: self._changes.make(loop, verb, channel, wanted))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -14,15 +14,17 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from mdkit.errors import SessionError
 from mdkit.exchange import Exchange
 from mdkit.measures import mid, pressure_ratio, spread
+from mdkit.notebook.arguments import checked_strategies, with_called_for
 from mdkit.notebook.live import live
 from mdkit.notebook.loops import stop_signals
 from mdkit.notebook.session import Session
-from mdkit.strategies import pressure
+from mdkit.strategies import Strategy, pressure
 
 if TYPE_CHECKING:
-    from mdkit.events import Depth
+    from mdkit.events import Depth, Signal
     from mdkit.stream.receipt import Receipt
 
 _REFRESH = 4
@@ -30,20 +32,32 @@ _KEPT_ROWS = 100_000
 _QUIET_SECONDS = 2.0
 
 
-def run_demo(exchange: Exchange, seconds: float | None, folder: Path) -> Receipt:
+def run_demo(
+    exchange: Exchange,
+    seconds: float | None,
+    folder: Path,
+    strategies: Sequence[Any] = (),
+    bars: str | None = None,
+) -> Receipt:
     """Watch an exchange's order-book pressure, then save and show what came of it.
 
-    `seconds` None goes on to the end of the exchange's playback. In a terminal the view is
-    redrawn four times a second; elsewhere a line is printed each second. Ctrl-C and SIGTERM
-    end it early, with the same ending.
+    With `strategies` it shows what they said last in place of that. `bars` is an interval, for
+    strategies of bars. `seconds` None goes on to the end of the exchange's playback. In a
+    terminal the view is redrawn four times a second; elsewhere a line is printed each second.
+    Ctrl-C and SIGTERM end it early, with the same ending. Raises `SessionError` where no message
+    came.
     """
+    chosen = checked_strategies(strategies) or [pressure]
+    channels = ("depth", "trade", *(["ticker"] if _want(chosen, "ticker") else []))
+    with_called_for(chosen, channels, bars)
     folder.mkdir(parents=True, exist_ok=True)
     console = Console()
     with exchange, stop_signals() as asked_to_stop:
         session = live(
             source=exchange,
-            channels=("depth", "trade"),
-            strategies=[pressure],
+            channels=channels,
+            strategies=chosen,
+            bars=bars,
             runner="thread",
             rows=_KEPT_ROWS,
             name="demo",
@@ -51,6 +65,8 @@ def run_demo(exchange: Exchange, seconds: float | None, folder: Path) -> Receipt
         console.print(
             f"Embedded exchange at {exchange.ws_url} (simulated or replayed data).", soft_wrap=True
         )
+        said = _Said(strategies)
+        session.on_signal(said.add)
         session.start()
         playback = _Playback(exchange, session)
 
@@ -62,10 +78,41 @@ def run_demo(exchange: Exchange, seconds: float | None, folder: Path) -> Receipt
             return playback.is_over()
 
         watch = _watch_screen if console.is_terminal else _watch_lines
-        watch(session, console, is_over)
+        watch(session, console, is_over, said)
         receipt = session.stop().result()
     _finish(session, receipt, console, folder)
+    if not receipt.totals["received"]:
+        hours = exchange.config.hours
+        why = f" The market keeps hours={hours!r}, and is closed." if hours else ""
+        raise SessionError(
+            f"The demo ended after {receipt.seconds:.1f} s, and no message came.{why}"
+        )
     return receipt
+
+
+def _want(strategies: Sequence[Strategy], channel: str) -> bool:
+    return any(channel in strategy.kinds for strategy in strategies)
+
+
+class _Said:
+    """The last signal of each strategy on each symbol; of none while pressure is watched."""
+
+    def __init__(self, strategies: Sequence[Any]) -> None:
+        self.names = [strategy.name for strategy in checked_strategies(strategies)]
+        self.last: dict[str, dict[str, float]] = {name: {} for name in self.names}
+
+    def add(self, signal: Signal) -> None:
+        """Take a signal; called in the session's loop."""
+        if self.names:
+            self.last.setdefault(signal.strategy, {})[signal.symbol] = signal.value
+
+    def line(self) -> str:
+        """Return them in a line."""
+        return "  ".join(
+            f"{name} " + ("  ".join(f"{s} {v:.4g}" for s, v in sorted(said.items())) or "-")
+            for name, said in list(self.last.items())
+            for said in [dict(said)]
+        )
 
 
 class _Playback:
@@ -90,29 +137,34 @@ class _Playback:
         return bool(said["finished"]) and (came or quiet)
 
 
-def _watch_screen(session: Session, console: Console, is_over: Callable[[float], bool]) -> None:
+def _watch_screen(
+    session: Session, console: Console, is_over: Callable[[float], bool], said: _Said
+) -> None:
     began = time.monotonic()
     with Live(console=console, refresh_per_second=_REFRESH, transient=False) as screen:
         while not is_over(began):
-            screen.update(_view(session, time.monotonic() - began))
+            screen.update(_view(session, time.monotonic() - began, said))
             time.sleep(1 / _REFRESH)
-        screen.update(_view(session, time.monotonic() - began))
+        screen.update(_view(session, time.monotonic() - began, said))
 
 
-def _watch_lines(session: Session, console: Console, is_over: Callable[[float], bool]) -> None:
+def _watch_lines(
+    session: Session, console: Console, is_over: Callable[[float], bool], said: _Said
+) -> None:
     began = time.monotonic()
-    said = 0
+    second = 0
     while not is_over(began):
         time.sleep(1 / _REFRESH)
         elapsed = time.monotonic() - began
-        if int(elapsed) > said:
-            said = int(elapsed)
+        if int(elapsed) > second:
+            second = int(elapsed)
             health = session.health()
-            books = _books(session)
+            books = {} if said.names else _books(session)
             told = "  ".join(f"{s} {pressure_ratio(book):.2f}" for s, book in books.items())
             print(
-                f"{said:>4} s  {health.in_rate:>8,.0f} msg/s  "
-                f"queue {session.pipeline.buffer.statistics().depth:,}  pressure {told}",
+                f"{second:>4} s  {health.in_rate:>8,.0f} msg/s  "
+                f"queue {session.pipeline.buffer.statistics().depth:,}  "
+                f"{said.line() if said.names else f'pressure {told}'}",
                 flush=True,
             )
 
@@ -127,11 +179,13 @@ def _books(session: Session) -> dict[str, Depth]:
     return session._do(look)
 
 
-def _view(session: Session, elapsed: float) -> Group:
+def _view(session: Session, elapsed: float, said: _Said) -> Group:
     health = session.health()
     look = session.pipeline.buffer.statistics()
     totals = session.pipeline.ledger.totals()
-    colour = {"normal": "green", "elevated": "yellow", "critical": "red"}[health.state]
+    colour = {"normal": "green", "elevated": "yellow", "critical": "red", "failing": "red"}[
+        health.state
+    ]
     head = Text.assemble(
         (f"{elapsed:5.1f} s  ", "bold"),
         f"{totals['received']:,} messages, {health.in_rate:,.0f} in and "
@@ -142,6 +196,8 @@ def _view(session: Session, elapsed: float) -> Group:
     for column in ("symbol", "bid", "ask", "spread", "mid", "pressure"):
         table.add_column(column, justify="left" if column == "symbol" else "right")
     table.add_column("sellers  1  buyers")
+    for name in said.last:
+        table.add_column(name, justify="right")
     for symbol, book in _books(session).items():
         ratio = pressure_ratio(book)
         bid = f"{book.bids[0][0]:,.2f}" if book.bids else "-"
@@ -154,6 +210,7 @@ def _view(session: Session, elapsed: float) -> Group:
             f"{mid(book):,.3f}",
             f"{ratio:.2f}",
             _balance(ratio),
+            *(f"{v[symbol]:.4g}" if symbol in v else "-" for v in said.last.values()),
         )
     return Group(head, table, Text(session.explain(), style="dim"))
 
@@ -190,6 +247,8 @@ def _finish(session: Session, receipt: Receipt, console: Console, folder: Path) 
     table.add_row("all", "", *(f"{receipt.totals[name]:,}" for name in shown), style="bold")
     console.print()
     console.print(table)
+    for problem in session.stats()["problems"]:
+        console.print(problem, soft_wrap=True, markup=False, highlight=False)
     console.print(str(receipt), soft_wrap=True, markup=False)
     report = session.save(folder)
     print(f"chart  {folder / 'overview.png'}\nreport {report}", flush=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Self
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Self
 
 from mdkit.stream.health import BLOCKED
 from mdkit.stream.machine import cores
@@ -43,6 +44,10 @@ def explain(pipeline: Pipeline) -> str:
         said.append(
             f"the event loop was blocked for {health.lag:.1f} s by {_blame(pipeline, health.lag)}"
         )
+    refused = getattr(source, "refused", None)
+    if refused:
+        number = "1 subscription was" if len(refused) == 1 else f"{len(refused):,} were"
+        said.append(f"{number} refused{', the last' if len(refused) > 1 else ''}: {_last(refused)}")
     said += _held_up(pipeline) or _held_elsewhere(pipeline) or _standstill(pipeline)
     if health.bottleneck == "consumer_bound":
         slowest = max(pipeline.timers.values(), key=lambda timer: timer.mean, default=None)
@@ -65,8 +70,11 @@ def explain(pipeline: Pipeline) -> str:
     if parts > 0:
         said.append(f"{parts:,} trades or tickers in usable messages were unusable so far")
     if totals["dead_lettered"]:
-        last = f", the last: {outcome.dead_letters[-1].error}" if outcome.dead_letters else ""
-        said.append(f"{totals['dead_lettered']:,} dead letters{last}")
+        number = f"{totals['dead_lettered']:,} dead letters so far"
+        if monitor.failing:
+            number = f"most of the last messages were dead letters, {number}"
+        why = outcome.failures.commonest
+        said.append(f"{number}{why and f', {why}; dead_letters() has the tracebacks'}")
     if outcome.callback_errors:
         said.append(outcome.callback_errors[-1])
     disconnects = getattr(source, "disconnects", 0)
@@ -187,6 +195,10 @@ def _blame(pipeline: Pipeline, seconds: float) -> str:
     if pipeline.has_own_thread:
         return f"other threads or programs on this machine{cost}"
     return f'other code in this thread{cost}; runner="thread" avoids it'
+
+
+def _last(refused: Mapping[Any, Exception]) -> str:
+    return str(list(refused.values())[-1]).rstrip(".")
 
 
 def _duration(seconds: float) -> str:

@@ -14,6 +14,7 @@ from mdkit.events import Gap, MarketEvent
 from mdkit.frames import EventFrame
 from mdkit.strategies.contract import Strategy
 from mdkit.stream.backfill import Recent
+from mdkit.stream.failures import Failures
 from mdkit.stream.folding import Fold
 from mdkit.stream.quality import Watch
 from mdkit.wire.tickdb import LIVE, Read
@@ -27,7 +28,10 @@ SignalRow = tuple[int, str, str, float, int]
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A message on which a strategy failed, with what was tried and what went wrong."""
+    """A message on which a strategy failed, with what was tried and what went wrong.
+
+    `where` is the line of the strategy's code, "" where there is none.
+    """
 
     received_ns: int
     symbol: str
@@ -37,6 +41,7 @@ class DeadLetter:
     attempts: int
     traceback: str
     raw: bytes
+    where: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +170,7 @@ class Outcome:
 
     signals: int = 0
     dead_letters: deque[DeadLetter] = field(default_factory=lambda: deque(maxlen=1000))
+    failures: Failures = field(default_factory=Failures)
     invalid: deque[Invalid] = field(default_factory=lambda: deque(maxlen=100))
     invalid_reasons: Counter[str] = field(default_factory=Counter)
     callback_errors: deque[str] = field(default_factory=lambda: deque(maxlen=100))

@@ -6,11 +6,13 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Literal
 
-State = Literal["normal", "elevated", "critical"]
+State = Literal["normal", "elevated", "critical", "failing"]
 Bottleneck = Literal["consumer_bound", "producer_bound", "balanced"]
 
 ELEVATED = 0.80
 CRITICAL = 0.95
+_FEW = 20
+"""Messages; fewer are not enough to say that most of them failed, if there were more before."""
 BLOCKED = 0.5
 """A loop that is late by so many seconds was blocked, and not merely busy."""
 
@@ -36,6 +38,7 @@ class Sample:
         lag: by how much the loop was late for this tick.
         busy: worker time so far.
         blocked: producer time suspended so far.
+        failed: messages so far on which a strategy failed; they are among `processed`.
     """
 
     at: float
@@ -49,6 +52,7 @@ class Sample:
     lag: float
     busy: float
     blocked: float
+    failed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,8 @@ class Health:
     """A judgement on the last few seconds, and the measurements it is made of.
 
     Attributes:
-        state: from the utilisation of the queue: normal, elevated (>80%), critical (>95%).
+        state: failing when most of the last messages became dead letters; else from the
+            utilisation of the queue: normal, elevated (>80%), critical (>95%).
         bottleneck: `consumer_bound` when the strategies cannot keep up, `producer_bound` when
             they wait for the feed, else `balanced`.
         utilisation: messages waiting (memory and disk) over the queue's maxsize.
@@ -116,6 +121,27 @@ class Monitor:
         """Return the samples of the window, oldest first."""
         return list(self.samples)[-self.window :]
 
+    @property
+    def failing(self) -> bool:
+        """Whether most of the last messages became dead letters.
+
+        The last ones are those of the window; where they are few, as many as are remembered.
+        """
+        last = self.samples[-1] if self.samples else None
+        if last is None:
+            return False
+        begun = len(self.samples) - self.window
+        handled = failed = 0
+        for place in range(max(begun, 0), -1, -1):
+            # Before the first sample nothing had happened, as long as it is still kept.
+            whole = place == 0 and len(self.samples) < (self.samples.maxlen or 0)
+            first = self.samples[place]
+            handled = last.processed - (0 if whole else first.processed)
+            failed = last.failed - (0 if whole else first.failed)
+            if handled >= _FEW:
+                break
+        return failed > 0.5 * handled
+
     def diagnose(self) -> Bottleneck:
         """Say which side holds the pipeline back.
 
@@ -142,9 +168,10 @@ class Monitor:
     def health(self, *, connected: bool, stale_for: float, utilisation: float) -> Health:
         """Return the judgement on the window; `utilisation` is that of this moment."""
         recent = self.recent()
+        state: State = "failing" if self.failing else state_of(utilisation)
         if not recent:
             return Health(
-                state_of(utilisation),
+                state,
                 "balanced",
                 utilisation,
                 0.0,
@@ -158,7 +185,7 @@ class Monitor:
         span = max(last.at - first.at, 1e-9)
         many = len(recent) > 1
         return Health(
-            state=state_of(utilisation),
+            state=state,
             bottleneck=self.diagnose(),
             utilisation=utilisation,
             in_rate=(last.received - first.received) / span if many else 0.0,

@@ -18,6 +18,7 @@ from mdkit.events import DROPPED, SET_BACK, WENT_BACK, Bar, Gap, MarketEvent, Si
 from mdkit.frames import EventFrame
 from mdkit.strategies.contract import as_signal
 from mdkit.stream.buffer import Buffer
+from mdkit.stream.failures import where_failed
 from mdkit.stream.finding import holes_in
 from mdkit.stream.handling import (
     DeadLetter,
@@ -77,6 +78,8 @@ class Lanes:
         self.clocks = Clocks()
         self.callbacks: list[Callable[[Signal], Any]] = []
         self.on_gap: Callable[[Gap], None] = lambda gap: None
+        self.on_failure: Callable[[DeadLetter], None] = lambda letter: None
+        """Called with the first dead letter of each strategy."""
         self.on_partial: Callable[[Bar], None] = lambda bar: None
         self.may_await = True
         """Whether strategies may await: then every lane is served by itself."""
@@ -378,7 +381,8 @@ class Lanes:
     ) -> None:
         short = said(error)
         whole = shortened("".join(traceback.format_exception(error)))
-        self._keep_letter(slot, handler.name, raw, received_ns, short, attempts, whole)
+        where = where_failed(error)
+        self._keep_letter(slot, handler.name, raw, received_ns, short, attempts, whole, where)
         if self.on_error == "raise":
             account = slot.account
             raise StrategyError(
@@ -395,11 +399,17 @@ class Lanes:
         error: str,
         attempts: int,
         told: str,
+        where: str = "",
     ) -> None:
         symbol, channel = slot.account.symbol, slot.account.channel
-        self.outcome.dead_letters.append(
-            DeadLetter(received_ns, symbol, channel, strategy, error, attempts, told, raw)
+        self._note_letter(
+            DeadLetter(received_ns, symbol, channel, strategy, error, attempts, told, raw, where)
         )
+
+    def _note_letter(self, letter: DeadLetter) -> None:
+        self.outcome.dead_letters.append(letter)
+        if self.outcome.failures.add(letter):
+            self.on_failure(letter)
 
     def _note_invalid(
         self, reading: Reading, raw: bytes, received_ns: int, error: Exception

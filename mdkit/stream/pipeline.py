@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import sys
 import tempfile
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from mdkit.errors import MdkitError, SessionError, StrategyError
-from mdkit.events import SKIPPED, WENT_BACK, Gap, Signal
+from mdkit.events import REFUSED, SKIPPED, WENT_BACK, Gap, Signal
 from mdkit.frames import Frames, MetricsFrame, SignalFrame
 from mdkit.strategies.contract import Strategy
 from mdkit.stream.backfill import Backfill
@@ -23,6 +24,7 @@ from mdkit.stream.chronicle import Chronicle
 from mdkit.stream.connection import RawMessage
 from mdkit.stream.explain import explain
 from mdkit.stream.filling import Filling
+from mdkit.stream.handling import DeadLetter
 from mdkit.stream.health import Health, Monitor
 from mdkit.stream.holes import Hole
 from mdkit.stream.lanes import Lanes, OnError
@@ -46,6 +48,7 @@ from mdkit.wire.tickdb import ANSWER, MAX_MESSAGE_BYTES, REST, SEVERAL, Router, 
 WorkerKind = Literal["task", "process", "auto"]
 
 _ROWS = 10_000
+_logger = logging.getLogger("mdkit")
 
 
 class Pipeline:
@@ -179,7 +182,13 @@ class Pipeline:
         self.lanes.callbacks = self._callbacks
         self.lanes.may_await = any(strategy.is_async for strategy in self.strategies)
         self.lanes.on_gap = self._note_gap
+        self.lanes.on_failure = self._warn_of_failure
         self.lanes.on_partial = lambda bar: self.filling.want(bar)
+
+    @property
+    def interval(self) -> str | None:
+        """The interval of the bars that are made of trades or tickers; None for no bars."""
+        return self._setup.interval
 
     async def _choose(self, first: Sequence[RawMessage]) -> None:
         """Find out what the strategies cost, and have as many processes as that deserves."""
@@ -258,12 +267,13 @@ class Pipeline:
     def gap(self, gap: Gap) -> None:
         """Keep a gap for `gaps()`; strategies and frames meet it in its place in the stream.
 
-        A gap of which `lost` is 0 was filled, and is a row of `gaps()` only.
+        A gap of which `lost` is 0 was filled, and is a row of `gaps()` only; so is one of what
+        was refused, of which there is no stream.
         """
         self._note_gap(gap)
         if self.chronicle.scribe is not None:
             self.chronicle.scribe.gap(gap)
-        if gap.symbol and gap.lost != 0:
+        if gap.symbol and gap.lost != 0 and not gap.reason.startswith(REFUSED):
             hole = Hole(gap.reason, gap.from_ns, gap.to_ns, gap.lost, channel=gap.channel)
             filling = self.places.find(gap.symbol, f"{gap.channel}:{REST}")
             hole.filled = filling.admitted if filling is not None else 0
@@ -302,6 +312,16 @@ class Pipeline:
 
     def _note_held(self, held: Held) -> None:
         self.problem(StrategyError(f"{held}. Make it return, or interrupt it."))
+
+    def _warn_of_failure(self, letter: DeadLetter) -> None:
+        """Say once that a strategy fails, for nothing else would: the feed goes on."""
+        if letter.strategy and self._setup.on_error == "dead_letter":
+            at = f" ({letter.where})" if letter.where else ""
+            _logger.warning(
+                "mdkit: strategy %s failed on a %s message of %s%s: %s. Every message on which it "
+                "fails becomes a dead letter: see session.dead_letters().",
+                *(letter.strategy, letter.channel, letter.symbol, at, letter.error),
+            )
 
     def problem(self, error: MdkitError) -> None:
         """Keep trouble that the source survives."""
@@ -419,6 +439,7 @@ class Pipeline:
                 drained=drained and left_path is None,
                 left_path=left_path,
                 reason=reason,
+                commonest=self.lanes.outcome.failures.commonest,
             )
             return self.receipt
         finally:

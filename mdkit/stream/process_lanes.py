@@ -185,7 +185,8 @@ class ProcessLanes(Lanes):
             else:
                 getattr(table, call)(argument)
         outcome = self.outcome
-        outcome.dead_letters.extend(done.dead_letters)
+        for letter in done.dead_letters:
+            self._note_letter(letter)
         outcome.invalid.extend(done.invalid)
         for reason, count in done.invalid_reasons.items():
             known = reason in outcome.invalid_reasons or len(outcome.invalid_reasons) < 200

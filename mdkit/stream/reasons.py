@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import ssl
 from urllib.parse import urlsplit
 
@@ -30,4 +31,7 @@ def why_not_connected(url: str, error: BaseException) -> str:
         return str(error)
     if isinstance(error, ssl.SSLCertVerificationError):
         return distrust(urlsplit(url).hostname or "", error)
+    several = f"Multiple exceptions: [Errno {errno.ECONNREFUSED}]"  # a name with several addresses
+    if isinstance(error, ConnectionRefusedError) or str(error).startswith(several):
+        return "connection refused"
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

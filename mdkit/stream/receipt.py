@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
+from typing import Any, Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ class Receipt:
         left_path: the file in which unhandled messages were saved (a recording that can be
             replayed), or None.
         reason: what ended the session: "stopped", "the source ended", or an error.
+        commonest: of the dead letters the commonest failure, in a line; "" if there are none.
     """
 
     seconds: float
@@ -34,11 +36,23 @@ class Receipt:
     drained: bool
     left_path: Path | None
     reason: str
+    commonest: str
 
     @property
     def left(self) -> int:
         """How many messages were received but not handled."""
         return self.totals["queued"] + self.totals["spilled"] + self.totals["in_flight"]
+
+    def result(self, timeout: float | None = None) -> Self:
+        """Return the receipt: what `session.stop()` gives can be asked for it, waited or not."""
+        return self
+
+    def __await__(self) -> Generator[Any, None, Self]:
+        yield from ()
+        return self
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(str(self))
 
     def _repr_html_(self) -> str:
         return f"<p>{escape(str(self))}</p>"
@@ -59,4 +73,12 @@ class Receipt:
         return (
             f"{t['received']:,} messages in {self.seconds:.1f} s: {ended}; {left}; "
             f"{self.signals:,} signals, {self.gaps:,} gaps; {balance} ({self.reason})."
+            f"{self._failures}"
         )
+
+    @property
+    def _failures(self) -> str:
+        """A sentence on the dead letters, after a blank; "" if there are none."""
+        if not self.commonest:
+            return ""
+        return f" Dead letters: {self.commonest}; dead_letters() has the tracebacks."

@@ -84,4 +84,5 @@ class Sampler:
             lag=lag,
             busy=self._pipeline.lanes.outcome.busy_seconds,
             blocked=buffered.blocked_seconds,
+            failed=totals["dead_lettered"],
         )

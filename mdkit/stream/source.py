@@ -20,7 +20,7 @@ from mdkit.errors import (
     SettingsError,
     SubscriptionError,
 )
-from mdkit.events import SET_BACK, Gap
+from mdkit.events import REFUSED, SET_BACK, Gap
 from mdkit.hidden import hide
 from mdkit.stream.backoff import Backoff
 from mdkit.stream.connection import (
@@ -159,6 +159,7 @@ class WebSocketSource:
         self.refused = self._subscriptions.refused
         self.connects = 0
         self.disconnects = 0
+        self.tries = 0
         hide(api_key)
         self._api_key = api_key
         self.transport = transport
@@ -189,6 +190,13 @@ class WebSocketSource:
     def connected(self) -> bool:
         """Whether a connection is open."""
         return self._connection is not None
+
+    @property
+    def why_not_connected(self) -> str:
+        """Why there is no connection, and how often one has been tried since; "" with one."""
+        if self.connected or not self._down_reason:
+            return ""
+        return f"{self._down_reason}, try {self.tries}" if self.tries else self._down_reason
 
     @property
     def stale_for(self) -> float:
@@ -240,6 +248,7 @@ class WebSocketSource:
     async def _run(self, sink: Sink) -> None:
         while not self._stopping.is_set():
             self._backoff.connecting()
+            self.tries += 1
             wait = 0.0
             try:
                 await self._run_connection(sink)
@@ -290,6 +299,7 @@ class WebSocketSource:
         self._connection = connection
         self._last_data = 0.0
         self.connects += 1
+        self.tries = 0
         self._told_open = True
         self._backoff.connected()
         heart = asyncio.create_task(self._beat(connection), name="mdkit heartbeat")
@@ -320,7 +330,7 @@ class WebSocketSource:
                     # A sink that suspends is no silence of the feed's.
                     self._last_data = time.monotonic() - silent
                 for raw in answers:
-                    self._subscriptions.answered(raw, sink.problem)
+                    self._subscriptions.answered(raw, sink.problem, self._note_refused)
         except ConnectionEndedError:
             if self._stopping.is_set():
                 return
@@ -426,6 +436,13 @@ class WebSocketSource:
             Gap(symbol, channel, self._down_reason, since, until_ns)
             for channel, symbol in self.subscriptions
         ]
+
+    def _note_refused(self, subscription: tuple[str, str], error: MdkitError) -> None:
+        """Tell that nothing will come of a subscription."""
+        channel, symbol = subscription
+        if self._sink is not None:
+            now = time.time_ns()
+            self._sink.gap(Gap(symbol, channel, f"{REFUSED}: {error}", now, now))
 
     def _note_data(self, sink: Sink, silent: float, first_ns: int, last_ns: int) -> None:
         if silent > self.stale_after:

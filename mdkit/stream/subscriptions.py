@@ -76,6 +76,7 @@ class Subscriptions:
         for symbol in new:
             self.wanted[channel, symbol] = None
             self._dropped.pop((channel, symbol), None)
+            self.refused.pop((channel, symbol), None)
         if new:
             await self._change(channel, new, cancel=False)
 
@@ -110,8 +111,14 @@ class Subscriptions:
             subscribe_command(channel, symbols, market=self._market, cancel=cancel)
         )
 
-    def answered(self, raw: bytes, problem: Callable[[MdkitError], None]) -> None:
-        """Take an answer to a command; `problem` is told what the feed survives.
+    def answered(
+        self,
+        raw: bytes,
+        problem: Callable[[MdkitError], None],
+        refused: Callable[[Subscription, MdkitError], None],
+    ) -> None:
+        """Take an answer to a command; `problem` is told what the feed survives, and `refused`
+        of each subscription that cannot be had.
 
         Raises the `ServiceError` that it does not.
         """
@@ -132,9 +139,10 @@ class Subscriptions:
                 # One bad symbol must not cost the others: ask for each by itself.
                 self._ask_one_by_one(self._connection, channel, symbols)
                 return
-            for symbol in symbols:
+            for symbol in symbols if channel else ():  # no channel: an end of subscriptions
                 self.wanted.pop((channel, symbol), None)
                 self.refused[channel, symbol] = verdict
+                refused((channel, symbol), verdict)
             problem(verdict)
             if self.wanted:
                 return

@@ -11,11 +11,11 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import PurePath
 from types import FrameType
 
 from mdkit.events import Event
 from mdkit.stream import lanes
+from mdkit.stream.failures import is_users, line_of
 from mdkit.stream.handling import Handler
 
 _logger = logging.getLogger("mdkit")
@@ -110,7 +110,7 @@ class Watchdog:
                 # same one. (The frame is kept, so that no other can be in its place in memory.)
                 call, since, was_told = frame, now, False
                 continue
-            held = Held(by, _line(innermost), now - since, symbol)
+            held = Held(by, line_of(innermost.f_code, innermost.f_lineno), now - since, symbol)
             if held.seconds < self._noted:
                 continue
             self._held = held
@@ -134,20 +134,10 @@ def _call_in(frame: FrameType | None) -> tuple[str, str, FrameType, FrameType] |
             if by is None or called is None or innermost is None:
                 return None
             return by, _symbol_in(frame), called, innermost
-        if _is_users(frame) and not _is_users(innermost):
+        if is_users(frame.f_code) and innermost is not None and not is_users(innermost.f_code):
             innermost = frame
         called, frame = frame, frame.f_back
     return None
-
-
-def _is_users(frame: FrameType | None) -> bool:
-    """Whether a line is of interest: neither the standard library's nor an installed package's."""
-    if frame is None:
-        return False
-    name = frame.f_code.co_filename
-    return "site-packages" not in name and not name.startswith(
-        ("<frozen", sys.prefix, sys.base_prefix)
-    )
 
 
 def _called_by(frame: FrameType) -> str | None:
@@ -167,7 +157,3 @@ def _symbol_in(frame: FrameType) -> str:
         if isinstance(thing, Event):
             return str(getattr(thing, "symbol", ""))
     return ""
-
-
-def _line(frame: FrameType) -> str:
-    return f"{PurePath(frame.f_code.co_filename).name}:{frame.f_lineno} in {frame.f_code.co_name}"

@@ -316,14 +316,14 @@ class Page:
         )
 
     def check_controls(self) -> None:
-        """Pause freezes pictures and text, Resume moves them, Stop ends the feed."""
-        self.press("Pause")
-        self.page.wait_for_selector(".mdkit-dashboard button:has-text('Resume'):not([disabled])")
+        """Freeze keeps pictures and text, Follow moves them, Stop ends the feed."""
+        self.press("Freeze")
+        self.page.wait_for_selector(".mdkit-dashboard button:has-text('Follow'):not([disabled])")
         frozen, text = self.picture(), self.page.inner_text(".mdkit-dashboard")
         self.page.wait_for_timeout(2000)  # in which eight pictures would come
         assert self.picture() == frozen
         assert self.page.inner_text(".mdkit-dashboard") == text
-        self.press("Resume")
+        self.press("Follow")
         self.wait_for_other_picture(frozen)
         self.press("Stop")
         self.wait_for_last_picture()

@@ -215,14 +215,14 @@ def test_controls_work_from_another_thread(kernel, exchange):
         "def press(button):\n"
         "    thread = threading.Thread(target=button.click)\n"
         "    thread.start(); thread.join()\n"
-        "press(board.pause_button)\n"
+        "press(board.freeze_button)\n"
         "while not board.clock.frozen: await asyncio.sleep(0.01)\n"
         "drawn, before = board.clock.drawn, session.stats()['messages']['received']\n"
         "while session.stats()['messages']['received'] < before + 50: await asyncio.sleep(0.01)\n"
     )
     assert kernel.run("print(board.clock.drawn - drawn <= 1)").strip() == "True"
     kernel.run(
-        "press(board.resume_button)\nwhile board.clock.drawn <= drawn + 1: "
+        "press(board.follow_button)\nwhile board.clock.drawn <= drawn + 1: "
         "await asyncio.sleep(0.01)"
     )
     kernel.run("press(board.stop_button)\nwhile session.running: await asyncio.sleep(0.01)")

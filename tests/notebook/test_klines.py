@@ -227,3 +227,11 @@ def test_no_network_says_what_works_without(monkeypatch):
     monkeypatch.setattr("mdkit.history.patience.Patience.sleep", lambda *_: None)
     with pytest.raises(FeedError, match=r'No connection.*source="demo"'):
         klines("AAPL.US", "1d", source="http://127.0.0.1:9/v1", api_key=KEY)
+
+
+@pytest.mark.parametrize(("name", "told"), [("NOPE", "there are AAPL"), ("AAPL", "mean 'AAPL.US'")])
+def test_the_demo_has_no_bars_of_what_it_does_not_trade(name, told):
+    with pytest.raises(RequestError, match=rf"does not trade '{name}': .*{told}") as caught:
+        md.klines(name, "1d", source="demo", limit=3)
+    assert caught.value.code == 2002
+    assert len(md.klines("IBM.US", "1d", source="demo", limit=3)) == 3

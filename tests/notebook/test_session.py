@@ -14,6 +14,7 @@ from mdkit.errors import (
     SpillQuotaError,
     StrategyError,
 )
+from mdkit.stream.receipt import Receipt
 
 SYMBOLS = ("AAPL.US", "MSFT.US")
 
@@ -373,7 +374,7 @@ def test_arguments_that_cannot_work_are_refused_at_once(options, error, told):
 
 
 def test_one_strategy_needs_no_list():
-    session = md.live(source="demo", strategies=md.strategies.SmaCross, name="one")
+    session = md.live(source="demo", strategies=md.strategies.SmaCross, bars="1m", name="one")
     assert [strategy.name for strategy in session.pipeline.strategies] == ["SmaCross"]
 
 
@@ -390,10 +391,66 @@ def test_without_a_key_it_says_that_the_data_are_simulated(capsys, monkeypatch):
 
 def test_stop_before_start_is_told():
     session = md.live(source="demo", name="early")
-    with pytest.raises(SessionError, match="before it started"):
+    session.stop()  # may be left alone, as when a session runs
+    with pytest.raises(SessionError, match=r"before it started.*can still be started"):
         session.stop().result(1)
-    with pytest.raises(SessionError):
+    assert session.state == "not started"
+    assert session.run_blocking(0.3).balanced
+    assert session.state == "stopped"
+
+
+@pytest.mark.parametrize("runner", ["notebook", "thread"])
+def test_stop_waits_where_no_loop_runs(list_source, depth_message, runner):
+    source = list_source([[depth_message("A", n)] for n in range(50)], ends=False)
+    session = md.live(source=source, runner=runner, name="script").start()
+    receipt = session.stop()
+    assert isinstance(receipt, Receipt)
+    assert not session.running
+    assert receipt is session.receipt is session.stop() is session.stop().result(1)
+    with pytest.raises(SessionError, match="has ended"):
         session.start()
+
+    async def wait():
+        return await receipt
+
+    assert asyncio.run(wait()) is receipt
+
+
+def test_stop_raises_what_made_it_fail_where_it_waits(list_source, depth_message, wait_until):
+    @md.strategy("depth")
+    def wrong(book):
+        raise ValueError("wrong")
+
+    source = list_source([[depth_message("A")]], ends=False)
+    session = md.live(source=source, strategies=[wrong], on_error="raise", name="script").start()
+    wait_until(lambda: session.state == "failed")
+    with pytest.raises(StrategyError, match="ValueError: wrong"):
+        session.stop()
+
+
+@pytest.mark.parametrize("runner", ["notebook", "thread"])
+def test_a_start_while_it_is_being_stopped_is_told(list_source, runner):
+    async def main():
+        session = md.live(source=list_source([], ends=False), runner=runner, name="restart")
+        await asyncio.sleep(0)
+        stopping = session.start().stop()
+        if session.running:
+            with pytest.raises(SessionError, match="is being stopped: `await session"):
+                session.start()
+        receipt = await stopping
+        assert receipt.balanced
+        with pytest.raises(SessionError, match="has ended"):
+            session.start()
+
+    asyncio.run(main())
+
+
+def test_a_start_in_a_script_waits_for_the_end(list_source):
+    session = md.live(source=list_source([], ends=False), runner="thread", name="restart").start()
+    session._begin_to_stop(10.0)  # as a loop in another thread does
+    with pytest.raises(SessionError, match="has ended"):
+        session.start()
+    assert session.receipt is not None
 
 
 @pytest.mark.parametrize("runner", ["notebook", "thread"])

@@ -38,7 +38,7 @@ def merged_health(looks: Sequence[Look], missing: int) -> Health:
     worst = max((health.utilisation for health in healths), default=0.0)
     bottlenecks = {health.bottleneck for health in healths}
     return Health(
-        state=state_of(worst),
+        state="failing" if any(h.state == "failing" for h in healths) else state_of(worst),
         bottleneck=next((b for b in _WORST_FIRST if b in bottlenecks), "balanced"),
         utilisation=worst,
         in_rate=sum(health.in_rate for health in healths),

@@ -43,4 +43,5 @@ class ClusterReceipt(Receipt):
         return (
             f"{t['received']:,} messages in {self.seconds:.1f} s on {workers}: {ended}; {left}; "
             f"{self.signals:,} signals, {self.gaps:,} gaps; {balance} ({self.reason})."
+            f"{self._failures}"
         )

@@ -177,6 +177,7 @@ class ClusterSession(ShardsTogether):
             and not totals["queued"] + totals["spilled"] + totals["in_flight"],
             left_path=None,
             reason="stopped",
+            commonest=next((r.commonest for r in receipts if r.commonest), ""),
             shards=len(keeper.posts),
             losses=len(keeper.losses),
             left_paths=tuple(receipt.left_path for receipt in receipts if receipt.left_path),
@@ -205,6 +206,10 @@ class ClusterSession(ShardsTogether):
         return self._failed
 
     @property
+    def _failing(self) -> bool:
+        return self._health().state == "failing"
+
+    @property
     def _paused(self) -> bool:
         return self._keeper.paused
 
@@ -213,7 +218,7 @@ def _end_quietly(session: SessionLife[Any]) -> None:
     """End the session whose name this one takes, from a thread."""
     # Whatever it died of is its own; this thread is none that signals come to.
     with suppress(BaseException):
-        session.stop(timeout=1.0).result(_REPLACED_SECONDS)
+        session._begin_to_stop(1.0).result(_REPLACED_SECONDS)
 
 
 async def _nothing() -> None:

@@ -223,7 +223,7 @@ class Shard:
 
     def stop(self, timeout: float) -> None:
         """Begin to stop; `look` has the receipt once it has."""
-        self._session.stop(timeout)
+        self._session._begin_to_stop(timeout)
 
     def remains(self, last: int) -> Remains:
         """Return the tables, of each kind the `last` rows; for when it has stopped."""
@@ -243,7 +243,7 @@ def _watch(session: Session, lease: Lease) -> None:
     """End a shard's session when nobody wants it any more. Knows the shard not, so it can go."""
     while not lease.over.wait(max(0.0, lease.left)) and lease.left > 0:
         continue
-    session.stop(timeout=1.0)
+    session._begin_to_stop(1.0)
     forget(session)
 
 

@@ -22,6 +22,7 @@ from mdkit.notebook.cluster.post import Post
 from mdkit.notebook.cluster.receipt import ClusterReceipt
 from mdkit.notebook.cluster.shard import Look
 from mdkit.notebook.life import SessionLife
+from mdkit.notebook.lookups import check_names
 from mdkit.stream.health import Health
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class ShardsTogether(SessionLife[ClusterReceipt]):
     _keeper: Keeper
     _wanted: tuple[str, ...]
     _levels: int
+    _options: dict[str, Any]
 
     @property
     def receipt(self) -> ClusterReceipt | None:
@@ -87,6 +89,7 @@ class ShardsTogether(SessionLife[ClusterReceipt]):
         As `Session.frame`; fetched from the workers, so ask for the `last` rows of many.
         """
         self._tell_failure()
+        self._check_table(channel, symbol)
         empty = Frames(1, self._levels).frame(channel, symbol, last)
         posts = [post for post in self._keeper.posts if symbol is None or symbol in post.symbols]
         if symbol is not None and not posts:  # one that nobody asked for may have come
@@ -107,9 +110,22 @@ class ShardsTogether(SessionLife[ClusterReceipt]):
     def book(self, symbol: str) -> pd.DataFrame:
         """Return the current order book of a symbol: one row a level, best first."""
         self._tell_failure()
+        self._check_table("depth", symbol)
         books = [book for _, book in self._ask(self._keeper.posts, "book", symbol)]
         books += [post.remains.books.get(symbol) for post in self._keeper.posts if post.remains]
         return book_frame(next((book for book in books if book is not None), None))
+
+    def _check_table(self, channel: str, symbol: str | None) -> None:
+        """Raise `SettingsError`, with near matches, for what no shard is subscribed to."""
+        symbols = self._wanted if symbol in self._wanted else self.symbols
+        came = {name.partition(":")[0] for look in self._looks() for _, name, *_ in look.accounts}
+        check_names(
+            channel,
+            symbol,
+            channels=came | set(self._options["channels"]),
+            symbols=symbols if self._wanted else (),
+            interval=self._options["bars"],
+        )
 
     def signals(self, last: int | None = None) -> pd.DataFrame:
         """Return what the strategies said: symbol, strategy, value, by time received."""
@@ -198,7 +214,8 @@ class ShardsTogether(SessionLife[ClusterReceipt]):
         from mdkit.notebook.charts import busiest, overview
 
         shown, symbols = busiest(self.ledger())
-        books = self.frame("depth")
+        has_books = any(channel == "depth" for s in self._looks() for _, channel, _ in s.accounts)
+        books = self.frame("depth") if has_books else Frames(1, self._levels).frame("depth")
         books = books[books["symbol"].isin(shown)]
         return overview(
             self.metrics(),

@@ -16,6 +16,7 @@ _COLOURS = {
     "normal": "#3aa676",
     "elevated": "#d98032",
     "critical": "#d9534f",
+    "failing": "#d9534f",
     "paused": "#3b82d0",
     "stopped": "#8a8f98",
     "failed": "#d9534f",

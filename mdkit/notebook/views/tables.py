@@ -96,6 +96,8 @@ class FrameView(HtmlView):
         self.rows = rows
         self.columns = columns
         self.title = f"{channel} {symbol or ''}".strip()
+        asked = ", ".join(repr(part) for part in (channel, symbol) if part is not None)
+        self.in_terminal = f"print(session.frame({asked}, last={rows}))"
 
     def look(self, pipeline: Pipeline) -> pd.DataFrame:
         """Return the last rows."""

@@ -22,6 +22,8 @@ class View(ABC):
     """
 
     title = ""
+    in_terminal = "print(session.explain())"
+    """What to write where there are no widgets."""
 
     @property
     @abstractmethod
@@ -53,9 +55,9 @@ class HtmlView(View):
     """A view whose picture is HTML."""
 
     def __init__(self) -> None:
-        import ipywidgets
+        from mdkit.notebook.views.widgets import HtmlWidget
 
-        self._html = ipywidgets.HTML()
+        self._html = HtmlWidget(self)
 
     @property
     def widget(self) -> ipywidgets.DOMWidget:
@@ -78,9 +80,11 @@ class PictureView(View):
     def __init__(self, chart: Raster, width: int, height: int) -> None:
         import ipywidgets
 
+        from mdkit.notebook.views.widgets import ImageWidget
+
         # Hidden until there is something to see: a browser shows no picture as a broken one.
         layout = ipywidgets.Layout(width=f"{width}px", max_width="100%", visibility="hidden")
-        self._image = ipywidgets.Image(format="png", layout=layout)
+        self._image = ImageWidget(self, format="png", layout=layout)
         self._size = (width, height)
         self._raster = chart
 
