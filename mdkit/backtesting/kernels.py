@@ -13,7 +13,7 @@ import numpy as np
 from numba.core import types
 
 from mdkit.backtesting.compiled import store
-from mdkit.backtesting.compiled.subset import NeedsWider
+from mdkit.backtesting.compiled.kinds import NeedsWider
 from mdkit.backtesting.fills import run_single
 from mdkit.backtesting.layout import BarRow, Layout, Wider
 from mdkit.backtesting.mirror import Translator, answer, loader, save
