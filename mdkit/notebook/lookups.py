@@ -44,6 +44,7 @@ def check_names(
     channels: Collection[str],
     symbols: Collection[str],
     interval: str | None,
+    can_add: bool = True,
 ) -> None:
     """Raise `SettingsError` for a channel or a symbol that is not among those of a session.
 
@@ -56,12 +57,14 @@ def check_names(
             'this session makes no bars: give md.live an interval for them, such as bars="1m".'
         )
     if channel != "bar" and channel not in channels:
+        where = f'with session.subscribe("{channel}", ...), or to ' if can_add else "to "
         raise SettingsError(
             f"{channel} is not subscribed to (channels: {', '.join(sorted(channels))}): add it "
-            f'with session.subscribe("{channel}", ...), or to md.live(channels=...).'
+            f"{where}md.live(channels=...)."
         )
     if symbol is not None and symbols and symbol not in symbols:
+        asked = "trade" if channel == "bar" else channel
+        how = f'with session.subscribe("{asked}", "{symbol}")' if can_add else "to md.live([...])"
         raise SettingsError(
-            f"{symbol!r} is not subscribed to: {instead(symbol, symbols)}. Add it with "
-            f'session.subscribe("{"trade" if channel == "bar" else channel}", "{symbol}").'
+            f"{symbol!r} is not subscribed to: {instead(symbol, symbols)}. Add it {how}."
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -186,3 +187,34 @@ def test_trades_happen_at_the_touch():
                 # A message of two trades may take the second from the level behind the best.
                 touch = book.asks[:3] if event.side == "buy" else book.bids[:3]
                 assert event.price in [price for price, _ in touch]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"scenario": "flood"},
+        {"scenario": "flood", "rate": 1000.0},
+        {"scenario": "open", "opening": 200},
+    ],
+)
+@pytest.mark.parametrize("has_begun", [False, True])
+def test_a_listed_symbol_is_traded_from_when_it_is_asked_for(options, has_begun):
+    market = SimulatedFeed(configure(["A", "B"], listed=["C"], **options), NOON)
+    plain = feed(symbols=["A", "B"], **options)
+    if has_begun:
+        market.begin(NOON)
+        before, same = market.take(1.0, 30), plain.take(1.0, 30)
+        assert [m.texts("realtime") for m in before] == [m.texts("realtime") for m in same]
+    assert market.symbols == ("A", "B")
+    assert not market.admit("D")
+    assert market.admit("C")
+    assert market.admit("A")
+    assert market.symbols == ("A", "B", "C")
+    assert market.depth("C").bids
+    assert market.ticker("C").last
+    if not has_begun:
+        market.begin(NOON)
+    seen = {m.key for _ in range(20) for m in market.take(10.0, 100)}
+    assert {("depth", "C"), ("trade", "C"), ("depth", "A")} <= seen
+    assert market.trades("C") or options.get("opening")

@@ -78,7 +78,10 @@ def spread(cluster, client):
     assert list(part.columns) == list(alone.frame("depth", "AAPL.US", 5).columns)
     assert np.array_equal(part["mid"], alone.frame("depth", "AAPL.US", 5)["mid"])
     assert session.book("MSFT.US").equals(alone.book("MSFT.US"))
-    assert session.frame("ticker").empty
+    with pytest.raises(SettingsError, match=r"ticker is not subscribed to.*add it to md\.live"):
+        session.frame("ticker")
+    with pytest.raises(SettingsError, match=r"mean 'AAPL.US'.*Add it to md\.live"):
+        session.book("AAPL")
     assert session.gaps().empty
     shards = session.shards()
     assert shards["worker"].nunique() == 2
@@ -331,7 +334,7 @@ def main(scenario):
 
 def test_without_dask_the_error_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(SettingsError, match=r'pip install "mdkit\[cluster\]"'):
+    with pytest.raises(SettingsError, match="pip install dask distributed"):
         md.live(SYMBOLS, source="demo", client=object())
 
 

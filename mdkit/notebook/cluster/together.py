@@ -125,6 +125,7 @@ class ShardsTogether(SessionLife[ClusterReceipt]):
             channels=came | set(self._options["channels"]),
             symbols=symbols if self._wanted else (),
             interval=self._options["bars"],
+            can_add=False,
         )
 
     def signals(self, last: int | None = None) -> pd.DataFrame:
