@@ -14,6 +14,7 @@ from datetime import timedelta
 from math import inf, nan
 from typing import TYPE_CHECKING, Any
 
+from mdkit.decimals import difference, halfway
 from mdkit.errors import SettingsError
 from mdkit.events import Depth
 
@@ -51,15 +52,21 @@ def imbalance(book: Book, levels: int = 5) -> float:
 
 
 def spread(book: Book) -> float:
-    """Return the best ask minus the best bid, in price units; nan when a side is empty."""
+    """Return the best ask minus the best bid, in price units; nan when a side is empty.
+
+    A difference of decimals: 158.55 - 158.54 is 0.01, without a float's noise.
+    """
     bids, asks = _sides(book)
-    return asks[0][0] - bids[0][0] if bids and asks else nan
+    return difference(asks[0][0], bids[0][0]) if bids and asks else nan
 
 
 def mid(book: Book) -> float:
-    """Return the price halfway between best bid and best ask; nan when a side is empty."""
+    """Return the price halfway between best bid and best ask; nan when a side is empty.
+
+    A mean of decimals, as `spread` is a difference of them.
+    """
     bids, asks = _sides(book)
-    return (bids[0][0] + asks[0][0]) / 2 if bids and asks else nan
+    return halfway(bids[0][0], asks[0][0]) if bids and asks else nan
 
 
 def microprice(book: Book) -> float:

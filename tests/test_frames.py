@@ -199,6 +199,14 @@ def test_depth_columns_are_the_books_and_their_measures(batch, levels):
                     assert same(got[name.removesuffix("_1")].tolist(), values)
 
 
+def test_spreads_and_mids_in_columns_are_decimals():
+    frame = DepthFrame(1)
+    frame.extend([Depth("A", ((n / 100, 1.0),), (((n + 1) / 100, 1.0),)) for n in range(1, 3000)])
+    got = frame.snapshot()
+    assert got["spread"].unique().tolist() == [0.01]
+    assert got["mid"].tolist() == [float(f"{n / 100:.2f}5") for n in range(1, 3000)]
+
+
 @pytest.mark.parametrize("deep", [3, 5, 10, 20])
 def test_pressure_has_the_measures_bits_for_books_of_equal_depth(deep):
     rng = random.Random(deep)

@@ -74,6 +74,16 @@ def test_the_microprice_lies_between_bid_and_ask(bid, width, bid_size, ask_size)
     assert bid * (1 - 1e-12) <= measures.microprice(book) <= ask * (1 + 1e-12)
 
 
+def test_spreads_and_mids_of_decimal_prices_are_decimals():
+    spreads, mids = set(), []
+    for cents in range(15_000, 16_000):
+        book = Depth("A", ((cents / 100, 1.0),), (((cents + 1) / 100, 1.0),))
+        spreads.add(measures.spread(book))
+        mids.append(measures.mid(book))
+    assert spreads == {0.01}
+    assert mids == [float(f"{cents / 100:.2f}5") for cents in range(15_000, 16_000)]
+
+
 def test_a_side_without_orders():
     bids_only, asks_only, empty = (
         Depth("A", BOOK.bids, ()),

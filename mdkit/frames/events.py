@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from mdkit.decimals import differences_and_middles
 from mdkit.errors import SettingsError
 from mdkit.events import Bar, Depth, Event, Level, Ticker, Trade
 from mdkit.frames.live import CHUNK, Block, Column, Floats, LiveFrame, to_dataframe
@@ -216,9 +217,7 @@ class DepthFrame(EventFrame[Depth]):
         out[0:2] = bids[:2]
         out[2:4] = asks[:2]
         with np.errstate(all="ignore"):
-            np.add(bids[0], asks[0], out=out[4])
-            out[4] /= 2
-            np.subtract(asks[0], bids[0], out=out[5])
+            out[5], out[4] = differences_and_middles(asks[0], bids[0])
             np.divide(bid_total, ask_total, out=out[6])
 
     def _side(self, sides: list[tuple[Level, ...]]) -> tuple[Floats, Floats]:
