@@ -21,7 +21,9 @@ _MOST = 2.0**50
 _LIMITS = _MOST / _SCALES
 """Prices up to which a product with each scale is off by less than half a tick; descending."""
 _RISING = _LIMITS[::-1].copy()
-_PAIRS = tuple(zip(_SCALES.tolist(), _LIMITS.tolist(), strict=True))
+_PAIRS: tuple[tuple[float, float], ...] = tuple(
+    zip(_SCALES.tolist(), _LIMITS.tolist(), strict=True)
+)
 _LIKELY = (_PAIRS[2], _PAIRS[5], _PAIRS[8])
 """What is tried first: hardly any price has more places."""
 

@@ -2,6 +2,7 @@
 
 import math
 from decimal import Decimal
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -37,7 +38,7 @@ def test_what_comes_out_is_the_float_nearest_to_the_true_decimal(one, ticks, pla
 def test_a_spread_of_one_tick_is_one_number(tick):
     tick = Decimal(tick)
     prices = [float(tick * number) for number in range(1, 3000)]
-    assert {difference(b, a) for a, b in zip(prices, prices[1:], strict=False)} == {float(tick)}
+    assert {difference(b, a) for a, b in pairwise(prices)} == {float(tick)}
 
 
 anything = st.one_of(

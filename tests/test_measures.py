@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from mdkit import measures
 from mdkit.errors import SettingsError
 from mdkit.events import Depth
+from mdkit.frames import book_frame
+from mdkit.frames.events import DepthFrame, TradeFrame
 
 prices = st.floats(0.01, 1e6)
 sizes = st.one_of(st.just(0.0), st.floats(0.0, 1e9))
@@ -166,3 +168,48 @@ def test_rolling_over_a_time_does_not_reach_across_a_clock_that_was_set_back():
         assert measures.rolling(frame, "x", 2, "sum").tolist()[4] == 14.0  # rows are rows
         with pytest.raises(SettingsError, match="times run backwards at 1970-01-01 00:00:00"):
             measures.rolling(frame, "x", "2s", "sum", across_gaps=True)
+
+
+# Tables of books
+
+
+@given(batch=st.lists(books, max_size=12), levels=st.integers(1, 12))
+def test_a_table_of_books_gives_the_bits_of_each(batch, levels):
+    frame = DepthFrame(12)
+    frame.extend(batch)
+    for kept in (levels, 12):
+        table = frame.snapshot(levels=kept)
+        for measure in ALL:
+            more = (levels,) if measure in (measures.pressure_ratio, measures.imbalance) else ()
+            got = measure(table, *more)
+            assert got.index is table.index or got.index.equals(table.index)
+            assert got.name == measure.__name__
+            expected = [measure(book, *more) for book in batch]
+            assert np.array_equal(got.to_numpy(), np.array(expected, float), equal_nan=True)
+
+
+@given(batch=st.lists(books, max_size=12))
+def test_the_plain_table_has_what_the_default_measures_need(batch):
+    frame = DepthFrame(3)
+    frame.extend(batch)
+    for measure in ALL:
+        expected = np.array([measure(book) for book in batch], float)
+        assert np.array_equal(measure(frame.snapshot()).to_numpy(), expected, equal_nan=True)
+
+
+@pytest.mark.parametrize("book", [BOOK, Depth("A", BOOK.bids, ()), Depth("A", (), ())])
+def test_a_ladder_is_one_book(book):
+    for measure in ALL:
+        one, other = measure(book), measure(book_frame(book))
+        assert type(other) is float
+        assert one == other or (isnan(one) and isnan(other))
+
+
+def test_a_table_without_the_levels_says_where_they_are():
+    table = DepthFrame(10).snapshot()
+    with pytest.raises(SettingsError, match=r'bid_size_2.*frame\("depth", symbol, levels=3\)'):
+        measures.imbalance(table, 3)
+    with pytest.raises(SettingsError, match=r"no column 'ask'.*session.book.*are price, size"):
+        measures.mid(TradeFrame().snapshot())
+    with pytest.raises(SettingsError, match="levels is 0"):
+        measures.imbalance(table, 0)

@@ -17,9 +17,11 @@ from mdkit.frames.events import (
     TradeFrame,
     convert_together,
     made_whole,
+    symbols_column,
     with_flags,
 )
 from mdkit.frames.live import Block, to_dataframe
+from mdkit.frames.sampling import at_each_end, checked_step
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,34 +70,56 @@ class Frames:
         """
         self.table(kind, symbol).extend(events)
 
-    def frame(self, kind: str, symbol: str | None = None, last: int | None = None) -> pd.DataFrame:
+    def frame(
+        self,
+        kind: str,
+        symbol: str | None = None,
+        last: int | None = None,
+        *,
+        levels: int | None = None,
+        every: Any = None,
+    ) -> pd.DataFrame:
         """Return the events held of one symbol, or their `last` rows, as a DataFrame.
 
         Without a symbol: those of all symbols, in the order received, with a first column
-        `symbol`. Where nothing arrived, the DataFrame is empty but has its columns. Raises
-        `SettingsError` when the kind is unknown.
+        `symbol`, a category. Where nothing arrived, the DataFrame is empty but has its columns.
+        `levels`: levels a side of order books, where more than the best one is wanted. `every`:
+        a time such as "1s"; see `sampling.at_each_end`. Raises `SettingsError` when the kind is
+        unknown, and for levels that are not kept.
         """
         self._check_kind(kind)
+        if levels is not None and kind != "depth":
+            raise SettingsError(f'levels={levels!r} is for "depth", not for {kind!r}')
+        if every is not None:
+            step = checked_step(kind, every)
+            table = at_each_end(self.frame(kind, symbol, levels=levels), step)
+            return table if last is None else table.tail(last)
         if symbol is not None:
-            return self._frames.get((kind, symbol), self._blank[kind]).snapshot(last)
+            held = self._frames.get((kind, symbol), self._blank[kind])
+            return (
+                held.snapshot(last, levels) if isinstance(held, DepthFrame) else held.snapshot(last)
+            )
         frames = {s: frame for (k, s), frame in self._frames.items() if k == kind}
         blank = self._blank[kind]
+        columns, lines = (
+            blank.shown(levels) if isinstance(blank, DepthFrame) else (blank.columns, slice(None))
+        )
         convert_together(frames.values(), blank)
         blocks = [frame._rows(last) for frame in frames.values()] or [blank._rows(last)]
-        names = np.array(list(frames) or [""], object)
-        names = np.repeat(names, [block.received.size for block in blocks])
+        numbers = np.repeat(np.arange(len(blocks)), [block.received.size for block in blocks])
         index = np.concatenate([block.received for block in blocks])
         order = np.argsort(index, kind="stable")
         if last is not None:
             order = order[max(order.size - last, 0) :]
         merged = Block(
             index[order],
-            np.hstack([block.floats for block in blocks])[:, order],
+            np.hstack([block.floats[lines] for block in blocks])[:, order],
             np.hstack([block.times for block in blocks])[:, order],
-            np.vstack([names, np.hstack([block.objects for block in blocks])])[:, order],
+            np.hstack([block.objects for block in blocks])[:, order],
             np.concatenate([block.flags for block in blocks])[order],
         )
-        table = to_dataframe({"symbol": "object", **blank.columns}, merged, blank.index_name)
+        table = to_dataframe(columns, merged, blank.index_name)
+        table.insert(0, "symbol", symbols_column(list(frames), numbers[order]))
         table = with_flags(table, merged.flags, partial=kind == "bar")
         return made_whole(table, merged.flags) if kind == "bar" else table
 
