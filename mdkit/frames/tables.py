@@ -177,6 +177,8 @@ def book_frame(depth: Depth | None) -> pd.DataFrame:
     """
     import pandas as pd
 
+    from mdkit.frames.printed import Table
+
     bids, asks = (depth.bids, depth.asks) if depth is not None else ((), ())
     count = max(len(bids), len(asks))
     ladder = np.full((6, count), np.nan)
@@ -185,4 +187,4 @@ def book_frame(depth: Depth | None) -> pd.DataFrame:
             ladder[price, : len(side)], ladder[size, : len(side)] = zip(*side, strict=True)
             ladder[total, : len(side)] = np.cumsum(ladder[size, : len(side)])
     names = ["bid_size_total", "bid_size", "bid", "ask", "ask_size", "ask_size_total"]
-    return pd.DataFrame(ladder.T, pd.RangeIndex(1, count + 1, name="level"), names)
+    return Table(ladder.T, pd.RangeIndex(1, count + 1, name="level"), names)
