@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
+from mdkit.book_levels import books_of
 from mdkit.decimals import Floats, differences_and_middles
 from mdkit.errors import SettingsError
 
@@ -70,6 +71,8 @@ _MEASURES: dict[str, Callable[..., Floats]] = {
 
 def _sums(table: pd.DataFrame, levels: int) -> tuple[Floats, Floats]:
     """Return the sizes of both sides, each summed over the first levels."""
+    if levels > 1 and levels != _SUMMED:
+        table = books_of(table)
     bid, ask = (_sum(table, side, levels) for side in ("bid", "ask"))
     return bid, ask
 
@@ -83,7 +86,7 @@ def _sum(table: pd.DataFrame, side: str, levels: int) -> Floats:
         if name != names[0] and name not in table:
             raise SettingsError(
                 f"the table has no column {name!r}, so {levels} levels cannot be summed; "
-                f'session.frame("depth", symbol, levels={levels}) has them'
+                f'session.frame("depth", symbol, levels={levels}) has them where so many are kept'
             )
         # One level after the other, as a single book's are added; a level that is not there is 0.
         total += np.nan_to_num(_column(table, name), nan=0.0, posinf=np.inf, neginf=-np.inf)

@@ -1,6 +1,7 @@
 from datetime import timedelta
 from math import copysign, inf, isnan, nan
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
@@ -188,13 +189,26 @@ def test_a_table_of_books_gives_the_bits_of_each(batch, levels):
             assert np.array_equal(got.to_numpy(), np.array(expected, float), equal_nan=True)
 
 
-@given(batch=st.lists(books, max_size=12))
-def test_the_plain_table_has_what_the_default_measures_need(batch):
+@given(batch=st.lists(books, max_size=12), levels=st.integers(1, 12))
+def test_the_plain_table_and_its_parts_have_what_measures_need(batch, levels):
+    frame = DepthFrame(12)
+    frame.extend([msgspec.structs.replace(b, received_ns=n) for n, b in enumerate(batch, 1)])
+    table = frame.snapshot()
+    assert "bid_2" not in table
+    for part, own in ((table, batch), (table.tail(3), batch[-3:]), (table.iloc[::-2], batch[::-2])):
+        expected = np.array([measures.imbalance(book, levels) for book in own], float)
+        got = measures.imbalance(part, levels)
+        assert np.array_equal(got.to_numpy(), expected, equal_nan=True)
+        assert got.index.equals(part.index)
+
+
+def test_levels_of_a_table_that_was_changed_are_not_made_up():
     frame = DepthFrame(3)
-    frame.extend(batch)
-    for measure in ALL:
-        expected = np.array([measure(book) for book in batch], float)
-        assert np.array_equal(measure(frame.snapshot()).to_numpy(), expected, equal_nan=True)
+    frame.extend([BOOK, BOOK])
+    table = frame.snapshot()
+    table["bid_size"] = [5.0, 5.0]
+    with pytest.raises(SettingsError, match="no column 'bid_size_2'"):
+        measures.imbalance(table, 2)
 
 
 @pytest.mark.parametrize("book", [BOOK, Depth("A", BOOK.bids, ()), Depth("A", (), ())])
@@ -206,7 +220,7 @@ def test_a_ladder_is_one_book(book):
 
 
 def test_a_table_without_the_levels_says_where_they_are():
-    table = DepthFrame(10).snapshot()
+    table = pd.DataFrame(DepthFrame(10).snapshot())
     with pytest.raises(SettingsError, match=r'bid_size_2.*frame\("depth", symbol, levels=3\)'):
         measures.imbalance(table, 3)
     with pytest.raises(SettingsError, match=r"no column 'ask'.*session.book.*are price, size"):

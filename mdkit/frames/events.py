@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from mdkit.book_levels import SUMMARY, narrowed, shown_columns
 from mdkit.decimals import differences_and_middles
 from mdkit.errors import SettingsError
 from mdkit.events import Bar, Depth, Event, Level, Ticker, Trade
@@ -21,12 +22,6 @@ if TYPE_CHECKING:
 
 PRESSURE_LEVELS = 5
 """How many levels the `pressure` column of a `DepthFrame` sums."""
-
-_SUMMARY = (
-    *("bid", "bid_size", "ask", "ask_size", "mid", "spread", "pressure"),
-    *("bid_depth", "ask_depth"),
-)
-"""Columns of floats that every table of books has."""
 
 _WATCHED_SECONDS = 2.0
 
@@ -205,7 +200,7 @@ class DepthFrame(EventFrame[Depth]):
     def __init__(self, levels: int = 10, capacity: int = 10_000) -> None:
         if type(levels) is not int or levels < 1:
             raise SettingsError(f"levels is {levels!r}; give a whole number of at least 1")
-        names = list(_SUMMARY)
+        names = list(SUMMARY)
         for side in ("bid", "ask"):
             for level in range(2, levels + 1):
                 names += [f"{side}_{level}", f"{side}_size_{level}"]
@@ -215,30 +210,22 @@ class DepthFrame(EventFrame[Depth]):
     def snapshot(self, last: int | None = None, levels: int | None = None) -> pd.DataFrame:
         """Return the books held, or the `last` ones, with `levels` levels a side.
 
-        Without `levels` only the best one. Raises `SettingsError` for more than are kept.
+        Without `levels` the columns are those of the best one; measures and backtests still find
+        the others. Raises `SettingsError` for more than are kept.
         """
-        columns, lines = self.shown(levels)
+        columns = self.shown(levels)
         block = self._rows(last)
-        block = block._replace(floats=block.floats[lines])
-        return with_flags(to_dataframe(columns, block, self.index_name), block.flags)
+        whole = with_flags(to_dataframe(self.columns, block, self.index_name), block.flags)
+        return narrowed(whole, columns)
 
-    def shown(self, levels: int | None) -> tuple[dict[str, Column], slice | list[int]]:
-        """Return the columns of a table with so many levels a side, and which floats they are."""
-        if levels is None:
-            levels = 1
-        if type(levels) is not int or not 1 <= levels <= self.levels:
+    def shown(self, levels: int | None) -> list[str]:
+        """Return the columns of a table with so many levels a side that are floats."""
+        if levels is not None and (type(levels) is not int or not 1 <= levels <= self.levels):
             raise SettingsError(
                 f"levels is {levels!r}; give a whole number from 1 to {self.levels}, which is how "
                 "many levels of each side are kept: md.live(..., levels=20) keeps more"
             )
-        if levels == self.levels:
-            return self.columns, slice(None)
-        summary, more = len(_SUMMARY), 2 * (levels - 1)
-        asks = summary + 2 * (self.levels - 1)
-        lines = [*range(summary + more), *range(asks, asks + more)]
-        names = list(self.columns)[1:]  # behind the time of the exchange
-        columns: dict[str, Column] = dict.fromkeys([names[line] for line in lines], "float")
-        return {"exchange_time": "time", **columns}, lines if more else slice(summary)
+        return shown_columns(self.columns, levels or 1)
 
     def _write(self, rows: Sequence[Depth], into: Block) -> None:
         count = len(rows)
@@ -247,7 +234,7 @@ class DepthFrame(EventFrame[Depth]):
         bids, bid_total = self._side([book.bids for book in rows])
         asks, ask_total = self._side([book.asks for book in rows])
         out, wide = into.floats, 2 * (self.levels - 1)
-        first = len(_SUMMARY)
+        first = len(SUMMARY)
         out[first : first + wide] = bids[2 : 2 + wide]
         out[first + wide :] = asks[2 : 2 + wide]
         out[0:2] = bids[:2]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -24,6 +24,10 @@ class Table(pd.DataFrame):
     many decimals as they have. What is made of it (a part, a copy) prints in the same way;
     `pd.DataFrame(table)` is a plain one.
     """
+
+    _books: pd.DataFrame | None = None
+    """The rows of a table of books with all levels; see `book_levels.books_of`."""
+    _metadata: ClassVar[list[str]] = ["_books"]  # what pandas hands on to parts and copies
 
     @property
     def _constructor(self) -> Callable[..., Table]:

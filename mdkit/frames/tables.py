@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mdkit.book_levels import books_of, narrowed, shown_columns
 from mdkit.errors import SettingsError
 from mdkit.events import Depth, Event
 from mdkit.frames.events import (
@@ -92,18 +93,21 @@ class Frames:
             raise SettingsError(f'levels={levels!r} is for "depth", not for {kind!r}')
         if every is not None:
             step = checked_step(kind, every)
-            table = at_each_end(self.frame(kind, symbol, levels=levels), step)
+            table = self.frame(kind, symbol, levels=levels)
+            if kind == "depth":
+                whole = at_each_end(books_of(table), step)
+                table = narrowed(whole, shown_columns(whole.columns, levels or 1))
+            else:
+                table = at_each_end(table, step)
             return table if last is None else table.tail(last)
         if symbol is not None:
             held = self._frames.get((kind, symbol), self._blank[kind])
-            return (
-                held.snapshot(last, levels) if isinstance(held, DepthFrame) else held.snapshot(last)
-            )
+            more = (levels,) if isinstance(held, DepthFrame) else ()
+            table = held.snapshot(last, *more)
+            table.attrs["symbol"] = symbol
+            return table
         frames = {s: frame for (k, s), frame in self._frames.items() if k == kind}
         blank = self._blank[kind]
-        columns, lines = (
-            blank.shown(levels) if isinstance(blank, DepthFrame) else (blank.columns, slice(None))
-        )
         convert_together(frames.values(), blank)
         blocks = [frame._rows(last) for frame in frames.values()] or [blank._rows(last)]
         numbers = np.repeat(np.arange(len(blocks)), [block.received.size for block in blocks])
@@ -113,14 +117,16 @@ class Frames:
             order = order[max(order.size - last, 0) :]
         merged = Block(
             index[order],
-            np.hstack([block.floats[lines] for block in blocks])[:, order],
+            np.hstack([block.floats for block in blocks])[:, order],
             np.hstack([block.times for block in blocks])[:, order],
             np.hstack([block.objects for block in blocks])[:, order],
             np.concatenate([block.flags for block in blocks])[order],
         )
-        table = to_dataframe(columns, merged, blank.index_name)
+        table = to_dataframe(blank.columns, merged, blank.index_name)
         table.insert(0, "symbol", symbols_column(list(frames), numbers[order]))
         table = with_flags(table, merged.flags, partial=kind == "bar")
+        if isinstance(blank, DepthFrame):
+            return narrowed(table, blank.shown(levels))
         return made_whole(table, merged.flags) if kind == "bar" else table
 
     def table(self, kind: str, symbol: str) -> EventFrame[Any]:

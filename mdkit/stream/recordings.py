@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mdkit.book_levels import narrowed, shown_columns
 from mdkit.errors import InvalidMessage, RecordingWarning
 from mdkit.events import Event, Gap, MarketEvent
 from mdkit.frames import Frames
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _EVERYTHING = 1 << 60
+_LEVELS = 10
 _CHUNK = 64  # as many rows as the frames convert at a time
 
 
@@ -83,7 +85,8 @@ class Recording:
         import pandas as pd
 
         # One table for all symbols: merging many afterwards would cost as much as decoding.
-        table = Frames(_EVERYTHING, 1 if levels is None else levels).table(channel, symbol or "")
+        kept = _LEVELS if levels is None else levels
+        table = Frames(_EVERYTHING, kept).table(channel, symbol or "")
         step = None if every is None else checked_step(channel, every)
         decode = _Reader().decode
         events: list[Event] = []
@@ -122,13 +125,20 @@ class Recording:
                 events.clear()
         table.extend(events)
         self._finish(invalid)
-        frame = table.snapshot(levels=levels) if isinstance(table, DepthFrame) else table.snapshot()
+        frame = table.snapshot(None, *((kept,) if isinstance(table, DepthFrame) else ()))
         if symbol is None:
             numbers, symbols = pd.factorize(np.array(names, object))
             frame.insert(0, "symbol", symbols_column(symbols.tolist(), numbers))
         if not frame.index.is_monotonic_increasing:
             frame = frame.sort_index(kind="stable")
-        return frame if step is None else at_each_end(frame, step)
+        frame = frame if step is None else at_each_end(frame, step)
+        if symbol is not None:
+            frame.attrs["symbol"] = symbol
+        return (
+            narrowed(frame, shown_columns(frame.columns, levels or 1))
+            if channel == "depth"
+            else frame
+        )
 
     def items(self) -> Iterator[tuple[Any, int, Route | None]]:
         """Yield `(raw, received_ns, route)` of messages, and `(gap, 0, None)`."""

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from mdkit.book_levels import books_of, narrowed
 from mdkit.frames import Frames, book_frame
 from mdkit.frames.sampling import at_each_end, checked_step
 from mdkit.notebook import tables
@@ -97,7 +98,7 @@ class ShardsTogether(SessionLife[ClusterReceipt]):
         self._tell_failure()
         frames = Frames(1, self._levels)
         columns = frames.frame(channel, symbol, levels=levels).columns
-        empty = frames.frame(channel, symbol, last, levels=self._levels if levels else None)
+        empty = books_of(frames.frame(channel, symbol, last))
         step = None if every is None else checked_step(channel, every)
         wanted, last = last, None if step else last
         posts = [post for post in self._keeper.posts if symbol is None or symbol in post.symbols]
@@ -114,10 +115,11 @@ class ShardsTogether(SessionLife[ClusterReceipt]):
             ]
         old = by_time([table for table in before if table is not None] or [empty])
         new = by_time([table for table in parts if table is not None] or [empty])
-        whole = by_time([old, after_gap(old, new)] if len(old) else [new], last)[list(columns)]
+        whole = by_time([old, after_gap(old, new)] if len(old) else [new], last)
         if symbol is None:
             whole = whole.assign(symbol=whole["symbol"].astype("category"))
-        return whole if step is None else by_time([at_each_end(whole, step)], wanted)
+        whole = whole if step is None else by_time([at_each_end(whole, step)], wanted)
+        return narrowed(whole, columns)
 
     def book(self, symbol: str) -> pd.DataFrame:
         """Return the current order book of a symbol: one row a level, best first."""
