@@ -32,7 +32,8 @@ def held_events(data: Any, kinds: Sequence[str]) -> Any:
 
     A session's bars come as a frame with a symbol level where bars are all that is wanted;
     partial ones, of which strategies see none, are left out. Events come in the order received,
-    with a `Gap` where a row follows one. Raises `SettingsError` where nothing of these kinds is held.
+    with a `Gap` where a row follows one. Raises `SettingsError` where nothing of these kinds is
+    held.
     """
     if isinstance(data, HasFrames):
         if tuple(kinds) == ("bar",):
@@ -77,9 +78,7 @@ def _events(kind: str, table: pd.DataFrame) -> Iterator[tuple[int, Event]]:
     if kind == "depth":
         table = books_of(table)
     received = pd.DatetimeIndex(table.index).as_unit("ns").asi8.tolist()
-    symbols = (
-        table["symbol"] if "symbol" in table else [table.attrs.get("symbol", SYMBOL)] * len(table)
-    )
+    symbols = table["symbol"] if "symbol" in table else [name] * len(table)
     gaps = table["gap"] if "gap" in table else [False] * len(table)
     last: dict[str, int] = {}
     for symbol, at, gap, event in zip(symbols, received, gaps, _MAKERS[kind](table), strict=True):
@@ -138,7 +137,8 @@ def _check_depth(table: pd.DataFrame, side: str, levels: int) -> None:
     if (held != table[f"{side}_depth"].to_numpy()).any():
         raise SettingsError(
             f"the table has {levels} level{'s' if levels > 1 else ''} a side, and its books had "
-            'more, which the strategy may look at: give session.frame("depth", levels=10), or the session itself'
+            'more, which the strategy may look at: give '
+            'session.frame("depth", levels=10), or the session itself'
         )
 
 
