@@ -137,7 +137,7 @@ def _check_depth(table: pd.DataFrame, side: str, levels: int) -> None:
     if (held != table[f"{side}_depth"].to_numpy()).any():
         raise SettingsError(
             f"the table has {levels} level{'s' if levels > 1 else ''} a side, and its books had "
-            'more, which the strategy may look at: give '
+            "more, which the strategy may look at: give "
             'session.frame("depth", levels=10), or the session itself'
         )
 
