@@ -22,6 +22,7 @@ from mdkit.frames import (
     TradeFrame,
     book_frame,
 )
+from mdkit.frames.sampling import at_each_end
 
 T0 = 1_700_000_000_000_000_000
 FLAGS = ["gap", "backwards", "source"]
@@ -184,7 +185,7 @@ def test_a_bad_last_is_named(wrong):
 def test_depth_columns_are_the_books_and_their_measures(batch, levels):
     frame = DepthFrame(levels)
     frame.extend(batch)
-    got = frame.snapshot()
+    got = frame.snapshot(levels=levels)
     assert same(got["pressure"].tolist(), [measures.pressure_ratio(b) for b in batch])
     assert same(got["mid"].tolist(), [measures.mid(b) for b in batch])
     assert same(got["spread"].tolist(), [measures.spread(b) for b in batch])
@@ -194,9 +195,17 @@ def test_depth_columns_are_the_books_and_their_measures(batch, levels):
             found = [getattr(b, f"{side}s")[level : level + 1] for b in batch]
             for part, name in ((0, f"{side}_{level + 1}"), (1, f"{side}_size_{level + 1}")):
                 values = [f[0][part] if f else math.nan for f in found]
-                assert same(got[name].tolist(), values)
-                if level == 0:
-                    assert same(got[name.removesuffix("_1")].tolist(), values)
+                assert same(got[name.removesuffix("_1")].tolist(), values)
+    part = frame.snapshot(levels=max(1, levels - 2))
+    pd.testing.assert_frame_equal(part, got[list(part.columns)])
+
+
+def test_spreads_and_mids_in_columns_are_decimals():
+    frame = DepthFrame(1)
+    frame.extend([Depth("A", ((n / 100, 1.0),), (((n + 1) / 100, 1.0),)) for n in range(1, 3000)])
+    got = frame.snapshot()
+    assert got["spread"].unique().tolist() == [0.01]
+    assert got["mid"].tolist() == [float(f"{n / 100:.2f}5") for n in range(1, 3000)]
 
 
 @pytest.mark.parametrize("deep", [3, 5, 10, 20])
@@ -216,12 +225,38 @@ def test_pressure_has_the_measures_bits_for_books_of_equal_depth(deep):
 
 
 def test_depth_columns_come_in_reading_order():
-    assert list(DepthFrame(2).snapshot().columns) == [
+    summary = [
         *("exchange_time", "bid", "bid_size", "ask", "ask_size", "mid", "spread", "pressure"),
-        *("bid_1", "bid_size_1", "bid_2", "bid_size_2"),
-        *("ask_1", "ask_size_1", "ask_2", "ask_size_2"),
-        *FLAGS,
+        *("bid_depth", "ask_depth"),
     ]
+    levels = [*("bid_2", "bid_size_2", "bid_3", "bid_size_3")]
+    levels += [name.replace("bid", "ask") for name in levels]
+    for kept in (3, 4, 10):
+        assert list(DepthFrame(kept).snapshot(levels=3).columns) == [*summary, *levels, *FLAGS]
+        assert list(DepthFrame(kept).snapshot().columns) == [*summary, *FLAGS]
+        assert list(DepthFrame(kept).snapshot(levels=1).columns) == [*summary, *FLAGS]
+
+
+@pytest.mark.parametrize("levels", [0, -1, 4, 2.0, "3", True])
+def test_levels_that_are_not_kept_are_named(levels):
+    frames = Frames(levels=3)
+    for symbol in ("A", None):
+        with pytest.raises(SettingsError, match=f"levels is {levels!r}; .* from 1 to 3"):
+            frames.frame("depth", symbol, levels=levels)
+    with pytest.raises(SettingsError, match="levels=3 is for \"depth\", not for 'trade'"):
+        frames.frame("trade", levels=3)
+
+
+def test_levels_of_all_symbols_are_those_of_each():
+    frames = Frames(levels=4)
+    for symbol in ("B", "A"):
+        frames.extend("depth", symbol, [make("depth", n) for n in range(5)])
+    whole = frames.frame("depth", levels=3)
+    assert str(whole["symbol"].dtype) == "category"
+    assert whole["symbol"].cat.categories.tolist() == ["B", "A"]
+    for symbol in ("A", "B"):
+        own = whole[whole["symbol"] == symbol].drop(columns="symbol")
+        pd.testing.assert_frame_equal(own, frames.frame("depth", symbol, levels=3))
 
 
 def test_a_ladder_adds_up_from_the_best_level():
@@ -286,7 +321,8 @@ def test_an_empty_table_looks_like_a_full_one(kind):
     for symbol in ("A", None):
         empty = Frames(levels=3).frame(kind, symbol)
         assert empty.empty
-        assert empty.dtypes.equals(full.frame(kind, symbol).dtypes)
+        names = [str(dtype) for dtype in empty.dtypes]  # categories are of the symbols there are
+        assert names == [str(dtype) for dtype in full.frame(kind, symbol).dtypes]
         assert empty.index.dtype == full.frame(kind, symbol).index.dtype
         assert empty.index.name == full.frame(kind, symbol).index.name
 
@@ -486,3 +522,63 @@ def test_a_frame_of_many_symbols_is_written_in_few_runs(monkeypatch):
     assert len(runs) <= 5000 / 256 + 1
     frames.frame("depth")
     assert sum(runs) == 5000
+
+
+# The end of each second
+
+
+def quotes(*rows):
+    """Return a table of books from `(second, bid, whether it follows a gap)`."""
+    frame = DepthFrame(1)
+    for second, bid, gap in rows:
+        if gap:
+            frame.break_off()
+        ns = int(second * 1e9)
+        frame.extend([Depth("A", ((bid, 1.0),), ((bid + 1, 1.0),), ns, ns)])
+    return frame.snapshot()
+
+
+def test_each_end_has_the_last_book_up_to_it():
+    table = quotes((0.2, 1.0, False), (0.9, 2.0, False), (2.0, 3.0, False), (2.1, 4.0, False))
+    got = at_each_end(table, 10**9)
+    assert got.index.name == "time"
+    assert [stamp.timestamp() for stamp in got.index] == [1.0, 2.0]
+    assert got["bid"].tolist() == [2.0, 3.0]
+    assert at_each_end(table, 500_000_000)["bid"].tolist() == [1.0, 2.0, 2.0, 3.0]
+    assert at_each_end(table.iloc[:0], 10**9).empty
+
+
+def test_no_end_within_a_gap_has_a_book():
+    table = quotes((0.5, 1.0, False), (4.5, 2.0, True), (5.5, 3.0, False), (7.0, 4.0, False))
+    got = at_each_end(table, 10**9)
+    assert [stamp.timestamp() for stamp in got.index] == [1.0, 5.0, 6.0, 7.0]
+    assert got["gap"].tolist() == [False, True, False, False]
+
+
+def test_each_symbol_is_sampled_by_itself():
+    frames = Frames()
+    for number in range(40):
+        for symbol, size in (("A", 7), ("B", 3)):
+            if number % size == 0:
+                ns = number * 250_000_000
+                book = Depth(symbol, ((1.0 + number, 1.0),), ((2.0 + number, 1.0),), ns, ns)
+                frames.extend("depth", symbol, [book])
+    whole = frames.frame("depth", every="1s")
+    assert whole.index.is_monotonic_increasing
+    for symbol in ("A", "B"):
+        own = frames.frame("depth", symbol, every="1s")
+        part = whole[whole["symbol"] == symbol].drop(columns="symbol")
+        pd.testing.assert_frame_equal(own, part)
+        assert len(own) > 5
+    assert len(frames.frame("depth", every="1s", last=3)) == 3
+
+
+@pytest.mark.parametrize("every", ["0s", "-1s", "soon", None.__class__])
+def test_a_time_that_is_none_is_named(every):
+    with pytest.raises(SettingsError, match="every is"):
+        Frames().frame("depth", every=every)
+
+
+def test_trades_are_not_sampled():
+    with pytest.raises(SettingsError, match=r'every=.1s. is for depth and ticker.*bars="1m"'):
+        Frames().frame("trade", every="1s")

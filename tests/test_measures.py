@@ -1,6 +1,7 @@
 from datetime import timedelta
 from math import copysign, inf, isnan, nan
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,6 +11,8 @@ from hypothesis import strategies as st
 from mdkit import measures
 from mdkit.errors import SettingsError
 from mdkit.events import Depth
+from mdkit.frames import book_frame
+from mdkit.frames.events import DepthFrame, TradeFrame
 
 prices = st.floats(0.01, 1e6)
 sizes = st.one_of(st.just(0.0), st.floats(0.0, 1e9))
@@ -72,6 +75,16 @@ def test_the_microprice_lies_between_bid_and_ask(bid, width, bid_size, ask_size)
     ask = bid + width
     book = Depth("A", ((bid, bid_size),), ((ask, ask_size),))
     assert bid * (1 - 1e-12) <= measures.microprice(book) <= ask * (1 + 1e-12)
+
+
+def test_spreads_and_mids_of_decimal_prices_are_decimals():
+    spreads, mids = set(), []
+    for cents in range(15_000, 16_000):
+        book = Depth("A", ((cents / 100, 1.0),), (((cents + 1) / 100, 1.0),))
+        spreads.add(measures.spread(book))
+        mids.append(measures.mid(book))
+    assert spreads == {0.01}
+    assert mids == [float(f"{cents / 100:.2f}5") for cents in range(15_000, 16_000)]
 
 
 def test_a_side_without_orders():
@@ -156,3 +169,61 @@ def test_rolling_over_a_time_does_not_reach_across_a_clock_that_was_set_back():
         assert measures.rolling(frame, "x", 2, "sum").tolist()[4] == 14.0  # rows are rows
         with pytest.raises(SettingsError, match="times run backwards at 1970-01-01 00:00:00"):
             measures.rolling(frame, "x", "2s", "sum", across_gaps=True)
+
+
+# Tables of books
+
+
+@given(batch=st.lists(books, max_size=12), levels=st.integers(1, 12))
+def test_a_table_of_books_gives_the_bits_of_each(batch, levels):
+    frame = DepthFrame(12)
+    frame.extend(batch)
+    for kept in (levels, 12):
+        table = frame.snapshot(levels=kept)
+        for measure in ALL:
+            more = (levels,) if measure in (measures.pressure_ratio, measures.imbalance) else ()
+            got = measure(table, *more)
+            assert got.index is table.index or got.index.equals(table.index)
+            assert got.name == measure.__name__
+            expected = [measure(book, *more) for book in batch]
+            assert np.array_equal(got.to_numpy(), np.array(expected, float), equal_nan=True)
+
+
+@given(batch=st.lists(books, max_size=12), levels=st.integers(1, 12))
+def test_the_plain_table_and_its_parts_have_what_measures_need(batch, levels):
+    frame = DepthFrame(12)
+    frame.extend([msgspec.structs.replace(b, received_ns=n) for n, b in enumerate(batch, 1)])
+    table = frame.snapshot()
+    assert "bid_2" not in table
+    for part, own in ((table, batch), (table.tail(3), batch[-3:]), (table.iloc[::-2], batch[::-2])):
+        expected = np.array([measures.imbalance(book, levels) for book in own], float)
+        got = measures.imbalance(part, levels)
+        assert np.array_equal(got.to_numpy(), expected, equal_nan=True)
+        assert got.index.equals(part.index)
+
+
+def test_levels_of_a_table_that_was_changed_are_not_made_up():
+    frame = DepthFrame(3)
+    frame.extend([BOOK, BOOK])
+    table = frame.snapshot()
+    table["bid_size"] = [5.0, 5.0]
+    with pytest.raises(SettingsError, match="no column 'bid_size_2'"):
+        measures.imbalance(table, 2)
+
+
+@pytest.mark.parametrize("book", [BOOK, Depth("A", BOOK.bids, ()), Depth("A", (), ())])
+def test_a_ladder_is_one_book(book):
+    for measure in ALL:
+        one, other = measure(book), measure(book_frame(book))
+        assert type(other) is float
+        assert one == other or (isnan(one) and isnan(other))
+
+
+def test_a_table_without_the_levels_says_where_they_are():
+    table = pd.DataFrame(DepthFrame(10).snapshot())
+    with pytest.raises(SettingsError, match=r'bid_size_2.*frame\("depth", symbol, levels=3\)'):
+        measures.imbalance(table, 3)
+    with pytest.raises(SettingsError, match=r"no column 'ask'.*session.book.*are price, size"):
+        measures.mid(TradeFrame().snapshot())
+    with pytest.raises(SettingsError, match="levels is 0"):
+        measures.imbalance(table, 0)

@@ -36,6 +36,21 @@ class CheckedBars:
 def checked_bars(bars: Any, *, allow_nonpositive: bool) -> list[CheckedBars]:
     """Return the bars of each symbol; see `panel.make_panel`."""
     frames = by_symbol(bars)
+    naive = [
+        symbol
+        for symbol, frame in frames.items()
+        if isinstance(frame.index, pd.DatetimeIndex) and frame.index.tz is None
+    ]
+    if naive:
+        whose = (
+            f" of {', '.join(naive[:3])}{', ...' if naive[3:] else ''}" if len(frames) > 1 else ""
+        )
+        warnings.warn(
+            f"the index of bars{whose} has no time zone and is taken as UTC; say so with "
+            "bars.tz_localize('UTC'), or name the market's zone, whose midnights part the days",
+            BacktestWarning,
+            stacklevel=4,
+        )
     found = []
     for symbol, frame in frames.items():
         whose = f"bars of {symbol}" if len(frames) > 1 else "bars"
@@ -73,11 +88,13 @@ def by_symbol(bars: Any) -> dict[str, pd.DataFrame]:
 def _checked(
     frame: pd.DataFrame, symbol: str, whose: str, *, allow_nonpositive: bool
 ) -> CheckedBars:
-    missing = [name for name in COLUMNS if name not in frame.columns]
+    named = _names(frame, whose)
+    missing = [name for name in COLUMNS[:4] if name not in named]
     if missing:
         raise SettingsError(
             f"{whose}: no column {', '.join(missing)}; the columns are "
-            f"{', '.join(map(str, frame.columns))}, and needed are {' '.join(COLUMNS)}"
+            f"{', '.join(map(str, frame.columns))}, and needed are "
+            f"{' '.join(COLUMNS[:4])}, with volume where the strategy reads it"
         )
     if not frame.columns.is_unique:
         twice = frame.columns[frame.columns.duplicated()][0]
@@ -89,8 +106,11 @@ def _checked(
     index = index.tz_convert("UTC")
     columns = []
     for name in COLUMNS:
+        if name not in named:  # of which runs see to it that no strategy reads it
+            columns.append(np.full(len(index), np.nan))
+            continue
         try:
-            columns.append(np.ascontiguousarray(frame[name].to_numpy(np.float64)))
+            columns.append(np.ascontiguousarray(frame[named[name]].to_numpy(np.float64)))
         except (TypeError, ValueError):
             raise SettingsError(f"{whose}: column {name} holds more than numbers") from None
     open_, high, low, close, volume = columns
@@ -104,11 +124,10 @@ def _checked(
         and np.less_equal(low, close, out=flags).all()
         and np.less_equal(open_, high, out=flags).all()
         and np.less_equal(close, high, out=flags).all()
-        and volume.min() >= 0.0
-        and volume.max() < np.inf
+        and ("volume" not in named or (volume.min() >= 0.0 and volume.max() < np.inf))
     ):
         return CheckedBars(symbol, index, _columns(columns, index), zone, True)
-    _refuse_impossible(columns, index, whose)
+    _refuse_impossible(columns if "volume" in named else columns[:4], index, whose)
     least = np.minimum(np.minimum(open_, close), low)
     below = least <= 0.0
     if below.any() and not allow_nonpositive:
@@ -132,6 +151,18 @@ def _checked(
     return CheckedBars(symbol, index, _columns(columns, index), zone, positive)
 
 
+def _names(frame: pd.DataFrame, whose: str) -> dict[str, Any]:
+    """Return what the columns of bars are called in a frame, in whatever case."""
+    named: dict[str, Any] = {name: name for name in COLUMNS if name in frame.columns}
+    for column in frame.columns:
+        name = column.strip().lower() if isinstance(column, str) else ""
+        if name in COLUMNS and named.setdefault(name, column) not in (column, name):
+            raise SettingsError(
+                f"{whose}: {named[name]!r} and {column!r} may both be the {name}; drop one of them"
+            )
+    return named
+
+
 def _columns(columns: list[npt.NDArray[np.float64]], index: pd.DatetimeIndex) -> Columns:
     return Columns._make([*columns, index.as_unit("ns").asi8])
 
@@ -148,9 +179,7 @@ def _checked_index(index: pd.Index[Any], whose: str) -> pd.DatetimeIndex:
             f"{whose}: the index holds {index.dtype}; give bar starts as a DatetimeIndex in UTC"
         )
     if index.tz is None:
-        raise SettingsError(
-            f"{whose}: the index has no time zone; if it is UTC, use bars.tz_localize('UTC')"
-        )
+        index = index.tz_localize("UTC")
     if index.hasnans:
         raise SettingsError(f"{whose}: the index has missing times; drop those rows")
     if not index.is_monotonic_increasing:
@@ -167,7 +196,7 @@ def _refuse_impossible(
     columns: list[npt.NDArray[np.float64]], index: pd.DatetimeIndex, whose: str
 ) -> None:
     """Raise `SettingsError` that names the first bar which cannot be true, and how many are."""
-    for name, values in zip(COLUMNS, columns, strict=True):
+    for name, values in zip(COLUMNS, columns, strict=False):
         wrong = ~np.isfinite(values)
         if name == "volume":
             wrong |= values < 0.0
@@ -178,7 +207,7 @@ def _refuse_impossible(
                 f"{whose}: {name} is {values[first]:g} at {index[first]} ({int(wrong.sum()):,} "
                 f"such values); every {name} must be {needs}"
             )
-    open_, high, low, close, _ = columns
+    open_, high, low, close = columns[:4]
     spare = _ROUNDING * np.abs(close)
     for extreme, side, wrong in (
         ("high", "below low", high < low - spare),

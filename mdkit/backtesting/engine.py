@@ -60,11 +60,13 @@ def backtest(
         strategy: decorated function or class, or an instance of one, on bars or on depth; with
             `trade=False` on any events.
         bars: for strategies on bars a DataFrame with an index of bar starts in a time zone and
-            `open high low close volume`. Days, of which returns are, begin at midnight in that
-            zone: that of the market, or UTC. Several symbols in one account come as a frame with a
-            symbol level or a dict of frames. For all others any iterable of events in order of
-            time. For either a recording: its path, a pattern, a list of those (merged by time), or
-            what `md.read_recording` returns.
+            `open high low close volume`, in any case; volume only where the strategy reads it. An
+            index without a zone is taken as UTC, with a `BacktestWarning`. Days, of which returns
+            are, begin at midnight in that zone: that of the market, or UTC. Several symbols in one
+            account come as a frame with a symbol level or a dict of frames. For all others any
+            iterable of events in order of time. For either a recording: its path, a pattern, a
+            list of those (merged by time), or what `md.read_recording` returns. Or a session, for
+            what it holds in memory (books as deep as it keeps them), or its `frame("depth")`.
         fee, slippage: fractions of the value traded, 0.001 for 0.1 %.
         fill: `"next_open"`, the open of the bar after the one that decided; or `"close"`, the
             close of that bar itself, which assumes that one can trade at a price just seen.
@@ -92,6 +94,7 @@ def backtest(
     no such recording, and `StrategyError` when the strategy fails or says something that is no
     exposure.
     """
+    from mdkit.backtesting.held import held_events
     from mdkit.backtesting.recorded import bar_tape, recording_of
     from mdkit.backtesting.result import Result
 
@@ -102,6 +105,7 @@ def backtest(
         raise SettingsError(f'engine is {engine!r}; give "auto", "python" or "native"')
     if chosen.is_async:
         raise SettingsError(f"strategy {chosen.name} is async, which runs live only")
+    bars = held_events(bars, chosen.kinds)
     recording = recording_of(bars)
     if interval is not None:
         if recording is None:

@@ -12,7 +12,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from mdkit.backtesting.elsewhere import NotElsewhere, traces_elsewhere
+from mdkit.backtesting.held import held_events
 from mdkit.backtesting.layout import CannotCompile
 from mdkit.backtesting.lint import lint
 from mdkit.backtesting.recorded import made_of, recording_of, steps_of
@@ -21,6 +24,7 @@ from mdkit.backtesting.runs import bar_events
 from mdkit.backtesting.side_by_side import check_native
 from mdkit.backtesting.traces import as_sent, live_traces, replay_traces
 from mdkit.backtesting.verification import Difference, Trace, Verification, compare, digest
+from mdkit.backtesting.volume import check_volume
 from mdkit.errors import SettingsError
 from mdkit.strategies.contract import Strategy, as_strategy
 
@@ -38,10 +42,10 @@ def verify(strategy: Any, data: Any, *, bars: str | None = None, seed: int = 0) 
 
     Args:
         strategy: a strategy on one kind of event.
-        data: bars as `backtest` takes them; a recording, its path, or a list of paths, which
-            are merged by time; or any iterable of events, of which those of the strategy's
-            kinds count. A recording is taken as the strategies of its session saw it, gaps
-            included, and replayed with one worker and with several.
+        data: bars, a session or its tables as `backtest` takes them; a recording, its path, or a
+            list of paths, which are merged by time; or any iterable of events, of which those of
+            the strategy's kinds count. A recording is taken as the strategies of its session saw
+            it, gaps included, and replayed with one worker and with several.
         bars: the interval to fold a recording's trades into, for strategies of bars; tickers
             where it holds no trades.
         seed: decides into what batches the live path's messages fall.
@@ -113,6 +117,7 @@ def _elsewhere(
 def _events(strategy: Strategy, data: Any) -> list[Any]:
     import pandas as pd
 
+    data = held_events(data, strategy.kinds)
     is_bars = isinstance(data, pd.DataFrame) or (
         isinstance(data, dict) and all(isinstance(x, pd.DataFrame) for x in data.values())
     )
@@ -121,9 +126,11 @@ def _events(strategy: Strategy, data: Any) -> list[Any]:
     from mdkit.backtesting.panel import make_panel
 
     panel = make_panel(data)
+    check_volume(strategy, panel)
     interval = panel.interval
     series = [
-        bar_events(symbol, columns, interval)
+        # What nobody reads is sent as 0, since messages hold no nan.
+        bar_events(symbol, columns._replace(volume=np.nan_to_num(columns.volume)), interval)
         for symbol, columns in zip(panel.symbols, panel.bars, strict=True)
     ]
     if len(series) == 1:

@@ -16,6 +16,7 @@ from mdkit.backtesting import native
 from mdkit.backtesting.fills import FILL_FIELDS, run_single
 from mdkit.backtesting.layout import CannotCompile
 from mdkit.backtesting.terms import Terms
+from mdkit.backtesting.volume import check_volume
 from mdkit.errors import StrategyError
 from mdkit.events import Bar, Gap
 from mdkit.strategies.contract import Strategy, as_signal
@@ -60,6 +61,7 @@ def python_run(
 
     Raises `TooLong` where the strategy takes more than so many seconds.
     """
+    check_volume(strategy, panel)
     if steps is None:
         own = _python_signals(strategy, panel, seconds)
     else:
@@ -122,6 +124,7 @@ def native_run(
     scratch: Scratch | None = None,
 ) -> Run:
     """Run the compiled engine; raise `CannotCompile` when the strategy has no compiled form."""
+    check_volume(strategy, panel)
     scratch = scratch or Scratch()
     if strategy.per == "session" and len(panel.symbols) > 1:
         raise CannotCompile('a strategy per="session" over several symbols')

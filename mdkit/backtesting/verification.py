@@ -45,7 +45,8 @@ class Verification:
         events: how many events each engine saw.
         outputs: how many of them were answered.
         digest: SHA-256 over every output and the final state, in hexadecimal: the same wherever
-            the same strategy sees the same events.
+            the same strategy sees the same events. Note it down to see later, after a change or
+            on another machine, whether anything came out otherwise.
         difference: the first one found, or None.
         warnings: what `lint` says.
     """
@@ -64,8 +65,10 @@ class Verification:
 
     def __str__(self) -> str:
         told = [
-            f"{self.strategy}: {' = '.join(self.engines)} over {self.events:,} events, "
-            f"{self.outputs:,} answers; sha256 {self.digest[:16]}"
+            f"{self.strategy}: {' = '.join(self.engines)}, to the last bit, over "
+            f"{self.events:,} events, {self.outputs:,} answers.\n"
+            f"sha256 {self.digest[:16]} of answers and state: the same on every machine and in "
+            "every version where this strategy says the same of these events"
             if self
             else f"{self.strategy}: {self.difference}"
         ]
@@ -129,7 +132,18 @@ def state_difference(
     return None
 
 
+def _plain(value: Any) -> Any:
+    """Return NumPy's numbers as Python's, which print as numbers and not as calls."""
+    if isinstance(value, list | tuple | set | frozenset) and type(value).__module__ == "builtins":
+        return type(value)(map(_plain, value))
+    if type(value) is dict:
+        return {_plain(key): _plain(item) for key, item in value.items()}
+    is_number = type(value).__module__ == "numpy" and getattr(value, "ndim", None) == 0
+    return value.item() if is_number else value
+
+
 def _exact(value: Any) -> str:
+    value = _plain(value)
     if isinstance(value, float):
         return f"{value!r} ({value.hex()})"
     if isinstance(value, int) and abs(value) >= 10**30:

@@ -6,11 +6,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain, count
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from mdkit.book_levels import SUMMARY, narrowed, shown_columns
+from mdkit.decimals import differences_and_middles
 from mdkit.errors import SettingsError
 from mdkit.events import Bar, Depth, Event, Level, Ticker, Trade
 from mdkit.frames.live import CHUNK, Block, Column, Floats, LiveFrame, to_dataframe
@@ -188,21 +190,42 @@ class EventFrame(LiveFrame[_Event]):
 class DepthFrame(EventFrame[Depth]):
     """Order books: `levels` levels a side, and what they say.
 
-    Columns: exchange_time, bid, bid_size, ask, ask_size (the best), mid, spread, pressure (over
-    5 levels, whatever `levels` is), then bid_1, bid_size_1, ... and ask_1, ask_size_1, ... by
-    distance from the best; nan where a book has fewer levels. mid, spread and pressure have the
-    same bits as `measures.mid`, `measures.spread` and `measures.pressure_ratio`.
+    Columns: exchange_time, bid, bid_size, ask, ask_size (the best), mid, spread, pressure, and
+    bid_depth and ask_depth, the sizes summed over 5 levels, whatever `levels` is, whose ratio
+    pressure is. Then bid_2, bid_size_2, ... and ask_2, ask_size_2, ... by distance from the best;
+    nan where a book has fewer levels. mid, spread and pressure have the same bits as
+    `measures.mid`, `measures.spread` and `measures.pressure_ratio`.
     """
 
     def __init__(self, levels: int = 10, capacity: int = 10_000) -> None:
         if type(levels) is not int or levels < 1:
             raise SettingsError(f"levels is {levels!r}; give a whole number of at least 1")
-        names = ["bid", "bid_size", "ask", "ask_size", "mid", "spread", "pressure"]
+        names = list(SUMMARY)
         for side in ("bid", "ask"):
-            for level in range(1, levels + 1):
+            for level in range(2, levels + 1):
                 names += [f"{side}_{level}", f"{side}_size_{level}"]
         super().__init__({"exchange_time": "time", **dict.fromkeys(names, "float")}, capacity)
         self.levels = levels
+
+    def snapshot(self, last: int | None = None, levels: int | None = None) -> pd.DataFrame:
+        """Return the books held, or the `last` ones, with `levels` levels a side.
+
+        Without `levels` the columns are those of the best one; measures and backtests still find
+        the others. Raises `SettingsError` for more than are kept.
+        """
+        columns = self.shown(levels)
+        block = self._rows(last)
+        whole = with_flags(to_dataframe(self.columns, block, self.index_name), block.flags)
+        return narrowed(whole, columns)
+
+    def shown(self, levels: int | None) -> list[str]:
+        """Return the columns of a table with so many levels a side that are floats."""
+        if levels is not None and (type(levels) is not int or not 1 <= levels <= self.levels):
+            raise SettingsError(
+                f"levels is {levels!r}; give a whole number from 1 to {self.levels}, which is how "
+                "many levels of each side are kept: md.live(..., levels=20) keeps more"
+            )
+        return shown_columns(self.columns, levels or 1)
 
     def _write(self, rows: Sequence[Depth], into: Block) -> None:
         count = len(rows)
@@ -210,16 +233,16 @@ class DepthFrame(EventFrame[Depth]):
         into.times[0] = np.fromiter([book.exchange_ns for book in rows], np.int64, count)
         bids, bid_total = self._side([book.bids for book in rows])
         asks, ask_total = self._side([book.asks for book in rows])
-        out, wide = into.floats, 2 * self.levels
-        out[7 : 7 + wide] = bids[:wide]
-        out[7 + wide :] = asks[:wide]
+        out, wide = into.floats, 2 * (self.levels - 1)
+        first = len(SUMMARY)
+        out[first : first + wide] = bids[2 : 2 + wide]
+        out[first + wide :] = asks[2 : 2 + wide]
         out[0:2] = bids[:2]
         out[2:4] = asks[:2]
+        out[5], out[4] = differences_and_middles(asks[0], bids[0])
         with np.errstate(all="ignore"):
-            np.add(bids[0], asks[0], out=out[4])
-            out[4] /= 2
-            np.subtract(asks[0], bids[0], out=out[5])
             np.divide(bid_total, ask_total, out=out[6])
+        out[7], out[8] = bid_total, ask_total
 
     def _side(self, sides: list[tuple[Level, ...]]) -> tuple[Floats, Floats]:
         """Return prices and sizes, shape (2 x levels or more, books), and the sizes' sums."""
@@ -404,6 +427,14 @@ def made_whole(bars: pd.DataFrame, flags: npt.NDArray[np.uint8]) -> pd.DataFrame
     return bars.iloc[kept[np.argsort(places[kept], kind="stable")]]
 
 
+def symbols_column(symbols: Sequence[str], numbers: npt.NDArray[np.int64]) -> Any:
+    """Return which of some symbols each row is of; categories are those that there are rows of."""
+    import pandas as pd
+
+    names = pd.Categorical.from_codes(numbers, pd.Index(list(symbols), dtype=object))
+    return names.remove_unused_categories()
+
+
 def with_flags(
     frame: pd.DataFrame, flags: npt.NDArray[np.uint8], *, partial: bool = False
 ) -> pd.DataFrame:
@@ -416,7 +447,11 @@ def with_flags(
     if "exchange_time" in frame:
         times = frame["exchange_time"]
         # Across symbols that is normal.
-        before = times.groupby(frame["symbol"]).shift() if "symbol" in frame else times.shift()
+        before = (
+            times.groupby(frame["symbol"], observed=True).shift()
+            if "symbol" in frame
+            else times.shift()
+        )
         frame["backwards"] = (times < before) & ~frame["gap"]
     codes = ((flags & _FROM_REST) > 0).astype(np.int8)
     frame["source"] = pd.Categorical.from_codes(codes, pd.Index(["live", "rest"]))

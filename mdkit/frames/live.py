@@ -272,6 +272,8 @@ def to_dataframe(columns: Mapping[str, Column], block: Block, index_name: str) -
     """Return columns as a DataFrame of its own, by time (UTC)."""
     import pandas as pd
 
+    from mdkit.frames.printed import Table
+
     def utc(stamps: npt.NDArray[np.int64]) -> pd.DatetimeIndex:
         return pd.DatetimeIndex(stamps.view("M8[ns]"), copy=False).tz_localize("UTC")
 
@@ -279,7 +281,7 @@ def to_dataframe(columns: Mapping[str, Column], block: Block, index_name: str) -
     index = utc(block.received.copy()).rename(index_name)
     # The one block of floats is copied as it lies and handed over; a dict of columns would be
     # gathered and copied once more, at several times the cost.
-    frame = pd.DataFrame(block.floats.copy().T, index, floats, copy=False)
+    frame = Table(block.floats.copy().T, index, floats, copy=False)
     times, objects = iter(block.times), iter(block.objects)
     for position, (name, kind) in enumerate(columns.items()):
         if kind == "time":

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mdkit.book_levels import books_of, narrowed, shown_columns
 from mdkit.errors import SettingsError
 from mdkit.events import Depth, Event
 from mdkit.frames.events import (
@@ -17,9 +18,11 @@ from mdkit.frames.events import (
     TradeFrame,
     convert_together,
     made_whole,
+    symbols_column,
     with_flags,
 )
 from mdkit.frames.live import Block, to_dataframe
+from mdkit.frames.sampling import at_each_end, checked_step
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,22 +71,46 @@ class Frames:
         """
         self.table(kind, symbol).extend(events)
 
-    def frame(self, kind: str, symbol: str | None = None, last: int | None = None) -> pd.DataFrame:
+    def frame(
+        self,
+        kind: str,
+        symbol: str | None = None,
+        last: int | None = None,
+        *,
+        levels: int | None = None,
+        every: Any = None,
+    ) -> pd.DataFrame:
         """Return the events held of one symbol, or their `last` rows, as a DataFrame.
 
         Without a symbol: those of all symbols, in the order received, with a first column
-        `symbol`. Where nothing arrived, the DataFrame is empty but has its columns. Raises
-        `SettingsError` when the kind is unknown.
+        `symbol`, a category. Where nothing arrived, the DataFrame is empty but has its columns.
+        `levels`: levels a side of order books, where more than the best one is wanted. `every`:
+        a time such as "1s"; see `sampling.at_each_end`. Raises `SettingsError` when the kind is
+        unknown, and for levels that are not kept.
         """
         self._check_kind(kind)
+        if levels is not None and kind != "depth":
+            raise SettingsError(f'levels={levels!r} is for "depth", not for {kind!r}')
+        if every is not None:
+            step = checked_step(kind, every)
+            table = self.frame(kind, symbol, levels=levels)
+            if kind == "depth":
+                whole = at_each_end(books_of(table), step)
+                table = narrowed(whole, shown_columns(whole.columns, levels or 1))
+            else:
+                table = at_each_end(table, step)
+            return table if last is None else table.tail(last)
         if symbol is not None:
-            return self._frames.get((kind, symbol), self._blank[kind]).snapshot(last)
+            held = self._frames.get((kind, symbol), self._blank[kind])
+            more = (levels,) if isinstance(held, DepthFrame) else ()
+            table = held.snapshot(last, *more)
+            table.attrs["symbol"] = symbol
+            return table
         frames = {s: frame for (k, s), frame in self._frames.items() if k == kind}
         blank = self._blank[kind]
         convert_together(frames.values(), blank)
         blocks = [frame._rows(last) for frame in frames.values()] or [blank._rows(last)]
-        names = np.array(list(frames) or [""], object)
-        names = np.repeat(names, [block.received.size for block in blocks])
+        numbers = np.repeat(np.arange(len(blocks)), [block.received.size for block in blocks])
         index = np.concatenate([block.received for block in blocks])
         order = np.argsort(index, kind="stable")
         if last is not None:
@@ -92,11 +119,14 @@ class Frames:
             index[order],
             np.hstack([block.floats for block in blocks])[:, order],
             np.hstack([block.times for block in blocks])[:, order],
-            np.vstack([names, np.hstack([block.objects for block in blocks])])[:, order],
+            np.hstack([block.objects for block in blocks])[:, order],
             np.concatenate([block.flags for block in blocks])[order],
         )
-        table = to_dataframe({"symbol": "object", **blank.columns}, merged, blank.index_name)
+        table = to_dataframe(blank.columns, merged, blank.index_name)
+        table.insert(0, "symbol", symbols_column(list(frames), numbers[order]))
         table = with_flags(table, merged.flags, partial=kind == "bar")
+        if isinstance(blank, DepthFrame):
+            return narrowed(table, blank.shown(levels))
         return made_whole(table, merged.flags) if kind == "bar" else table
 
     def table(self, kind: str, symbol: str) -> EventFrame[Any]:
@@ -153,6 +183,8 @@ def book_frame(depth: Depth | None) -> pd.DataFrame:
     """
     import pandas as pd
 
+    from mdkit.frames.printed import Table
+
     bids, asks = (depth.bids, depth.asks) if depth is not None else ((), ())
     count = max(len(bids), len(asks))
     ladder = np.full((6, count), np.nan)
@@ -161,4 +193,4 @@ def book_frame(depth: Depth | None) -> pd.DataFrame:
             ladder[price, : len(side)], ladder[size, : len(side)] = zip(*side, strict=True)
             ladder[total, : len(side)] = np.cumsum(ladder[size, : len(side)])
     names = ["bid_size_total", "bid_size", "bid", "ask", "ask_size", "ask_size_total"]
-    return pd.DataFrame(ladder.T, pd.RangeIndex(1, count + 1, name="level"), names)
+    return Table(ladder.T, pd.RangeIndex(1, count + 1, name="level"), names)

@@ -82,6 +82,7 @@ def resample(bars: pd.DataFrame, interval: str, *, partial: bool = True) -> pd.D
     check_interval(interval)
 
     def reshaped(frame: pd.DataFrame) -> pd.DataFrame:
+        _check_bars(frame, interval)
         starts = starts_of(frame)
         if not starts.size:
             return frame.copy()
@@ -121,6 +122,22 @@ def resample(bars: pd.DataFrame, interval: str, *, partial: bool = True) -> pd.D
         result.attrs = {**bars.attrs, "interval": interval}
         return result
     return join_frames({str(symbol): frame for symbol, frame in frames.items()}, interval)
+
+
+def _check_bars(frame: pd.DataFrame, interval: str) -> None:
+    """Raise `SettingsError` for a table of books, quotes or trades, and say what resamples it."""
+    if any(name in frame.columns for name in FIGURES):
+        return
+    if "bid" in frame.columns:
+        cure = f'the book at the end of each stretch is session.frame("depth", every="{interval}")'
+    elif "price" in frame.columns:
+        cure = f'a session makes bars of trades: md.live(..., bars="{interval}"), frame("bar")'
+    else:
+        cure = "md.klines returns them"
+    raise SettingsError(
+        f"resample takes bars, with columns such as open, high, low, close, volume; {cure}. The "
+        f"columns here are {', '.join(map(str, frame.columns)) or 'none'}."
+    )
 
 
 def by_symbol(bars: Any) -> list[tuple[str | None, pd.DataFrame]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -174,18 +175,35 @@ class Session(SessionLife[Receipt]):
         return self.pipeline.receipt
 
     def frame(
-        self, channel: str, symbol: str | None = None, last: int | None = None
+        self,
+        channel: str,
+        symbol: str | None = None,
+        last: int | None = None,
+        *,
+        levels: int | None = None,
+        every: str | timedelta | None = None,
     ) -> pd.DataFrame:
         """Return the events of a channel as an ordinary DataFrame of this moment.
 
         Index `received`: when they came off the socket (UTC). Depth has the best bid and ask,
-        `mid`, `spread`, `pressure` and the levels. Without a symbol: all, with a column for it.
+        `mid`, `spread`, `pressure`, and the sizes summed over five levels. Without a symbol: all,
+        with a column for it.
+
+        Args:
+            channel: "depth", "trade", "ticker" or "bar".
+            symbol: one symbol, or None for all.
+            last: how many rows, None for all.
+            levels: for depth, how many levels a side: `bid_2`, `bid_size_2`, ... are added.
+            every: for depth and tickers, a time such as "1s": what stood at the end of each
+                second; the index `time` is then that end, and a row knows nothing later.
+
         Raises `SettingsError`, with near matches, for what is not subscribed to.
         """
 
         def look() -> pd.DataFrame:
             check_table(self.pipeline, channel, symbol)
-            return self.pipeline.frames.frame(channel, symbol, last)
+            frames = self.pipeline.frames
+            return frames.frame(channel, symbol, last, levels=levels, every=every)
 
         return self._look(look)
 

@@ -35,10 +35,12 @@ def gaps(found: Iterable[Gap]) -> pd.DataFrame:
     """Return one row a gap: symbol, channel, reason, from, to (UTC), its seconds, lost."""
     import pandas as pd
 
+    from mdkit.frames.printed import Table
+
     rows = list(found)
     begins = pd.to_datetime([gap.from_ns for gap in rows], unit="ns", utc=True)
     ends = pd.to_datetime([gap.to_ns for gap in rows], unit="ns", utc=True)
-    return pd.DataFrame(
+    return Table(
         {
             "symbol": [gap.symbol for gap in rows],
             "channel": [gap.channel for gap in rows],
@@ -135,5 +137,7 @@ def _workers(pipeline: Pipeline) -> dict[str, Any]:
 def _by_time(rows: list[tuple[Any, ...]], columns: list[str]) -> pd.DataFrame:
     import pandas as pd
 
+    from mdkit.frames.printed import Table
+
     index = pd.to_datetime([row[0] for row in rows], unit="ns", utc=True).rename("received")
-    return pd.DataFrame([row[1:] for row in rows], index=index, columns=columns)
+    return Table([row[1:] for row in rows], index=index, columns=columns)

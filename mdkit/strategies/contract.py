@@ -85,7 +85,11 @@ class Strategy(ABC):
 
 
 class FunctionStrategy(Strategy):
-    """A decorated function. It can still be called: `pressure(book, levels=3)`."""
+    """A decorated function. It can still be called: `pressure(book, levels=3)`.
+
+    Called without an event, `pressure(levels=3)`, it is a strategy with that parameter, as
+    `SmaCross(fast=5)` is.
+    """
 
     def __init__(
         self,
@@ -101,15 +105,21 @@ class FunctionStrategy(Strategy):
         self.is_async = _is_async(function)
         self.function = function
         self._parameters = parameters_of(function, self.name)
+        self._event = next(iter(inspect.signature(function).parameters))
         self._changes = {
             name: value
             for name, value in checked_values(self.name, self._parameters, changes or {}).items()
             if not same_value(value, self._parameters[name].default)
         }
 
-    def __call__(self, event: Any, *args: Any, **kwargs: Any) -> Any:
-        """Evaluate the function on one event; keywords override the parameters."""
-        return self.function(event, *args, **{**self._changes, **kwargs})
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Evaluate the function on one event; keywords override the parameters.
+
+        Without an event, return `with_params` of the keywords.
+        """
+        if not args and self._event not in kwargs:
+            return self.with_params(**kwargs)
+        return self.function(*args, **{**self._changes, **kwargs})
 
     @property
     def params(self) -> dict[str, Any]:

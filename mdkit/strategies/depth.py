@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mdkit.decimals import difference, halfway
 from mdkit.errors import SettingsError
 from mdkit.events import Depth
 from mdkit.strategies.contract import strategy
@@ -47,5 +48,5 @@ def spread_monitor(book: Depth, wide_bps: float = 5.0) -> float | None:
     if not (bids and asks):
         return None
     bid, ask = bids[0][0], asks[0][0]
-    bps = (ask - bid) / ((bid + ask) / 2) * 10_000.0
+    bps = difference(ask, bid) / halfway(bid, ask) * 10_000.0
     return bps if bps >= wide_bps else None

@@ -40,9 +40,11 @@ def explain(pipeline: Pipeline) -> str:
         said.append(f"not connected{last}")
     elif health.stale_for:
         said.append(f"the feed is connected but has been silent for {health.stale_for:.0f} s")
-    if health.lag > BLOCKED:
+    often = sum(sample.lag > BLOCKED for sample in monitor.recent())
+    if often > 1:
         said.append(
-            f"the event loop was blocked for {health.lag:.1f} s by {_blame(pipeline, health.lag)}"
+            f"the event loop is blocked again and again, for {health.lag:.1f} s at most, by "
+            f"{_blame(pipeline, health.lag)}"
         )
     refused = getattr(source, "refused", None)
     if refused:
@@ -80,19 +82,26 @@ def explain(pipeline: Pipeline) -> str:
     disconnects = getattr(source, "disconnects", 0)
     if disconnects:
         said.append(f"{disconnects:,} disconnects so far")
-    if monitor.blocks and health.lag <= BLOCKED:
-        said.append(
-            f"the loop was blocked {'once' if monitor.blocks == 1 else f'{monitor.blocks} times'}, "
-            f"{monitor.longest_block:.1f} s at most, by {_blame(pipeline, monitor.longest_block)}"
-        )
     flow = (
         f"{health.in_rate:,.0f} messages a second in, {health.out_rate:,.0f} out, "
         f"{look.depth:,} waiting"
     )
+    over = _blocked_before(pipeline) if often < 2 else ""
     if not said:
-        return f"All is well: {flow}."
+        return f"All is well: {flow}.{over}"
     sentence = "; ".join(said)
-    return f"{sentence[0].upper()}{sentence[1:]} ({flow})."
+    return f"{sentence[0].upper()}{sentence[1:]} ({flow}).{over}"
+
+
+def _blocked_before(pipeline: Pipeline) -> str:
+    """Return what to say at the end of a loop that was blocked and is not any more."""
+    monitor = pipeline.monitor
+    if not monitor.blocks:
+        return ""
+    seconds = monitor.longest_block
+    times = "" if monitor.blocks == 1 else f" {monitor.blocks} times, at most"
+    blame = _blame(pipeline, seconds)
+    return f" Earlier the event loop was blocked{times} for {seconds:.1f} s by {blame}."
 
 
 class Diagnosis(str):

@@ -94,9 +94,11 @@ class Ledger:
         """Return one row a symbol and channel (the index), one int64 column a count."""
         import pandas as pd
 
+        from mdkit.frames.printed import Table
+
         rows = sorted(self._accounts.values(), key=lambda a: (a.symbol, a.channel))
         index = pd.MultiIndex.from_tuples(
             [(a.symbol, a.channel) for a in rows], names=["symbol", "channel"]
         )
         data = {name: [getattr(a, name) for a in rows] for name in COLUMNS}
-        return pd.DataFrame(data, index=index, columns=list(COLUMNS), dtype="int64")
+        return Table(data, index=index, columns=list(COLUMNS), dtype="int64")

@@ -150,11 +150,12 @@ def _depth(events: Sequence[Depth], levels: int) -> dict[str, Any]:
     columns = _heads(events)
     frame = DepthFrame(levels, len(events))
     frame.extend(events)
-    table = frame.snapshot()
+    table = frame.arrays()
     for side in ("bid", "ask"):
         for level in range(1, levels + 1):
-            for what, name in (("price", f"{side}_{level}"), ("size", f"{side}_size_{level}")):
-                values = table[name].to_numpy()
+            at = f"_{level}" if level > 1 else ""
+            for what, name in (("price", f"{side}{at}"), ("size", f"{side}_size{at}")):
+                values = table[name]
                 columns[f"{side}_{what}_{level}"] = pa.array(values, mask=np.isnan(values))
     return columns
 

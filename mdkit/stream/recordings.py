@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mdkit.book_levels import narrowed, shown_columns
 from mdkit.errors import InvalidMessage, RecordingWarning
 from mdkit.events import Event, Gap, MarketEvent
 from mdkit.frames import Frames
+from mdkit.frames.events import DepthFrame, symbols_column
+from mdkit.frames.sampling import at_each_end, checked_step
 from mdkit.stream.backfill import Recent
 from mdkit.stream.markers import Subscribed
 from mdkit.stream.playlist import Paths, Playlist
@@ -20,6 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _EVERYTHING = 1 << 60
+_LEVELS = 10
 _CHUNK = 64  # as many rows as the frames convert at a time
 
 
@@ -57,13 +62,22 @@ class Recording:
                 invalid += 1
         self._finish(invalid)
 
-    def frame(self, channel: str, symbol: str | None = None, *, levels: int = 10) -> pd.DataFrame:
+    def frame(
+        self,
+        channel: str,
+        symbol: str | None = None,
+        *,
+        levels: int | None = None,
+        every: str | timedelta | None = None,
+    ) -> pd.DataFrame:
         """Return all events of a channel as `session.frame` does: a DataFrame by time of receipt.
 
         Args:
             channel: "depth", "trade", "ticker" or "bar".
             symbol: one symbol, or None for all, with a first column `symbol`.
-            levels: of the order book, a side.
+            levels: of the order book, a side; only the best one without.
+            every: for depth and tickers, a time such as "1s": what stood at the end of each
+                second, as in `session.frame`.
 
         The column `gap` marks the first row after a gap. Raises `SettingsError` when there is no
         such channel.
@@ -71,7 +85,9 @@ class Recording:
         import pandas as pd
 
         # One table for all symbols: merging many afterwards would cost as much as decoding.
-        table = Frames(_EVERYTHING, levels).table(channel, symbol or "")
+        kept = _LEVELS if levels is None else levels
+        table = Frames(_EVERYTHING, kept).table(channel, symbol or "")
+        step = None if every is None else checked_step(channel, every)
         decode = _Reader().decode
         events: list[Event] = []
         names: list[str] = []
@@ -109,13 +125,20 @@ class Recording:
                 events.clear()
         table.extend(events)
         self._finish(invalid)
-        frame = table.snapshot()
+        frame = table.snapshot(None, *((kept,) if isinstance(table, DepthFrame) else ()))
         if symbol is None:
-            column = pd.Series(np.array(names, object), frame.index, dtype=object, copy=False)
-            frame.insert(0, "symbol", column)
+            numbers, symbols = pd.factorize(np.array(names, object))
+            frame.insert(0, "symbol", symbols_column(symbols.tolist(), numbers))
         if not frame.index.is_monotonic_increasing:
             frame = frame.sort_index(kind="stable")
-        return frame
+        frame = frame if step is None else at_each_end(frame, step)
+        if symbol is not None:
+            frame.attrs["symbol"] = symbol
+        return (
+            narrowed(frame, shown_columns(frame.columns, levels or 1))
+            if channel == "depth"
+            else frame
+        )
 
     def items(self) -> Iterator[tuple[Any, int, Route | None]]:
         """Yield `(raw, received_ns, route)` of messages, and `(gap, 0, None)`."""

@@ -83,10 +83,10 @@ def test_running_twice_gives_the_same_and_leaves_the_strategy_alone(seeded_bars)
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [
-        (lambda b: b.drop(columns="volume"), "no column volume"),
+        (lambda b: b.drop(columns="close"), "no column close"),
+        (lambda b: b.assign(Close=1.0, CLOSE=1.0).drop(columns="close"), "'Close' and 'CLOSE' may"),
         (lambda b: b.iloc[:0], "no rows"),
         (lambda b: b.iloc[::-1], r"not in order; use bars.sort_index\(\)"),
-        (lambda b: b.tz_localize(None), r"no time zone; .*tz_localize\('UTC'\)"),
         (lambda b: b.reset_index(drop=True), "give bar starts as a DatetimeIndex"),
         (lambda b: pd.concat([b.iloc[:2], b.iloc[1:]]), "occurs twice"),
         (

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from services import DAY, MINUTE, T0, kline, minutes
 
 from mdkit.errors import SettingsError
+from mdkit.frames import Frames
 from mdkit.history.columns import Klines, join_frames, to_frame
 from mdkit.history.intervals import INTERVALS, period_end, period_start
 from mdkit.history.reshape import gaps, resample
@@ -119,6 +120,19 @@ def test_resampling_keeps_symbols_apart_and_the_same_interval_as_it_is():
 def test_what_cannot_be_resampled(bars, interval, said):
     with pytest.raises(SettingsError, match=said):
         resample(bars, interval)
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("depth", r'session.frame\("depth", every="1m"\).*columns here are exchange_time, bid'),
+        ("ticker", r"every="),
+        ("trade", r'md.live\(..., bars="1m"\), frame\("bar"\)'),
+    ],
+)
+def test_what_is_no_bars_says_what_to_use(kind, said):
+    with pytest.raises(SettingsError, match=said):
+        resample(Frames().frame(kind, "A"), "1m")
 
 
 def test_an_interval_that_cannot_be_told():

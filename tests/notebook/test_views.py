@@ -227,7 +227,21 @@ def test_a_flood_of_gaps_is_at_most_one_a_pixel():
     assert len(RecentGaps(60, 450).look(feed_of(*sparse), now).dropped) == 60
 
 
-def test_the_past_of_a_view_made_late_is_read_one_symbol_at_a_time(session):
+@pytest.mark.parametrize("levels", [1, 3, 5])
+def test_the_first_picture_of_a_view_made_late_has_all_the_past(session, levels):
+    view = PressureView(seconds=1e6, levels=levels)
+    data = view.look(session.pipeline)
+    assert list(data.history) == ["AAPL.US", "MSFT.US"]
+    for symbol, (at, logs) in data.history.items():
+        table = session.frame("depth", symbol)
+        own = np.log2(md.pressure_ratio(table, levels))
+        assert len(at) > 100
+        assert set(logs.tolist()) <= set(own.tolist())
+    assert PressureView(levels=11).look(session.pipeline).history["AAPL.US"].size == 0
+
+
+def test_the_past_in_long_tables_is_read_one_symbol_at_a_time(session, monkeypatch):
+    monkeypatch.setattr("mdkit.notebook.views.pressure._ROWS_A_LOOK", 1)
     view = PressureView(seconds=1e6)
     for number, symbol in enumerate(("AAPL.US", "MSFT.US"), 1):
         data = view.look(session.pipeline)

@@ -310,3 +310,14 @@ def test_anything_else_is_an_error_that_names_it(value):
         StrategyError, match=f"strategy mine returned an? ?{kind.removeprefix('a ')}"
     ):
         as_signal(value, "mine")
+
+
+def test_a_decorated_function_called_without_an_event_takes_parameters():
+    varied = pressure(levels=3)
+    assert repr(varied) == "pressure(levels=3, enter=2.0)"
+    assert repr(varied(enter=4.0)) == "pressure(levels=3, enter=4.0)"
+    assert repr(pressure()) == repr(pressure)
+    with pytest.raises(SettingsError, match=r"no parameter 'level'.*levels=5"):
+        pressure(level=3)
+    book = Depth("A", ((1.0, 6.0),), ((2.0, 2.0),))
+    assert pressure(book, levels=1) == pressure(book=book, levels=1) == varied(book) == 1.0

@@ -51,3 +51,10 @@ def test_the_spread_is_told_in_basis_points_once_it_is_wide():
     assert spread_monitor(book(1.0, 1.0)) == 200.0
     assert spread_monitor(book(1.0, 1.0), wide_bps=200.0) == 200.0
     assert spread_monitor(book(1.0, 1.0), wide_bps=200.1) is None
+
+
+def test_a_spread_of_just_the_width_asked_for_is_wide():
+    for cents in range(10_000, 20_000, 7):
+        bid, ask = cents / 100, (cents + 2) / 100
+        bps = spread_monitor(Depth("A", ((bid, 1.0),), ((ask, 1.0),)), wide_bps=0.0)
+        assert bps == 0.02 / ((cents + 1) / 100) * 10_000.0

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 import mdkit as md
+from mdkit.stream.explain import explain
 from mdkit.stream.health import Sample
 
 
@@ -27,8 +28,26 @@ def test_a_thread_is_advised_to_those_who_have_none(runner, blamed, advised, lis
         return said
 
     said = asyncio.run(main())
-    assert f"blocked for 0.7 s by {blamed}" in said
+    headline, _, over = said.partition("Earlier ")
+    assert "blocked" not in headline
+    assert f"blocked for 0.7 s by {blamed}" in over
     assert ('runner="thread"' in said) is advised
+
+
+def test_a_loop_that_is_blocked_again_and_again_is_the_headline(list_source):
+    session = md.live(source=list_source([], ends=False), name="blocked")
+    monitor = session.pipeline.monitor
+    monitor.add(blocked_for(0.7))
+    assert "blocked" not in explain(session.pipeline).partition("Earlier")[0]
+    monitor.add(blocked_for(0.9))
+    said = explain(session.pipeline)
+    assert "he event loop is blocked again and again, for 0.9 s at most, by" in said
+    assert "Earlier" not in said
+    for _ in range(monitor.window):
+        monitor.add(blocked_for(0.0))
+    said = explain(session.pipeline)
+    assert "Earlier the event loop was blocked 2 times, at most for 0.9 s by" in said
+    assert "again" not in said
 
 
 def test_it_says_why_there_are_no_bars_and_that_trades_came_late(list_source, wait_until):

@@ -168,8 +168,15 @@ def test_a_frame_is_that_of_a_session(recording, channel, symbol):
             frames.table("depth", "A").break_off()
         else:
             frames.extend(event.kind, event.symbol, [event])
-    made = read_recording(recording).frame(channel, symbol, levels=4)
-    pd.testing.assert_frame_equal(made, frames.frame(channel, symbol))
+    for levels in (None, 1, 4) if channel == "depth" else (None,):
+        made = read_recording(recording).frame(channel, symbol, levels=levels)
+        expected = frames.frame(channel, symbol, levels=levels)
+        pd.testing.assert_frame_equal(made, expected)
+    if channel == "depth":
+        made = read_recording(recording).frame(channel, symbol, every="1ms")
+        expected = frames.frame(channel, symbol, every="1ms")
+        pd.testing.assert_frame_equal(made, expected)
+        made = read_recording(recording).frame(channel, symbol)
     if channel == "depth" and symbol == "A":
         assert list(made.index[made.gap]) == [pd.Timestamp(T0 + 6 * MS, tz="UTC")]
 

@@ -200,7 +200,8 @@ class Shard:
     def frame(self, channel: str, symbol: str | None, last: int | None) -> pd.DataFrame:
         """Return the session's `frame`."""
         frames = self._session.pipeline.frames
-        return self._session._do(lambda: frames.frame(channel, symbol, last))
+        levels = frames.levels if channel == "depth" else None
+        return self._session._do(lambda: frames.frame(channel, symbol, last, levels=levels))
 
     def book(self, symbol: str) -> Depth | None:
         """Return the newest book of a symbol."""
@@ -229,7 +230,12 @@ class Shard:
         """Return the tables, of each kind the `last` rows; for when it has stopped."""
         frames = self._session.pipeline.frames
         return Remains(
-            {kind: frames.frame(kind, None, last) for kind in KINDS},
+            {
+                kind: frames.frame(
+                    kind, None, last, levels=frames.levels if kind == "depth" else None
+                )
+                for kind in KINDS
+            },
             {symbol: frames.book(symbol) for symbol in frames.symbols("depth")},
             {name: self.table(name) for name in TABLES},
         )

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from mdkit.book_levels import books_of, narrowed
 from mdkit.frames import Frames, book_frame
+from mdkit.frames.sampling import at_each_end, checked_step
 from mdkit.notebook import tables
 from mdkit.notebook.cluster.keeper import Keeper
 from mdkit.notebook.cluster.merging import (
@@ -82,7 +85,13 @@ class ShardsTogether(SessionLife[ClusterReceipt]):
         return pd.DataFrame(rows, columns=columns).rename_axis("shard")
 
     def frame(
-        self, channel: str, symbol: str | None = None, last: int | None = None
+        self,
+        channel: str,
+        symbol: str | None = None,
+        last: int | None = None,
+        *,
+        levels: int | None = None,
+        every: str | timedelta | None = None,
     ) -> pd.DataFrame:
         """Return the events of a channel as an ordinary DataFrame of this moment.
 
@@ -90,7 +99,11 @@ class ShardsTogether(SessionLife[ClusterReceipt]):
         """
         self._tell_failure()
         self._check_table(channel, symbol)
-        empty = Frames(1, self._levels).frame(channel, symbol, last)
+        frames = Frames(1, self._levels)
+        columns = frames.frame(channel, symbol, levels=levels).columns
+        empty = books_of(frames.frame(channel, symbol, last))
+        step = None if every is None else checked_step(channel, every)
+        wanted, last = last, None if step else last
         posts = [post for post in self._keeper.posts if symbol is None or symbol in post.symbols]
         if symbol is not None and not posts:  # one that nobody asked for may have come
             posts = list(self._keeper.posts)
@@ -105,7 +118,11 @@ class ShardsTogether(SessionLife[ClusterReceipt]):
             ]
         old = by_time([table for table in before if table is not None] or [empty])
         new = by_time([table for table in parts if table is not None] or [empty])
-        return by_time([old, after_gap(old, new)] if len(old) else [new], last)
+        whole = by_time([old, after_gap(old, new)] if len(old) else [new], last)
+        if symbol is None:
+            whole = whole.assign(symbol=whole["symbol"].astype("category"))
+        whole = whole if step is None else by_time([at_each_end(whole, step)], wanted)
+        return narrowed(whole, columns)
 
     def book(self, symbol: str) -> pd.DataFrame:
         """Return the current order book of a symbol: one row a level, best first."""
@@ -220,7 +237,10 @@ class ShardsTogether(SessionLife[ClusterReceipt]):
         books = books[books["symbol"].isin(shown)]
         return overview(
             self.metrics(),
-            {str(symbol): part["pressure"] for symbol, part in books.groupby("symbol")},
+            {
+                str(symbol): part["pressure"]
+                for symbol, part in books.groupby("symbol", observed=True)
+            },
             symbols=symbols,
             title=f"mdkit {self.name}",
             maxsize=sum(look.maxsize for look in self._looks()) or None,

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.lines import Line2D
 
+from mdkit.frames import PRESSURE_LEVELS
 from mdkit.measures import pressure_ratio
 from mdkit.notebook.views.gaps import GapMarks, Gaps, RecentGaps
 from mdkit.notebook.views.raster import INK, LINES, Raster, legend, quiet_axes
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 _MARGINS = {"left": 0.1, "right": 0.895, "top": 0.86, "bottom": 0.13}
 _NAMED = 5
 _SAMPLES = 240
+_ROWS_A_LOOK = 2_000
+"""Rows of tables read at a look, and at least one table."""
 _NO_PAST = np.empty((2, 0))
 _SCALES = (2, 3, 5, 7)  # powers of two that the scale may end at, either way
 
@@ -106,18 +109,25 @@ class PressureView(PictureView):
         frames = pipeline.frames
         books = {symbol: frames.book(symbol) for symbol in sorted(frames.symbols("depth"))}
         now_ns = pipeline.source.clock_ns()
-        # Of one symbol at a time: reading a whole table takes long.
-        late = next((symbol for symbol in books if symbol not in self._known), None)
+        # So that a first picture is whole, and reading long tables does not hold up the feed.
+        late: dict[str, Past] = {}
+        rows = 0
+        for symbol in books:
+            if symbol not in self._known and rows < _ROWS_A_LOOK:
+                rows += len(frames.table("depth", symbol))
+                late[symbol] = self._history(pipeline, symbol, now_ns)
         return PressureData(
             now_ns,
             {s: pressure_ratio(book, self.levels) for s, book in books.items() if book},
             self._gaps.look(pipeline, now_ns),
-            {} if late is None else {late: self._history(pipeline, late, now_ns)},
+            late,
         )
 
     def _history(self, pipeline: Pipeline, symbol: str, now_ns: int) -> Past:
         """Return what the table still holds of the window, thinned, for a view made late."""
-        seen = pipeline.frames.frame("depth", symbol)["pressure"]
+        if self.levels > pipeline.frames.levels and self.levels != PRESSURE_LEVELS:
+            return _NO_PAST  # the table holds too few levels to say what they said
+        seen = pressure_ratio(pipeline.frames.frame("depth", symbol), self.levels)
         at = seen.index.to_numpy("datetime64[ns]").astype(np.int64)
         values = seen.to_numpy()
         oldest = now_ns - int(self._chart.seconds * 1e9)
