@@ -359,7 +359,7 @@ def test_what_cannot_be_pickled_is_refused_at_once():
             return 1.0
 
     with pytest.raises(SettingsError, match="locked cannot go to a worker process"):
-        md.live(["A"], source="demo", strategies=[locked], worker_kind="process")
+        md.live(["AAPL.US"], source="demo", strategies=[locked], worker_kind="process")
 
 
 def test_a_function_of_a_notebook_or_script_goes_as_it_is(list_source, batches):
@@ -603,5 +603,5 @@ def test_auto_without_messages_ends_all_the_same(list_source):
 
 
 def test_workers_may_be_auto():
-    session = md.live(["A"], source="demo", workers="auto")
+    session = md.live(["AAPL.US"], source="demo", workers="auto")
     assert session.pipeline._wanted_kind == "auto"
