@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
+from mdkit.book_levels import books_of
 from mdkit.notebook.charts import busiest, overview, save_png
 from mdkit.notebook.html import session_html
 from mdkit.wire.tickdb import CHANNELS
@@ -36,7 +37,7 @@ def save(session: Session, folder: Path) -> Path:
         "signals": session.signals(),
         "metrics": session.metrics(),
         "gaps": session.gaps(),
-        **{channel: session.frame(channel) for channel in CHANNELS},
+        **{channel: books_of(session.frame(channel)) for channel in CHANNELS},
         "dead_letters": session.dead_letters(),
         "invalid": session.invalid(),
     }
