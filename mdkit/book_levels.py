@@ -46,9 +46,10 @@ def books_of(table: pd.DataFrame) -> pd.DataFrame:
     That is the table itself where nothing more is known, as of one made otherwise, or where what
     it shows has been changed.
     """
-    whole: pd.DataFrame | None = getattr(table, "_books", None)
-    if whole is None or not {"bid", "bid_size", "ask", "ask_size"} <= set(table.columns):
+    books: Any = getattr(table, "_books", None)
+    if books is None or not {"bid", "bid_size", "ask", "ask_size"} <= set(table.columns):
         return table
+    whole: pd.DataFrame = books() if callable(books) else books
     if not table.index.equals(whole.index):
         places = _places(table, whole)
         if places is None:

@@ -6,12 +6,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain, count
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from mdkit.book_levels import SUMMARY, narrowed, shown_columns
+from mdkit.book_levels import SUMMARY, level_of, narrowed, shown_columns
 from mdkit.decimals import differences_and_middles
 from mdkit.errors import SettingsError
 from mdkit.events import Bar, Depth, Event, Level, Ticker, Trade
@@ -187,6 +187,18 @@ class EventFrame(LiveFrame[_Event]):
         self._flags[self._taken] = self._flags.get(self._taken, 0) | _AFTER_GAP
 
 
+class AllLevels(NamedTuple):
+    """The rows of a table of books with all levels, made into a table when first wanted."""
+
+    columns: Mapping[str, Column]
+    block: Block
+    index_name: str
+
+    def __call__(self) -> pd.DataFrame:
+        """Return that table."""
+        return with_flags(to_dataframe(self.columns, self.block, self.index_name), self.block.flags)
+
+
 class DepthFrame(EventFrame[Depth]):
     """Order books: `levels` levels a side, and what they say.
 
@@ -215,8 +227,14 @@ class DepthFrame(EventFrame[Depth]):
         """
         columns = self.shown(levels)
         block = self._rows(last)
-        whole = with_flags(to_dataframe(self.columns, block, self.index_name), block.flags)
-        return narrowed(whole, columns)
+        whole = AllLevels(self.columns, block, self.index_name)
+        if levels is not None or self.levels == 1:
+            return narrowed(whole(), columns)
+        summary = {name: kind for name, kind in self.columns.items() if level_of(name) == 1}
+        few = block._replace(floats=block.floats[: len(SUMMARY)])
+        table = with_flags(to_dataframe(summary, few, self.index_name), block.flags)
+        object.__setattr__(table, "_books", whole._replace(block=block.copy()))
+        return table
 
     def shown(self, levels: int | None) -> list[str]:
         """Return the columns of a table with so many levels a side that are floats."""

@@ -25,8 +25,8 @@ class Table(pd.DataFrame):
     `pd.DataFrame(table)` is a plain one.
     """
 
-    _books: pd.DataFrame | None = None
-    """The rows of a table of books with all levels; see `book_levels.books_of`."""
+    _books: Any = None
+    """The rows with all levels, or what makes that table; see `book_levels.books_of`."""
     _metadata: ClassVar[list[str]] = ["_books"]  # what pandas hands on to parts and copies
 
     @property

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from matplotlib.figure import Figure
 
+from mdkit.book_levels import books_of
 from mdkit.notebook.charts import busiest, overview, save_png
 from mdkit.notebook.html import session_html
 from mdkit.wire.tickdb import CHANNELS
@@ -40,7 +41,7 @@ def save(session: Session, folder: Path) -> Path:
         "metrics": session.metrics(),
         "gaps": session.gaps(),
         **{
-            channel: session.frame(channel) if _seen(session, channel) else pd.DataFrame()
+            channel: books_of(session.frame(channel)) if _seen(session, channel) else pd.DataFrame()
             for channel in CHANNELS
         },
         "dead_letters": session.dead_letters(),

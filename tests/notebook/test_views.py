@@ -613,6 +613,7 @@ def test_a_saved_session_is_charts_tables_and_a_page(session, tmp_path):
     names = {path.name for path in report.parent.iterdir()}
     assert {"report.html", "overview.png", "ledger.csv", "depth.csv", "trade.csv"} <= names
     assert "gaps.csv" not in names  # there were none
+    assert "bid_10,bid_size_10" in (report.parent / "depth.csv").read_text().splitlines()[0]
     page = report.read_text(encoding="utf-8")
     assert "data:image/png;base64," in page
     assert "the ledger balances" in page
