@@ -175,9 +175,10 @@ def lab(context: typer.Context) -> None:
     import importlib.util
     import subprocess
 
+    command = _lab_command(context.args)
     if importlib.util.find_spec("jupyterlab") is None:
         raise MdkitError(f"JupyterLab is not installed: {install_hint('lab')}.")
-    raise typer.Exit(subprocess.run(_lab_command(context.args), check=False).returncode)
+    raise typer.Exit(subprocess.run(command, check=False).returncode)
 
 
 def _lab_command(given: list[str]) -> list[str]:

@@ -32,6 +32,7 @@ _CORE = (
     "rich",
     "tqdm",
     "typer",
+    "urllib3",
 )
 _OPTIONAL = {
     "numba": "compiled backtests",

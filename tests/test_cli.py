@@ -196,7 +196,8 @@ def test_serve_takes_faults():
         try:
             lines = [serving.stdout.readline() for _ in range(4)]
             url = next(line.split()[-1] for line in lines if line.startswith("control"))
-            assert requests.get(url, timeout=10).json()["faults_pending"] == 2
+            told = requests.get(url, headers={"X-Mdkit-Control": "1"}, timeout=10).json()
+            assert told["faults_pending"] == 2
         finally:
             serving.terminate()
             serving.communicate(timeout=10)

@@ -353,7 +353,7 @@ async def serve_forever(
         f"WebSocket  ws://{base}{REALTIME_PATH}\n"
         f"           ws://{base}{ARTICLE_PATH}?channel=depth&symbol={server.symbols[0]}\n"
         f"REST       http://{base}/v1\n"
-        f"control    http://{base}/_exchange/statistics\n"
+        f"control    curl -H '{CONTROL_HEADER}: 1' http://{base}/_exchange/statistics\n"
     )
     for problem in server.statistics()["problems"]:
         announce(f"{problem}\n")

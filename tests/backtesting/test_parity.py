@@ -53,7 +53,7 @@ def test_the_digest_is_of_outputs_and_state(seeded_bars):
     other.iloc[-1, 3] *= 1.0 + 1e-15
     other["high"] = other[["high", "close"]].max(axis=1)
     assert verify(SmaCross, other).digest != one.digest
-    first, second = str(one).splitlines()
+    first, second = str(one).splitlines()[:2]
     assert first.endswith(f"to the last bit, over 100 events, {one.outputs} answers.")
     assert second.startswith(f"sha256 {one.digest[:16]} of answers and state: the same on every")
 
@@ -190,7 +190,8 @@ def test_large_whole_numbers_are_compared_and_shown_in_short(seeded_bars):
 
     checked = verify(Product, seeded_bars(1500))
     assert checked, str(checked)
-    assert "is handed to Python: a whole number is too large" in checked.skipped["native"]
+    why = checked.skipped["native"]
+    assert "is handed to Python: a whole number is too large" in why or "numba is not" in why
 
     @strategy("bar")
     class Counting:

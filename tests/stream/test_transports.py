@@ -399,7 +399,7 @@ def test_a_source_of_ones_own_has_no_transport_to_choose(list_source):
 
 @pytest.mark.parametrize("source", ["demo", "ws://127.0.0.1:9", "tickdb"])
 def test_live_hands_the_transport_to_its_source(transport, source):
-    session = md.live(["A"], source=source, api_key="k", transport=transport, name="hand")
+    session = md.live(["AAPL.US"], source=source, api_key="k", transport=transport, name="hand")
     assert session.pipeline.source.transport == transport
 
 
