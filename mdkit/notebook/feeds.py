@@ -141,6 +141,11 @@ def open_source(
     )
 
 
+def key_of(source: Source) -> str | None:
+    """Return the key that a source sends, if any."""
+    return source._api_key if isinstance(source, WebSocketSource) else None
+
+
 def key_for(url: str, configured: str, settings: Settings) -> str | None:
     """Return the key of the settings where a URL is the configured one's place, else None.
 

@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from pydantic import SecretStr
-
 from mdkit.errors import SettingsError
 from mdkit.exchange import Exchange
 from mdkit.history.intervals import KLINE_INTERVALS, check_interval
@@ -20,7 +18,7 @@ from mdkit.notebook.arguments import (
     checked_symbols,
     with_called_for,
 )
-from mdkit.notebook.feeds import open_history, open_source
+from mdkit.notebook.feeds import key_of, open_history, open_source
 from mdkit.notebook.kernel import load_what_notebooks_show
 from mdkit.notebook.session import Runner, Session
 from mdkit.settings import Settings
@@ -207,8 +205,8 @@ def live(
             "levels": levels,
             "allow_nonpositive": allow_nonpositive,
         }
-        if api_key:
-            settings = settings.model_copy(update={"tickdb_api_key": SecretStr(api_key)})
+        # The key of this feed, which a worker's settings would send nowhere else.
+        options["api_key"] = key_of(feed)
         spread = _sessions[name] = ClusterSession(
             client, shards, feed, ready, settings, options, name, predecessor
         )
