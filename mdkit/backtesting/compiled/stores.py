@@ -24,6 +24,9 @@ from mdkit.backtesting.compiled.kinds import (
 from mdkit.backtesting.compiled.words import WORD
 from mdkit.backtesting.layout import CannotCompile
 
+_OWN = "mdkit.strategies."
+"""Where code is mdkit's own, whose counters are known to stay small."""
+
 
 class Stores:
     """The part of a look at one function that is about where values go."""
@@ -36,6 +39,7 @@ class Stores:
         self.flow: Flow = state.flow
         self.mirror = state.mirror
         self.key = state.func_id.func.__code__
+        self.is_own = str(state.func_id.func.__module__).startswith(_OWN)
         self.before: list[Any] = []
         """Statements to go before the one that is looked at."""
 

@@ -56,6 +56,7 @@ _ARITHMETIC = {
 _BITS = {operator.and_, operator.or_, operator.xor}
 _SHIFTS = {operator.lshift, operator.rshift}
 _COMPARISONS = set(MIXED)
+_STEPS = (operator.add, operator.sub)
 _INNER = ("getiter", "iternext", "pair_first", "pair_second", "exhaust_iter")
 _SILENT = (ir.Del, ir.Jump, ir.StaticRaise, ir.DynamicRaise, ir.Raise, ir.Return)
 
@@ -97,6 +98,11 @@ class _Types(FunctionPass):
         if state.flow.wider:
             raise NeedsWider
         return True
+
+
+def _is_step(one: Any, other: Any) -> bool:
+    """Whether a counter goes up or down by a number that stands in the code."""
+    return any(isinstance(kind, types.IntegerLiteral) for kind in (one, other))
 
 
 class _Check(Stores):
@@ -180,6 +186,8 @@ class _Check(Stores):
                 raise refuse("it raises whole numbers to a negative power", expr.loc)
             self.replace(statement, operation, [expr.lhs, expr.rhs])
             self.both(expr, one, other)
+        elif self.is_own and wholes and fn in _STEPS and _is_step(one, other):
+            return
         elif fn in WHOLE and (wholes or (bools and not (is_float(one) or is_float(other)))):
             self.replace(statement, WHOLE[fn], [expr.lhs, expr.rhs], types.int64)
         elif fn in _ARITHMETIC and not bools:
