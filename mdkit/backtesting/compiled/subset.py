@@ -54,7 +54,6 @@ _ARITHMETIC = {
     operator.pow,
 }  # fmt: skip
 _BITS = {operator.and_, operator.or_, operator.xor}
-_SHIFTS = {operator.lshift, operator.rshift}
 _COMPARISONS = set(MIXED)
 _STEPS = (operator.add, operator.sub)
 _INNER = ("getiter", "iternext", "pair_first", "pair_second", "exhaust_iter")
