@@ -328,6 +328,7 @@ def test_a_service_that_never_answers_holds_nothing_up_and_is_told(gate, until):
                 # Nothing was subscribed while the books were asked for: that is part of the hole.
                 assert depth.to_ns == trades.to_ns > slow.asked[0]
                 assert slow.asked[-1] > trades.to_ns, "trades are asked for once they can come"
+                await until(lambda: rig.pipeline.frames.frame("depth", "AAPL.US").gap.any())
                 books = rig.pipeline.frames.frame("depth", "AAPL.US")
                 assert books.gap.sum() == 1
                 (first,) = books.gap.to_numpy().nonzero()[0]
