@@ -9,7 +9,7 @@ import pytest
 from mdkit.events import Depth
 from mdkit.frames import Frames, SignalFrame, book_frame
 from mdkit.frames.printed import Table, decimals
-from mdkit.stream.ledger import Ledger
+from mdkit.queue.ledger import Ledger
 
 PRICES = (0.00001234, 0.000012, 1.5)
 
@@ -24,7 +24,7 @@ def depth_table():
 
 def ledger_table():
     ledger = Ledger()
-    ledger.account("A", "depth").received = 7
+    ledger.counts("A", "depth").received = 7
     return ledger.frame()
 
 

@@ -56,7 +56,7 @@ def made_of(recording: Recording) -> str:
     A session without trades, but with tickers, makes its bars of them.
     """
     channel = "trade"
-    for _, _, route in recording.items():
+    for _, _, route in recording.items(recording.router()):
         if route is not None and route.channel == "trade":
             return "trade"
         if route is not None and route.channel == "ticker":

@@ -42,7 +42,7 @@ def load(path: str) -> tuple[list[Entry], list[str]]:
     but a line that is damaged is an error here, since an exchange must not play something else.
     """
     playlist = Playlist(path)
-    router = tickdb.Router()
+    router: tickdb.Router[None] = tickdb.Router()
     entries: list[Entry] = []
     runs = (run for run in playlist.play() if isinstance(run, list))
     for raw, received_ns in chain.from_iterable(runs):

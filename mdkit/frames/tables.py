@@ -142,6 +142,12 @@ class Frames:
                 self._share_out()
         return table
 
+    def bars(self, symbol: str) -> BarFrame:
+        """Return the table of a symbol's bars, made when first asked for."""
+        table = self.table("bar", symbol)
+        assert isinstance(table, BarFrame)
+        return table
+
     def book(self, symbol: str) -> Depth | None:
         """Return the newest order book of a symbol, or None when none arrived."""
         frame = self._frames.get(("depth", symbol))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from mdkit.notebook.views.ladder import FAINT, TEXT
 from mdkit.notebook.views.tables import table_html
-from mdkit.stream.ledger import COLUMNS
+from mdkit.queue.ledger import COLUMNS
 
 if TYPE_CHECKING:
     from mdkit.notebook.session import Session

@@ -21,13 +21,13 @@ from mdkit.notebook.arguments import (
 from mdkit.notebook.feeds import key_of, open_history, open_source
 from mdkit.notebook.kernel import load_what_notebooks_show
 from mdkit.notebook.session import Runner, Session
+from mdkit.queue.policies import Overflow, check_overflow
 from mdkit.settings import Settings
 from mdkit.stream.backfill import Backfill
 from mdkit.stream.lanes import OnError
 from mdkit.stream.machine import cores
 from mdkit.stream.pipeline import Pipeline, WorkerKind
 from mdkit.stream.record import Recorder
-from mdkit.stream.slots import Overflow, check_overflow
 from mdkit.stream.source import Source
 from mdkit.stream.transports import Transport
 from mdkit.wire.tickdb import CHANNELS
@@ -93,7 +93,7 @@ def live(
             they are heavy.
         maxsize: messages the queue holds in memory (MAX_QUEUE_DEPTH).
         overflow: what to do when it is full: "block", "drop_oldest", "drop_newest",
-            "conflate", "spill", or a dict by channel. See `mdkit.stream.buffer.Buffer`.
+            "conflate", "spill", or a dict by channel. See `mdkit.queue.buffer.Buffer`.
         block_timeout: seconds that "block" may hold the connection up before messages go to
             disk; half the keepalive budget (HEARTBEAT_INTERVAL) unless given.
         max_retries: how often a message is tried again after a `TransientError`.

@@ -255,7 +255,7 @@ class Session(SessionLife[Receipt]):
     def clocks(self) -> pd.DataFrame:
         """Return how far apart the exchange's clock and this one are, and the delay, by symbol.
 
-        See `mdkit.stream.quality.Clocks`.
+        See `mdkit.gaps.quality.Clocks`.
         """
         return self._look(self.pipeline.lanes.clocks.frame)
 

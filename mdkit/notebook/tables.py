@@ -7,8 +7,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from mdkit.events import Gap
-from mdkit.stream.handling import DeadLetter, Invalid
 from mdkit.stream.memory import memory
+from mdkit.stream.outcome import DeadLetter, Invalid
 from mdkit.stream.process_lanes import ProcessLanes
 
 if TYPE_CHECKING:
@@ -73,17 +73,17 @@ def stats(pipeline: Pipeline) -> dict[str, Any]:
         "workers": _workers(pipeline),
         "bars": {
             symbol: {
-                "late": fold.builder.late,
-                "ignored": fold.builder.ignored,
-                "empty": fold.builder.empty,
-                "skipped": fold.builder.skipped,
+                "late": bars.builder.late,
+                "ignored": bars.builder.ignored,
+                "empty": bars.builder.empty,
+                "skipped": bars.builder.skipped,
             }
-            for symbol, fold in pipeline.places.folds.items()
+            for symbol, bars in pipeline.channels.readers.bars.items()
         },
         "suspicious": {
-            f"{slot.symbol} {slot.account.channel}": counts
-            for slot in pipeline.places
-            if any((counts := slot.context.watch.counts).values())
+            f"{channel.symbol} {channel.channel}": counts
+            for channel in pipeline.channels
+            if any((counts := channel.reader.quality.counts).values())
         },
         "recording": None
         if pipeline.recorder is None

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from mdkit.channels.channel import Channel
 from mdkit.errors import SessionError
+from mdkit.queue.channel import Loss
 from mdkit.stream.record import Recorder
 from mdkit.stream.scribe import Scribe
-from mdkit.stream.slots import Loss, Slot
 
 if TYPE_CHECKING:
     from mdkit.stream.pipeline import Pipeline
@@ -42,7 +43,7 @@ class Chronicle:
         source = self._pipeline.source
         self.scribe = Scribe(
             recorder,
-            self._pipeline.places,
+            self._pipeline.channels,
             source=source.name,
             symbols=source.symbols,
             on_problem=self._pipeline.problem,
@@ -73,11 +74,11 @@ class Chronicle:
         told = self.scribe is not None or self._ending
         self._pipeline.buffer.on_loss = self._lost if told else None
 
-    def _lost(self, slot: Slot, what: Loss, first: int, count: int) -> None:
+    def _lost(self, channel: Channel, what: Loss, first: int, count: int) -> None:
         if self.scribe is not None:
-            self.scribe.lost(slot, what, first, count)
+            self.scribe.lost(channel, what, first, count)
         for scribe in self._ending:
-            scribe.lost(slot, what, first, count)
+            scribe.lost(channel, what, first, count)
 
     async def _finish(self, scribe: Scribe) -> None:
         while scribe.waits:  # noqa: ASYNC110 - workers have better to do than to tell

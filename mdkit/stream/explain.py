@@ -12,7 +12,7 @@ from mdkit.stream.process_lanes import ProcessLanes
 from mdkit.stream.rehearsal import HEAVY_SECONDS
 
 if TYPE_CHECKING:
-    from mdkit.stream.handling import Handler
+    from mdkit.channels.handlers import Handler
     from mdkit.stream.pipeline import Pipeline
 
 
@@ -128,7 +128,7 @@ def diagnose(pipeline: Pipeline) -> Diagnosis:
 def advice(pipeline: Pipeline) -> str:
     """Return what would help strategies that cannot keep up, or nothing."""
     free = cores() - (pipeline.workers if pipeline.worker_kind == "process" else 1)
-    lanes = sum(1 for slot in pipeline.places if slot.symbol)
+    lanes = sum(1 for channel in pipeline.channels if channel.symbol)
     mean = sum(timer.mean for timer in pipeline.timers.values())
     if free < 1 or lanes < 2 or mean < HEAVY_SECONDS:
         return ""
@@ -141,7 +141,7 @@ def waiting(pipeline: Pipeline) -> list[tuple[Handler, float]]:
     now = time.monotonic()
     found = [
         (handler, now - handler.awaiting_since)
-        for handler in pipeline.places.handlers
+        for handler in pipeline.channels.handlers
         if handler.awaiting_since is not None and now - handler.awaiting_since > _LONG
     ]
     return sorted(found, key=lambda item: -item[1])
@@ -149,14 +149,14 @@ def waiting(pipeline: Pipeline) -> list[tuple[Handler, float]]:
 
 def _no_bars(pipeline: Pipeline) -> list[str]:
     """Say why no bars are made of some symbols, and that late trades are not in some of them."""
-    folds = pipeline.places.folds
-    why = {symbol: fold.shift.why for symbol, fold in folds.items() if fold.shift.why}
+    bars = pipeline.channels.readers.bars
+    why = {symbol: made.shift.why for symbol, made in bars.items() if made.shift.why}
     told = [
         f"{reason} ({', '.join(named[:3])}{', ...' if named[3:] else ''})"
         for reason in dict.fromkeys(why.values())
         for named in [[symbol for symbol, one in why.items() if one == reason]]
     ]
-    late = sum(fold.builder.late for fold in folds.values())
+    late = sum(made.builder.late for made in bars.values())
     if late:
         told.append(f"{late:,} trades came too late for their bars so far")
     return told

@@ -11,11 +11,12 @@ from typing import Protocol
 
 import msgspec
 
+from mdkit.channels.channels import Channels
+from mdkit.channels.deduplicator import TradeDeduplicator
 from mdkit.errors import MdkitError
 from mdkit.events import Bar, Gap
-from mdkit.stream.backfill import Answers, Backfill, Recent
+from mdkit.stream.backfill import Answers, Backfill
 from mdkit.stream.connection import RawMessage
-from mdkit.stream.places import Places
 from mdkit.stream.source import Source
 from mdkit.wire.tickdb import decode
 
@@ -28,7 +29,7 @@ _TRIES = 5
 class Stream(Protocol):
     """What the fillings go into; the pipeline."""
 
-    places: Places
+    channels: Channels
 
     @property
     def undecided(self) -> bool:
@@ -205,20 +206,20 @@ class Filling:
 
         What waits to be handled is waited for until the `deadline`, by the monotonic clock.
         """
-        slot = self._stream.places.find(symbol, "trade")
-        if slot is None:
+        channel = self._stream.channels.find(symbol, "trade")
+        if channel is None:
             return False
-        account = slot.account
-        while account.queued or account.spilled or account.in_flight:
+        while channel.queued or channel.spilled or channel.in_flight:
             if time.monotonic() > deadline:
                 return False
             await asyncio.sleep(0.005)
-        recent = self._stream.places.recent.get(symbol)
-        if recent is None:
-            # Strategies run in other processes, where trades are told apart; the rows come back.
-            recent = Recent.shown(slot.context.table)
+        known = self._stream.channels.readers.deduplicators.get(symbol)
+        if known is None:
+            # Strategies run in other processes, which know the trades; the rows come back.
+            assert channel.table is not None
+            known = TradeDeduplicator.of_table(channel.table)
         try:
-            return recent.reaches(decode(raw))
+            return known.reaches(decode(raw))
         except MdkitError:
             return False
 

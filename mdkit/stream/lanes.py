@@ -13,29 +13,22 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
+from mdkit.channels.channel import Channel
+from mdkit.channels.handlers import Handler, described, ends_worker, shortened
+from mdkit.channels.live_bars import RevisedBar
+from mdkit.channels.reader import Item, UnseenGap, Unusable
 from mdkit.errors import InvalidMessage, StrategyError, TransientError
-from mdkit.events import DROPPED, SET_BACK, WENT_BACK, Bar, Gap, MarketEvent, Signal
+from mdkit.events import SET_BACK, Bar, Depth, Gap, MarketEvent, Signal, Ticker, Trade
 from mdkit.frames import EventFrame
+from mdkit.gaps.clocks import Clocks
+from mdkit.gaps.pending import PendingGap
+from mdkit.queue.buffer import Buffer
+from mdkit.queue.channel import Lane, Message
+from mdkit.queue.due import due_gaps
 from mdkit.strategies.contract import as_signal
-from mdkit.stream.buffer import Buffer
 from mdkit.stream.failures import where_failed
-from mdkit.stream.finding import holes_in
-from mdkit.stream.handling import (
-    DeadLetter,
-    Handler,
-    Invalid,
-    Outcome,
-    Reading,
-    SignalRow,
-    SignalSink,
-    ends_worker,
-    said,
-    shortened,
-)
-from mdkit.stream.holes import Hole
-from mdkit.stream.quality import Clocks
-from mdkit.stream.slots import Lane, Message, Slot
-from mdkit.wire.tickdb import LIVE, SomeEvents
+from mdkit.stream.outcome import DeadLetter, Invalid, Outcome, SignalRow, SignalSink
+from mdkit.wire.tickdb import LIVE
 
 OnError = Literal["dead_letter", "raise"]
 
@@ -52,8 +45,8 @@ class Lanes:
     """Runs workers over a buffer.
 
     Args:
-        buffer: where batches come from; the context of its slots must be a `Reading`.
-        signals: gets the signals of each batch; the events go to their readings' tables.
+        buffer: where batches come from.
+        signals: gets the signals of each batch; events go to the tables of their channels.
         max_retries: how often a message is tried again after a `TransientError`, after
             10, 20, 40, ... ms.
         on_error: `"dead_letter"` keeps a failed message and goes on; `"raise"` lets the
@@ -63,7 +56,7 @@ class Lanes:
 
     def __init__(
         self,
-        buffer: Buffer,
+        buffer: Buffer[Channel],
         signals: SignalSink,
         *,
         max_retries: int = 3,
@@ -98,7 +91,7 @@ class Lanes:
             began = time.perf_counter()
             if began - now > _BATCH_SECONDS:  # it has suspended, so others had their turn
                 turn_began = began
-            await self.serve(lanes, batch, holes_in(lanes, batch))
+            await self.serve(lanes, batch, due_gaps(lanes, batch))
             now = time.perf_counter()
             self.outcome.busy_seconds += now - began
             each = (now - began) / len(batch)
@@ -108,7 +101,7 @@ class Lanes:
                 await asyncio.sleep(0)
                 turn_began = now = time.perf_counter()
 
-    async def _take(self, limit: int) -> tuple[list[Lane], list[Message]]:
+    async def _take(self, limit: int) -> tuple[list[Lane[Channel]], list[Message[Channel]]]:
         """Return up to `limit` messages of one lane, or of several where none of them may await.
 
         With many symbols each has few messages, and serving them together is much cheaper.
@@ -124,13 +117,21 @@ class Lanes:
 
     async def serve(
         self,
-        lanes: Sequence[Lane],
-        batch: list[Message],
-        holes: Mapping[int, Sequence[Hole]] | None = None,
+        lanes: Sequence[Lane[Channel]],
+        batch: list[Message[Channel]],
+        gaps: Mapping[int, Sequence[PendingGap]] | None = None,
     ) -> None:
         """Handle messages taken out of lanes; whatever happens, every one is accounted for.
 
-        `holes` are those before each position of the batch.
+        `gaps` are the pending ones before each position of the batch. A message ends in one of
+        five ways, and each counts it once:
+
+        1. processed: its events went to every strategy;
+        2. invalid: it could not be read, and no strategy sees it;
+        3. dead-lettered: a strategy failed on it, and the others saw it all the same;
+        4. dead-lettered: the worker was cancelled, or failed, in the middle of it, since nobody
+           knows what strategies have made of it;
+        5. none of these: the worker ended before it, and it goes back to the front of its lane.
         """
         signals: list[SignalRow] = []
         rows: dict[EventFrame[Any], list[MarketEvent]] = {}
@@ -141,106 +142,84 @@ class Lanes:
         sampled = -1
         if self._unsampled >= _SAMPLE_EVERY:
             self._unsampled = sampled = 0
-        # Of each slot's last message; the queue may go on to drop others while a strategy awaits.
+        # Of each channel's last message; the queue may drop others while a strategy awaits.
         numbers = self._numbers(batch) if self.may_await else {}
         try:
             for position, message in enumerate(batch):
-                slot, raw, received_ns = message
-                reading: Reading = slot.context
-                account = slot.account
-                if holes is not None and position in holes:
+                channel, raw, received_ns = message
+                reader = channel.reader
+                if gaps is not None and position in gaps:
                     self._extend_tables(rows)
-                    for hole in holes[position]:
-                        await self._break_off(slot, hole)
+                    for pending in gaps[position]:
+                        await self._interrupt(channel, pending)
                 try:
-                    events = reading.read(reading.symbol, raw, received_ns)
-                except Exception as error:
-                    account.in_flight -= 1
-                    account.invalid += 1
-                    reading.watch.note_unusable(received_ns)
-                    self._note_invalid(reading, raw, received_ns, error)
+                    items = reader.feed(raw, received_ns)
+                except InvalidMessage as error:
+                    channel.in_flight -= 1
+                    channel.invalid += 1
+                    self._note_unusable(channel, raw, received_ns, str(error))
                     continue
-                if type(events) is SomeEvents:
-                    reading.watch.note_unusable(received_ns, len(events.unusable))
-                    for reason in events.unusable:
-                        self._note_unusable(reading, raw, received_ns, reason)
-                whole = events
-                if reading.recent is not None:
-                    events = reading.recent.fresh(events, reading.origin)
-                if events:
-                    watch = reading.watch
-                    last: Any = events[-1]
-                    told_ns = last.exchange_ns
-                    if told_ns:
-                        if told_ns < watch.newest_ns:
-                            watch.backwards += 1
-                        watch.newest_ns = told_ns
-                    if received_ns >= watch.look_ns or (
-                        watch.is_of_books and not (last.bids or last.asks)
-                    ):
-                        self._extend_tables(rows)
-                        for gap in watch.look(last, received_ns):
-                            await self._break_at(reading, gap)
-                    if position == sampled and told_ns and reading.is_sampled:
-                        self.clocks.add(reading.symbol, received_ns - told_ns)
+                if position == sampled and items and channel.is_dated:
+                    self._sample_clock(channel, items[-1], received_ns)
                 failed = False
-                for event in events:
-                    if reading.fold is not None:
-                        bars = reading.fold.update(event)
-                        if bars:
-                            failed |= await self._run_bars(bars, message, signals)
-                    for handler in reading.handlers:
-                        try:
-                            if position == sampled:
-                                value = await handler.timed(event)
-                            else:
-                                value = handler.call(event)
-                                if handler.is_async:
-                                    value = await handler.result(value)
-                            if value is None:
-                                continue
-                            if type(value) is not float or value != value:
-                                value = as_signal(value, handler.name)
-                        except BaseException as error:
-                            if ends_worker(error):
-                                raise
-                            value, error_left, attempts = await self._retry(handler, event, error)
-                            if error_left is not None:
-                                failed = True
-                                self._bury(handler, slot, raw, received_ns, error_left, attempts)
-                        if value is not None:
-                            signals.append(
-                                (received_ns, event.symbol, handler.name, value, event.exchange_ns)
-                            )
-                account.in_flight -= 1
-                if failed:
-                    account.dead_lettered += 1
-                else:
-                    account.processed += 1
-                table = reading.table
-                if table is None:
-                    continue
-                if reading.origin != LIVE or events is not whole:
+                if not isinstance(items, tuple):
                     self._extend_tables(rows)
-                    (table.extend if reading.origin == LIVE else table.fill_in)(events)
-                elif table.watched_until > now:
-                    rows.setdefault(table, []).extend(events)
+                    failed = await self._handle(items, message, signals)
                 else:
-                    table.keep(raw, received_ns)
+                    # The same as in `_run`, which most messages need not be sent to.
+                    for event in items:
+                        for handler in channel.handlers:
+                            try:
+                                if position == sampled:
+                                    value = await handler.timed(event)
+                                else:
+                                    value = handler.call(event)
+                                    if handler.is_async:
+                                        value = await handler.result(value)
+                                if value is None:
+                                    continue
+                                if type(value) is not float or value != value:
+                                    value = as_signal(value, handler.name)
+                            except BaseException as error:
+                                value, has_failed = await self._again(
+                                    handler, event, message, error
+                                )
+                                failed |= has_failed
+                            if value is not None:
+                                signals.append(
+                                    (
+                                        received_ns,
+                                        event.symbol,
+                                        handler.name,
+                                        value,
+                                        event.exchange_ns,
+                                    )
+                                )
+                    table = channel.table
+                    if table is not None:
+                        if channel.origin != LIVE:
+                            table.fill_in(items)
+                        elif table.watched_until > now:
+                            rows.setdefault(table, []).extend(items)
+                        else:
+                            table.keep(raw, received_ns)
+                channel.in_flight -= 1
+                if failed:
+                    channel.dead_lettered += 1
+                else:
+                    channel.processed += 1
         except BaseException as error:
-            # Cancelled while a strategy awaited, or on_error="raise". The message at hand was
-            # begun and cannot be begun again; the rest goes back to the front of the lane.
-            slot, raw, received_ns = batch[position]
-            slot.account.in_flight -= 1
-            slot.account.dead_lettered += 1
-            if isinstance(error, asyncio.CancelledError):
-                said = "stopped while a strategy awaited"
-                self._keep_letter(slot, "", raw, received_ns, said, 1, "")
-            rest = batch[position + 1 :]
+            channel, raw, received_ns = batch[position]
+            channel.in_flight -= 1
+            channel.dead_lettered += 1
             cancelled = isinstance(error, asyncio.CancelledError)
-            if cancelled and slot in numbers and self.buffer.on_loss is not None:
-                number = numbers[slot] - sum(message[0] is slot for message in rest)
-                self.buffer.on_loss(slot, "left", number, 1)
+            if cancelled:
+                reason = "stopped while a strategy awaited"
+                self._keep_letter(channel, "", raw, received_ns, reason, 1, "")
+            rest = batch[position + 1 :]
+            if cancelled and channel in numbers and self.buffer.on_loss is not None:
+                number = numbers[channel] - sum(message[0] is channel for message in rest)
+                self.buffer.on_loss(channel, "left", number, 1)
             for lane in lanes:
                 self.buffer.release(lane, [message for message in rest if message[0].lane is lane])
             raise
@@ -251,11 +230,11 @@ class Lanes:
             if signals:
                 self._publish(signals)
 
-    def _numbers(self, batch: Sequence[Message]) -> dict[Slot, int]:
-        """Return the number of each slot's last message in what was just taken, if recorded."""
+    def _numbers(self, batch: Sequence[Message[Channel]]) -> dict[Channel, int]:
+        """Return the number of each channel's last message in a batch, if that is recorded."""
         if self.buffer.on_loss is None:
             return {}
-        return {slot: slot.left for slot, _, _ in batch}
+        return {channel: channel.left for channel, _, _ in batch}
 
     def _extend_tables(self, rows: dict[EventFrame[Any], list[MarketEvent]]) -> None:
         """Give the tables that somebody watches what a batch has brought so far."""
@@ -263,34 +242,19 @@ class Lanes:
             table.extend(events)
         rows.clear()
 
-    async def _break_off(self, slot: Slot, hole: Hole) -> None:
-        """Tell everybody whom it concerns that something was missed before the next message."""
-        reading: Reading = slot.context
-        gap = hole.gap(slot.symbol)
-        if not hole.told:
+    async def _interrupt(self, channel: Channel, pending: PendingGap) -> None:
+        """Show a pending gap to tables and strategies, before the next message."""
+        gap = pending.gap(channel.symbol)
+        if not pending.reported:
             self.on_gap(gap)
-        if reading.table is not None:
-            reading.table.break_off()
-        if reading.fold is not None:
-            reading.fold.interrupt(gap)
-        if gap.reason == WENT_BACK:
-            reading.begin_anew()
-        elif gap.reason != DROPPED:
-            reading.watch.forget()
-            if gap.reason.startswith(SET_BACK):
-                self.clocks.begin_anew(slot.symbol)
-        await self._tell_gap(gap, reading.handlers)
+        if channel.table is not None:
+            channel.table.break_off()
+        if gap.reason.startswith(SET_BACK):
+            self.clocks.begin_anew(channel.symbol)
+        if channel.reader.interrupt(gap) is gap:
+            await self._show_gap(gap, channel.handlers)
 
-    async def _break_at(self, reading: Reading, gap: Gap) -> None:
-        """Tell what the messages themselves say is amiss, which is no news to a recording."""
-        self.on_gap(gap)
-        if reading.table is not None:
-            reading.table.break_off()
-        if reading.fold is not None and reading.channel == reading.fold.made_of:
-            reading.fold.interrupt(gap)
-        await self._tell_gap(gap, reading.handlers)
-
-    async def _tell_gap(self, gap: Gap, handlers: Sequence[Handler]) -> None:
+    async def _show_gap(self, gap: Gap, handlers: Sequence[Handler]) -> None:
         for handler in handlers:
             if handler.on_gap is None:
                 continue
@@ -302,50 +266,101 @@ class Lanes:
                 if ends_worker(error):
                     raise
                 self.outcome.callback_errors.append(
-                    f"on_gap of strategy {handler.name} failed with {said(error)}"
+                    f"on_gap of strategy {handler.name} failed with {described(error)}"
                 )
 
-    async def _run_bars(
-        self, bars: Sequence[Bar | Gap], message: Message, signals: list[SignalRow]
+    async def _handle(
+        self, items: Sequence[Item], message: Message[Channel], signals: list[SignalRow]
     ) -> bool:
-        """Show bars to the bar strategies, and gaps between them; whether a strategy failed.
+        """Handle a message that gives more than its own events; return if a strategy failed.
 
-        A partial bar goes to the table alone: a strategy would take it for a whole one.
+        A partial bar goes to the table alone: a strategy would take it for a whole one. So does
+        one that strategies have seen already, without a late trade.
         """
-        slot, raw, received_ns = message
-        reading: Reading = slot.context
-        assert reading.fold is not None
-        table = reading.fold.table
+        channel, raw, received_ns = message
         failed = False
-        for bar in bars:
-            if isinstance(bar, Gap):
-                self.on_gap(bar)
-                table.break_off()
-                await self._tell_gap(bar, reading.bar_handlers)
-                continue
-            if bar.start_ns in reading.fold.revised:
-                # Strategies have seen it; the table has it anew, and then whole from REST.
-                (table.revise if bar.partial else table.fill_in)((bar,))
-                if bar.partial:
-                    self.on_partial(bar)
-                continue
-            (table.fill_in if reading.channel == "bar" else table.extend)((bar,))
-            if bar.partial:
-                self.on_partial(bar)
-                continue
-            for handler in reading.bar_handlers:
-                try:
-                    value = as_signal(await handler.timed(bar), handler.name)
-                except BaseException as error:
-                    if ends_worker(error):
-                        raise
-                    value, error_left, attempts = await self._retry(handler, bar, error)
-                    if error_left is not None:
-                        failed = True
-                        self._bury(handler, slot, raw, received_ns, error_left, attempts)
-                if value is not None:
-                    signals.append((received_ns, bar.symbol, handler.name, value, bar.exchange_ns))
+        own: list[MarketEvent] = []
+        for item in items:
+            match item:
+                case Unusable(reason):
+                    self._note_unusable(channel, raw, received_ns, reason)
+                case UnseenGap(gap):
+                    self.on_gap(gap)
+                case Gap():
+                    self.on_gap(item)
+                    is_own = item.channel == channel.event_kind
+                    table = channel.table if is_own else channel.bars_table
+                    if table is not None:
+                        table.break_off()
+                    handlers = channel.handlers if is_own else channel.bar_handlers
+                    await self._show_gap(item, handlers)
+                case RevisedBar(bar):
+                    self._keep_bar(channel, bar, is_revised=True)
+                case _ if item.kind == channel.event_kind:
+                    own.append(item)
+                    failed |= await self._run(channel.handlers, item, message, signals)
+                case Bar():
+                    self._keep_bar(channel, item)
+                    if not item.partial:
+                        failed |= await self._run(channel.bar_handlers, item, message, signals)
+                case _:
+                    raise AssertionError(f"{item!r} is no event of {channel!r}")
+        if channel.table is not None:
+            (channel.table.extend if channel.origin == LIVE else channel.table.fill_in)(own)
         return failed
+
+    def _keep_bar(self, channel: Channel, bar: Bar, *, is_revised: bool = False) -> None:
+        table = channel.bars_table
+        if table is not None:
+            if is_revised:
+                (table.revise if bar.partial else table.fill_in)((bar,))
+            else:
+                (table.fill_in if channel.kind == "bar" else table.extend)((bar,))
+        if bar.partial:
+            self.on_partial(bar)
+
+    async def _run(
+        self,
+        handlers: Sequence[Handler],
+        event: MarketEvent,
+        message: Message[Channel],
+        signals: list[SignalRow],
+    ) -> bool:
+        """Call strategies with an event; return whether one failed."""
+        failed = False
+        for handler in handlers:
+            try:
+                value = as_signal(await handler.timed(event), handler.name)
+            except BaseException as error:
+                value, has_failed = await self._again(handler, event, message, error)
+                failed |= has_failed
+            if value is not None:
+                signals.append((message[2], event.symbol, handler.name, value, event.exchange_ns))
+        return failed
+
+    async def _again(
+        self,
+        handler: Handler,
+        event: MarketEvent,
+        message: Message[Channel],
+        error: BaseException,
+    ) -> tuple[float | None, bool]:
+        """Call a strategy again that failed, if that may help.
+
+        Returns its value and whether it has failed for good, which is a dead letter. Raises
+        what is meant for the worker.
+        """
+        if ends_worker(error):
+            raise error
+        value, error_left, attempts = await self._retry(handler, event, error)
+        if error_left is not None:
+            self._bury(handler, message, error_left, attempts)
+        return value, error_left is not None
+
+    def _sample_clock(self, channel: Channel, last: Item, received_ns: int) -> None:
+        """Keep how late a message was, if its last event says when it was made."""
+        if isinstance(last, Depth | Trade | Ticker) and last.exchange_ns:
+            self.clocks.add(channel.symbol, received_ns - last.exchange_ns)
 
     async def _retry(
         self, handler: Handler, event: MarketEvent, error: BaseException
@@ -371,39 +386,33 @@ class Lanes:
         return None, error, attempts
 
     def _bury(
-        self,
-        handler: Handler,
-        slot: Slot,
-        raw: bytes,
-        received_ns: int,
-        error: BaseException,
-        attempts: int,
+        self, handler: Handler, message: Message[Channel], error: BaseException, attempts: int
     ) -> None:
-        short = said(error)
+        channel, raw, received_ns = message
+        short = described(error)
         whole = shortened("".join(traceback.format_exception(error)))
         where = where_failed(error)
-        self._keep_letter(slot, handler.name, raw, received_ns, short, attempts, whole, where)
+        self._keep_letter(channel, handler.name, raw, received_ns, short, attempts, whole, where)
         if self.on_error == "raise":
-            account = slot.account
             raise StrategyError(
-                f"Strategy {handler.name} failed on a {account.channel} message of "
-                f"{account.symbol}: {short}"
+                f"Strategy {handler.name} failed on a {channel.channel} message of "
+                f"{channel.symbol}: {short}"
             ) from error
 
     def _keep_letter(
         self,
-        slot: Slot,
+        channel: Channel,
         strategy: str,
         raw: bytes,
         received_ns: int,
         error: str,
         attempts: int,
-        told: str,
+        trace: str,
         where: str = "",
     ) -> None:
-        symbol, channel = slot.account.symbol, slot.account.channel
+        names = channel.symbol, channel.channel
         self._note_letter(
-            DeadLetter(received_ns, symbol, channel, strategy, error, attempts, told, raw, where)
+            DeadLetter(received_ns, *names, strategy, error, attempts, trace, raw, where)
         )
 
     def _note_letter(self, letter: DeadLetter) -> None:
@@ -411,18 +420,10 @@ class Lanes:
         if self.outcome.failures.add(letter):
             self.on_failure(letter)
 
-    def _note_invalid(
-        self, reading: Reading, raw: bytes, received_ns: int, error: Exception
-    ) -> None:
-        reason = str(error)
-        if not isinstance(error, InvalidMessage):
-            reason = f"decoder failed with {type(error).__name__}: {error}"
-        self._note_unusable(reading, raw, received_ns, reason)
-
-    def _note_unusable(self, reading: Reading, raw: bytes, received_ns: int, reason: str) -> None:
+    def _note_unusable(self, channel: Channel, raw: bytes, received_ns: int, reason: str) -> None:
         """Keep why a message, or a part of one, could not be used."""
         self.outcome.invalid.append(
-            Invalid(received_ns, reading.symbol, reading.channel, reason, raw[:_SAMPLE_BYTES])
+            Invalid(received_ns, channel.symbol, channel.kind, reason, raw[:_SAMPLE_BYTES])
         )
         reasons = self.outcome.invalid_reasons
         reasons[reason if reason in reasons or len(reasons) < 200 else "(other)"] += 1
@@ -438,5 +439,5 @@ class Lanes:
                     if ends_worker(error):
                         raise
                     self.outcome.callback_errors.append(
-                        f"an on_signal callback failed with {said(error)}"
+                        f"an on_signal callback failed with {described(error)}"
                     )

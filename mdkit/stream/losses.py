@@ -92,7 +92,7 @@ class _Spans:
 
 
 @dataclass(slots=True)
-class _Account:
+class _Seen:
     """Where the counting of one symbol and channel stands, and the gaps not told yet."""
 
     symbol: str
@@ -159,12 +159,12 @@ class Viewer:
     """
 
     def __init__(
-        self, losses: Losses, router: Router, symbols: Iterable[str] | None = None
+        self, losses: Losses, router: Router[_Seen], symbols: Iterable[str] | None = None
     ) -> None:
         self._losses = losses
         self._router = router
         self._symbols = None if symbols is None else set(symbols)
-        self._accounts: dict[Key, _Account] = {}
+        self._accounts: dict[Key, _Seen] = {}
 
     def messages(self, run: Iterable[RawMessage]) -> Iterator[list[RawMessage] | Gap]:
         """Yield what is seen of messages, some of it perhaps in parts, and gaps in their places."""
@@ -173,7 +173,7 @@ class Viewer:
         for message in run:
             raw, received_ns = message
             route = route_of(raw)
-            account: _Account | None = route.place
+            account = route.place
             views: Sequence[RawMessage] = (message,)
             gaps: Sequence[Gap] = ()
             if account is None:
@@ -206,7 +206,7 @@ class Viewer:
         seen: list[RawMessage] = []
         gaps: list[Gap] = []
         for route, part in parts:
-            account: _Account = route.place or self._place(route)
+            account = route.place or self._place(route)
             if account.passes(received_ns):
                 gaps += account.gaps(received_ns)
                 account.last_ns = received_ns
@@ -252,14 +252,14 @@ class Viewer:
             if account.is_wanted:
                 yield from account.dropped()
 
-    def _place(self, route: Route) -> _Account:
+    def _place(self, route: Route[_Seen]) -> _Seen:
         account = route.place = self._account((route.symbol, route.account))
         return account
 
-    def _account(self, key: Key) -> _Account:
+    def _account(self, key: Key) -> _Seen:
         account = self._accounts.get(key)
         if account is None:
-            account = self._accounts[key] = _Account(
+            account = self._accounts[key] = _Seen(
                 *key, self._wants(key[0]), self._losses.refused(key), self._losses.given_up(key)
             )
         return account

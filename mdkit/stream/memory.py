@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mdkit.queue.channel import MESSAGE_BYTES
 from mdkit.stream.machine import memory_bytes
 from mdkit.stream.process_lanes import ProcessLanes
-from mdkit.stream.slots import MESSAGE_BYTES
 
 if TYPE_CHECKING:
     from mdkit.stream.pipeline import Pipeline

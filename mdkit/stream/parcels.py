@@ -12,10 +12,10 @@ import struct
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from mdkit.channels.deduplicator import TradeDeduplicator
 from mdkit.events import Bar, Gap
-from mdkit.stream.backfill import Recent
+from mdkit.gaps.pending import PendingGap
 from mdkit.stream.connection import RawMessage
-from mdkit.stream.holes import Hole
 
 _SIZE = struct.Struct("<I")
 TOKEN_BYTES = 32
@@ -34,16 +34,16 @@ class Setup(NamedTuple):
     made_of: str
     max_retries: int
     on_error: str
-    seen: Mapping[str, Recent] = {}
+    seen: Mapping[str, TradeDeduplicator] = {}
     allow_nonpositive: bool = False
 
 
 class Batch(NamedTuple):
-    """Messages of one lane, and the holes before each position."""
+    """Messages of one lane, and the pending gaps before each position."""
 
     number: int
     messages: list[RawMessage]
-    holes: Mapping[int, Sequence[Hole]] | None
+    gaps: Mapping[int, Sequence[PendingGap]] | None
 
 
 class End(NamedTuple):
@@ -84,7 +84,7 @@ class Done(NamedTuple):
     """(symbol, receive time minus exchange time in ns; None where one of the clocks was set)"""
     timers: list[tuple[int, float, float]]
     """(calls timed, their seconds, the slowest so far), in the order of the strategies"""
-    watches: dict[tuple[str, str], tuple[int, int, int]]
+    quality: dict[tuple[str, str], tuple[int, int, int]]
     """(backwards, frozen, empty) by symbol and account; unlike the rest, since the beginning"""
     retries: int
     busy_seconds: float

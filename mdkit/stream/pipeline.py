@@ -14,31 +14,33 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from mdkit.channels.channel import Channel
+from mdkit.channels.channels import Channels
 from mdkit.errors import MdkitError, SessionError, StrategyError
 from mdkit.events import REFUSED, SKIPPED, WENT_BACK, Gap, Signal
 from mdkit.frames import Frames, MetricsFrame, SignalFrame
+from mdkit.gaps.pending import PendingGap
+from mdkit.queue.buffer import Buffer
+from mdkit.queue.channel import Message
+from mdkit.queue.ledger import Ledger
+from mdkit.queue.policies import Overflow
 from mdkit.strategies.contract import Strategy
 from mdkit.stream.backfill import Backfill
-from mdkit.stream.buffer import Buffer
 from mdkit.stream.chronicle import Chronicle
 from mdkit.stream.connection import RawMessage
 from mdkit.stream.explain import explain
 from mdkit.stream.filling import Filling
-from mdkit.stream.handling import DeadLetter
 from mdkit.stream.health import Health, Monitor
-from mdkit.stream.holes import Hole
 from mdkit.stream.lanes import Lanes, OnError
-from mdkit.stream.ledger import Ledger
 from mdkit.stream.machine import cores
 from mdkit.stream.markers import Header, encode_marker
+from mdkit.stream.outcome import DeadLetter
 from mdkit.stream.parcels import Setup
-from mdkit.stream.places import Places
 from mdkit.stream.process_lanes import ProcessLanes
 from mdkit.stream.receipt import Receipt
 from mdkit.stream.record import Recorder
 from mdkit.stream.rehearsal import HEAVY_SECONDS, rehearse
 from mdkit.stream.sampler import METRICS, Sampler
-from mdkit.stream.slots import Overflow, Slot
 from mdkit.stream.source import Source
 from mdkit.stream.tape import lines_of
 from mdkit.stream.watchdog import Held, Watchdog
@@ -113,7 +115,7 @@ class Pipeline:
         self.gap_count = 0
         self.problems: deque[MdkitError] = deque(maxlen=100)
         self.problem_counts: Counter[str] = Counter()
-        self._make_buffer: Callable[[int], Buffer] = lambda groups: Buffer(
+        self._make_buffer: Callable[[int], Buffer[Channel]] = lambda groups: Buffer(
             maxsize,
             overflow,
             block_timeout=block_timeout,
@@ -149,8 +151,10 @@ class Pipeline:
         remote = kind == "process"
         self.buffer = self._make_buffer(workers if remote else 1)
         setup = self._setup
-        self.router = Router(self.source.symbols, allow_nonpositive=setup.allow_nonpositive)
-        self.places = Places(
+        self.router: Router[Channel] = Router(
+            self.source.symbols, allow_nonpositive=setup.allow_nonpositive
+        )
+        self.channels = Channels(
             self.strategies,
             self.buffer,
             self.ledger,
@@ -160,7 +164,7 @@ class Pipeline:
             made_of=setup.made_of,
             remote=remote,
         )
-        self.timers = self.places.timers
+        self.timers = self.channels.timers
         if remote:
             self.lanes: Lanes = ProcessLanes(
                 self.buffer,
@@ -168,7 +172,7 @@ class Pipeline:
                 setup=setup._replace(strategies=pickled(self.strategies)),
                 tables=self.frames,
                 timers=tuple(self.timers.values()),
-                places=self.places,
+                channels=self.channels,
                 source_symbols=lambda: self.source.symbols,
                 on_held=self._note_held,
             )
@@ -202,7 +206,7 @@ class Pipeline:
                 if each >= HEAVY_SECONDS:
                     self._arrange("process", cores())
                     if self.chronicle.scribe is not None:
-                        self.chronicle.scribe.moved(self.places)
+                        self.chronicle.scribe.moved(self.channels)
                         self.chronicle.listen()
         self._wanted_kind = "task"
         self._employ()
@@ -238,22 +242,22 @@ class Pipeline:
             if market:
                 await self.decide(market[:256])
         route_of = self.router.route
-        messages = []
+        messages: list[Message[Channel]] = []
         answers: list[bytes] = []
         for raw, received_ns in batch:
             route = route_of(raw)
-            slot: Slot | None = route.place
-            if slot is None:
+            channel = route.place
+            if channel is None:
                 if route.channel == ANSWER:
                     answers.append(raw)
                     continue
                 if route is SEVERAL:
                     for part, item in self.router.split(raw):
-                        messages.append((self.places.slot(part), item, received_ns))
+                        messages.append((self.channels.of(part), item, received_ns))
                     continue
-                slot = self.places.slot(route)
+                channel = self.channels.of(route)
             messages.append(
-                (slot, raw if len(raw) <= MAX_MESSAGE_BYTES else stub(raw), received_ns)
+                (channel, raw if len(raw) <= MAX_MESSAGE_BYTES else stub(raw), received_ns)
             )
         if messages:
             if (scribe := self.chronicle.scribe) is not None:
@@ -274,15 +278,15 @@ class Pipeline:
         if self.chronicle.scribe is not None:
             self.chronicle.scribe.gap(gap)
         if gap.symbol and gap.lost != 0 and not gap.reason.startswith(REFUSED):
-            hole = Hole(gap.reason, gap.from_ns, gap.to_ns, gap.lost, channel=gap.channel)
-            filling = self.places.find(gap.symbol, f"{gap.channel}:{REST}")
-            hole.filled = filling.admitted if filling is not None else 0
-            self.places.expect(gap.symbol, gap.channel).break_off(hole)
+            pending = PendingGap(gap.reason, gap.from_ns, gap.to_ns, gap.lost, channel=gap.channel)
+            filling = self.channels.find(gap.symbol, f"{gap.channel}:{REST}")
+            pending.rest_messages = filling.admitted if filling is not None else 0
+            self.channels.expect(gap.symbol, gap.channel).interrupt(pending)
 
     def jumped(self, from_ns: int, to_ns: int) -> None:
         """Tell of a jump as a gap of everything that has come so far."""
         reason = SKIPPED if to_ns > from_ns else WENT_BACK
-        for symbol, channel in self.places.pushed:
+        for symbol, channel in self.channels.pushed:
             self.gap(Gap(symbol, channel, reason, min(from_ns, to_ns), to_ns))
 
     def expect(self, symbols: Sequence[str]) -> None:
@@ -426,7 +430,7 @@ class Pipeline:
                 task.cancel()
             await asyncio.gather(*everyone, return_exceptions=True)
             self._sampler.look()
-            self._close_holes()
+            self._end_gaps()
             totals = self.ledger.totals()
             left_path = self._save_leftovers() if totals["queued"] + totals["spilled"] else None
             self.receipt = Receipt(
@@ -448,18 +452,15 @@ class Pipeline:
             await self.chronicle.close()
             self.finished.set()
 
-    def _close_holes(self) -> None:
+    def _end_gaps(self) -> None:
         """Count the gaps that no message came after, and keep the bars that were forming."""
-        for slot in self.places:
-            holes = slot.lane.holes.pop(slot, None)
-            for hole in holes.rest() if holes is not None else ():
-                if not hole.told:
-                    self._note_gap(hole.gap(slot.symbol))
-            for gap in slot.context.watch.end():
-                self._note_gap(gap)
-        for fold in self.places.folds.values():
-            for gap in fold.flush():
-                self._note_gap(gap)
+        for channel in self.channels:
+            pending = channel.lane.pending.pop(channel, None)
+            for gap in pending.rest() if pending is not None else ():
+                if not gap.reported:
+                    self._note_gap(gap.gap(channel.symbol))
+        for end in self.channels.end():
+            self._note_gap(end)
 
     async def _until(self, deadline: float | None, tasks: Sequence[asyncio.Task[None]]) -> bool:
         """Wait for tasks until the deadline; cancel what is left. True if nothing was left."""

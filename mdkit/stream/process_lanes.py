@@ -16,18 +16,19 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from typing import Any
 
+from mdkit.channels.channel import Channel
+from mdkit.channels.channels import Channels
+from mdkit.channels.deduplicator import TradeDeduplicator
+from mdkit.channels.handlers import StrategyTimer
 from mdkit.errors import InvalidMessage, SessionError, StrategyError
 from mdkit.events import Gap
 from mdkit.frames import Frames
-from mdkit.stream.backfill import Recent
-from mdkit.stream.buffer import Buffer
+from mdkit.queue.buffer import Buffer
+from mdkit.queue.due import due_gaps
 from mdkit.stream.connection import RawMessage
-from mdkit.stream.finding import holes_in
-from mdkit.stream.handling import Reading, SignalSink, StrategyTimer
 from mdkit.stream.lanes import Lanes
+from mdkit.stream.outcome import SignalSink
 from mdkit.stream.parcels import Batch, Done, End, Setup, pack, unpack
-from mdkit.stream.places import Places
-from mdkit.stream.slots import Slot
 from mdkit.stream.watchdog import Held
 from mdkit.stream.worker_processes import Process, end_process, start_process
 from mdkit.wire.tickdb import LIVE
@@ -49,20 +50,20 @@ class ProcessLanes(Lanes):
         setup: what the processes run.
         tables: where rows go.
         timers: of the strategies, in their order.
-        places: of the queue that the lanes are served from.
+        channels: of the queue that the lanes are served from.
         source_symbols: the symbols that are subscribed to, asked for when a process starts.
         on_held: is told of a strategy that does not return to its process's loop.
     """
 
     def __init__(
         self,
-        buffer: Buffer,
+        buffer: Buffer[Channel],
         signals: SignalSink,
         *,
         setup: Setup,
         tables: Frames,
         timers: Sequence[StrategyTimer],
-        places: Places,
+        channels: Channels,
         source_symbols: Callable[[], Sequence[str]],
         on_held: Callable[[Held], None],
     ) -> None:
@@ -72,11 +73,11 @@ class ProcessLanes(Lanes):
         self._setup = setup
         self._tables = tables
         self._timers = timers
-        self._places = places
+        self._channels = channels
         self._source_symbols = source_symbols
         self._on_held = on_held
         self._serial = 0
-        self._buried: dict[Slot, deque[RawMessage]] = {}
+        self._buried: dict[Channel, deque[RawMessage]] = {}
         self._cost: dict[int, float] = {}
 
     async def work(self, number: int = 0) -> None:
@@ -112,18 +113,18 @@ class ProcessLanes(Lanes):
             if taken is None:
                 break
             lane, batch = taken
-            holes = holes_in([lane], batch)
-            for position, due in (holes or {}).items():
-                slot = batch[position][0]
-                for hole in due:
-                    if not hole.told:
-                        self.on_gap(hole.gap(slot.symbol))
-                        hole.told = True
+            gaps = due_gaps([lane], batch)
+            for position, due in (gaps or {}).items():
+                channel = batch[position][0]
+                for pending in due:
+                    if not pending.reported:
+                        self.on_gap(pending.gap(channel.symbol))
+                        pending.reported = True
             self._serial += 1
             process.outstanding[self._serial] = (lane, batch, self._numbers(batch))
             process.given += len(batch)
             raw = [(message, received_ns) for _, message, received_ns in batch]
-            process.writer.write(pack(Batch(self._serial, raw, holes)))
+            process.writer.write(pack(Batch(self._serial, raw, gaps)))
             await process.writer.drain()
         process.writer.write(pack(End()))
         await process.writer.drain()
@@ -150,7 +151,9 @@ class ProcessLanes(Lanes):
             self._take_in(process, done)
             del process.outstanding[done.number]
             process.given -= len(batch)
-            if process.held is not None and process.held.symbol in {s.symbol for s in lane.slots}:
+            if process.held is not None and process.held.symbol in {
+                channel.symbol for channel in lane.channels
+            }:
                 process.held = None
             process.room.set()
             each = done.busy_seconds / len(batch)
@@ -166,14 +169,14 @@ class ProcessLanes(Lanes):
             await asyncio.sleep(0)
 
     def _take_in(self, process: Process, done: Done) -> None:
-        for symbol, channel, processed, invalid, dead in done.counts:
-            account = self._places.named(symbol, channel).account
-            account.in_flight -= processed + invalid + dead
-            account.processed += processed
-            account.invalid += invalid
-            account.dead_lettered += dead
-        for channel, symbol, call, argument in done.tables:
-            table = self._tables.table(channel, symbol)
+        for symbol, name, processed, invalid, dead in done.counts:
+            channel = self._channels.named(symbol, name)
+            channel.in_flight -= processed + invalid + dead
+            channel.processed += processed
+            channel.invalid += invalid
+            channel.dead_lettered += dead
+        for kind, symbol, call, argument in done.tables:
+            table = self._tables.table(kind, symbol)
             if call == "keep":
                 number, positions = argument
                 batch = process.outstanding[number][1]
@@ -198,11 +201,11 @@ class ProcessLanes(Lanes):
             timer.samples += samples
             timer.seconds += seconds
             timer.slowest = max(timer.slowest, slowest)
-        for (symbol, channel), counts in done.watches.items():
-            slot = self._places.find(symbol, channel)
-            if slot is not None:
-                watch = slot.context.watch
-                watch.backwards, watch.frozen, watch.empty = counts
+        for (symbol, name), counts in done.quality.items():
+            found = self._channels.find(symbol, name)
+            if found is not None:
+                quality = found.reader.quality
+                quality.backwards, quality.frozen, quality.empty = counts
         for symbol, difference_ns in done.delays:
             if difference_ns is None:
                 self.clocks.begin_anew(symbol)
@@ -223,17 +226,17 @@ class ProcessLanes(Lanes):
         self.processes[number] = process
         return process
 
-    def _seen(self, number: int) -> dict[str, Recent]:
+    def _seen(self, number: int) -> dict[str, TradeDeduplicator]:
         """Return the trades that went to the process which had this number before."""
-        seen: dict[str, Recent] = {}
-        for slot in self._places:
-            if slot.lane.group == number and slot.account.channel == "trade":
-                reading: Reading = slot.context
-                assert reading.table is not None
-                seen[slot.symbol] = recent = Recent.shown(reading.table)
-                for raw, received_ns in self._buried.get(slot, ()):
+        seen: dict[str, TradeDeduplicator] = {}
+        for channel in self._channels:
+            if channel.lane.group == number and channel.channel == "trade":
+                assert channel.table is not None
+                known = TradeDeduplicator.of_table(channel.table)
+                seen[channel.symbol] = known
+                for raw, received_ns in self._buried.get(channel, ()):
                     with contextlib.suppress(InvalidMessage):
-                        recent.fresh(reading.decode(raw, received_ns), LIVE)
+                        known.fresh(channel.reader.read(raw, received_ns), LIVE)
         return seen
 
     async def _bury_process(self, process: Process) -> int | None:
@@ -244,40 +247,42 @@ class ProcessLanes(Lanes):
         """
         code = await asyncio.to_thread(process.child.wait)
         self.deaths += 1
-        said = f"worker process {process.number} died with exit code {code}"
-        lost: dict[Slot, list[int]] = {}
+        cause = f"worker process {process.number} died with exit code {code}"
+        lost: dict[Channel, list[int]] = {}
         for lane, batch, numbers in process.outstanding.values():
-            for slot, last in numbers.items():
+            for channel, last in numbers.items():
                 if self.buffer.on_loss is not None:
-                    count = sum(message[0] is slot for message in batch)
-                    self.buffer.on_loss(slot, "dropped", last - count + 1, count)
-            for slot, raw, received_ns in batch:
-                slot.account.in_flight -= 1
-                slot.account.dead_lettered += 1
-                lost.setdefault(slot, []).append(received_ns)
-                self._keep_letter(slot, "", raw, received_ns, f"{said} while it held this", 1, "")
-                if slot.account.channel == "trade":
-                    buried = self._buried.setdefault(slot, deque(maxlen=1000))
+                    count = sum(message[0] is channel for message in batch)
+                    self.buffer.on_loss(channel, "dropped", last - count + 1, count)
+            for channel, raw, received_ns in batch:
+                channel.in_flight -= 1
+                channel.dead_lettered += 1
+                lost.setdefault(channel, []).append(received_ns)
+                self._keep_letter(
+                    channel, "", raw, received_ns, f"{cause} while it held this", 1, ""
+                )
+                if channel.channel == "trade":
+                    buried = self._buried.setdefault(channel, deque(maxlen=1000))
                     buried.append((raw, received_ns))
             self.buffer.release(lane)
         process.outstanding.clear()
         # By the clock of receipt, which in a replay is not today's.
         died_ns = max((times[-1] for times in lost.values()), default=time.time_ns())
-        for slot in self._places:
-            if slot.lane.group == process.number and slot.symbol:
-                times = lost.get(slot, [died_ns])
+        for channel in self._channels:
+            if channel.lane.group == process.number and channel.symbol:
+                times = lost.get(channel, [died_ns])
                 self.on_gap(
                     Gap(
-                        slot.symbol,
-                        slot.account.channel,
-                        f"{said}; its strategies begin anew",
+                        channel.symbol,
+                        channel.channel,
+                        f"{cause}; its strategies begin anew",
                         times[0],
                         times[-1],
-                        len(times) if slot in lost else None,
+                        len(times) if channel in lost else None,
                     )
                 )
-                if slot in lost and slot.context.table is not None:
-                    slot.context.table.break_off()
+                if channel in lost and channel.table is not None:
+                    channel.table.break_off()
         return code
 
     async def _end(self, process: Process) -> None:

@@ -17,13 +17,18 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, cast
 
+from mdkit.channels.channel import Channel
+from mdkit.channels.channels import Channels
+from mdkit.channels.handlers import Handler
 from mdkit.events import Event, Gap
 from mdkit.frames import Frames
-from mdkit.stream.buffer import Buffer
-from mdkit.stream.handling import Handler, Outcome
+from mdkit.gaps.clocks import Clocks
+from mdkit.queue.buffer import Buffer
+from mdkit.queue.channel import Lane, Message
+from mdkit.queue.ledger import Ledger
 from mdkit.stream.lanes import Lanes, OnError
-from mdkit.stream.ledger import Ledger
 from mdkit.stream.machine import memory_bytes
+from mdkit.stream.outcome import Outcome
 from mdkit.stream.parcels import (
     TOKEN_BYTES,
     Batch,
@@ -35,9 +40,6 @@ from mdkit.stream.parcels import (
     pack,
     unpack,
 )
-from mdkit.stream.places import Places
-from mdkit.stream.quality import Clocks
-from mdkit.stream.slots import Lane, Message, Slot
 from mdkit.stream.watchdog import TOLD, Held, Watchdog
 from mdkit.wire.tickdb import SEVERAL, Router
 
@@ -106,6 +108,9 @@ class _Tables(Frames):
             table = self._tables[kind, symbol] = _Table(kind, symbol, self)
         return table
 
+    def bars(self, symbol: str) -> Any:
+        return self.table("bar", symbol)
+
     def taken(self) -> list[TableCall]:
         """Return the notes so far, and begin new ones."""
         for call in self.calls:
@@ -140,15 +145,17 @@ class Worker:
     def __init__(self, setup: Setup) -> None:
         sys.path[:] = [*dict.fromkeys((*setup.path, *sys.path))]
         strategies = pickle.loads(setup.strategies)
-        self._buffer = Buffer(1)
+        self._buffer: Buffer[Channel] = Buffer(1)
         self._ledger = Ledger()
         self._tables = _Tables()
         self._signals = _Signals()
         self._delays = _Delays()
         self._gaps: list[Gap] = []
         self._partial: list[Any] = []
-        self._router = Router(setup.symbols, allow_nonpositive=setup.allow_nonpositive)
-        self._places = Places(
+        self._router: Router[Channel] = Router(
+            setup.symbols, allow_nonpositive=setup.allow_nonpositive
+        )
+        self._channels = Channels(
             strategies,
             self._buffer,
             self._ledger,
@@ -157,7 +164,7 @@ class Worker:
             interval=setup.interval,
             made_of=setup.made_of,
         )
-        self._places.recent.update(setup.seen)
+        self._channels.readers.deduplicators.update(setup.seen)
         self._lanes = Lanes(
             self._buffer,
             self._signals,
@@ -175,23 +182,23 @@ class Worker:
 
     async def run(self, batch: Batch) -> Done:
         """Handle a batch; a failure that is to stop the session is told, not raised."""
-        messages: list[Message] = []
-        lane: Lane | None = None
+        messages: list[Message[Channel]] = []
+        lane: Lane[Channel] | None = None
         positions = self._tables.positions
         for position, (raw, received_ns) in enumerate(batch.messages):
             route = self._router.route(raw)
             assert route is not SEVERAL
-            slot: Slot = route.place or self._places.slot(route)
-            slot.account.in_flight += 1
-            message = (slot, raw, received_ns)
+            channel = route.place or self._channels.of(route)
+            channel.in_flight += 1
+            message = (channel, raw, received_ns)
             messages.append(message)
             positions[id(raw), received_ns] = (batch.number, position)
-            lane = slot.lane
+            lane = channel.lane
         error: BaseException | None = None
         began = self._loop.time()
         try:
             if lane is not None:
-                await self._lanes.serve([lane], messages, batch.holes)
+                await self._lanes.serve([lane], messages, batch.gaps)
         except Exception as failure:
             error = failure
         finally:
@@ -201,41 +208,37 @@ class Worker:
         if error is not None and lane is not None:
             left = len(lane.messages)
             lane.messages.clear()
-        told = lane.slots if lane is not None else ()
-        return self._done(batch.number, self._loop.time() - began, told, left, error)
+        counted = lane.channels if lane is not None else ()
+        return self._done(batch.number, self._loop.time() - began, counted, left, error)
 
     def end(self) -> Done:
-        """Show the bars that were forming, and tell of what nothing came after."""
-        for slot in self._places:
-            self._gaps.extend(slot.context.watch.end())
-        for fold in self._places.folds.values():
-            self._gaps.extend(fold.flush())
-        return self._done(-1, 0.0, self._places)
+        """Show the bars that were forming, and return the gaps that nothing came after."""
+        self._gaps.extend(self._channels.end())
+        return self._done(-1, 0.0, self._channels)
 
     def _done(
         self,
         number: int,
         busy: float,
-        slots: Iterable[Slot],
+        channels: Iterable[Channel],
         left: int = 0,
         error: BaseException | None = None,
     ) -> Done:
-        """Return what has happened, of `slots` alone: to look at all costs more than a batch."""
+        """Return what has happened, of `channels` alone: to look at all costs more than a batch."""
         counts = []
-        watches: dict[tuple[str, str], tuple[int, int, int]] = {}
-        for slot in slots:
-            account = slot.account
-            ended = (account.processed, account.invalid, account.dead_lettered)
+        quality: dict[tuple[str, str], tuple[int, int, int]] = {}
+        for channel in channels:
+            ended = (channel.processed, channel.invalid, channel.dead_lettered)
             if any(ended):
-                counts.append((slot.symbol, account.channel, *ended))
-                account.processed = account.invalid = account.dead_lettered = 0
-            watch = slot.context.watch
-            if watch.backwards or watch.frozen or watch.empty:
-                found = (watch.backwards, watch.frozen, watch.empty)
-                watches[slot.symbol, account.channel] = found
+                counts.append((channel.symbol, channel.channel, *ended))
+                channel.processed = channel.invalid = channel.dead_lettered = 0
+            found = channel.reader.quality
+            if found.backwards or found.frozen or found.empty:
+                amiss = (found.backwards, found.frozen, found.empty)
+                quality[channel.symbol, channel.channel] = amiss
         outcome, self._lanes.outcome = self._lanes.outcome, Outcome()
         timers = []
-        for timer in self._places.timers.values():
+        for timer in self._channels.timers.values():
             timers.append((timer.samples, timer.seconds, timer.slowest))
             timer.samples, timer.seconds = 0, 0.0
         return Done(
@@ -251,7 +254,7 @@ class Worker:
             _taken(self._partial),
             _taken(self._delays.samples),
             timers,
-            watches,
+            quality,
             outcome.retries,
             busy,
             self._memory(),
@@ -273,10 +276,10 @@ class Worker:
 
     def _async_handlers(self) -> Iterator[tuple[Handler, str]]:
         if self._lanes.may_await:
-            for slot in self._places:
-                for handler in (*slot.context.handlers, *slot.context.bar_handlers):
+            for channel in self._channels:
+                for handler in (*channel.handlers, *channel.bar_handlers):
                     if handler.is_async:
-                        yield handler, slot.symbol
+                        yield handler, channel.symbol
 
     def _memory(self) -> int | None:
         """Return the memory in use lately: asking the system takes as long as ten messages."""

@@ -161,7 +161,7 @@ def recording_info(path: Paths) -> RecordingInfo:
     there is no such file or it is no recording.
     """
     playlist = Playlist(path)
-    router = Router(playlist.symbols)
+    router: Router[None] = Router(playlist.symbols)
     counts: Counter[tuple[str, str]] = Counter()
     seconds: Counter[int] = Counter()
     gaps: list[Gap] = []

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mdkit.book_levels import narrowed, shown_columns
+from mdkit.channels.reader import ChannelReader, ChannelReaders
 from mdkit.errors import InvalidMessage, RecordingWarning
 from mdkit.events import Event, Gap, MarketEvent
 from mdkit.frames import Frames
 from mdkit.frames.events import DepthFrame, symbols_column
 from mdkit.frames.sampling import at_each_end, checked_step
-from mdkit.stream.backfill import Recent
 from mdkit.stream.markers import Subscribed
 from mdkit.stream.playlist import Paths, Playlist
-from mdkit.wire.tickdb import ANSWER, LIVE, MAX_MESSAGE_BYTES, SEVERAL, Route, Router
+from mdkit.wire.tickdb import ANSWER, LIVE, MAX_MESSAGE_BYTES, SEVERAL, Route, Router, stub
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,14 +50,15 @@ class Recording:
         return f"<Recording {self.paths[0]}{more}{seen}>"
 
     def __iter__(self) -> Iterator[MarketEvent | Gap]:
-        decode = _Reader().decode
+        router = self.router()
+        events_of = _Events(router).of
         invalid = 0
-        for item, received_ns, route in self.items():
+        for item, received_ns, route in self.items(router):
             if route is None:
                 yield item
                 continue
             try:
-                yield from decode(route, item, received_ns)
+                yield from events_of(route, item, received_ns)
             except InvalidMessage:
                 invalid += 1
         self._finish(invalid)
@@ -88,12 +89,13 @@ class Recording:
         kept = _LEVELS if levels is None else levels
         table = Frames(_EVERYTHING, kept).table(channel, symbol or "")
         step = None if every is None else checked_step(channel, every)
-        decode = _Reader().decode
+        router = self.router()
+        events_of = _Events(router).of
         events: list[Event] = []
         names: list[str] = []
         broken: set[str] = set()
         invalid = 0
-        for item, received_ns, route in self.items():
+        for item, received_ns, route in self.items(router):
             name = item.symbol if route is None else route.symbol
             if symbol is not None and name != symbol:
                 continue
@@ -104,7 +106,7 @@ class Recording:
             if route.channel != channel:
                 continue
             try:
-                found = decode(route, item, received_ns)
+                found = events_of(route, item, received_ns)
             except InvalidMessage:
                 invalid += 1
                 continue
@@ -140,9 +142,14 @@ class Recording:
             else frame
         )
 
-    def items(self) -> Iterator[tuple[Any, int, Route | None]]:
+    def router(self) -> Router[ChannelReader]:
+        """Return what tells the recorded session's messages apart."""
+        return Router(self.symbols, allow_nonpositive=self._playlist.allow_nonpositive)
+
+    def items(
+        self, router: Router[ChannelReader]
+    ) -> Iterator[tuple[Any, int, Route[ChannelReader] | None]]:
         """Yield `(raw, received_ns, route)` of messages, and `(gap, 0, None)`."""
-        router = Router(self.symbols, allow_nonpositive=self._playlist.allow_nonpositive)
         route_of = router.route
         for run in self._playlist.play(as_seen=self.as_seen):
             if isinstance(run, list):
@@ -152,7 +159,10 @@ class Recording:
                         for route, part in router.split(raw):
                             yield part, received_ns, route
                     elif route.channel != ANSWER:
-                        yield raw, received_ns, route
+                        if len(raw) > MAX_MESSAGE_BYTES:
+                            yield stub(raw), received_ns, route
+                        else:
+                            yield raw, received_ns, route
             elif isinstance(run, Gap):
                 yield run, 0, None
             elif isinstance(run, Subscribed):
@@ -168,28 +178,25 @@ class Recording:
         self.warn()
 
 
-def decode_message(route: Route, raw: bytes, received_ns: int) -> tuple[MarketEvent, ...]:
-    """Return a message's events; raise `InvalidMessage` as a session would count it."""
-    if len(raw) > MAX_MESSAGE_BYTES:
-        raise InvalidMessage("message is too large")
-    return route.decode(raw, received_ns)
+class _Events:
+    """Returns the events of messages as a session has them: none by the socket and by REST."""
 
+    def __init__(self, router: Router[ChannelReader]) -> None:
+        self._readers = ChannelReaders(router)
 
-class _Reader:
-    """Decodes messages as a session does: trades that REST filled in are not told twice."""
-
-    def __init__(self) -> None:
-        self._recent: dict[str, Recent] = {}
-
-    def decode(self, route: Route, raw: bytes, received_ns: int) -> tuple[MarketEvent, ...]:
+    def of(
+        self, route: Route[ChannelReader], raw: bytes, received_ns: int
+    ) -> Sequence[MarketEvent]:
         """Return the events of a message; raise `InvalidMessage` if it is unusable."""
-        events = decode_message(route, raw, received_ns)
-        if route.channel != "trade":
-            return events
-        recent = self._recent.get(route.symbol)
-        if recent is None:
-            recent = self._recent[route.symbol] = Recent()
-        return recent.fresh(events, route.origin)
+        reader = route.place
+        if reader is None:
+            reader = self._readers.reader(route)
+            if route.symbol:
+                route.place = reader
+        items = reader.feed(raw, received_ns)
+        if isinstance(items, tuple):
+            return items
+        return [item for item in items if isinstance(item, MarketEvent)]
 
 
 def read_recording(path: Paths, *, as_seen: bool = False) -> Recording:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
+from mdkit.channels.channel import Channel
+from mdkit.channels.channels import Channels
 from mdkit.errors import MdkitError
 from mdkit.events import Gap
+from mdkit.queue.channel import Loss
 from mdkit.stream import markers
 from mdkit.stream.connection import RawMessage
-from mdkit.stream.ledger import Account
-from mdkit.stream.places import Places
 from mdkit.stream.record import Recorder
-from mdkit.stream.slots import Loss, Slot
 
 _MARKERS: dict[Loss, type[markers.Unseen]] = {
     "refused": markers.Refused,
@@ -30,21 +30,21 @@ class Scribe:
     def __init__(
         self,
         recorder: Recorder,
-        places: Places,
+        channels: Channels,
         *,
         source: str,
         symbols: Sequence[str],
         on_problem: Callable[[MdkitError], None],
     ) -> None:
         self.recorder = recorder
-        self._places = places
-        self._runs: dict[tuple[Slot, Loss], list[int]] = {}
-        self._last: dict[Slot, int] | None = None  # of each slot, the last message taken
-        self._due: dict[Slot, int] = {}  # how many will have been handled when that one is
+        self._channels = channels
+        self._runs: dict[tuple[Channel, Loss], list[int]] = {}
+        self._last: dict[Channel, int] | None = None  # of each channel, the last message taken
+        self._due: dict[Channel, int] = {}  # how many will have been handled when that one is
         recorder.start(
             source,
             symbols,
-            allow_nonpositive=places.router.allow_nonpositive,
+            allow_nonpositive=channels.router.allow_nonpositive,
             counts=self._counts,
             on_problem=on_problem,
         )
@@ -55,25 +55,25 @@ class Scribe:
         if not self.recorder.closed:
             self.recorder.write(batch)
 
-    def moved(self, places: Places) -> None:
-        """Go on with other places, before anything has been counted."""
-        self._places = places
+    def moved(self, channels: Channels) -> None:
+        """Go on with other channels, before anything has been counted."""
+        self._channels = channels
 
-    def lost(self, slot: Slot, what: Loss, first: int, count: int) -> None:
+    def lost(self, channel: Channel, what: Loss, first: int, count: int) -> None:
         """Take note of messages that no strategy will see."""
         if self._last is not None:
             if what == "refused":
                 return
-            count = min(count, self._last.get(slot, 0) - first + 1)
+            count = min(count, self._last.get(channel, 0) - first + 1)
             if count <= 0:
                 return
-        run = self._runs.get((slot, what))
+        run = self._runs.get((channel, what))
         if run is not None and run[0] + run[1] == first:
             run[1] += count
             return
         if run is not None:
-            self._mark(slot, what, run)
-        self._runs[slot, what] = [first, count]
+            self._mark(channel, what, run)
+        self._runs[channel, what] = [first, count]
 
     def gap(self, gap: Gap) -> None:
         """Take note of a gap, in its place among the messages."""
@@ -95,9 +95,9 @@ class Scribe:
     def take_no_more(self) -> None:
         """Go on to take note of what becomes of the messages taken so far, and of nothing else."""
         self._last = {
-            slot: slot.admitted
-            for slot in self._places
-            if slot.admitted > slot.left or slot.account.in_flight
+            channel: channel.admitted
+            for channel in self._channels
+            if channel.admitted > channel.left or channel.in_flight
         }
 
     @property
@@ -105,12 +105,12 @@ class Scribe:
         """Whether messages taken are still queued, or being handled."""
         if self.recorder.closed:
             return False
-        for slot, last in (self._last or {}).items():
-            if slot.left < last:
+        for channel, last in (self._last or {}).items():
+            if channel.left < last:
                 return True
-            # A slot's messages are handled in order, so these are before what left later.
-            handled = _handled(slot.account)
-            if handled < self._due.setdefault(slot, handled + slot.account.in_flight):
+            # A channel's messages are handled in order, so these are before what left later.
+            handled = _handled(channel)
+            if handled < self._due.setdefault(channel, handled + channel.in_flight):
                 return True
         return False
 
@@ -118,28 +118,28 @@ class Scribe:
         """Take note of what still waits: it was never handled."""
         self._flush()
         last = self._last
-        for slot in self._places if last is None else last:
-            count = (slot.admitted if last is None else last[slot]) - slot.left
+        for channel in self._channels if last is None else last:
+            count = (channel.admitted if last is None else last[channel]) - channel.left
             if count > 0:
-                self._mark(slot, "left", (slot.left + 1, count))
+                self._mark(channel, "left", (channel.left + 1, count))
 
     def _flush(self) -> None:
-        for (slot, what), run in self._runs.items():
-            self._mark(slot, what, run)
+        for (channel, what), run in self._runs.items():
+            self._mark(channel, what, run)
         self._runs.clear()
 
-    def _mark(self, slot: Slot, what: Loss, run: Sequence[int]) -> None:
-        self._put(_MARKERS[what](slot.symbol, slot.account.channel, *run))
+    def _mark(self, channel: Channel, what: Loss, run: Sequence[int]) -> None:
+        self._put(_MARKERS[what](channel.symbol, channel.channel, *run))
 
     def _put(self, marker: markers.Marker) -> None:
         if not self.recorder.closed:
             self.recorder.mark(marker)
 
     def _counts(self) -> Iterator[tuple[str, str, int, int]]:
-        for slot in self._places:
-            arrived = slot.admitted + slot.refused
-            yield slot.symbol, slot.account.channel, arrived, slot.admitted
+        for channel in self._channels:
+            arrived = channel.admitted + channel.refused
+            yield channel.symbol, channel.channel, arrived, channel.admitted
 
 
-def _handled(account: Account) -> int:
-    return account.processed + account.dead_lettered + account.invalid
+def _handled(channel: Channel) -> int:
+    return channel.processed + channel.dead_lettered + channel.invalid

@@ -30,7 +30,7 @@ class Seams:
         ended: the recordings of which nothing comes any more.
     """
 
-    def __init__(self, router: Router) -> None:
+    def __init__(self, router: Router[_Track]) -> None:
         self.ended: set[int] = set()
         self._router = router
         self._tracks: dict[Key, _Track] = {}
@@ -42,7 +42,7 @@ class Seams:
     def gaps(self, take: int, raw: bytes, due_ns: int) -> Sequence[Gap]:
         """Return what is missing before a message of a recording."""
         route = self._router.route(raw)
-        track: _Track | None = route.place
+        track = route.place
         if track is not None and take in track.takes:  # as for nearly all
             if route.origin == LIVE:
                 track.last_ns = due_ns
@@ -52,8 +52,8 @@ class Seams:
             return [gap for part in parts for gap in self._gap(take, part, due_ns)]
         return () if route.channel == ANSWER else list(self._gap(take, route, due_ns))
 
-    def _gap(self, take: int, route: Route, due_ns: int) -> Iterator[Gap]:
-        track: _Track | None = route.place
+    def _gap(self, take: int, route: Route[_Track], due_ns: int) -> Iterator[Gap]:
+        track = route.place
         if track is None:
             key = route.symbol, route.channel
             track = route.place = self._tracks.setdefault(key, _Track(*key))

@@ -13,10 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from types import FrameType
 
+from mdkit.channels.handlers import Handler
 from mdkit.events import Event
 from mdkit.stream import lanes
 from mdkit.stream.failures import is_users, line_of
-from mdkit.stream.handling import Handler
 
 _logger = logging.getLogger("mdkit")
 NOTED = 1.0

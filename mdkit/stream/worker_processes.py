@@ -17,11 +17,12 @@ from typing import Any
 
 import cloudpickle
 
+from mdkit.channels.channel import Channel
 from mdkit.errors import SessionError, SettingsError
+from mdkit.queue.channel import Lane, Message
 from mdkit.strategies.contract import FunctionStrategy, Strategy
 from mdkit.stream.machine import start_apart
 from mdkit.stream.parcels import TOKEN_BYTES, Ready, Setup, pack, unpack
-from mdkit.stream.slots import Lane, Message, Slot
 from mdkit.stream.watchdog import Held
 
 _START_TIMEOUT = 30.0
@@ -38,10 +39,10 @@ class Process:
     writer: asyncio.StreamWriter
     aside: tuple[asyncio.StreamReader, asyncio.StreamWriter]
     """What its watchdog tells comes here, past a loop that stands still."""
-    outstanding: dict[int, tuple[Lane, list[Message], dict[Slot, int]]] = field(
-        default_factory=dict
+    outstanding: dict[int, tuple[Lane[Channel], list[Message[Channel]], dict[Channel, int]]] = (
+        field(default_factory=dict)
     )
-    """Batches by number: the lane, the messages, and the number of each slot's last one, where
+    """Batches by number: the lane, the messages, and the number of each channel's last one, where
     that is recorded."""
     given: int = 0
     """Messages in the outstanding batches."""

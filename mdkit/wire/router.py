@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from typing import Generic
 
 from msgspec import Raw
 
@@ -19,6 +20,7 @@ from mdkit.wire.routes import (
     LIVE,
     REST,
     UNREADABLE,
+    P,
     Route,
     invalid_route,
     new_route,
@@ -48,18 +50,19 @@ def is_symbol(text: str) -> bool:
     return 0 < len(text) <= MAX_SYMBOL and text.isprintable()
 
 
-class Router:
+class Router(Generic[P]):
     """Tells the channel and symbol of raw messages, cheaply.
 
     `symbols` are those subscribed to: the service sometimes drops the market suffix it was
     asked with ("700" for "700.HK"), and the router puts it back when that is unambiguous.
     `allow_nonpositive` takes prices of 0 and below for prices, which elsewhere are errors.
+    `P` is what the router's owner keeps in the `place` of each route.
     """
 
     def __init__(self, symbols: Iterable[str] = (), *, allow_nonpositive: bool = False) -> None:
         self.allow_nonpositive = allow_nonpositive
-        self._learnt: dict[bytes, Route] = {}
-        self._made: dict[tuple[str, str, bool, str], Route] = {}
+        self._learnt: dict[bytes, Route[P]] = {}
+        self._made: dict[tuple[str, str, bool, str], Route[P]] = {}
         self.expect(symbols)
 
     def expect(self, symbols: Iterable[str]) -> None:
@@ -80,7 +83,7 @@ class Router:
         """Whether messages about this symbol were asked for."""
         return symbol in self._expected
 
-    def route(self, raw: bytes) -> Route:
+    def route(self, raw: bytes) -> Route[P]:
         """Return where `raw` belongs. Never raises: unreadable bytes have a route as well.
 
         A message about several symbols at once has the route `SEVERAL`; `split` it first.
@@ -91,13 +94,13 @@ class Router:
         route = self._learnt.get(head)
         return route if route is not None else self._learn(head, raw)
 
-    def split(self, raw: bytes) -> Iterator[tuple[Route, bytes]]:
+    def split(self, raw: bytes) -> Iterator[tuple[Route[P], bytes]]:
         """Yield a `(route, raw)` for each entry of a list about several symbols."""
         for item in _read_raw_list(bytes(_read_head(raw).data)):
             part = b'{"cmd":"ticker","data":%b}' % bytes(item)
             yield self.route(part), part
 
-    def _learn(self, head: bytes, raw: bytes) -> Route:
+    def _learn(self, head: bytes, raw: bytes) -> Route[P]:
         match = _HEAD.fullmatch(head)
         if match is None:
             return self._inspect(raw)
@@ -112,7 +115,7 @@ class Router:
         self._learnt[head] = route
         return route
 
-    def _inspect(self, raw: bytes) -> Route:
+    def _inspect(self, raw: bytes) -> Route[P]:
         try:
             head = _read_head(raw)
             channel = head.cmd or head.type
@@ -135,7 +138,7 @@ class Router:
         except InvalidMessage as error:
             return invalid_route(UNREADABLE, "", str(error))
 
-    def _make(self, channel: str, symbol: str, enveloped: bool, origin: str = LIVE) -> Route:
+    def _make(self, channel: str, symbol: str, enveloped: bool, origin: str = LIVE) -> Route[P]:
         symbol = self._full_name.get(symbol, symbol)
         if not symbol:
             return invalid_route(channel, "", "message names no symbol")
@@ -159,7 +162,7 @@ def decode(raw: bytes, received_ns: int = 0) -> tuple[MarketEvent, ...]:
 
     For single messages; a stream should keep a `Router`, which remembers what it has seen.
     """
-    router = Router()
+    router: Router[None] = Router()
     route = router.route(raw)
     if route is SEVERAL:
         return tuple(

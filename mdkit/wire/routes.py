@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from msgspec import Struct
 
@@ -39,17 +39,20 @@ LIVE, REST = "live", "rest"
 """Where a message came from: the socket, or the REST service after a gap."""
 
 
-class Route(Struct, eq=False):
+P = TypeVar("P")
+
+
+class Route(Struct, Generic[P], eq=False):
     """Where a message belongs, and how to read it. The symbols of a channel share one `read`.
 
-    `place` is for whoever keeps messages apart by route: None until it is set.
+    `place` is what the router's owner keeps for a symbol and channel: None until it is set.
     """
 
     channel: str
     symbol: str
     read: Read
     origin: str = LIVE
-    place: Any = None
+    place: P | None = None
 
     def decode(self, raw: bytes, received_ns: int) -> tuple[MarketEvent, ...]:
         """Return a message's events; raise `InvalidMessage` with the reason."""
@@ -154,7 +157,7 @@ def _bar_reader(price: Any, enveloped: bool) -> Read:
     return decode
 
 
-def invalid_route(channel: str, symbol: str, reason: str) -> Route:
+def invalid_route(channel: str, symbol: str, reason: str) -> Route[Any]:
     """Return a route whose messages are all invalid, for one reason."""
 
     def decode(symbol: str, raw: bytes, received_ns: int) -> tuple[MarketEvent, ...]:
@@ -181,7 +184,7 @@ COMMANDS = frozenset(command for command, _, _ in _READERS)
 
 def new_route(
     command: str, symbol: str, enveloped: bool, origin: str = LIVE, *, signed: bool = False
-) -> Route:
+) -> Route[Any]:
     """Return the route of what the service calls `command`, with or without an envelope.
 
     Where `signed`, prices may be 0 and below.

@@ -24,10 +24,10 @@ import numpy as np
 from websockets.asyncio.client import connect
 
 import mdkit as md
+from mdkit.queue.channel import POLICIES, Overflow
 from mdkit.strategies import pressure
 from mdkit.strategies.contract import Strategy, as_strategy
 from mdkit.stream.pipeline import Pipeline
-from mdkit.stream.slots import POLICIES, Overflow
 from mdkit.stream.source import WebSocketSource
 from mdkit.wire.tickdb import subscribe_command
 
@@ -127,7 +127,7 @@ async def through(
         sent,
         dict(receipt.totals),
         receipt.balanced,
-        sum(slot.context.watch.backwards for slot in pipeline.places),
+        sum(channel.reader.quality.backwards for channel in pipeline.channels),
         pipeline.buffer.statistics().peak,
         int(spilled),
         worked_off,

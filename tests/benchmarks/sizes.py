@@ -56,7 +56,7 @@ def measure(symbols: int, rate: float, seconds: float) -> Need:
         pipeline.on_signal(lambda signal: late.append(time.time_ns() - signal.received_ns))
         pipeline.start()
         # The first message of every symbol makes its tables and strategies.
-        while sum(1 for _ in pipeline.places) < len(names):  # noqa: ASYNC110
+        while sum(1 for _ in pipeline.channels) < len(names):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
         await asyncio.sleep(1.0)
         late.clear()

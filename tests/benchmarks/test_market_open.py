@@ -15,8 +15,8 @@ import pytest
 import mdkit as md
 from mdkit.exchange import configure
 from mdkit.exchange.simulator import SimulatedFeed
+from mdkit.queue.channel import POLICIES
 from mdkit.strategies.contract import as_strategy
-from mdkit.stream.slots import POLICIES
 from mdkit.wire import tickdb
 
 _FILE = Path(__file__).with_name("market_open.py")

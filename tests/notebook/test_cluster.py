@@ -29,8 +29,8 @@ from mdkit.errors import (
 )
 from mdkit.events import Signal
 from mdkit.notebook import live
+from mdkit.queue.ledger import COLUMNS
 from mdkit.stream.health import Health
-from mdkit.stream.ledger import COLUMNS
 
 SYMBOLS = ("AAPL.US", "MSFT.US", "GOOGL.US", "AMZN.US")
 KEY = "open-sesame-4711"

@@ -8,11 +8,12 @@ import pandas as pd
 import pytest
 
 import mdkit as md
+from mdkit.channels.deduplicator import TradeDeduplicator
 from mdkit.errors import FeedError, RateLimitError, ServerError
 from mdkit.events import Depth, Gap, Trade
 from mdkit.frames import TradeFrame
 from mdkit.history.client import Budget, RestClient
-from mdkit.stream.backfill import Backfill, Recent
+from mdkit.stream.backfill import Backfill
 from mdkit.stream.pipeline import Pipeline
 from mdkit.stream.source import WebSocketSource
 from mdkit.wire.tickdb import LIVE, REST, Router, encode, via_rest
@@ -37,7 +38,7 @@ def test_what_rest_gives_is_marked_and_counted_by_itself():
 
 
 def test_trades_are_not_seen_twice():
-    recent = Recent()
+    recent = TradeDeduplicator()
     live = tuple(trade(n) for n in range(5))
     assert recent.fresh(live, LIVE) is live
     filled = recent.fresh(tuple(trade(n) for n in range(3, 9)), REST)
@@ -49,7 +50,7 @@ def test_trades_are_not_seen_twice():
 
 
 def test_a_feed_that_lags_behind_rest_through_two_breaks_gives_nothing_twice():
-    recent = Recent()
+    recent = TradeDeduplicator()
     recent.fresh(tuple(trade(n) for n in range(3)), LIVE)
     recent.fresh(tuple(trade(n) for n in range(6)), REST)
     recent.fresh(tuple(trade(n) for n in range(2, 8)), REST)
@@ -58,13 +59,13 @@ def test_a_feed_that_lags_behind_rest_through_two_breaks_gives_nothing_twice():
 
 
 def test_a_feed_that_repeats_itself_is_not_covered_up():
-    recent = Recent()
+    recent = TradeDeduplicator()
     recent.fresh((trade(1),), LIVE)
     assert len(recent.fresh((trade(1),), LIVE)) == 1
 
 
 def test_what_was_missed_before_a_trade_that_was_seen_is_not_filled_in_behind_it():
-    recent = Recent()
+    recent = TradeDeduplicator()
     recent.fresh((trade(1), trade(2)), LIVE)
     recent.fresh((trade(5), trade(6)), LIVE)
     filled = recent.fresh(tuple(trade(n) for n in range(9)), REST)
@@ -72,7 +73,7 @@ def test_what_was_missed_before_a_trade_that_was_seen_is_not_filled_in_behind_it
 
 
 def test_trades_without_ids_are_known_by_what_they_are():
-    recent = Recent()
+    recent = TradeDeduplicator()
     plain = [Trade("A", 1.0, float(n), "buy", "", 5) for n in range(3)]
     recent.fresh(tuple(plain[:2]), LIVE)
     assert recent.fresh(tuple(plain), REST) == (plain[2],)
@@ -123,7 +124,7 @@ def test_what_was_seen_is_told_from_a_table_of_trades(ids):
     table = TradeFrame()
     trades = [trade(n) if ids else Trade("A", 1.0, float(n), "buy", "", n) for n in range(5)]
     table.extend(trades)
-    shown = Recent.shown(table)
+    shown = TradeDeduplicator.of_table(table)
     assert shown.reaches(trades[4:])
     assert not shown.reaches([trade(99)])
     assert shown.fresh((*trades[3:], trade(7)), REST) == (trade(7),)
@@ -286,13 +287,13 @@ class Rig:
     async def __aexit__(self, *error):
         assert (await self.pipeline.stop()).balanced
 
-    def received(self, channel="depth"):
-        place = self.pipeline.places.find("AAPL.US", channel)
-        return place.account.received if place is not None else 0
+    def processed(self, channel="depth"):
+        place = self.pipeline.channels.find("AAPL.US", channel)
+        return place.processed if place is not None else 0
 
     async def more(self, until, count=20):
-        target = self.received() + count
-        await until(lambda: self.received() >= target)
+        target = self.processed() + count
+        await until(lambda: self.processed() >= target)
 
     async def reconnect(self, until):
         connects = self.source.connects
@@ -374,7 +375,7 @@ def test_stopping_while_rest_is_asked_loses_no_gap_and_waits_for_nobody(gate, un
         async with md.Exchange(["AAPL.US"], process=False, rate=500) as exchange:
             slow = Gated(None, gate)
             async with Rig(exchange, lambda: slow, channels) as rig:
-                await until(lambda: rig.received("trade") > 20)
+                await until(lambda: rig.processed("trade") > 20)
                 await rig.reconnect(until)
                 await until(lambda: slow.asked)
                 if phase == "trades":  # what is pushed meanwhile waits, and is not lost

@@ -51,7 +51,7 @@ def test_a_queue_takes_no_more_under_ten_times_the_load(list_source, depth_messa
 def test_a_feed_that_invents_symbols_without_end_stays_bounded(
     list_source, depth_message, monkeypatch
 ):
-    monkeypatch.setattr("mdkit.stream.places.MAX_UNASKED", 50)
+    monkeypatch.setattr("mdkit.channels.channels.MAX_UNASKED", 50)
 
     async def play():
         messages = [depth_message(f"X{n}", n) for n in range(500)] + [depth_message("A", 1)]
@@ -63,7 +63,7 @@ def test_a_feed_that_invents_symbols_without_end_stays_bounded(
     assert receipt.balanced
     assert receipt.totals["received"] == 501
     assert receipt.totals["invalid"] == 450
-    assert len(list(pipeline.places)) == 52
+    assert len(list(pipeline.channels)) == 52
     assert len(pipeline.frames.symbols("depth")) == 51
     assert pipeline.frames.book("A") is not None
     (reason,) = pipeline.lanes.outcome.invalid_reasons

@@ -318,7 +318,7 @@ def test_a_strategy_that_never_returns_is_named_and_stopping_accounts_for_all(
     assert "test_process_lanes.py" in held.where
     assert receipt.balanced
     assert receipt.totals["in_flight"] == 0
-    assert pipeline.ledger.account("S3", "depth").queued > 0
+    assert pipeline.ledger.counts("S3", "depth").queued > 0
     assert receipt.left + receipt.totals["processed"] + receipt.totals["invalid"] == 120
 
 

@@ -310,7 +310,7 @@ def test_answers_are_counted_whatever_else_there_is(tmp_path):
 
 def test_whoever_reads_items_may_have_the_faults_warned_of(tmp_path):
     read = read_recording(compose(tmp_path / "a.jsonl", BOOKS))
-    assert len(list(read.items())) == 12
+    assert len(list(read.items(read.router()))) == 12
     with pytest.warns(RecordingWarning, match="no end marker"):
         read.warn()
 

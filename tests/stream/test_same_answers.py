@@ -17,6 +17,7 @@ from mdkit.stream.record import Recorder
 from mdkit.stream.recordings import read_recording
 from mdkit.stream.replay import Replay
 from mdkit.stream.steps import steps
+from tests.channels.naive_reader import naive_steps
 
 SYMBOLS = ("A", "B", "C")
 SECOND = 1_000_000_000
@@ -180,7 +181,9 @@ def test_live_replayed_and_told_step_by_step_are_the_same(
                 assert one.equals(two)
     plain = {}
     calls = {}
-    for step in steps(read_recording(path, as_seen=True), bars):
+    read = list(steps(read_recording(path, as_seen=True), bars))
+    assert read == naive_steps(read_recording(path, as_seen=True), bars)
+    for step in read:
         kind = step.channel.partition(":")[0] if isinstance(step, Gap) else step.kind
         for strategy in strategies:
             if kind in strategy.kinds:

@@ -475,7 +475,7 @@ def test_what_was_unsubscribed_before_anything_came_has_none(until):
             async with rig:
                 await rig.more(until)
                 await rig.source.subscribe("depth", ["AAPL.US"])
-                await until(lambda: rig.pipeline.places.find("AAPL.US", "depth"))
+                await until(lambda: rig.pipeline.channels.find("AAPL.US", "depth"))
             assert not rig.pipeline.gaps
 
     asyncio.run(main())

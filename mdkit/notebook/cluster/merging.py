@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mdkit.notebook.cluster.shard import Look
+from mdkit.queue.ledger import COLUMNS, Ledger
 from mdkit.stream.health import Bottleneck, Health, state_of
-from mdkit.stream.ledger import COLUMNS, Ledger
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,9 +23,9 @@ def merged_ledger(looks: Iterable[Look]) -> Ledger:
     ledger = Ledger()
     for look in looks:
         for symbol, channel, counts in look.accounts:
-            account = ledger.account(symbol, channel)
+            merged = ledger.counts(symbol, channel)
             for name, count in zip(COLUMNS, counts, strict=True):
-                setattr(account, name, getattr(account, name) + count)
+                setattr(merged, name, getattr(merged, name) + count)
     return ledger
 
 

@@ -19,9 +19,9 @@ from mdkit.errors import SettingsError
 from mdkit.events import Depth, Gap, Signal
 from mdkit.frames import KINDS
 from mdkit.notebook.live import forget, live
+from mdkit.queue.ledger import COLUMNS
 from mdkit.settings import Settings
 from mdkit.stream.health import Health
-from mdkit.stream.ledger import COLUMNS
 from mdkit.stream.receipt import Receipt
 
 if TYPE_CHECKING:

@@ -23,12 +23,14 @@ ENDED = ("processed", "dropped", "conflated", "dead_lettered", "invalid")
 WAITING = ("queued", "spilled", "in_flight")
 COLUMNS = ("received", *ENDED, *WAITING)
 
-_MAX_ACCOUNTS = 100_000
 _values = attrgetter(*COLUMNS)
 
 
-class Account:
-    """The counts of one symbol and channel, in messages since the session began."""
+class Counts:
+    """What became of the messages of one symbol and channel since the session began.
+
+    `channel` is "depth", or "depth:rest" for what the REST service gave of it: counted apart.
+    """
 
     __slots__ = ("channel", "symbol", *COLUMNS)
 
@@ -52,43 +54,42 @@ class Account:
 
     def __repr__(self) -> str:
         counts = " ".join(f"{name}={getattr(self, name)}" for name in COLUMNS)
-        return f"<Account {self.symbol or '-'} {self.channel}: {counts}>"
+        return f"<{type(self).__name__} {self.symbol or '-'} {self.channel}: {counts}>"
 
 
 class Ledger:
-    """All accounts of a session."""
+    """The counts of a session, by symbol and channel."""
 
     def __init__(self) -> None:
-        self._accounts: dict[tuple[str, str], Account] = {}
+        self._counts: dict[tuple[str, str], Counts] = {}
 
-    def account(self, symbol: str, channel: str) -> Account:
-        """Return the account of a symbol and channel, opening it when first asked for.
+    def add(self, counts: Counts) -> None:
+        """Show counts that somebody else keeps; no symbol and channel has two."""
+        key = (counts.symbol, counts.channel)
+        if key in self._counts:
+            raise ValueError(f"{key} is counted already")
+        self._counts[key] = counts
 
-        A feed that invents symbols without end cannot make this grow without end: beyond
-        100,000 accounts, new symbols share one account a channel.
-        """
-        key = (symbol, channel)
-        account = self._accounts.get(key)
-        if account is None:
-            if len(self._accounts) >= _MAX_ACCOUNTS:
-                key = ("(other)", channel)
-                if key in self._accounts:
-                    return self._accounts[key]
-            account = self._accounts[key] = Account(*key)
-        return account
+    def counts(self, symbol: str, channel: str) -> Counts:
+        """Return the counts of a symbol and channel, all zero when first asked for."""
+        found = self._counts.get((symbol, channel))
+        if found is None:
+            found = Counts(symbol, channel)
+            self.add(found)
+        return found
 
-    def __iter__(self) -> Iterator[Account]:
-        return iter(self._accounts.values())
+    def __iter__(self) -> Iterator[Counts]:
+        return iter(self._counts.values())
 
     def totals(self) -> dict[str, int]:
-        """Return the sum over all accounts for each column."""
-        values = [_values(account) for account in self._accounts.values()]
+        """Return the sum over all of them for each column."""
+        values = [_values(counts) for counts in self._counts.values()]
         sums = map(sum, zip(*values, strict=True)) if values else [0] * len(COLUMNS)
         return dict(zip(COLUMNS, sums, strict=True))
 
-    def imbalance(self) -> list[Account]:
-        """Return the accounts whose equation does not hold: always empty, or mdkit has a bug."""
-        return [account for account in self._accounts.values() if account.imbalance()]
+    def imbalance(self) -> list[Counts]:
+        """Return those whose equation does not hold: always empty, or mdkit has a bug."""
+        return [counts for counts in self._counts.values() if counts.imbalance()]
 
     def frame(self) -> pd.DataFrame:
         """Return one row a symbol and channel (the index), one int64 column a count."""
@@ -96,7 +97,7 @@ class Ledger:
 
         from mdkit.frames.printed import Table
 
-        rows = sorted(self._accounts.values(), key=lambda a: (a.symbol, a.channel))
+        rows = sorted(self._counts.values(), key=lambda a: (a.symbol, a.channel))
         index = pd.MultiIndex.from_tuples(
             [(a.symbol, a.channel) for a in rows], names=["symbol", "channel"]
         )

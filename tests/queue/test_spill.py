@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mdkit.errors import SpillQuotaError
-from mdkit.stream import spill
-from mdkit.stream.spill import SpillFile
+from mdkit.queue import spill
+from mdkit.queue.spill import SpillFile
 
 HEADER = 16
 records = st.tuples(st.integers(0, 2**32 - 1), st.integers(0, 2**64 - 1), st.binary(max_size=40))

@@ -11,23 +11,13 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Generic, Literal
 
 from mdkit.errors import SessionError, SettingsError, SpillQuotaError
-from mdkit.stream.arrivals import Arrivals
-from mdkit.stream.ledger import Account
-from mdkit.stream.slots import (
-    MESSAGE_BYTES,
-    Lane,
-    Message,
-    OnLoss,
-    Overflow,
-    Slot,
-    check_overflow,
-)
-from mdkit.stream.spill import SpillFile
-
-_LOSSLESS = ("block", "spill")
+from mdkit.queue.arrivals import Arrivals
+from mdkit.queue.channel import MESSAGE_BYTES, C, Lane, Message, OnLoss
+from mdkit.queue.policies import LOSSLESS, Overflow, check_overflow
+from mdkit.queue.spill import SpillFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +52,7 @@ class BufferStatistics:
         return (self.depth + self.spilled) / self.maxsize
 
 
-class Buffer:
+class Buffer(Generic[C]):
     """A bounded queue with lanes, batches and an overflow policy per channel.
 
     Args:
@@ -112,13 +102,13 @@ class Buffer:
         self.spill = SpillFile(spill_quota_bytes)
         self._policies = check_overflow(overflow)
         self._clock_ns = clock_ns
-        self._lanes: dict[str, Lane] = {}
-        self._slots: list[Slot] = []
+        self._lanes: dict[str, Lane[C]] = {}
+        self._channels: list[C] = []
         # By group.
-        self._ready: list[deque[Lane]] = [deque() for _ in range(groups)]
+        self._ready: list[deque[Lane[C]]] = [deque() for _ in range(groups)]
         self._getters: list[deque[asyncio.Future[None]]] = [deque() for _ in range(groups)]
         self._putters: deque[asyncio.Future[None]] = deque()
-        self._arrivals = Arrivals(2 * maxsize + 1024)
+        self._arrivals: Arrivals[C] = Arrivals(2 * maxsize + 1024)
         self._depth = 0
         self._peak = 0
         self._full_since: float | None = None
@@ -126,33 +116,21 @@ class Buffer:
         self._blocked_seconds = 0.0
         self._overflows = 0
         self._closed = False
-        self.on_loss: OnLoss | None = None
+        self.on_loss: OnLoss[C] | None = None
 
-    # -- places ---------------------------------------------------------------------------
+    # -- channels -------------------------------------------------------------------------
 
-    def slot(
-        self,
-        account: Account,
-        *,
-        lane: str | None = None,
-        context: Any = None,
-        symbol: str | None = None,
-        channel: str | None = None,
-    ) -> Slot:
-        """Make the place for an account's messages.
-
-        `lane` is the account's symbol unless given, and `channel`, which says the policy, is
-        the account's channel.
-        """
-        key = account.symbol if lane is None else lane
+    def add(self, channel: C, *, lane: str | None = None) -> None:
+        """Make room for a channel's messages, in its symbol's lane unless another is named."""
+        key = channel.symbol if lane is None else lane
         home = self._lanes.get(key)
         if home is None:
             home = self._lanes[key] = Lane(key, len(self._lanes) % len(self._ready))
-        policy = self.policy(account.channel if channel is None else channel)
-        slot = Slot(account, home, policy, len(self._slots), context, symbol)
-        home.slots.append(slot)
-        self._slots.append(slot)
-        return slot
+        channel.lane = home
+        channel.policy = self.policy(channel.kind)
+        channel.index = len(self._channels)
+        home.channels.append(channel)
+        self._channels.append(channel)
 
     def policy(self, channel: str) -> Overflow:
         """Return the overflow policy of a channel."""
@@ -160,11 +138,11 @@ class Buffer:
 
     # -- in -------------------------------------------------------------------------------
 
-    async def put(self, message: Message) -> None:
+    async def put(self, message: Message[C]) -> None:
         """Put one message; may suspend. See `put_many`."""
         await self.put_many((message,))
 
-    async def put_many(self, messages: Sequence[Message]) -> None:
+    async def put_many(self, messages: Sequence[Message[C]]) -> None:
         """Put messages in order, by each one's policy; suspend where that says to block.
 
         Raises `SpillQuotaError` when the disk quota is met. When that, or cancellation, cuts
@@ -191,48 +169,69 @@ class Buffer:
             # Conflating may have made room for others; a cancelled put hands its turn on.
             self._wake_putters()
 
-    def _enter(self, messages: Sequence[Message], *, is_back: bool = False) -> None:
+    def _enter(self, messages: Sequence[Message[C]], *, is_back: bool = False) -> None:
         """Let messages wait in memory; those that are back from disk were counted before."""
         for message in messages:
-            slot = message[0]
-            account, lane = slot.account, slot.lane
+            channel = message[0]
+            lane = channel.lane
             if not is_back:
-                account.received += 1
-                slot.admitted += 1
-            account.queued += 1
+                channel.received += 1
+                channel.admitted += 1
+            channel.queued += 1
             lane.messages.append(message)
             if not (lane.scheduled or lane.held):
                 lane.scheduled = True
                 self._ready[lane.group].append(lane)
-            if slot.policy == "drop_oldest":
-                self._arrivals.note(slot)
+            if channel.policy == "drop_oldest":
+                self._arrivals.note(channel)
         self._depth += len(messages)
 
-    async def _overflow(self, message: Message) -> None:
-        slot = message[0]
-        policy = slot.policy
-        # Behind spilled messages of the same symbol there is only one place that keeps order.
-        if self.spill and (policy in _LOSSLESS or slot.lane.spilled):
+    async def _overflow(self, message: Message[C]) -> None:
+        """Put a message that came while memory was full or others waited on disk.
+
+        `_decide` tells four cases apart, and waiting is the only one that suspends:
+
+        1. "spill": messages of its lane wait on disk, which it may not overtake, or its policy
+           is to go there;
+        2. "refuse": its policy gives up the newest, or the oldest and there is none to give up;
+        3. "wait": its policy blocks, or conflates and there is nothing that it replaces. After
+           `block_timeout` it goes to disk; so it does if others went there while it waited;
+        4. "enter": there is room, perhaps made by giving up older ones.
+        """
+        channel = message[0]
+        action = self._decide(channel)
+        if action == "wait":
+            has_room = await self._wait_for_space()
+            action = "spill" if not has_room or self._is_behind_disk(channel) else "enter"
+        if action == "enter":
+            self._enter((message,))
+        elif action == "spill":
             self._spill(message)
-            return
-        if self._depth >= self.maxsize:
-            self._overflows += 1
-            if policy == "drop_newest" or (
-                policy == "drop_oldest" and not self._evict_oldest(slot.account.channel)
-            ):
-                self._refuse(message)
-                return
-            if policy == "spill":
-                self._spill(message)
-                return
-            if policy == "block" or (policy == "conflate" and not self._conflate(slot)):
-                if not await self._wait_for_space():
-                    self._spill(message)
-                    return
-                if self.spill and (policy in _LOSSLESS or slot.lane.spilled):
-                    self._spill(message)
-                    return
-        self._enter((message,))
+        else:
+            self._refuse(message)
+
+    def _decide(self, channel: C) -> Literal["enter", "spill", "refuse", "wait"]:
+        """Return what becomes of a channel's message; make room where its policy says how."""
+        if self._is_behind_disk(channel):
+            return "spill"
+        if self._depth < self.maxsize:
+            return "enter"
+        self._overflows += 1
+        match channel.policy:
+            case "spill":
+                return "spill"
+            case "drop_newest":
+                return "refuse"
+            case "drop_oldest":
+                return "enter" if self._evict_oldest(channel.channel) else "refuse"
+            case "conflate":
+                return "enter" if self._conflate(channel) else "wait"
+            case _:
+                return "wait"
+
+    def _is_behind_disk(self, channel: C) -> bool:
+        """Whether only the disk keeps the order: of its lane, or of a policy that loses nothing."""
+        return bool(self.spill) and (channel.policy in LOSSLESS or bool(channel.lane.spilled))
 
     async def _wait_for_space(self) -> bool:
         """Suspend until the queue has room; False when the time to block is over."""
@@ -261,99 +260,98 @@ class Buffer:
         finally:
             self._blocked_seconds += loop.time() - began
 
-    def _spill(self, message: Message) -> None:
-        slot, raw, received_ns = message
+    def _spill(self, message: Message[C]) -> None:
+        channel, raw, received_ns = message
         try:
-            self.spill.append(slot.index, received_ns, raw)
+            self.spill.append(channel.index, received_ns, raw)
         except SpillQuotaError:
-            if slot.policy in _LOSSLESS:
+            if channel.policy in LOSSLESS:
                 raise
             self._refuse(message)
             return
-        slot.account.received += 1
-        slot.admitted += 1
-        slot.account.spilled += 1
-        slot.spilled += 1
-        slot.lane.spilled += 1
+        channel.received += 1
+        channel.admitted += 1
+        channel.spilled += 1
+        channel.lane.spilled += 1
 
     def _refill(self) -> None:
         """Bring spilled messages back, oldest first, while there is room."""
         for index, received_ns, raw in self.spill.take(min(self.maxsize - self._depth, 1024)):
-            slot = self._slots[index]
-            slot.account.spilled -= 1
-            slot.spilled -= 1
-            slot.lane.spilled -= 1
-            self._enter(((slot, raw, received_ns),), is_back=True)
+            channel = self._channels[index]
+            channel.spilled -= 1
+            channel.lane.spilled -= 1
+            self._enter(((channel, raw, received_ns),), is_back=True)
         if not self.spill:
             self._full_since = None
 
     # -- giving up messages -----------------------------------------------------------------
 
-    def _refuse(self, message: Message) -> None:
+    def _refuse(self, message: Message[C]) -> None:
         """Drop a message on arrival."""
-        slot, _, received_ns = message
-        slot.account.received += 1
-        slot.account.dropped += 1
-        slot.refused += 1
-        slot.holes().refused(slot.admitted, received_ns)
+        channel, _, received_ns = message
+        channel.received += 1
+        channel.dropped += 1
+        channel.refused += 1
+        channel.pending.refused(channel.admitted, received_ns)
         if self.on_loss is not None:
-            self.on_loss(slot, "refused", slot.admitted + slot.refused, 1)
+            self.on_loss(channel, "refused", channel.admitted + channel.refused, 1)
 
-    def _evict_oldest(self, channel: str) -> bool:
-        slot = self._arrivals.oldest(channel)
-        if slot is None:
+    def _evict_oldest(self, name: str) -> bool:
+        channel = self._arrivals.oldest(name)
+        if channel is None:
             return False
-        waiting = slot.lane.messages
+        waiting = channel.lane.messages
         # Nearly always the first; other channels of the symbol may stand before it.
-        position = next(i for i, message in enumerate(waiting) if message[0] is slot)
+        position = next(i for i, message in enumerate(waiting) if message[0] is channel)
         received_ns = waiting[position][2]
         del waiting[position]
-        slot.left += 1
-        slot.account.queued -= 1
-        slot.account.dropped += 1
+        channel.left += 1
+        channel.queued -= 1
+        channel.dropped += 1
         self._depth -= 1
-        slot.holes().dropped(slot.left, received_ns)
+        channel.pending.dropped(channel.left, received_ns)
         if self.on_loss is not None:
-            self.on_loss(slot, "dropped", slot.left, 1)
+            self.on_loss(channel, "dropped", channel.left, 1)
         return True
 
-    def _conflate(self, slot: Slot) -> bool:
+    def _conflate(self, channel: C) -> bool:
         """Give up what a newer snapshot replaces; False when there is nothing of the kind."""
-        freed = self._give_up(slot, keep=0)
-        slot.account.conflated += freed
+        freed = self._give_up(channel, keep=0)
+        channel.conflated += freed
         if not freed:
-            channel = slot.account.channel
-            for other in self._slots:
-                if other.account.channel == channel and other.account.queued > 1:
+            for other in self._channels:
+                if other.channel == channel.channel and other.queued > 1:
                     given_up = self._give_up(other, keep=1)
-                    other.account.conflated += given_up
+                    other.conflated += given_up
                     freed += given_up
         return freed > 0
 
-    def _give_up(self, slot: Slot, keep: int) -> int:
-        """Take a slot's messages out of its lane, oldest first, until `keep` are left."""
-        waiting = slot.lane.messages
-        count = sum(1 for message in waiting if message[0] is slot) - keep
+    def _give_up(self, channel: C, keep: int) -> int:
+        """Take a channel's messages out of its lane, oldest first, until `keep` are left."""
+        waiting = channel.lane.messages
+        count = sum(1 for message in waiting if message[0] is channel) - keep
         if count <= 0:
             return 0
         kept, left = [], count
         for message in waiting:
-            if left and message[0] is slot:
+            if left and message[0] is channel:
                 left -= 1
             else:
                 kept.append(message)
         waiting.clear()
         waiting.extend(kept)
-        slot.left += count
-        slot.account.queued -= count
+        channel.left += count
+        channel.queued -= count
         self._depth -= count
         if self.on_loss is not None:
-            self.on_loss(slot, "conflated", slot.left - count + 1, count)
+            self.on_loss(channel, "conflated", channel.left - count + 1, count)
         return count
 
     # -- out ------------------------------------------------------------------------------
 
-    async def get(self, limit: int = 256, group: int = 0) -> tuple[Lane, list[Message]] | None:
+    async def get(
+        self, limit: int = 256, group: int = 0
+    ) -> tuple[Lane[C], list[Message[C]]] | None:
         """Take up to `limit` messages of the lane whose turn it is, suspending while none waits.
 
         The messages count as in flight, and the lane is held: nobody else is given its
@@ -382,11 +380,11 @@ class Buffer:
 
     def get_several(
         self, limit: int = 256, group: int = 0, *, most_lanes: int | None = None
-    ) -> tuple[list[Lane], list[Message]]:
+    ) -> tuple[list[Lane[C]], list[Message[C]]]:
         """Take up to `limit` messages that wait in memory, of as many lanes as it takes."""
         ready = self._ready[group]
-        lanes: list[Lane] = []
-        batch: list[Message] = []
+        lanes: list[Lane[C]] = []
+        batch: list[Message[C]] = []
         while ready and len(batch) < limit and len(lanes) != most_lanes:
             lane = ready.popleft()
             lane.scheduled = False
@@ -408,7 +406,7 @@ class Buffer:
             self._wake_putters()
         return lanes, batch
 
-    def release(self, lane: Lane, unfinished: Iterable[Message] = ()) -> None:
+    def release(self, lane: Lane[C], unfinished: Iterable[Message[C]] = ()) -> None:
         """Give a lane back after `get`; `unfinished` messages go to its front, in order."""
         back = list(unfinished)
         for message in back:
@@ -417,7 +415,7 @@ class Buffer:
         self._depth += len(back)
         self.release_all((lane,))
 
-    def release_all(self, lanes: Iterable[Lane]) -> None:
+    def release_all(self, lanes: Iterable[Lane[C]]) -> None:
         """Give lanes back of which everything taken is finished."""
         for lane in lanes:
             lane.held = False
@@ -446,7 +444,7 @@ class Buffer:
         """Remove the overflow files. Messages left in memory stay counted as queued."""
         self.spill.close()
 
-    def leftovers(self) -> Iterable[Message]:
+    def leftovers(self) -> Iterable[Message[C]]:
         """Yield what still waits, lane by lane and then from disk; for a last save.
 
         Reading empties the overflow file, while the counts stay as they are: the messages
@@ -455,7 +453,7 @@ class Buffer:
         for lane in self._lanes.values():
             yield from lane.messages
         for index, received_ns, raw in self.spill.take(len(self.spill)):
-            yield self._slots[index], raw, received_ns
+            yield self._channels[index], raw, received_ns
 
     def statistics(self) -> BufferStatistics:
         """Return a look at the buffer now."""
@@ -514,7 +512,7 @@ class Buffer:
                 room -= 1
 
 
-def _take(lane: Lane, limit: int) -> list[Message]:
+def _take(lane: Lane[C], limit: int) -> list[Message[C]]:
     """Take up to `limit` messages out of a lane."""
     waiting = lane.messages
     if len(waiting) <= limit:
@@ -522,16 +520,16 @@ def _take(lane: Lane, limit: int) -> list[Message]:
         waiting.clear()
     else:
         batch = [waiting.popleft() for _ in range(limit)]
-    if len(lane.slots) == 1:
-        _count_out(lane.slots[0], len(batch))
+    if len(lane.channels) == 1:
+        _count_out(lane.channels[0], len(batch))
     else:
         for message in batch:
             _count_out(message[0], 1)
     return batch
 
 
-def _count_out(slot: Slot, count: int) -> None:
-    """Count messages of a slot as taken, or fewer than none as given back."""
-    slot.left += count
-    slot.account.queued -= count
-    slot.account.in_flight += count
+def _count_out(channel: C, count: int) -> None:
+    """Count messages of a channel as taken, or fewer than none as given back."""
+    channel.left += count
+    channel.queued -= count
+    channel.in_flight += count

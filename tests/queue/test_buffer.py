@@ -11,15 +11,24 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from mdkit.errors import SessionError, SettingsError, SpillQuotaError
-from mdkit.stream.buffer import Buffer
-from mdkit.stream.ledger import Ledger
-from mdkit.stream.slots import POLICIES, check_overflow
-from mdkit.stream.spill import _HEADER
+from mdkit.queue.buffer import Buffer
+from mdkit.queue.channel import QueuedChannel
+from mdkit.queue.ledger import Ledger
+from mdkit.queue.policies import POLICIES, check_overflow
+from mdkit.queue.spill import _HEADER
 
 SYMBOLS = ("A", "B", "C")
 CHANNELS = ("x", "y")
 LOSSLESS = ("block", "spill")
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate)  # shrinking costs minutes
+
+
+def queued(buffer, ledger, symbol, kind):
+    """Return a new channel of a buffer that a ledger shows."""
+    channel = QueuedChannel(symbol, kind)
+    buffer.add(channel)
+    ledger.add(channel)
+    return channel
 
 
 class StillLoop(asyncio.SelectorEventLoop):
@@ -76,8 +85,8 @@ class BufferMachine(RuleBasedStateMachine):
             self.policies = {c: data.draw(st.sampled_from(POLICIES), label=c) for c in CHANNELS}
         self.ledger = Ledger()
         self.buffer = Buffer(maxsize, self.policies, block_timeout=timeout, spill_quota_bytes=quota)
-        self.slots = {
-            (s, c): self.buffer.slot(self.ledger.account(s, c)) for s in SYMBOLS for c in CHANNELS
+        self.channels = {
+            (s, c): queued(self.buffer, self.ledger, s, c) for s in SYMBOLS for c in CHANNELS
         }
         self.next_number = dict.fromkeys(SYMBOLS, 0)
         self.sent = defaultdict(list)  # slot -> numbers ever put
@@ -88,7 +97,7 @@ class BufferMachine(RuleBasedStateMachine):
         self.returned = 0
         self.quota_errors = 0
         self.cancelled_puts = 0
-        self.newest_lost = set()  # slots whose newest message may be gone: cancelled, no quota
+        self.newest_lost = set()  # channels whose newest message may be gone: cancelled, no quota
         self.closed = False
 
     # -- helpers
@@ -96,7 +105,7 @@ class BufferMachine(RuleBasedStateMachine):
     def message(self, symbol, channel):
         number = self.next_number[symbol]
         self.next_number[symbol] += 1
-        slot = self.slots[symbol, channel]
+        slot = self.channels[symbol, channel]
         self.sent[slot].append(number)
         return slot, b"%06d" % number, number
 
@@ -146,9 +155,9 @@ class BufferMachine(RuleBasedStateMachine):
         before = None
         if len(messages) == 1:
             slot = messages[0][0]
-            channel = slot.account.channel
+            channel = slot.channel
             waiting = sum(a.queued for a in self.ledger if a.channel == channel)
-            before = (slot, len(self.buffer), waiting, slot.lane.spilled, slot.account.dropped)
+            before = (slot, len(self.buffer), waiting, slot.lane.spilled, slot.dropped)
         call = self.buffer.put_many(messages) if len(messages) > 1 else self.buffer.put(messages[0])
         task = self.loop.create_task(call)
         self.puts.append((task, messages, {symbol for symbol, _ in wanted}))
@@ -160,7 +169,7 @@ class BufferMachine(RuleBasedStateMachine):
     def check_single_put(self, task, slot, depth, waiting, behind_spilled, dropped):
         """Check what the docstring says of one message that meets a full queue."""
         full = depth >= self.buffer.maxsize
-        lost = slot.account.dropped - dropped
+        lost = slot.dropped - dropped
         if slot.policy == "drop_newest" and not behind_spilled:
             assert lost == (1 if full else 0)
         if slot.policy == "drop_oldest" and not behind_spilled and full:
@@ -195,7 +204,7 @@ class BufferMachine(RuleBasedStateMachine):
     def put_and_cancel_the_get_it_wakes(self, data):
         message = self.message(data.draw(st.sampled_from(SYMBOLS)), "x")
         task = self.loop.create_task(self.buffer.put(message))
-        self.puts.append((task, [message], {message[0].account.symbol}))
+        self.puts.append((task, [message], {message[0].symbol}))
         self.loop.call_soon(data.draw(st.sampled_from(self.gets)).cancel)
         self.settle()
 
@@ -210,9 +219,9 @@ class BufferMachine(RuleBasedStateMachine):
         self.held.remove((lane, batch))
         done = batch[: len(batch) - keep]
         for slot, _, number in done:
-            slot.account.in_flight -= 1
-            slot.account.processed += 1
-            self.finished[slot.account.symbol].append(number)
+            slot.in_flight -= 1
+            slot.processed += 1
+            self.finished[slot.symbol].append(number)
         self.returned += keep
         self.buffer.release(lane, batch[len(batch) - keep :])
         self.settle()
@@ -235,14 +244,14 @@ class BufferMachine(RuleBasedStateMachine):
             for slot, _, _ in lane.messages:
                 queued[slot] += 1
         for key, _ in spilled_records(self.buffer.spill):
-            spilled[self.buffer._slots[key]] += 1
+            spilled[self.buffer._channels[key]] += 1
         for _, batch in self.held:
             for slot, _, _ in batch:
                 flying[slot] += 1
-        for slot in self.slots.values():
-            assert slot.account.queued == queued[slot]
-            assert slot.account.spilled == spilled[slot]
-            assert slot.account.in_flight == flying[slot]
+        for slot in self.channels.values():
+            assert slot.queued == queued[slot]
+            assert slot.spilled == spilled[slot]
+            assert slot.in_flight == flying[slot]
         look = self.buffer.statistics()
         assert len(self.buffer) == look.depth == sum(queued.values())
         assert look.spilled == len(self.buffer.spill) == sum(spilled.values())
@@ -279,7 +288,7 @@ class BufferMachine(RuleBasedStateMachine):
             line += [
                 int(raw)
                 for key, raw in spilled_records(self.buffer.spill)
-                if self.buffer._slots[key].lane.key == symbol
+                if self.buffer._channels[key].lane.key == symbol
             ]
             assert line == sorted(set(line)), f"{symbol} out of order: {line}"
 
@@ -287,15 +296,15 @@ class BufferMachine(RuleBasedStateMachine):
     def only_what_a_policy_gives_up_is_gone(self):
         there = defaultdict(set)
         spilled = spilled_records(self.buffer.spill)
-        for (symbol, _), slot in self.slots.items():
+        for (symbol, _), slot in self.channels.items():
             here = {n for lane, batch in self.held for s, _, n in batch if s is slot}
             here |= {n for s, _, n in slot.lane.messages if s is slot}
             here |= {int(raw) for key, raw in spilled if key == slot.index}
             here |= set(self.finished[symbol])
             there[slot] = here
         pending = {(slot, n) for _, messages, _ in self.puts for slot, _, n in messages}
-        for slot in self.slots.values():
-            account = slot.account
+        for slot in self.channels.values():
+            account = slot
             settled = [n for n in self.sent[slot] if (slot, n) not in pending]
             missing = [n for n in settled if n not in there[slot]]
             assert len(missing) <= account.dropped + account.conflated
@@ -370,13 +379,13 @@ class Rig:
     def __init__(self, maxsize=2, overflow="block", **options):
         self.ledger = Ledger()
         self.buffer = Buffer(maxsize, overflow, **options)
-        self._slots = {}
+        self._channels = {}
 
     def message(self, symbol, number, channel="depth"):
         key = (symbol, channel)
-        if key not in self._slots:
-            self._slots[key] = self.buffer.slot(self.ledger.account(symbol, channel))
-        return self._slots[key], b"%d" % number, number
+        if key not in self._channels:
+            self._channels[key] = queued(self.buffer, self.ledger, symbol, channel)
+        return self._channels[key], b"%d" % number, number
 
     def fill(self, *numbers, symbol="A", channel="depth"):
         return self.buffer.put_many([self.message(symbol, n, channel) for n in numbers])
@@ -389,8 +398,8 @@ class Rig:
 
     def finish(self, lane, batch):
         for slot, _, _ in batch:
-            slot.account.in_flight -= 1
-            slot.account.processed += 1
+            slot.in_flight -= 1
+            slot.processed += 1
         self.buffer.release(lane)
 
     def totals(self):
@@ -700,7 +709,7 @@ def test_leftovers_are_everything_that_waits_memory_first(rig):
     async def main():
         r = rig(2, "spill")
         await r.fill(1, 2, 3, 4)
-        left = [(slot.account.symbol, int(raw), ns) for slot, raw, ns in r.buffer.leftovers()]
+        left = [(slot.symbol, int(raw), ns) for slot, raw, ns in r.buffer.leftovers()]
         assert left == [("A", n, n) for n in (1, 2, 3, 4)]
         assert r.totals() == {"received": 4, "queued": 2, "spilled": 2}
 

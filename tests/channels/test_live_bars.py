@@ -5,11 +5,10 @@ import asyncio
 import pytest
 
 import mdkit as md
+from mdkit.channels.live_bars import GRACE_NS, LATE, LiveBars, RevisedBar
 from mdkit.errors import SettingsError
 from mdkit.events import DROPPED, SET_BACK, Bar, Depth, Gap, Ticker, Trade
-from mdkit.frames import BarFrame
 from mdkit.stream.filling import Filling
-from mdkit.stream.folding import GRACE_NS, LATE, Fold
 from mdkit.stream.recordings import read_recording
 from mdkit.stream.steps import steps
 
@@ -26,7 +25,7 @@ def bar(minute, close=10.0):
 
 
 def fold(made_of="trade"):
-    return Fold("A", "1m", made_of, BarFrame())
+    return LiveBars("A", "1m", made_of)
 
 
 def shown(fold, *events):
@@ -71,15 +70,15 @@ def test_a_late_trade_makes_its_bar_partial_and_that_is_told_once():
     one = fold()
     shown(one, trade(0), trade(1, 10.0), trade(2, 11.0), trade(3, 12.0))
     late = trade(1, 8.0)
-    gap, revised = one.update(late)
+    gap, (revised, _) = one.update(late)
     assert gap == Gap("A", "bar", LATE, T0 + MINUTE, T0 + 2 * MINUTE, 1)
     assert (revised.start_ns, revised.partial) == (T0 + MINUTE, True)
     assert (revised.open, revised.high, revised.low, revised.close) == (10.0, 10.0, 8.0, 10.0)
     assert revised.volume == 2.0
-    (again,) = one.update(trade(1, 15.0))  # told already, and the bar is a new one
+    ((again, _),) = one.update(trade(1, 15.0))  # told already, and the bar is a new one
     assert (again.high, again.low, again.volume) == (15.0, 8.0, 3.0)
     whole = bar(1, 10.0)
-    assert list(one.update(whole)) == [whole]  # REST's, for the table
+    assert list(one.update(whole)) == [RevisedBar(whole)]  # REST's, for the table
     assert shown(one, bar(2)) == []  # one that lacked nothing
     assert one.builder.late == 2
 
@@ -308,7 +307,8 @@ def test_bars_that_are_missing_at_the_end_are_told():
     shown(one, trade(0), trade(1), trade(2))  # the bar of minute 1 is whole
     one.interrupt(Gap("A", "trade", "closed", 0, 0))
     shown(one, trade(6))
-    (gap,) = one.flush()
+    gap, forming = one.flush()
+    assert (forming.partial, forming.start_ns) == (True, T0 + 6 * MINUTE)
     assert (gap.channel, gap.reason) == ("bar", "missing bars")
     assert ((gap.from_ns - T0) // MINUTE, (gap.to_ns - T0) // MINUTE, gap.lost) == (2, 6, 4)
     assert one.flush() == []

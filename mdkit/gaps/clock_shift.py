@@ -19,7 +19,7 @@ _HOUR_NS = 3_600_000_000_000
 
 
 class ClockShift:
-    """Watches the trades, or tickers, of one symbol that cannot go into bars, and says why.
+    """Finds out why the trades, or tickers, of one symbol cannot go into bars.
 
     Attributes:
         offset_ns: what the exchange's clock is ahead, once five in a row agree on it; else 0.
@@ -42,7 +42,7 @@ class ClockShift:
         return msgspec.structs.replace(event, received_ns=event.received_ns + self.offset_ns)
 
     def ignored(self, event: Trade | Ticker) -> Sequence[Gap]:
-        """Take note of an event that went into no bar; return what is to be told of it."""
+        """Count an event that went into no bar; return the gap that says so, once."""
         self._ignored += 1
         first, self._since_ns = not self._since_ns, self._since_ns or event.received_ns
         if event.exchange_ns <= 0:
@@ -61,7 +61,7 @@ class ClockShift:
         return [self._gap(self.why, event, 1)] if first else ()
 
     def begin_anew(self) -> None:
-        """Take note that an event went into a bar."""
+        """Forget the events that went into no bar: one did."""
         self.why = ""
         self._ahead.clear()
         self._ignored = self._since_ns = 0

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import Generic
 
-from mdkit.stream.slots import Slot
+from mdkit.queue.channel import C
 
 
-class Arrivals:
+class Arrivals(Generic[C]):
     """A note for each message, of which those that have left are thrown away now and then.
 
     Args:
@@ -16,26 +17,26 @@ class Arrivals:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        # By channel: whose message, and its number among those admitted to that slot.
-        self._notes: dict[str, deque[tuple[Slot, int]]] = {}
+        # By channel: whose message, and its number among those admitted of that channel.
+        self._notes: dict[str, deque[tuple[C, int]]] = {}
 
-    def note(self, slot: Slot) -> None:
-        """Take note that a message of a slot has come in."""
-        notes = self._notes.get(slot.account.channel)
+    def note(self, channel: C) -> None:
+        """Count a message of a channel as the newest."""
+        notes = self._notes.get(channel.channel)
         if notes is None:
-            notes = self._notes[slot.account.channel] = deque()
+            notes = self._notes[channel.channel] = deque()
         # What enters from disk was admitted before, and is older than what is there still.
-        notes.append((slot, slot.admitted - slot.spilled))
+        notes.append((channel, channel.admitted - channel.spilled))
         if len(notes) > self._most:
             live = [note for note in notes if note[1] > note[0].left]
             notes.clear()
             notes.extend(live)
 
-    def oldest(self, channel: str) -> Slot | None:
+    def oldest(self, name: str) -> C | None:
         """Return whose message has waited for longest, and forget that one; None for nobody."""
-        notes = self._notes.get(channel)
+        notes = self._notes.get(name)
         while notes:
-            slot, number = notes.popleft()
-            if number > slot.left:
-                return slot
+            waiting, number = notes.popleft()
+            if number > waiting.left:
+                return waiting
         return None

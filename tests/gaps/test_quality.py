@@ -6,7 +6,8 @@ import pytest
 
 import mdkit as md
 from mdkit.events import Depth
-from mdkit.stream.quality import Clocks, Watch
+from mdkit.gaps.clocks import Clocks
+from mdkit.gaps.quality import BookQuality
 
 SECOND = 1_000_000_000
 BOOK = Depth("A", ((99.0, 1.0),), ((101.0, 1.0),))
@@ -21,7 +22,7 @@ def looks(*books, apart=1):
 
     Returns the watch and what it said: at which second, of which stretch, what was lost.
     """
-    watch = Watch("A", "depth")
+    watch = BookQuality("A", "depth")
     said = []
     for second, book in zip(range(0, apart * len(books), apart), books, strict=True):
         now = second * SECOND

@@ -1,29 +1,17 @@
-"""Whether what comes is to be trusted: frozen books, times that run backwards, clocks apart."""
+"""Frozen and empty books, times that run backwards, unusable messages: what events show amiss."""
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
-
-import numpy as np
-
 from mdkit.events import Depth, Gap, MarketEvent
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 FROZEN_NS = 60_000_000_000
 """A book of which messages go on to come but nothing changes for so long is called frozen."""
 _LOOK_NS = 5_000_000_000
 _NEVER = 1 << 63
-_KEPT_DELAYS = 1000
-_MOST_SYMBOLS = 10_000
-"""Symbols of which delays are kept; a feed that invents symbols must not fill the memory."""
 
 
-class Watch:
-    """Looks after the events of one symbol and channel, and says what is wrong with them as gaps.
+class BookQuality:
+    """Finds what is amiss in the events of one symbol and channel, and returns it as gaps.
 
     A book is compared every five seconds of receipt: comparing every one would cost as much as
     decoding it. It all depends on the messages alone, so a replay tells the same.
@@ -41,9 +29,9 @@ class Watch:
         "_compare_ns",
         "_empty_ns",
         "_looked_ns",
+        "_reported_ns",
         "_since_ns",
         "_symbol",
-        "_told_ns",
         "_unusable",
         "backwards",
         "empty",
@@ -62,15 +50,15 @@ class Watch:
         self.begin_anew()
 
     def begin_anew(self) -> None:
-        """Compare with nothing that came so far; the counts go on."""
+        """Forget all events so far; the counts go on."""
         self.newest_ns = 0
         self._empty_ns = 0  # since when the book is empty
         self.forget()
 
     def forget(self) -> None:
-        """Take note that something was missed: what comes is not compared with what came."""
+        """Compare the next book with none before it, since something was missed between them."""
         self._book: Depth | None = None
-        self._told_ns = 0  # up to when the book has been told to be frozen
+        self._reported_ns = 0  # up to when the book was reported as frozen
         self._since_ns = self._looked_ns = 0
         self._compare_ns = 0 if self.is_of_books else _NEVER
         self.look_ns = 0 if self.is_of_books or self._unusable else _NEVER
@@ -81,7 +69,7 @@ class Watch:
         return {"backwards": self.backwards, "frozen": self.frozen, "empty": self.empty}
 
     def note_unusable(self, received_ns: int, parts: int = 0) -> None:
-        """Note a message that could not be used, or `parts` of one: missing before the next event.
+        """Count an unusable message, or `parts` of one, as missing before the next event.
 
         Parts are trades, or tickers, of a message whose others are usable.
         """
@@ -93,7 +81,7 @@ class Watch:
         self.look_ns = 0
 
     def look(self, event: MarketEvent, received_ns: int) -> list[Gap]:
-        """Look at an event; return what strategies are to be told before they see it."""
+        """Look at an event; return the gaps that strategies meet before it."""
         gaps = [] if self._unusable is None else [self._unusable]
         self._unusable = None
         if isinstance(event, Depth):
@@ -105,12 +93,12 @@ class Watch:
         return gaps
 
     def end(self) -> list[Gap]:
-        """Return what nothing came after."""
+        """Return the gaps that no event came after."""
         gaps = [] if self._unusable is None else [self._unusable]
         self._unusable = None
-        if 0 < self._told_ns < self._looked_ns:
-            gaps.append(self._frozen(self._told_ns, self._looked_ns))
-            self._told_ns = self._looked_ns
+        if 0 < self._reported_ns < self._looked_ns:
+            gaps.append(self._frozen(self._reported_ns, self._looked_ns))
+            self._reported_ns = self._looked_ns
         return gaps if self._symbol else []
 
     def _emptiness(self, book: Depth, received_ns: int) -> list[Gap]:
@@ -125,70 +113,22 @@ class Watch:
     def _compare(self, book: Depth, received_ns: int) -> list[Gap]:
         before, self._book = self._book, book
         looked_ns, self._looked_ns = self._looked_ns, received_ns
-        told_ns = self._told_ns
+        reported_ns = self._reported_ns
         # Nothing came for a while: then it is not the book that stood still.
         is_silent = received_ns - looked_ns > 2 * _LOOK_NS
         if is_silent or before is None or before.bids != book.bids or before.asks != book.asks:
-            self._since_ns, self._told_ns = received_ns, 0
+            self._since_ns, self._reported_ns = received_ns, 0
             end_ns = looked_ns if is_silent else received_ns
-            return [self._frozen(told_ns, end_ns)] if 0 < told_ns < end_ns else []
-        if told_ns or received_ns - self._since_ns < FROZEN_NS:
+            return [self._frozen(reported_ns, end_ns)] if 0 < reported_ns < end_ns else []
+        if reported_ns or received_ns - self._since_ns < FROZEN_NS:
             return []
         self.frozen += 1
-        self._told_ns = received_ns
+        self._reported_ns = received_ns
         return [self._frozen(self._since_ns, received_ns)]
 
     def _frozen(self, from_ns: int, to_ns: int) -> Gap:
-        said = f"frozen: the book has not changed for {(to_ns - from_ns) / 1e9:.0f} s"
-        return self._gap(said, from_ns, to_ns)
+        reason = f"frozen: the book has not changed for {(to_ns - from_ns) / 1e9:.0f} s"
+        return self._gap(reason, from_ns, to_ns)
 
     def _gap(self, reason: str, from_ns: int, to_ns: int, lost: int | None = None) -> Gap:
         return Gap(self._symbol, self._channel, reason, from_ns, to_ns, lost)
-
-
-@dataclass
-class Clocks:
-    """Receive time minus exchange time, in ns, sampled once a batch, by symbol.
-
-    The two clocks may be seconds apart, either way. The smallest difference is the clocks'
-    offset plus the quickest way a message ever took, which nobody can tell apart without
-    asking the other clock; what a message took longer than the quickest one is its delay.
-    """
-
-    recent: dict[str, deque[int]] = field(default_factory=dict)
-
-    def add(self, symbol: str, difference_ns: int) -> None:
-        """Take one sample."""
-        recent = self.recent.get(symbol)
-        if recent is None:
-            if len(self.recent) >= _MOST_SYMBOLS:
-                return
-            recent = self.recent[symbol] = deque(maxlen=_KEPT_DELAYS)
-        recent.append(difference_ns)
-
-    def begin_anew(self, symbol: str) -> None:
-        """Forget a symbol's samples: one of the clocks was set."""
-        self.recent.pop(symbol, None)
-
-    def frame(self) -> pd.DataFrame:
-        """Return a row a symbol: offset_ms, delay_ms, delay_p99_ms, and of how many `samples`.
-
-        The newest 1,000 are looked at. `offset_ms` is how far the exchange's clock is behind this
-        one, the quickest way included; negative when it runs ahead.
-        """
-        import pandas as pd
-
-        rows = {}
-        for symbol, recent in self.recent.items():
-            # Of the newest ones: a clock may be set right meanwhile.
-            smallest = min(recent)
-            late = (np.array(recent) - smallest) / 1e6
-            rows[symbol] = (
-                smallest / 1e6,
-                float(np.median(late)),
-                float(np.quantile(late, 0.99)),
-                len(recent),
-            )
-        columns = ["offset_ms", "delay_ms", "delay_p99_ms", "samples"]
-        frame = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
-        return frame.rename_axis("symbol")

@@ -1,0 +1,99 @@
+"""One symbol and channel in the queue: its counts, its policy, and the lane it waits in."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Generic, Literal, Self, TypeVar
+
+from mdkit.gaps.pending import PendingGap, PendingGaps
+from mdkit.queue.ledger import Counts
+from mdkit.queue.policies import Overflow
+
+
+class QueuedChannel(Counts):
+    """What the queue knows of one symbol and channel.
+
+    Messages are numbered from 1 in two ways: all that arrived (`received`), and those that were
+    let into the queue (`admitted`), which leave it in that order, given to a worker or given up
+    (`left`). So the n-th that leaves is the n-th that was admitted, which is how a recording
+    tells what strategies did not see.
+
+    Attributes:
+        kind: the kind of its events, "depth" for one; the overflow policy goes by it.
+        origin: "live", or "rest" for what the REST service gives of the same events.
+        lane: where its messages wait.
+        index: its number in the buffer, by which messages on disk name it.
+        admitted, refused, left: messages since the session began.
+    """
+
+    __slots__ = ("admitted", "index", "kind", "lane", "left", "origin", "policy", "refused")
+
+    lane: Lane[Self]
+    policy: Overflow
+    index: int
+
+    def __init__(self, symbol: str, kind: str, origin: str = "live") -> None:
+        super().__init__(symbol, kind if origin == "live" else f"{kind}:{origin}")
+        self.kind = kind
+        self.origin = origin
+        self.admitted = 0
+        self.refused = 0
+        self.left = 0
+
+    @property
+    def pending(self) -> PendingGaps:
+        """The gaps that no worker has come to yet, to add one."""
+        return self.lane.pending.setdefault(self, PendingGaps(self.channel))
+
+    def interrupt(self, gap: PendingGap) -> None:
+        """Put a gap behind everything admitted so far."""
+        self.pending.after(self.admitted, gap)
+
+    def fills(self, other: QueuedChannel) -> bool:
+        """Whether this is what REST gives for the gaps of what the other pushes."""
+        return (
+            self.origin != "live"
+            and other.origin == "live"
+            and self.symbol == other.symbol
+            and self.kind == other.kind
+        )
+
+
+C = TypeVar("C", bound=QueuedChannel)
+
+Message = tuple[C, bytes, int]
+"""(channel, raw bytes, received_ns)"""
+
+MESSAGE_BYTES = 64 + 33 + 32 + 8
+"""What a queued message takes beside its own bytes: the tuple, the bytes object's head, the time,
+and its place in the lane. A book of ten levels is about 700 bytes."""
+
+Loss = Literal["refused", "dropped", "conflated", "left"]
+OnLoss = Callable[[C, Loss, int, int], None]
+"""(channel, what happened, which message first, how many): `refused` counts arrivals from 1, the
+others count admitted messages from 1. What a dead worker process held was dropped."""
+
+
+class Lane(Generic[C]):
+    """The messages of one symbol that wait, in order of arrival.
+
+    Attributes:
+        group: of the workers that serve it.
+        pending: the gaps between its messages, by channel.
+        scheduled: whether its turn is due.
+        held: whether a worker has messages of it.
+        spilled: messages that wait on disk.
+    """
+
+    __slots__ = ("channels", "group", "held", "key", "messages", "pending", "scheduled", "spilled")
+
+    def __init__(self, key: str, group: int = 0) -> None:
+        self.key = key
+        self.group = group
+        self.pending: dict[QueuedChannel, PendingGaps] = {}
+        self.messages: deque[Message[C]] = deque()
+        self.channels: list[C] = []
+        self.scheduled = False
+        self.held = False
+        self.spilled = 0
