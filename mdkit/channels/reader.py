@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 from mdkit.channels.deduplicator import TradeDeduplicator
-from mdkit.channels.live_bars import LiveBars, RevisedBar
+from mdkit.channels.live_bars import LiveBars, Made, RevisedBar
 from mdkit.errors import InvalidMessage
 from mdkit.events import DROPPED, WENT_BACK, Gap, MarketEvent
 from mdkit.gaps.quality import BookQuality
@@ -53,6 +53,7 @@ class ChannelReader:
 
     Attributes:
         quality: what is found amiss in the events.
+        has_own_events: whether strategies see its events: of bars only those made here.
     """
 
     def __init__(
@@ -72,11 +73,7 @@ class ChannelReader:
         self.deduplicator = deduplicator
         self.bars = bars
         self.quality = BookQuality(symbol, channel)
-
-    @property
-    def has_own_events(self) -> bool:
-        """Whether strategies see the channel's own events: of bars only those made here."""
-        return self.bars is None or self.channel != "bar"
+        self.has_own_events = bars is None or channel != "bar"
 
     def read(self, raw: bytes, received_ns: int) -> tuple[MarketEvent, ...]:
         """Return the events of a message alone, whatever came before it.
@@ -101,10 +98,10 @@ class ChannelReader:
             quality.note_unusable(received_ns)
             reason = f"decoder failed with {type(error).__name__}: {error}"
             raise InvalidMessage(reason) from error
-        before: list[Item] = []
+        before: list[Item] | None = None
         if type(events) is SomeEvents:
             quality.note_unusable(received_ns, len(events.unusable))
-            before += map(Unusable, events.unusable)
+            before = [Unusable(reason) for reason in events.unusable]
         fresh = events
         if self.deduplicator is not None:
             fresh = self.deduplicator.fresh(events, self.origin)
@@ -118,12 +115,25 @@ class ChannelReader:
             if received_ns >= quality.look_ns or (
                 quality.is_of_books and not (last.bids or last.asks)
             ):
-                before += self._gaps(quality.look(last, received_ns))
+                found = self._gaps(quality.look(last, received_ns))
+                if found:
+                    before = [*(before or ()), *found]
+        made: list[Sequence[Made]] | None = None
         if self.bars is not None:
-            return self._with_bars(self.bars, before, events, fresh)
-        if not before and fresh is events:
+            made = [self.bars.update(event) for event in fresh]
+            if self.has_own_events and not any(made):
+                made = None
+        if before is None and made is None and fresh is events:
             return events
-        return [*before, *fresh]
+        items = before or []
+        if made is None:
+            items += fresh
+            return items
+        for event, bars in zip(fresh, made, strict=True):
+            items += bars
+            if self.has_own_events:
+                items.append(event)
+        return items
 
     def interrupt(self, gap: Gap) -> Gap | UnseenGap:
         """Mark that something is missing before the next message; return what is met of that."""
@@ -143,25 +153,6 @@ class ChannelReader:
             for gap in gaps:
                 self.bars.interrupt(gap)
         return gaps if self.has_own_events else [UnseenGap(gap) for gap in gaps]
-
-    def _with_bars(
-        self,
-        bars: LiveBars,
-        before: list[Item],
-        events: tuple[MarketEvent, ...],
-        fresh: tuple[MarketEvent, ...],
-    ) -> Items:
-        """Return events with the bars that each of them completes before it."""
-        has_own_events = self.has_own_events
-        items, has_more = before, bool(before) or fresh is not events or not has_own_events
-        for event in fresh:
-            made = bars.update(event)
-            if made:
-                items += made
-                has_more = True
-            if has_own_events:
-                items.append(event)
-        return items if has_more else events
 
 
 class ChannelReaders:
