@@ -29,7 +29,6 @@ from mdkit.stream.pipeline import Pipeline, WorkerKind
 from mdkit.stream.record import Recorder
 from mdkit.stream.slots import Overflow, check_overflow
 from mdkit.stream.source import Source
-from mdkit.stream.transports import Transport
 from mdkit.wire.tickdb import CHANNELS
 
 _sessions: dict[str, Any] = {}
@@ -48,7 +47,6 @@ def live(
     channels: Sequence[str] | str | None = None,
     source: str | Source | Exchange | None = None,
     api_key: str | None = None,
-    transport: Transport = "websockets",
     strategies: Sequence[Any] = (),
     workers: int | Literal["auto"] | None = None,
     worker_kind: WorkerKind = "task",
@@ -81,8 +79,6 @@ def live(
             and prints one line saying which; "tickdb"; "demo"; a ws:// or wss:// URL; an
             `Exchange`; or any `Source`.
         api_key: overrides TICKDB_API_KEY.
-        transport: the library that makes the connection: "websockets", or "picows", which
-            costs less where thousands of messages a second arrive (`pip install picows`).
         strategies: functions or classes made with `@md.strategy(...)`, or `md.messages(fn)`.
         workers: what serves the symbols' lanes (WORKER_COUNT). Tasks share one core; more than
             one helps strategies that await. Of processes there is one a core unless you say.
@@ -178,7 +174,7 @@ def live(
         chosen = with_called_for(ready, chosen, bars, may_add=channels is None)
     else:  # it brings what it brings
         with_called_for(ready, CHANNELS, bars)
-    feed = open_source(source, chosen, wanted, settings, api_key, transport)
+    feed = open_source(source, chosen, wanted, settings, api_key)
     predecessor = _sessions.get(name)
     if client is not None:
         from mdkit.notebook.cluster import ClusterSession
@@ -190,7 +186,6 @@ def live(
             )
         options = {
             "channels": chosen,
-            "transport": transport,
             "workers": asked_workers,
             "worker_kind": worker_kind,
             "maxsize": maxsize,
@@ -210,7 +205,7 @@ def live(
         spread = _sessions[name] = ClusterSession(
             client, shards, feed, ready, settings, options, name, predecessor
         )
-        # It has a session's methods; saying so in types would take two overloads of 28 keywords.
+        # It has a session's methods; saying so in types would take two overloads of 27 keywords.
         return cast(Session, spread)
     history = open_history(feed, settings, api_key) if backfill or warmup else None
     pipeline = Pipeline(
