@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from mdkit.errors import SettingsError
 from mdkit.exchange import Exchange
@@ -48,7 +48,7 @@ def live(
     source: str | Source | Exchange | None = None,
     api_key: str | None = None,
     strategies: Sequence[Any] = (),
-    workers: int | Literal["auto"] | None = None,
+    workers: int | None = None,
     worker_kind: WorkerKind = "task",
     maxsize: int | None = None,
     overflow: Overflow | Mapping[str, Overflow] = "block",
@@ -82,11 +82,9 @@ def live(
         strategies: functions or classes made with `@md.strategy(...)`, or `md.messages(fn)`.
         workers: what serves the symbols' lanes (WORKER_COUNT). Tasks share one core; more than
             one helps strategies that await. Of processes there is one a core unless you say.
-            "auto" is `worker_kind="auto"`.
         worker_kind: "task", or "process" for strategies that are too much for one core: each
-            process runs the strategies of some of the symbols. "auto" tries the strategies on
-            the first messages, in a process that is then thrown away, and takes processes where
-            they are heavy.
+            process runs the strategies of some of the symbols. `session.diagnose().advice` says
+            whether that would help.
         maxsize: messages the queue holds in memory (MAX_QUEUE_DEPTH).
         overflow: what to do when it is full: "block", "drop_oldest", "drop_newest",
             "conflate", "spill", or a dict by channel. See `mdkit.stream.buffer.Buffer`.
@@ -144,12 +142,14 @@ def live(
         raise SettingsError(f'runner={runner!r} does not exist: choose "notebook" or "thread".')
     if on_error not in ("dead_letter", "raise"):
         raise SettingsError(f'on_error={on_error!r} is not "dead_letter" or "raise".')
-    if workers == "auto":
-        workers, worker_kind = None, "auto"
-    if worker_kind not in ("task", "process", "auto"):
-        raise SettingsError(
-            f'worker_kind={worker_kind!r} does not exist: "task", "process" or "auto".'
-        )
+    for name_of, given in (("workers", workers), ("worker_kind", worker_kind)):
+        if given == "auto":
+            raise SettingsError(
+                f'{name_of}="auto" does not exist any more: leave it out, and once messages come '
+                'session.diagnose().advice says whether worker_kind="process" would help.'
+            )
+    if worker_kind not in ("task", "process"):
+        raise SettingsError(f'worker_kind={worker_kind!r} does not exist: "task" or "process".')
     if workers is None:
         workers = cores() if worker_kind == "process" else settings.worker_count
     workers = checked_count("workers", workers, 1, "at least 1 must serve the queue")

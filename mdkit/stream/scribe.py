@@ -55,10 +55,6 @@ class Scribe:
         if not self.recorder.closed:
             self.recorder.write(batch)
 
-    def moved(self, places: Places) -> None:
-        """Go on with other places, before anything has been counted."""
-        self._places = places
-
     def lost(self, slot: Slot, what: Loss, first: int, count: int) -> None:
         """Take note of messages that no strategy will see."""
         if self._last is not None:
