@@ -142,7 +142,8 @@ def live(
         raise SettingsError(f'runner={runner!r} does not exist: choose "notebook" or "thread".')
     if on_error not in ("dead_letter", "raise"):
         raise SettingsError(f'on_error={on_error!r} is not "dead_letter" or "raise".')
-    for name_of, given in (("workers", workers), ("worker_kind", worker_kind)):
+    asked: dict[str, Any] = {"workers": workers, "worker_kind": worker_kind}
+    for name_of, given in asked.items():
         if given == "auto":
             raise SettingsError(
                 f'{name_of}="auto" does not exist any more: leave it out, and once messages come '

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from mdkit.events import DROPPED, SET_BACK, WENT_BACK, Bar, Gap, MarketEvent, Ticker, Trade
+from mdkit.events import DROPPED, SET_BACK, Bar, Gap, MarketEvent, Ticker, Trade
 from mdkit.frames import BarFrame
 from mdkit.history.bars import MAX_EMPTY, BarBuilder
 from mdkit.history.intervals import period_end, period_start
@@ -111,15 +111,9 @@ class Fold:
     def interrupt(self, gap: Gap) -> None:
         """Note a gap of a channel: bars around it lack trades, if trades are what was missed."""
         ours = gap.channel == self.made_of
-        if gap.reason == WENT_BACK:
-            if ours:
-                self.builder = BarBuilder(self.builder.symbol, self.builder.interval)
-                self.newest_ns = self._first_ns = -1
-                self._made.clear()
-                self.revised.clear()
         # Books that the queue dropped say nothing about trades; a broken connection does.
         # Nor does this machine's clock, since bars go by the exchange's.
-        elif (ours or gap.reason != DROPPED) and not gap.reason.startswith(SET_BACK):
+        if (ours or gap.reason != DROPPED) and not gap.reason.startswith(SET_BACK):
             self.builder.interrupt()
 
     def flush(self) -> list[Gap]:

@@ -140,12 +140,6 @@ class Reading:
     def __post_init__(self) -> None:
         self.watch = Watch(self.symbol, self.channel)
 
-    def begin_anew(self) -> None:
-        """Forget what was remembered of earlier events: they are about to come again."""
-        self.watch.begin_anew()
-        if self.recent is not None:
-            self.recent.begin_anew()
-
     @property
     def is_sampled(self) -> bool:
         """Whether its times tell of the exchange's clock: history was made long before it came."""

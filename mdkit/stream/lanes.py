@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from mdkit.errors import InvalidMessage, StrategyError, TransientError
-from mdkit.events import DROPPED, SET_BACK, WENT_BACK, Bar, Gap, MarketEvent, Signal
+from mdkit.events import DROPPED, SET_BACK, Bar, Gap, MarketEvent, Signal
 from mdkit.frames import EventFrame
 from mdkit.strategies.contract import as_signal
 from mdkit.stream.buffer import Buffer
@@ -86,6 +86,9 @@ class Lanes:
         self._sleep = sleep
         self._seconds_per_message = 1e-5
         self._unsampled = _SAMPLE_EVERY
+
+    def begin_anew(self) -> None:
+        """Forget what was handled; `Places` does that for strategies in this process."""
 
     async def work(self, number: int = 0) -> None:
         """Serve lanes until the buffer is closed and empty; `number` tells workers apart."""
@@ -273,9 +276,7 @@ class Lanes:
             reading.table.break_off()
         if reading.fold is not None:
             reading.fold.interrupt(gap)
-        if gap.reason == WENT_BACK:
-            reading.begin_anew()
-        elif gap.reason != DROPPED:
+        if gap.reason != DROPPED:
             reading.watch.forget()
             if gap.reason.startswith(SET_BACK):
                 self.clocks.begin_anew(slot.symbol)

@@ -80,6 +80,11 @@ class Ledger:
     def __iter__(self) -> Iterator[Account]:
         return iter(self._accounts.values())
 
+    @property
+    def waits(self) -> bool:
+        """Whether a message is queued, spilled or in flight."""
+        return any(a.queued or a.spilled or a.in_flight for a in self._accounts.values())
+
     def totals(self) -> dict[str, int]:
         """Return the sum over all accounts for each column."""
         values = [_values(account) for account in self._accounts.values()]

@@ -14,8 +14,8 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from mdkit.errors import MdkitError, SessionError, StrategyError
-from mdkit.events import REFUSED, SKIPPED, WENT_BACK, Gap, Signal
+from mdkit.errors import MdkitError, RecordingError, SessionError, StrategyError
+from mdkit.events import REFUSED, Gap, Signal
 from mdkit.frames import Frames, MetricsFrame, SignalFrame
 from mdkit.strategies.contract import Strategy
 from mdkit.stream.backfill import Backfill
@@ -46,6 +46,7 @@ from mdkit.wire.tickdb import ANSWER, MAX_MESSAGE_BYTES, REST, SEVERAL, Router, 
 WorkerKind = Literal["task", "process"]
 
 _ROWS = 10_000
+_LOOK_SECONDS = 0.005
 _logger = logging.getLogger("mdkit")
 
 
@@ -227,11 +228,29 @@ class Pipeline:
             hole.filled = filling.admitted if filling is not None else 0
             self.places.expect(gap.symbol, gap.channel).break_off(hole)
 
-    def jumped(self, from_ns: int, to_ns: int) -> None:
-        """Tell of a jump as a gap of everything that has come so far."""
-        reason = SKIPPED if to_ns > from_ns else WENT_BACK
-        for symbol, channel in self.places.pushed:
-            self.gap(Gap(symbol, channel, reason, min(from_ns, to_ns), to_ns))
+    async def begin_anew(self) -> None:
+        """Handle what is queued; then strategies are new instances, frames and gaps are empty.
+
+        Ledger, dead letters and health go on: they count for the session. A recording ends here,
+        since what comes does not follow what it holds.
+        """
+        while self._stopping is None and self.ledger.waits:  # noqa: ASYNC110 - workers tell nobody
+            await asyncio.sleep(_LOOK_SECONDS)
+        if self._stopping is not None:
+            return
+        if self.chronicle.scribe is not None:
+            self.problem(
+                RecordingError(
+                    f"The recording {self.chronicle.scribe.recorder.path} ends where the replay "
+                    "jumped, or began its next round: record that to another file."
+                )
+            )
+            self.chronicle.end()
+        self.places.begin_anew()
+        self.lanes.begin_anew()
+        self.frames.clear()
+        self.signals.clear()
+        self.gaps.clear()
 
     def expect(self, symbols: Sequence[str]) -> None:
         """Take note that messages are about these symbols from now on."""

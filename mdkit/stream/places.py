@@ -63,20 +63,13 @@ class Places:
         self._remote = remote
         together = [strategy for strategy in self.strategies if strategy.per == "session"]
         self._lane = "(session)" if together else None
-        self._shared = {
-            strategy: Handler(strategy, _instance(strategy), self.timers[strategy])
-            for strategy in ([] if remote else together)
-        }
+        self._together = [] if remote else together
+        self._shared = self._new_shared()
         self._per_symbol: dict[tuple[Strategy, str], Handler] = {}
 
     def __iter__(self) -> Iterator[Slot]:
         yield from self._by_account.values()
         yield from self._broken.values()
-
-    @property
-    def pushed(self) -> list[tuple[str, str]]:
-        """The symbols and channels of which something has been pushed."""
-        return [key for key in self._by_account if ":" not in key[1]]
 
     @property
     def handlers(self) -> tuple[Handler, ...]:
@@ -103,6 +96,17 @@ class Places:
             place = self._by_account[symbol, account] = self._new_slot(route, self._reading(route))
             self._expected.add(place)
         return place
+
+    def begin_anew(self) -> None:
+        """Give what comes now strategies and bars that know of nothing before; slots go on."""
+        self.folds.clear()
+        self.recent.clear()
+        self._per_symbol.clear()
+        self._shared = self._new_shared()
+        for slot in self._by_account.values():
+            slot.lane.holes.pop(slot, None)
+            old: Reading = slot.context
+            slot.context = self._reading(Route(old.channel, slot.symbol, old.read, old.origin))
 
     def slot(self, route: Route) -> Slot:
         """Return the place of a route, made when its first message arrives."""
@@ -168,6 +172,12 @@ class Places:
         if channel == "trade" and not self._remote:
             reading.recent = self.recent.setdefault(symbol, Recent())
         return reading
+
+    def _new_shared(self) -> dict[Strategy, Handler]:
+        return {
+            strategy: Handler(strategy, _instance(strategy), self.timers[strategy])
+            for strategy in self._together
+        }
 
     def _fold(self, symbol: str) -> Fold:
         assert self._interval is not None

@@ -26,6 +26,7 @@ from mdkit.stream.ledger import Ledger
 from mdkit.stream.machine import memory_bytes
 from mdkit.stream.parcels import (
     TOKEN_BYTES,
+    Anew,
     Batch,
     Done,
     End,
@@ -204,6 +205,10 @@ class Worker:
         told = lane.slots if lane is not None else ()
         return self._done(batch.number, self._loop.time() - began, told, left, error)
 
+    def begin_anew(self) -> None:
+        """Forget everything: fresh strategies, and no trades seen."""
+        self._places.begin_anew()
+
     def end(self) -> Done:
         """Show the bars that were forming, and tell of what nothing came after."""
         for slot in self._places:
@@ -347,6 +352,9 @@ async def _answer(
 
     with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
         while not isinstance(parcel := await unpack(reader), End):
+            if isinstance(parcel, Anew):
+                worker.begin_anew()
+                continue
             # Batches of different lanes; one that awaits must not hold up the others.
             task = asyncio.create_task(handle(parcel))
             running.add(task)

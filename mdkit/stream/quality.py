@@ -59,10 +59,6 @@ class Watch:
         self.is_of_books = channel == "depth"
         self.backwards = self.frozen = self.empty = 0
         self._unusable: Gap | None = None
-        self.begin_anew()
-
-    def begin_anew(self) -> None:
-        """Compare with nothing that came so far; the counts go on."""
         self.newest_ns = 0
         self._empty_ns = 0  # since when the book is empty
         self.forget()

@@ -51,8 +51,8 @@ class Sink(Protocol):
     def gap(self, gap: Gap) -> None:
         """Take note of a stretch that was not seen."""
 
-    def jumped(self, from_ns: int, to_ns: int) -> None:
-        """Take note that what comes now does not follow what came: it is later, or earlier."""
+    async def begin_anew(self) -> None:
+        """Handle what was delivered, then forget it: what comes now does not follow it."""
 
     def expect(self, symbols: Sequence[str]) -> None:
         """Take note that messages are about these symbols from now on."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from mdkit.errors import InvalidMessage
-from mdkit.events import DROPPED, WENT_BACK, Gap, MarketEvent
+from mdkit.events import DROPPED, Gap, MarketEvent
 from mdkit.frames import BarFrame
 from mdkit.stream.backfill import Recent
 from mdkit.stream.folding import Fold
@@ -55,10 +55,7 @@ def steps(
         for gap in due:
             if fold is not None:
                 fold.interrupt(gap)
-            if gap.reason == WENT_BACK:
-                watch.begin_anew()
-                recent.pop(symbol, None)
-            elif gap.reason != DROPPED:
+            if gap.reason != DROPPED:
                 watch.forget()
             if is_heard:
                 yield gap
