@@ -36,7 +36,6 @@ _CORE = (
 )
 _OPTIONAL = {
     "numba": "compiled backtests",
-    "picows": "a faster transport",
     "uvloop": "a faster loop in threads",
     "zstandard": "recordings as .zst",
     "jupyterlab": "mdkit lab",

@@ -115,5 +115,9 @@ class RecordingWarning(UserWarning):
     """A recording was read, but something in it is missing or damaged; says what and how much."""
 
 
+class ShardWarning(UserWarning):
+    """A shard of a session on a cluster is absent from what was asked for; says which and why."""
+
+
 class ExchangeError(MdkitError):
     """The embedded exchange could not start, or could not play what it was given."""

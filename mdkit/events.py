@@ -187,10 +187,6 @@ class Gap(Event, frozen=True, gc=False):
 DROPPED = "dropped"
 """The reason of a gap that the queue's own policy made."""
 REFUSED = "subscription refused"
-SKIPPED = "skipped"
-"""The reason of a gap that somebody wanted: a replay went on from a later time."""
-WENT_BACK = "went back"
-"""The reason of a gap of no length: a replay went on from an earlier time."""
 
 SET_BACK = "this machine's clock was set back"
 """How the reason of a gap begins that is one of the local clock alone: nothing is missing."""

@@ -15,7 +15,6 @@ HEAVY = [
     "numpy",
     "requests",
     "IPython",
-    "picows",
     "uvloop",
     "nest_asyncio",
     "nest_asyncio2",

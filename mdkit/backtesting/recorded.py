@@ -77,8 +77,7 @@ def bar_tape(recording: Recording, interval: str, *, allow_nonpositive: bool = F
     One with a price of zero or below is left out with a `BacktestWarning` unless
     `allow_nonpositive`.
 
-    Raises `SettingsError` when there is none, and when time goes back: the recorded session was
-    then a replay that jumped or began anew.
+    Raises `SettingsError` when there is none.
     """
     found = tuple(
         step
@@ -98,13 +97,7 @@ def bar_tape(recording: Recording, interval: str, *, allow_nonpositive: bool = F
     by_symbol: dict[str, list[Bar]] = {}
     for step in found:
         if isinstance(step, Bar):
-            own = by_symbol.setdefault(step.symbol, [])
-            if own and step.start_ns <= own[-1].start_ns:
-                raise SettingsError(
-                    f"{recording!r} goes back in time: it is of a replay that jumped, or began "
-                    "anew, and an account cannot; take the recording that was replayed"
-                )
-            own.append(step)
+            by_symbol.setdefault(step.symbol, []).append(step)
     if not by_symbol:
         raise SettingsError(
             f"no whole bar of {interval} is in {recording!r}: bars are made of trades, or of "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from mdkit.channels.handlers import Handler
@@ -24,21 +25,22 @@ class Channel(QueuedChannel):
 
     __slots__ = ("bar_handlers", "bars_table", "event_kind", "handlers", "reader", "table")
 
-    def __init__(
+    def __init__(self, reader: ChannelReader) -> None:
+        super().__init__(reader.symbol, reader.channel, reader.origin)
+        self.table: EventFrame[Any] | None = None
+        self.bars_table: BarFrame | None = None
+        self.read_by(reader)
+
+    def read_by(
         self,
         reader: ChannelReader,
-        *,
-        table: EventFrame[Any] | None = None,
-        bars_table: BarFrame | None = None,
-        handlers: list[Handler] | None = None,
-        bar_handlers: list[Handler] | None = None,
+        handlers: Sequence[Handler] = (),
+        bar_handlers: Sequence[Handler] = (),
     ) -> None:
-        super().__init__(reader.symbol, reader.channel, reader.origin)
+        """Have what comes now read and handled by these, whatever came before."""
         self.reader = reader
-        self.table = table
-        self.bars_table = bars_table
-        self.handlers = [] if handlers is None else handlers
-        self.bar_handlers = [] if bar_handlers is None else bar_handlers
+        self.handlers = tuple(handlers)
+        self.bar_handlers = tuple(bar_handlers)
         # What strategies see of bars where some are made here are those, whatever REST gave.
         self.event_kind = reader.channel if reader.has_own_events else ""
 

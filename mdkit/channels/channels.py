@@ -63,20 +63,13 @@ class Channels:
         self._remote = remote
         together = [strategy for strategy in self.strategies if strategy.per == "session"]
         self._lane = "(session)" if together else None
-        self._shared = {
-            strategy: Handler(strategy, _instance(strategy), self.timers[strategy])
-            for strategy in ([] if remote else together)
-        }
+        self._together = [] if remote else together
+        self._shared = self._new_shared()
         self._per_symbol: dict[tuple[Strategy, str], Handler] = {}
 
     def __iter__(self) -> Iterator[Channel]:
         yield from self._by_name.values()
         yield from self._broken.values()
-
-    @property
-    def pushed(self) -> list[tuple[str, str]]:
-        """The symbols and channels of which something has been pushed."""
-        return [key for key in self._by_name if ":" not in key[1]]
 
     @property
     def handlers(self) -> tuple[Handler, ...]:
@@ -103,6 +96,15 @@ class Channels:
         if channel is None:
             channel = self._by_name[symbol, name] = self._new(self.readers.expect(symbol, name))
         return channel
+
+    def begin_anew(self) -> None:
+        """Give what comes now strategies and bars that know of nothing before; counts go on."""
+        self.readers.begin_anew()
+        self._per_symbol.clear()
+        self._shared = self._new_shared()
+        for (symbol, name), channel in self._by_name.items():
+            channel.lane.pending.pop(channel, None)
+            self._set_up(channel, self.readers.expect(symbol, name))
 
     def of(self, route: Route[Channel]) -> Channel:
         """Return the channel of a route, made when its first message arrives."""
@@ -155,27 +157,35 @@ class Channels:
         return self._queued(Channel(reader))
 
     def _new(self, reader: ChannelReader) -> Channel:
+        channel = self._queued(Channel(reader))
+        self._set_up(channel, reader)
+        return channel
+
+    def _set_up(self, channel: Channel, reader: ChannelReader) -> None:
+        """Give a channel its reader, the strategies that see what it reads, and tables."""
         symbol, kind = reader.symbol, reader.channel
         table = self._frames.table(kind, symbol)
         if reader.origin == LIVE:  # what REST gives is never kept undecoded
             table.read = reader.read
+        own = reader.has_own_events
+        channel.table = table if own else None
+        handlers = self._handlers(symbol, kind) if own else []
         if reader.bars is None:
-            channel = Channel(reader, table=table, handlers=self._handlers(symbol, kind))
+            channel.read_by(reader, handlers)
         else:
-            own = reader.has_own_events
-            channel = Channel(
-                reader,
-                table=table if own else None,
-                bars_table=self._frames.bars(symbol),
-                handlers=self._handlers(symbol, kind) if own else [],
-                bar_handlers=self._handlers(symbol, "bar"),
-            )
-        return self._queued(channel)
+            channel.bars_table = self._frames.bars(symbol)
+            channel.read_by(reader, handlers, self._handlers(symbol, "bar"))
 
     def _queued(self, channel: Channel) -> Channel:
         self._buffer.add(channel, lane=self._lane)
         self._ledger.add(channel)
         return channel
+
+    def _new_shared(self) -> dict[Strategy, Handler]:
+        return {
+            strategy: Handler(strategy, _instance(strategy), self.timers[strategy])
+            for strategy in self._together
+        }
 
     def _handlers(self, symbol: str, kind: str) -> list[Handler]:
         handlers: list[Handler] = []

@@ -32,11 +32,6 @@ class TradeDeduplicator:
         columns = [rows[name].tolist() for name in names]
         return cls(id or (*rest,) for id, *rest in zip(*columns, strict=True))
 
-    def begin_anew(self) -> None:
-        """Forget all trades."""
-        self._known.clear()
-        self._filled.clear()
-
     def fresh(self, events: tuple[MarketEvent, ...], origin: str) -> tuple[MarketEvent, ...]:
         """Return the trades that were not seen yet: the same tuple when that is all of them.
 

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from mdkit.events import DROPPED, SET_BACK, WENT_BACK, Bar, Gap, MarketEvent, Ticker, Trade
+from mdkit.events import DROPPED, SET_BACK, Bar, Gap, MarketEvent, Ticker, Trade
 from mdkit.gaps.clock_shift import ClockShift
 from mdkit.history.bars import MAX_EMPTY, BarBuilder
 from mdkit.history.intervals import period_end, period_start
@@ -124,15 +124,9 @@ class LiveBars:
     def interrupt(self, gap: Gap) -> None:
         """Mark the bars around a gap of a channel as partial, if trades are what was missed."""
         ours = gap.channel == self.made_of
-        if gap.reason == WENT_BACK:
-            if ours:
-                self.builder = BarBuilder(self.builder.symbol, self.builder.interval)
-                self.newest_ns = self._first_ns = -1
-                self._made.clear()
-                self._revised.clear()
         # Books that the queue dropped say nothing about trades; a broken connection does.
         # Nor does this machine's clock, since bars go by the exchange's.
-        elif (ours or gap.reason != DROPPED) and not gap.reason.startswith(SET_BACK):
+        if (ours or gap.reason != DROPPED) and not gap.reason.startswith(SET_BACK):
             self.builder.interrupt()
 
     def flush(self) -> list[Bar | Gap]:

@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 from mdkit.channels.deduplicator import TradeDeduplicator
 from mdkit.channels.live_bars import LiveBars, Made, RevisedBar
 from mdkit.errors import InvalidMessage
-from mdkit.events import DROPPED, WENT_BACK, Gap, MarketEvent
+from mdkit.events import DROPPED, Gap, MarketEvent
 from mdkit.gaps.quality import BookQuality
 from mdkit.wire.tickdb import LIVE, Read, Route, Router, SomeEvents, decode
 
@@ -139,11 +139,7 @@ class ChannelReader:
         """Mark that something is missing before the next message; return what is met of that."""
         if self.bars is not None:
             self.bars.interrupt(gap)
-        if gap.reason == WENT_BACK:
-            self.quality.begin_anew()
-            if self.deduplicator is not None:
-                self.deduplicator.begin_anew()
-        elif gap.reason != DROPPED:
+        if gap.reason != DROPPED:
             self.quality.forget()
         return gap if self.has_own_events else UnseenGap(gap)
 
@@ -208,6 +204,16 @@ class ChannelReaders:
             reader = self._new((symbol, account), channel, self._decode_any)
             self._expected.add(reader)
         return reader
+
+    def begin_anew(self) -> None:
+        """Replace all readers, bars and known trades by new ones, which know of nothing before."""
+        old = self._readers
+        self._readers = {}
+        self.bars.clear()
+        self.deduplicators.clear()
+        self._expected.clear()
+        for key, reader in old.items():
+            self._new(key, reader.channel, reader.decode)
 
     def _new(self, key: tuple[str, str], channel: str, decode: Read) -> ChannelReader:
         symbol, account = key

@@ -148,6 +148,11 @@ class Frames:
         assert isinstance(table, BarFrame)
         return table
 
+    def clear(self) -> None:
+        """Forget all rows; the tables stay."""
+        for table in self._frames.values():
+            table.clear()
+
     def book(self, symbol: str) -> Depth | None:
         """Return the newest order book of a symbol, or None when none arrived."""
         frame = self._frames.get(("depth", symbol))

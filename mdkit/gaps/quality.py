@@ -47,10 +47,6 @@ class BookQuality:
         self.is_of_books = channel == "depth"
         self.backwards = self.frozen = self.empty = 0
         self._unusable: Gap | None = None
-        self.begin_anew()
-
-    def begin_anew(self) -> None:
-        """Forget all events so far; the counts go on."""
         self.newest_ns = 0
         self._empty_ns = 0  # since when the book is empty
         self.forget()

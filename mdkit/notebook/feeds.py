@@ -16,7 +16,6 @@ from mdkit.settings import Settings
 from mdkit.stream.connection import shown
 from mdkit.stream.replay import Replay
 from mdkit.stream.source import Sink, Source, WebSocketSource
-from mdkit.stream.transports import Transport
 
 
 class ExchangeSource(WebSocketSource):
@@ -73,20 +72,18 @@ def open_source(
     symbols: Sequence[str],
     settings: Settings,
     api_key: str | None = None,
-    transport: Transport = "websockets",
 ) -> Source:
     """Return the source that `live(source=...)` means; no connection is made yet.
 
     Without `symbols`: what an `Exchange` carries, and else SUBSCRIBED_SYMBOLS.
 
     Raises `AuthenticationError` when TickDB is asked for without a key and `SettingsError`
-    for anything that is not a source or a transport that it cannot have.
+    for anything that is not a source.
     """
     options: dict[str, Any] = {
         "base_delay": settings.reconnect_base_delay,
         "max_delay": settings.reconnect_max_delay,
         "heartbeat": settings.heartbeat_interval,
-        "transport": transport,
     }
     if source is None:
         if api_key or settings.tickdb_api_key is not None:
@@ -127,11 +124,6 @@ def open_source(
             source, channels, symbols, api_key=secret, name=shown(source), **options
         )
     if isinstance(source, Source):
-        if transport != "websockets":
-            raise SettingsError(
-                f"transport={transport!r} cannot be had for {source.name}: a Source of your own "
-                "brings its connection along. Leave transport out."
-            )
         if isinstance(source, Replay) and asked:
             source.only(asked)
         return source

@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from mdkit.errors import SettingsError
 from mdkit.exchange import Exchange
@@ -29,7 +29,6 @@ from mdkit.stream.machine import cores
 from mdkit.stream.pipeline import Pipeline, WorkerKind
 from mdkit.stream.record import Recorder
 from mdkit.stream.source import Source
-from mdkit.stream.transports import Transport
 from mdkit.wire.tickdb import CHANNELS
 
 _sessions: dict[str, Any] = {}
@@ -48,9 +47,8 @@ def live(
     channels: Sequence[str] | str | None = None,
     source: str | Source | Exchange | None = None,
     api_key: str | None = None,
-    transport: Transport = "websockets",
     strategies: Sequence[Any] = (),
-    workers: int | Literal["auto"] | None = None,
+    workers: int | None = None,
     worker_kind: WorkerKind = "task",
     maxsize: int | None = None,
     overflow: Overflow | Mapping[str, Overflow] = "block",
@@ -81,16 +79,12 @@ def live(
             and prints one line saying which; "tickdb"; "demo"; a ws:// or wss:// URL; an
             `Exchange`; or any `Source`.
         api_key: overrides TICKDB_API_KEY.
-        transport: the library that makes the connection: "websockets", or "picows", which
-            costs less where thousands of messages a second arrive (`pip install picows`).
         strategies: functions or classes made with `@md.strategy(...)`, or `md.messages(fn)`.
         workers: what serves the symbols' lanes (WORKER_COUNT). Tasks share one core; more than
             one helps strategies that await. Of processes there is one a core unless you say.
-            "auto" is `worker_kind="auto"`.
         worker_kind: "task", or "process" for strategies that are too much for one core: each
-            process runs the strategies of some of the symbols. "auto" tries the strategies on
-            the first messages, in a process that is then thrown away, and takes processes where
-            they are heavy.
+            process runs the strategies of some of the symbols. `session.diagnose().advice` says
+            whether that would help.
         maxsize: messages the queue holds in memory (MAX_QUEUE_DEPTH).
         overflow: what to do when it is full: "block", "drop_oldest", "drop_newest",
             "conflate", "spill", or a dict by channel. See `mdkit.queue.buffer.Buffer`.
@@ -148,12 +142,15 @@ def live(
         raise SettingsError(f'runner={runner!r} does not exist: choose "notebook" or "thread".')
     if on_error not in ("dead_letter", "raise"):
         raise SettingsError(f'on_error={on_error!r} is not "dead_letter" or "raise".')
-    if workers == "auto":
-        workers, worker_kind = None, "auto"
-    if worker_kind not in ("task", "process", "auto"):
-        raise SettingsError(
-            f'worker_kind={worker_kind!r} does not exist: "task", "process" or "auto".'
-        )
+    asked: dict[str, Any] = {"workers": workers, "worker_kind": worker_kind}
+    for name_of, given in asked.items():
+        if given == "auto":
+            raise SettingsError(
+                f'{name_of}="auto" does not exist any more: leave it out, and once messages come '
+                'session.diagnose().advice says whether worker_kind="process" would help.'
+            )
+    if worker_kind not in ("task", "process"):
+        raise SettingsError(f'worker_kind={worker_kind!r} does not exist: "task" or "process".')
     if workers is None:
         workers = cores() if worker_kind == "process" else settings.worker_count
     workers = checked_count("workers", workers, 1, "at least 1 must serve the queue")
@@ -178,7 +175,7 @@ def live(
         chosen = with_called_for(ready, chosen, bars, may_add=channels is None)
     else:  # it brings what it brings
         with_called_for(ready, CHANNELS, bars)
-    feed = open_source(source, chosen, wanted, settings, api_key, transport)
+    feed = open_source(source, chosen, wanted, settings, api_key)
     predecessor = _sessions.get(name)
     if client is not None:
         from mdkit.notebook.cluster import ClusterSession
@@ -190,7 +187,6 @@ def live(
             )
         options = {
             "channels": chosen,
-            "transport": transport,
             "workers": asked_workers,
             "worker_kind": worker_kind,
             "maxsize": maxsize,
@@ -210,7 +206,7 @@ def live(
         spread = _sessions[name] = ClusterSession(
             client, shards, feed, ready, settings, options, name, predecessor
         )
-        # It has a session's methods; saying so in types would take two overloads of 28 keywords.
+        # It has a session's methods; saying so in types would take two overloads of 27 keywords.
         return cast(Session, spread)
     history = open_history(feed, settings, api_key) if backfill or warmup else None
     pipeline = Pipeline(

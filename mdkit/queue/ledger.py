@@ -81,6 +81,11 @@ class Ledger:
     def __iter__(self) -> Iterator[Counts]:
         return iter(self._counts.values())
 
+    @property
+    def waits(self) -> bool:
+        """Whether a message is queued, spilled or in flight."""
+        return any(a.queued or a.spilled or a.in_flight for a in self._counts.values())
+
     def totals(self) -> dict[str, int]:
         """Return the sum over all of them for each column."""
         values = [_values(counts) for counts in self._counts.values()]

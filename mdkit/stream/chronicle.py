@@ -70,7 +70,7 @@ class Chronicle:
         self.listen()
 
     def listen(self) -> None:
-        """Have the pipeline's buffer, which may be another one by now, tell of losses."""
+        """Have the pipeline's buffer tell of losses."""
         told = self.scribe is not None or self._ending
         self._pipeline.buffer.on_loss = self._lost if told else None
 

@@ -1,12 +1,12 @@
 """Recordings' bytes on disk: plain, gzip or Zstandard, written in flushes, read as far as they go.
 
-Writing goes by the file's suffix, reading by its first bytes. A file that was cut off or
-damaged is read up to there, and what was wrong is told in a sentence rather than raised.
+Writing goes by the file's suffix, reading by its first bytes. A file that was cut off is read to
+its end; one whose compression is damaged to the piece of 2 KiB in which that shows. What was
+wrong is told in a sentence rather than raised.
 """
 
 from __future__ import annotations
 
-import contextlib
 import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -26,6 +26,7 @@ _ZSTD_WINDOW = 17
 """Its size as a power of two: 128 KiB fit into the caches, and books repeat within them."""
 _CHUNK_BYTES = 1 << 15
 """Of a file, and of text, at a time: what is made of it should be in the caches when it is used."""
+_PIECE_BYTES = 1 << 11
 
 
 class Compressor(Protocol):
@@ -79,7 +80,9 @@ class _Gzip:
 class _Zstd:
     def __init__(self, path: Path) -> None:
         self._library = _zstandard(path)
-        settings = self._library.ZstdCompressionParameters.from_level(1, window_log=_ZSTD_WINDOW)
+        settings = self._library.ZstdCompressionParameters.from_level(
+            1, window_log=_ZSTD_WINDOW, write_checksum=True
+        )
         self._stream = self._library.ZstdCompressor(compression_params=settings).compressobj()
 
     def compress(self, data: bytes) -> bytes:
@@ -111,14 +114,10 @@ class _Stream(Protocol):
 
     @property
     def unused(self) -> bytes:
-        """What of the last block lies behind its end."""
+        """What was fed and lies behind its end."""
 
-    def feed(self, block: bytes) -> Iterator[bytes]:
-        """Yield the text of a block; raise `_DamagedError` behind the last that is readable."""
-
-
-_Quick = tuple[Callable[[], _Stream], type[Exception]]
-"""What opens a stream, and the error by which that tells damage."""
+    def feed(self, piece: bytes) -> Iterator[bytes]:
+        """Yield the text of a piece; raise the library's error at damage."""
 
 
 def read_chunks(path: Path, faults: list[str]) -> Iterator[bytes]:
@@ -135,15 +134,14 @@ def read_chunks(path: Path, faults: list[str]) -> Iterator[bytes]:
         raise RecordingError(f"{path} cannot be read ({error.strerror}); check it.") from None
     with file:
         start = file.read(len(ZSTD_MAGIC))
-        blocks = partial(_blocks, file, faults)
+        blocks = _blocks(file, faults)
         if start.startswith(GZIP_MAGIC):
-            yield from _decompress(blocks, _QUICK_GZIP, _CarefulGzipStream, faults)
+            yield from _inflate(blocks, _GzipStream, _GZIP_ERROR, faults)
         elif start.startswith(ZSTD_MAGIC):
             library = _zstandard(path)
-            quick = partial(_ZstdStream, library), library.ZstdError
-            yield from _decompress(blocks, quick, partial(_CarefulZstdStream, library), faults)
+            yield from _inflate(blocks, partial(_ZstdStream, library), library.ZstdError, faults)
         else:
-            yield from blocks()
+            yield from blocks
 
 
 def _blocks(file: Any, faults: list[str]) -> Iterator[bytes]:
@@ -156,50 +154,9 @@ def _blocks(file: Any, faults: list[str]) -> Iterator[bytes]:
         faults.append(f"reading failed at byte {file.tell():,} ({error.strerror})")
 
 
-def _decompress(
-    blocks: Callable[[], Iterator[bytes]],
-    quick: _Quick,
-    careful: Callable[[], _Stream],
-    faults: list[str],
-) -> Iterator[bytes]:
-    """Yield a compressed file's text.
-
-    Where the quick stream meets damage, the careful one, which can be made to give the last
-    bytes before it, begins anew.
-    """
-    given = 0
-    open_stream, damage = quick
-    try:
-        for text in _inflate(blocks(), open_stream, faults):
-            given += len(text)
-            yield text
-        return
-    except damage:
-        pass
-    for text in _inflate(blocks(), careful, faults):
-        yield text[given:]
-        given = max(0, given - len(text))
-
-
-class _DamagedError(Exception):
-    pass
-
-
-def _pieces(stream: Any, block: bytes) -> Iterator[bytes]:
-    """Yield the text of a block a piece at a time.
-
-    A full piece may leave text inside the stream although all of the block went in.
-    """
-    text, rest = stream.decompress(block, _CHUNK_BYTES), stream.unconsumed_tail
-    yield text
-    while not stream.eof and (rest or len(text) == _CHUNK_BYTES):
-        text, rest = stream.decompress(rest, _CHUNK_BYTES), stream.unconsumed_tail
-        yield text
-
-
 class _GzipStream:
-    def __init__(self, library: Any = isal_zlib) -> None:
-        self._stream: Any = library.decompressobj(_GZIP)
+    def __init__(self) -> None:
+        self._stream: Any = isal_zlib.decompressobj(_GZIP)
 
     @property
     def ended(self) -> bool:
@@ -209,93 +166,62 @@ class _GzipStream:
     def unused(self) -> bytes:
         return bytes(self._stream.unused_data)
 
-    def feed(self, block: bytes) -> Iterator[bytes]:
-        yield from _pieces(self._stream, block)
+    def feed(self, piece: bytes) -> Iterator[bytes]:
+        rest, is_full = piece, False
+        # A full chunk may leave text inside the stream although all of the piece went in.
+        while not self.ended and (rest or is_full):
+            text = self._stream.decompress(rest, _CHUNK_BYTES)
+            rest, is_full = self._stream.unconsumed_tail, len(text) == _CHUNK_BYTES
+            yield text
 
 
-_QUICK_GZIP: _Quick = _GzipStream, cast(type[Exception], isal_zlib.error)
-
-
-class _CarefulGzipStream(_GzipStream):
-    def __init__(self) -> None:
-        super().__init__(zlib)  # isal's cannot be copied
-
-    def feed(self, block: bytes) -> Iterator[bytes]:
-        before, given = self._stream.copy(), 0
-        try:
-            for text in _pieces(self._stream, block):
-                given += len(text)
-                yield text
-        except zlib.error as error:
-            yield _salvage(before, block)[given:]
-            raise _DamagedError(str(error)) from None
-
-
-def _salvage(stream: Any, block: bytes) -> bytes:
-    """Return the text before an error, which zlib takes along unless fed byte by byte."""
-    text = bytearray()
-    with contextlib.suppress(zlib.error):
-        for at in range(len(block)):
-            text += stream.decompress(block[at : at + 1])
-    return bytes(text)
+_GZIP_ERROR = cast(type[Exception], isal_zlib.error)
 
 
 class _ZstdStream:
-    piece_bytes = 1 << 11
-
     def __init__(self, library: Any) -> None:
         self._stream = library.ZstdDecompressor().decompressobj()
-        self.unused = b""
 
     @property
     def ended(self) -> bool:
         return bool(self._stream.eof)
 
-    def feed(self, block: bytes) -> Iterator[bytes]:
-        # A piece at a time: its text may be a thousand times as long.
-        for at in range(0, len(block), self.piece_bytes):
-            end = at + self.piece_bytes
-            text = self._stream.decompress(block[at:end])
-            for start in range(0, len(text), _CHUNK_BYTES):
-                yield text[start : start + _CHUNK_BYTES]
-            if self.ended:
-                self.unused = self._stream.unused_data + block[end:]
-                return
+    @property
+    def unused(self) -> bytes:
+        return bytes(self._stream.unused_data)
 
-
-class _CarefulZstdStream(_ZstdStream):
-    piece_bytes = 1 << 8  # an error takes the text of the piece it is in along
-
-    def __init__(self, library: Any) -> None:
-        super().__init__(library)
-        self._error = library.ZstdError
-
-    def feed(self, block: bytes) -> Iterator[bytes]:
-        try:
-            yield from super().feed(block)
-        except self._error as error:
-            raise _DamagedError(str(error)) from None
+    def feed(self, piece: bytes) -> Iterator[bytes]:
+        text = self._stream.decompress(piece)
+        for start in range(0, len(text), _CHUNK_BYTES):
+            yield text[start : start + _CHUNK_BYTES]
 
 
 def _inflate(
-    blocks: Iterator[bytes], open_stream: Callable[[], _Stream], faults: list[str]
+    blocks: Iterator[bytes],
+    open_stream: Callable[[], _Stream],
+    damage: type[Exception],
+    faults: list[str],
 ) -> Iterator[bytes]:
+    """Yield a compressed file's text as far as it can be read, the piece with damage left out."""
     stream = open_stream()
     offset = 0
     for block in blocks:
-        rest = block
-        while rest:
-            if stream.ended:
-                stream = open_stream()
-            try:
-                yield from stream.feed(rest)
-            except _DamagedError as error:
-                faults.append(
-                    f"its compression is damaged behind byte {offset:,} ({error}), and nothing "
-                    "from there on can be read"
-                )
-                return
-            rest = stream.unused if stream.ended else b""
+        # A piece at a time: its text may be a thousand times as long, and an error takes it along.
+        for at in range(0, len(block), _PIECE_BYTES):
+            rest = block[at : at + _PIECE_BYTES]
+            while rest:
+                if stream.ended:
+                    stream = open_stream()
+                try:
+                    yield from stream.feed(rest)
+                except damage as error:
+                    faults.append(
+                        f"its compression is damaged, which shows at byte {offset + at:,} "
+                        f"({error}): nothing from there on can be read, and what is before may be "
+                        "wrong in places"
+                    )
+                    return
+                rest = stream.unused if stream.ended else b""
         offset += len(block)
     if not stream.ended:
         faults.append(f"its compression breaks off after byte {offset:,}")

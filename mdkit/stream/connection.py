@@ -1,6 +1,6 @@
-"""What a source needs of a WebSocket connection, whichever library makes it.
+"""What a source needs of a WebSocket connection, and where its messages wait to be taken.
 
-The libraries' own `recv()` gives one message a call, late: a time stamp taken then would
+The library's own `recv()` gives one message a call, late: a time stamp taken then would
 include the wait. Here whole chunks of the socket become one batch and one wake-up.
 """
 
@@ -79,7 +79,7 @@ class Connection(Protocol):
 
 
 class Inbox(ABC):
-    """The half of a connection that all share: messages pile up here until `batch()`.
+    """The half of a connection where messages pile up until `batch()`.
 
     When nobody takes them the socket is paused.
     """

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Self
 from mdkit.stream.health import BLOCKED
 from mdkit.stream.machine import cores
 from mdkit.stream.process_lanes import ProcessLanes
-from mdkit.stream.rehearsal import HEAVY_SECONDS
 
 if TYPE_CHECKING:
     from mdkit.channels.handlers import Handler
@@ -18,6 +17,8 @@ if TYPE_CHECKING:
 
 _LONG = 5.0
 """Seconds that an async strategy may await before that is worth a word."""
+_HEAVY = 50e-6
+"""Seconds a message from which on a process of its own gives more than sending to it takes."""
 
 
 def explain(pipeline: Pipeline) -> str:
@@ -58,7 +59,7 @@ def explain(pipeline: Pipeline) -> str:
             blame = f"; the slowest strategy is {slowest.name} at {_duration(slowest.mean)} a call"
         said.append(
             f"the strategies cannot keep up: {health.in_rate:,.0f} messages a second come in, "
-            f"{health.out_rate:,.0f} are handled, {look.depth:,} of {look.maxsize:,} wait{blame}"
+            f"{health.out_rate:,.0f} are handled, {look.depth:,} of {look.maxsize:,} wait{blame}; "
             f"{advice(pipeline)}"
         )
     if look.spilled:
@@ -105,7 +106,10 @@ def _blocked_before(pipeline: Pipeline) -> str:
 
 
 class Diagnosis(str):
-    """`consumer_bound`, `producer_bound` or `balanced`, with `advice` on what would help."""
+    """`consumer_bound`, `producer_bound` or `balanced`.
+
+    `advice` says whether more worker processes would help, and why not.
+    """
 
     advice: str
 
@@ -120,20 +124,42 @@ class Diagnosis(str):
 
 
 def diagnose(pipeline: Pipeline) -> Diagnosis:
-    """Return which side holds a pipeline back, and what would help."""
-    word = pipeline.monitor.diagnose()
-    return Diagnosis(word, advice(pipeline).removeprefix("; ") if word == "consumer_bound" else "")
+    """Return which side holds a pipeline back, and whether more worker processes would help."""
+    return Diagnosis(pipeline.monitor.diagnose(), advice(pipeline))
 
 
 def advice(pipeline: Pipeline) -> str:
-    """Return what would help strategies that cannot keep up, or nothing."""
-    free = cores() - (pipeline.workers if pipeline.worker_kind == "process" else 1)
-    lanes = sum(1 for channel in pipeline.channels if channel.symbol)
-    mean = sum(timer.mean for timer in pipeline.timers.values())
-    if free < 1 or lanes < 2 or mean < HEAVY_SECONDS:
-        return ""
-    told = "one more core" if free == 1 else f"{free} more cores"
-    return f'; worker_kind="process" with workers={cores()} would use {told}'
+    """Return whether more worker processes would help now, and the reason if not."""
+    lanes = len({channel.lane for channel in pipeline.channels if channel.symbol})
+    in_use = pipeline.workers if pipeline.worker_kind == "process" else 1
+    useful = min(cores(), lanes)
+    timers = pipeline.timers.values()
+    each = sum(timer.mean for timer in timers)
+    if not timers:
+        why = "there are no strategies to run in them"
+    elif pipeline.monitor.diagnose() != "consumer_bound":
+        why = "the strategies keep up with the feed"
+    elif cores() <= in_use:
+        why = f"of {cores()} core{'s' * (cores() > 1)} none is idle"
+    elif useful <= in_use:
+        # Everything in one lane is handled in order, and so by one process.
+        few = "is one stream" if lanes <= 1 else f"are {lanes} streams"
+        why = f"there {few} of messages to be handled in order"
+    elif not any(timer.samples for timer in timers):
+        why = "no call of a strategy has been timed yet"
+    elif each < _HEAVY:
+        why = (
+            f"the strategies take {_duration(each)} a message, and sending one to a process pays "
+            f"from {_duration(_HEAVY)} on"
+        )
+    else:
+        free = useful - in_use
+        more = "one more core" if free == 1 else f"{free} more cores"
+        return (
+            f'more worker processes would help: worker_kind="process" with workers={useful} '
+            f"would use {more}"
+        )
+    return f"more worker processes would not help because {why}"
 
 
 def waiting(pipeline: Pipeline) -> list[tuple[Handler, float]]:

@@ -21,8 +21,6 @@ from mdkit.stream.source import Source
 from mdkit.wire.tickdb import decode
 
 _QUIET_SECONDS = 1.0
-_PATIENCE = 5.0
-"""Seconds after subscribing in which a live message should have come."""
 _TRIES = 5
 
 
@@ -30,13 +28,6 @@ class Stream(Protocol):
     """What the fillings go into; the pipeline."""
 
     channels: Channels
-
-    @property
-    def undecided(self) -> bool:
-        """Whether `decide` is still to be called."""
-
-    async def decide(self, first: Sequence[RawMessage]) -> None:
-        """Choose what serves the queue, by the first messages, and queue the history."""
 
     async def deliver(self, batch: Sequence[RawMessage]) -> list[bytes]:
         """Queue messages in order."""
@@ -76,7 +67,6 @@ class Filling:
         self._opened_ns = 0
         self._wanted: deque[Bar] = deque(maxlen=1000)
         self._fetching: asyncio.Task[None] | None = None
-        self._patience: asyncio.Task[None] | None = None
         self._is_stopped = False
 
     async def opened(self, gaps: Sequence[Gap]) -> None:
@@ -91,9 +81,8 @@ class Filling:
         self._books = {}
         with self._all_told_at_the_end():
             if self._backfill is not None:
-                if self._has_history and not self._stream.undecided:
-                    async for bars in self.history():
-                        await self._stream.deliver(bars)
+                async for bars in self._history():
+                    await self._stream.deliver(bars)
                 missed = [gap.symbol for gap in gaps if gap.channel == "depth"]
                 if missed:
                     self._books = self._take(await self._backfill.books(missed))
@@ -111,8 +100,6 @@ class Filling:
 
         The books go into the queue here, behind their gaps, for a full queue takes its time.
         """
-        if self._has_history and self._patience is None:
-            self._patience = asyncio.create_task(self._lose_patience(), name="mdkit patience")
         with self._all_told_at_the_end():
             await self._deliver(self._books)
             if self._backfill is not None and self._untold:
@@ -155,13 +142,12 @@ class Filling:
         """Ask for nothing more; what was to be filled stays a gap."""
         self._is_stopped = True
         self._tell_all()
-        for task in (self._fetching, self._patience):
-            if task is not None:
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
+        if self._fetching is not None:
+            self._fetching.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._fetching
 
-    async def history(self) -> AsyncIterator[list[RawMessage]]:
+    async def _history(self) -> AsyncIterator[list[RawMessage]]:
         """Yield what goes before the stream, the bars of a symbol at a time; only once."""
         count, self._warmup = self._warmup, 0
         if not count or self._backfill is None or self._interval is None:
@@ -172,17 +158,7 @@ class Filling:
             except MdkitError as error:
                 self._stream.problem(error)
                 continue
-            # Whoever was undecided asks when live messages have come already.
-            yield [(raw, min(stamp, self._opened_ns or stamp)) for raw, stamp in bars]
-
-    @property
-    def _has_history(self) -> bool:
-        return bool(self._warmup) and self._interval is not None
-
-    async def _lose_patience(self) -> None:
-        """Show the history of a market that is closed, which no live message announces."""
-        await asyncio.sleep(_PATIENCE)
-        await self._stream.decide(())
+            yield bars
 
     async def _fetch(self) -> None:
         assert self._backfill is not None

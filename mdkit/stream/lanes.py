@@ -80,6 +80,9 @@ class Lanes:
         self._seconds_per_message = 1e-5
         self._unsampled = _SAMPLE_EVERY
 
+    def begin_anew(self) -> None:
+        """Forget what was handled; `Channels` does that for strategies in this process."""
+
     async def work(self, number: int = 0) -> None:
         """Serve lanes until the buffer is closed and empty; `number` tells workers apart."""
         turn_began = now = time.perf_counter()

@@ -50,6 +50,10 @@ class End(NamedTuple):
     """No more batches will come: the forming bars may be shown."""
 
 
+class Anew(NamedTuple):
+    """All batches so far were answered, and what comes now does not follow them."""
+
+
 class Ready(NamedTuple):
     """The worker process is set up; or why it cannot be."""
 

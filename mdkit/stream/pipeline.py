@@ -12,12 +12,12 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from mdkit.channels.channel import Channel
 from mdkit.channels.channels import Channels
-from mdkit.errors import MdkitError, SessionError, StrategyError
-from mdkit.events import REFUSED, SKIPPED, WENT_BACK, Gap, Signal
+from mdkit.errors import MdkitError, RecordingError, SessionError, StrategyError
+from mdkit.events import REFUSED, Gap, Signal
 from mdkit.frames import Frames, MetricsFrame, SignalFrame
 from mdkit.gaps.pending import PendingGap
 from mdkit.queue.buffer import Buffer
@@ -32,14 +32,12 @@ from mdkit.stream.explain import explain
 from mdkit.stream.filling import Filling
 from mdkit.stream.health import Health, Monitor
 from mdkit.stream.lanes import Lanes, OnError
-from mdkit.stream.machine import cores
 from mdkit.stream.markers import Header, encode_marker
 from mdkit.stream.outcome import DeadLetter
 from mdkit.stream.parcels import Setup
 from mdkit.stream.process_lanes import ProcessLanes
 from mdkit.stream.receipt import Receipt
 from mdkit.stream.record import Recorder
-from mdkit.stream.rehearsal import HEAVY_SECONDS, rehearse
 from mdkit.stream.sampler import METRICS, Sampler
 from mdkit.stream.source import Source
 from mdkit.stream.tape import lines_of
@@ -47,9 +45,10 @@ from mdkit.stream.watchdog import Held, Watchdog
 from mdkit.stream.worker_processes import pickled
 from mdkit.wire.tickdb import ANSWER, MAX_MESSAGE_BYTES, REST, SEVERAL, Router, stub
 
-WorkerKind = Literal["task", "process", "auto"]
+WorkerKind = Literal["task", "process"]
 
 _ROWS = 10_000
+_LOOK_SECONDS = 0.005
 _logger = logging.getLogger("mdkit")
 
 
@@ -62,9 +61,7 @@ class Pipeline:
             `per="session"`, which puts all symbols into one lane.
         workers: how many tasks or processes serve the lanes. More than one task helps only
             strategies that await: all tasks share one core.
-        worker_kind: "task", "process" for strategies that need more than one core, or "auto":
-            strategies are tried on the first live messages, in a process that is thrown away,
-            and get processes (one a core) where they are heavy.
+        worker_kind: "task", or "process" for strategies that need more than one core.
         maxsize, overflow, block_timeout: see `Buffer`.
         max_retries, on_error: see `Lanes`.
         frame_rows, levels: how many rows and book levels the live frames keep.
@@ -102,8 +99,8 @@ class Pipeline:
     ) -> None:
         self.source = source
         self.strategies = tuple(strategies)
-        self._wanted_kind = worker_kind
-        self._deciding = asyncio.Lock()
+        self.workers = workers
+        self.worker_kind = worker_kind
         self.ledger = Ledger()
         self.frames = Frames(frame_rows, levels)
         self.signals = SignalFrame(frame_rows or _ROWS)
@@ -115,21 +112,35 @@ class Pipeline:
         self.gap_count = 0
         self.problems: deque[MdkitError] = deque(maxlen=100)
         self.problem_counts: Counter[str] = Counter()
-        self._make_buffer: Callable[[int], Buffer[Channel]] = lambda groups: Buffer(
+        self.buffer: Buffer[Channel] = Buffer(
             maxsize,
             overflow,
             block_timeout=block_timeout,
             spill_quota_bytes=spill_quota_bytes,
             clock_ns=source.clock_ns,
-            groups=groups,
+            groups=workers if worker_kind == "process" else 1,
         )
         signed = allow_nonpositive or getattr(source, "allow_nonpositive", False)
-        self._setup = Setup(
-            tuple(sys.path), b"", (), interval, made_of, max_retries, on_error,
-            allow_nonpositive=signed,
-        )  # fmt: skip
-        self._callbacks: list[Callable[[Signal], Any]] = []
-        self._arrange("task" if worker_kind == "auto" else worker_kind, workers)
+        self.interval = interval
+        """The interval of the bars that are made of trades or tickers; None for no bars."""
+        self._on_error = on_error
+        self.router: Router[Channel] = Router(source.symbols, allow_nonpositive=signed)
+        self.channels = Channels(
+            self.strategies,
+            self.buffer,
+            self.ledger,
+            self.frames,
+            self.router,
+            interval=interval,
+            made_of=made_of,
+            remote=worker_kind == "process",
+        )
+        self.timers = self.channels.timers
+        self.lanes = self._lanes(made_of, max_retries)
+        self.lanes.may_await = any(strategy.is_async for strategy in self.strategies)
+        self.lanes.on_gap = self._note_gap
+        self.lanes.on_failure = self._warn_of_failure
+        self.lanes.on_partial = lambda bar: self.filling.want(bar)
         self.filling = Filling(self, backfill, source, interval, warmup)
         self.recorder = recorder
         self.chronicle = Chronicle(self)
@@ -144,92 +155,32 @@ class Pipeline:
         self._started_at: float | None = None
         self.has_own_thread = False  # what runs it may say so; see `explain`
 
-    def _arrange(self, kind: Literal["task", "process"], workers: int) -> None:
-        """Make the queue and what serves it; nothing may have been queued yet."""
-        self.workers = workers
-        self.worker_kind = kind
-        remote = kind == "process"
-        self.buffer = self._make_buffer(workers if remote else 1)
-        setup = self._setup
-        self.router: Router[Channel] = Router(
-            self.source.symbols, allow_nonpositive=setup.allow_nonpositive
+    def _lanes(self, made_of: str, max_retries: int) -> Lanes:
+        """Return what serves the queue."""
+        if self.worker_kind != "process":
+            return Lanes(
+                self.buffer, self.signals, max_retries=max_retries, on_error=self._on_error
+            )
+        setup = Setup(
+            tuple(sys.path),
+            pickled(self.strategies),
+            (),
+            self.interval,
+            made_of,
+            max_retries,
+            self._on_error,
+            allow_nonpositive=self.router.allow_nonpositive,
         )
-        self.channels = Channels(
-            self.strategies,
+        return ProcessLanes(
             self.buffer,
-            self.ledger,
-            self.frames,
-            self.router,
-            interval=setup.interval,
-            made_of=setup.made_of,
-            remote=remote,
+            self.signals,
+            setup=setup,
+            tables=self.frames,
+            timers=tuple(self.timers.values()),
+            channels=self.channels,
+            source_symbols=lambda: self.source.symbols,
+            on_held=self._note_held,
         )
-        self.timers = self.channels.timers
-        if remote:
-            self.lanes: Lanes = ProcessLanes(
-                self.buffer,
-                self.signals,
-                setup=setup._replace(strategies=pickled(self.strategies)),
-                tables=self.frames,
-                timers=tuple(self.timers.values()),
-                channels=self.channels,
-                source_symbols=lambda: self.source.symbols,
-                on_held=self._note_held,
-            )
-        else:
-            self.lanes = Lanes(
-                self.buffer,
-                self.signals,
-                max_retries=setup.max_retries,
-                on_error=cast(OnError, setup.on_error),
-            )
-        self.lanes.callbacks = self._callbacks
-        self.lanes.may_await = any(strategy.is_async for strategy in self.strategies)
-        self.lanes.on_gap = self._note_gap
-        self.lanes.on_failure = self._warn_of_failure
-        self.lanes.on_partial = lambda bar: self.filling.want(bar)
-
-    @property
-    def interval(self) -> str | None:
-        """The interval of the bars that are made of trades or tickers; None for no bars."""
-        return self._setup.interval
-
-    async def _choose(self, first: Sequence[RawMessage]) -> None:
-        """Find out what the strategies cost, and have as many processes as that deserves."""
-        if first and cores() > 1 and self.strategies:
-            try:
-                setup = self._setup._replace(strategies=pickled(self.strategies))
-                each = await rehearse(setup, first, lambda: self.source.symbols)
-            except MdkitError as error:
-                self.problem(error)
-            else:
-                if each >= HEAVY_SECONDS:
-                    self._arrange("process", cores())
-                    if self.chronicle.scribe is not None:
-                        self.chronicle.scribe.moved(self.channels)
-                        self.chronicle.listen()
-        self._wanted_kind = "task"
-        self._employ()
-
-    @property
-    def undecided(self) -> bool:
-        """Whether what the strategies cost is still to be found out."""
-        return self._wanted_kind == "auto"
-
-    async def decide(self, first: Sequence[RawMessage]) -> None:
-        """Choose what serves the queue, by the `first` live messages, and queue the history.
-
-        The history waited for that: it says nothing of what the strategies are about to see.
-        """
-        async with self._deciding:
-            if self.undecided:
-                await self._choose(first)
-                async for bars in self.filling.history():
-                    await self.deliver(bars)
-
-    def _employ(self) -> None:
-        for number in range(self.workers):
-            self._tasks.append(self._supervise(self.lanes.work(number), f"worker {number}"))
 
     # -- the sink: what the source delivers to ----------------------------------------------
 
@@ -237,10 +188,6 @@ class Pipeline:
         """Queue messages in order; return those that are answers to commands."""
         if not self._running.is_set():
             await self._running.wait()
-        if self.undecided:
-            market = [item for item in batch if self.router.route(item[0]).symbol]
-            if market:
-                await self.decide(market[:256])
         route_of = self.router.route
         messages: list[Message[Channel]] = []
         answers: list[bytes] = []
@@ -283,11 +230,29 @@ class Pipeline:
             pending.rest_messages = filling.admitted if filling is not None else 0
             self.channels.expect(gap.symbol, gap.channel).interrupt(pending)
 
-    def jumped(self, from_ns: int, to_ns: int) -> None:
-        """Tell of a jump as a gap of everything that has come so far."""
-        reason = SKIPPED if to_ns > from_ns else WENT_BACK
-        for symbol, channel in self.channels.pushed:
-            self.gap(Gap(symbol, channel, reason, min(from_ns, to_ns), to_ns))
+    async def begin_anew(self) -> None:
+        """Handle what is queued; then strategies are new instances, frames and gaps are empty.
+
+        Ledger, dead letters and health go on: they count for the session. A recording ends here,
+        since what comes does not follow what it holds.
+        """
+        while self._stopping is None and self.ledger.waits:  # noqa: ASYNC110 - workers tell nobody
+            await asyncio.sleep(_LOOK_SECONDS)
+        if self._stopping is not None:
+            return
+        if self.chronicle.scribe is not None:
+            self.problem(
+                RecordingError(
+                    f"The recording {self.chronicle.scribe.recorder.path} ends where the replay "
+                    "jumped, or began its next round: record that to another file."
+                )
+            )
+            self.chronicle.end()
+        self.channels.begin_anew()
+        self.lanes.begin_anew()
+        self.frames.clear()
+        self.signals.clear()
+        self.gaps.clear()
 
     def expect(self, symbols: Sequence[str]) -> None:
         """Take note that messages are about these symbols from now on."""
@@ -319,7 +284,7 @@ class Pipeline:
 
     def _warn_of_failure(self, letter: DeadLetter) -> None:
         """Say once that a strategy fails, for nothing else would: the feed goes on."""
-        if letter.strategy and self._setup.on_error == "dead_letter":
+        if letter.strategy and self._on_error == "dead_letter":
             at = f" ({letter.where})" if letter.where else ""
             _logger.warning(
                 "mdkit: strategy %s failed on a %s message of %s%s: %s. Every message on which it "
@@ -355,8 +320,8 @@ class Pipeline:
         self._started_at = time.monotonic()
         self.watchdog.start()
         self._producer = self._supervise(self.source.run(self), "producer")
-        if self._wanted_kind != "auto":
-            self._employ()
+        for number in range(self.workers):
+            self._tasks.append(self._supervise(self.lanes.work(number), f"worker {number}"))
         self._tasks.append(self._supervise(self._sampler.run(), "sampler"))
 
     def pause(self) -> None:
@@ -419,9 +384,6 @@ class Pipeline:
                 self.buffer.stop_blocking()
                 await self._until(time.monotonic() + 1.0, [self._producer])
             await self.filling.stop()
-            if self._wanted_kind == "auto":
-                self._wanted_kind = "task"
-                self._employ()  # nothing came that could be measured
             self.buffer.close()
             workers = [task for task in self._tasks if "worker" in task.get_name()]
             drained = await self._until(deadline, workers)
@@ -504,7 +466,7 @@ class Pipeline:
 
     def on_signal(self, callback: Callable[[Signal], Any]) -> None:
         """Call `callback` with every signal from now on, in the loop, in order by symbol."""
-        self._callbacks.append(callback)
+        self.lanes.callbacks.append(callback)
 
 
 def _left(deadline: float | None) -> float | None:

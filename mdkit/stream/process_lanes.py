@@ -28,7 +28,7 @@ from mdkit.queue.due import due_gaps
 from mdkit.stream.connection import RawMessage
 from mdkit.stream.lanes import Lanes
 from mdkit.stream.outcome import SignalSink
-from mdkit.stream.parcels import Batch, Done, End, Setup, pack, unpack
+from mdkit.stream.parcels import Anew, Batch, Done, End, Setup, pack, unpack
 from mdkit.stream.watchdog import Held
 from mdkit.stream.worker_processes import Process, end_process, start_process
 from mdkit.wire.tickdb import LIVE
@@ -79,6 +79,7 @@ class ProcessLanes(Lanes):
         self._serial = 0
         self._buried: dict[Channel, deque[RawMessage]] = {}
         self._cost: dict[int, float] = {}
+        self._beginnings = 0
 
     async def work(self, number: int = 0) -> None:
         """Keep process `number` at work until the buffer is closed and empty."""
@@ -99,6 +100,13 @@ class ProcessLanes(Lanes):
                     ) from None
             finally:
                 await self._end(process)
+
+    def begin_anew(self) -> None:
+        """Have the processes forget what was handled; nothing may be queued or with them."""
+        self._beginnings += 1
+        self._buried.clear()
+        for process in self.processes.values():
+            process.writer.write(pack(Anew()))
 
     async def _feed(self, process: Process) -> None:
         """Send batches while the process has room for them; then tell it that it may end."""
@@ -221,9 +229,12 @@ class ProcessLanes(Lanes):
     # -- processes ----------------------------------------------------------------------------
 
     async def _start(self, number: int) -> Process:
+        beginnings = self._beginnings
         setup = self._setup._replace(seen=self._seen(number))
         process = await start_process(number, setup, self._source_symbols)
         self.processes[number] = process
+        if beginnings != self._beginnings:  # it was given trades from before that
+            process.writer.write(pack(Anew()))
         return process
 
     def _seen(self, number: int) -> dict[str, TradeDeduplicator]:

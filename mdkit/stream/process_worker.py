@@ -31,6 +31,7 @@ from mdkit.stream.machine import memory_bytes
 from mdkit.stream.outcome import Outcome
 from mdkit.stream.parcels import (
     TOKEN_BYTES,
+    Anew,
     Batch,
     Done,
     End,
@@ -211,6 +212,10 @@ class Worker:
         counted = lane.channels if lane is not None else ()
         return self._done(batch.number, self._loop.time() - began, counted, left, error)
 
+    def begin_anew(self) -> None:
+        """Forget everything: fresh strategies, and no trades seen."""
+        self._channels.begin_anew()
+
     def end(self) -> Done:
         """Show the bars that were forming, and return the gaps that nothing came after."""
         self._gaps.extend(self._channels.end())
@@ -350,6 +355,9 @@ async def _answer(
 
     with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
         while not isinstance(parcel := await unpack(reader), End):
+            if isinstance(parcel, Anew):
+                worker.begin_anew()
+                continue
             # Batches of different lanes; one that awaits must not hold up the others.
             task = asyncio.create_task(handle(parcel))
             running.add(task)

@@ -66,7 +66,7 @@ class Replay:
         self._paused_ns: int | None = None
         self._is_paused = self._is_stopping = self._is_over = self._is_down = False
         self._is_resubscribed = False  # since the beginning of the recordings
-        self._has_played = False
+        self._has_played = self._has_delivered = False  # ever; since the last beginning
         self._sought: int | None = None  # a time behind the end, which is at `_end_ns`
         self._end_ns = 0
         self._home: asyncio.AbstractEventLoop | None = None
@@ -153,12 +153,13 @@ class Replay:
         self._do(change)
 
     def seek(self, time: Any) -> None:
-        """Go on from a time, forwards or backwards.
+        """Begin anew at a time, later or earlier: strategies and frames know of nothing before.
 
         `time` is a datetime, a Timestamp, text such as "2025-01-31 14:30:05" (UTC unless it says
         otherwise), or nanoseconds since the epoch. Before the beginning means the beginning;
-        behind the end ends the round. What the session has collected stays as it is. What is
-        skipped is a gap; so is going back, one of no length, and so are further rounds.
+        behind the end ends the round. What was delivered is handled first. Then strategies are
+        new instances, and frames, signals and gaps are empty; the ledger goes on. A recording of
+        the session ends there, which is told as a problem.
 
         Raises `SettingsError` when that is no time, `SessionError` when the replay is over.
         """
@@ -234,7 +235,7 @@ class Replay:
 
     async def _play(self, sink: Sink) -> bool:
         """Play a round; return whether there was anything in it."""
-        reel = self._begin_round(sink)
+        reel = await self._begin_round(sink)
         if reel.is_over:
             return False
         if self._change.is_set():
@@ -247,7 +248,7 @@ class Replay:
                 taken = reel.take(_BATCH, None if self.speed is None else horizon)
                 self._position_ns = reel.passed_ns
                 if isinstance(taken, list):
-                    self._has_played = True
+                    self._has_played = self._has_delivered = True
                     await sink.deliver(taken)
                     # A sink with room to spare does not suspend, and others need their turn too.
                     await asyncio.sleep(0)
@@ -274,11 +275,11 @@ class Replay:
             return f"{told} about {', '.join(self._wanted)}; see md.recording_info for what it has."
         return ""
 
-    def _begin_round(self, sink: Sink) -> Reel:
+    async def _begin_round(self, sink: Sink) -> Reel:
         """Open the recordings; the round begins a moment after the end of the one before."""
         reel = self._open(sink)
-        if self.lap > 1 and not reel.is_over:
-            sink.jumped(self._position_ns, min(self._position_ns, reel.due_ns))
+        if not reel.is_over:
+            await self._begin_anew(sink)
         if self._anchor is not None and self.speed is not None and not reel.is_over:
             self._anchor += (self._position_ns + _ROUND_NS - self._anchor_ns) / 1e9 / self.speed
             self._anchor_ns = reel.due_ns
@@ -295,6 +296,7 @@ class Replay:
 
     def _pass_on(self, sink: Sink, item: Happening) -> None:
         if isinstance(item, Gap):
+            self._has_delivered = True
             sink.gap(item)
         elif isinstance(item, Subscribed):
             sink.expect(item.symbols if self._wanted is None else self._wanted)
@@ -319,13 +321,11 @@ class Replay:
 
     async def _find(self, target_ns: int, reel: Reel, sink: Sink) -> Reel:
         """Return the recordings from a time on."""
-        before_ns, has_skipped = self._position_ns, False
-        if target_ns <= before_ns:
+        await self._begin_anew(sink)
+        if target_ns <= self._position_ns:
             reel = self._open(sink)
-            sink.jumped(before_ns, target_ns)
         while not (reel.is_over or self._is_stopping) and reel.due_ns < target_ns:
             passed = reel.take(_BATCH, target_ns - 1)
-            has_skipped = has_skipped or isinstance(passed, list)
             if isinstance(passed, Connected | Disconnected):
                 self._is_down = isinstance(passed, Disconnected)
             elif isinstance(passed, Subscribed):
@@ -333,8 +333,6 @@ class Replay:
             await asyncio.sleep(0)
         if reel.is_over:
             self._sought, self._end_ns = target_ns, reel.passed_ns
-        if has_skipped and target_ns > before_ns:
-            sink.jumped(before_ns, target_ns)
         self._position_ns = max(target_ns, self._first_ns)
         if self._is_paused:
             self._paused_ns = self._position_ns
@@ -343,6 +341,12 @@ class Replay:
         else:
             self._anchor_at(self._position_ns)
         return reel
+
+    async def _begin_anew(self, sink: Sink) -> None:
+        """Have what was delivered forgotten, if anything was."""
+        if self._has_delivered:
+            self._has_delivered = False
+            await sink.begin_anew()
 
     # -- time ----------------------------------------------------------------------------------
 
@@ -396,7 +400,8 @@ def replay(
             recording are put in order, several recordings are merged by time of receipt.
         speed: 1.0 keeps the recorded distances, 10 is ten times as fast. None is as fast as the
             session takes the messages; it is held up rather than anything be lost.
-        loop: how many rounds, or True for no end. Every round has the recorded times again.
+        loop: how many rounds, or True for no end. Every round has the recorded times again, and
+            begins anew as after `Replay.seek`.
         start: begin at this time; see `Replay.seek`.
         symbols: play these alone; `SettingsError` for one that was not recorded.
         as_seen: leave out what the strategies of the recorded session did not see, because it

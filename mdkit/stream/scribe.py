@@ -55,10 +55,6 @@ class Scribe:
         if not self.recorder.closed:
             self.recorder.write(batch)
 
-    def moved(self, channels: Channels) -> None:
-        """Go on with other channels, before anything has been counted."""
-        self._channels = channels
-
     def lost(self, channel: Channel, what: Loss, first: int, count: int) -> None:
         """Take note of messages that no strategy will see."""
         if self._last is not None:

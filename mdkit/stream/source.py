@@ -32,7 +32,7 @@ from mdkit.stream.connection import (
 )
 from mdkit.stream.reasons import check_url, why_not_connected
 from mdkit.stream.subscriptions import Subscriptions
-from mdkit.stream.transports import Transport, connector
+from mdkit.stream.websockets_connection import open_websockets
 from mdkit.wire.tickdb import PING_COMMAND, Dialect, connection_url, dialect_of
 from mdkit.wire.waits import LONGEST_WAIT
 
@@ -51,8 +51,8 @@ class Sink(Protocol):
     def gap(self, gap: Gap) -> None:
         """Take note of a stretch that was not seen."""
 
-    def jumped(self, from_ns: int, to_ns: int) -> None:
-        """Take note that what comes now does not follow what came: it is later, or earlier."""
+    async def begin_anew(self) -> None:
+        """Handle what was delivered, then forget it: what comes now does not follow it."""
 
     def expect(self, symbols: Sequence[str]) -> None:
         """Take note that messages are about these symbols from now on."""
@@ -118,12 +118,7 @@ class WebSocketSource:
         stale_after: seconds of silence on a connected feed after which it is called stale;
             twice the heartbeat unless given.
         market: passed on as the service's `type`, for symbols that are ambiguous.
-        transport: "websockets", or "picows", which costs less where much arrives and needs
-            `pip install picows`.
-        compression: permessage-deflate; costs CPU, saves bandwidth on slow links. Only with
-            "websockets".
-
-    Raises `SettingsError` for a transport that is not there or cannot do what is asked.
+        compression: permessage-deflate; costs CPU, saves bandwidth on slow links.
     """
 
     def __init__(
@@ -139,7 +134,6 @@ class WebSocketSource:
         stale_after: float | None = None,
         connects_per_minute: int = 30,
         market: str | None = None,
-        transport: Transport = "websockets",
         compression: bool = False,
         name: str = "tickdb",
         backoff: Backoff | None = None,
@@ -162,8 +156,7 @@ class WebSocketSource:
         self.tries = 0
         hide(api_key)
         self._api_key = api_key
-        self.transport = transport
-        self._connect = connector(transport, compression=compression)
+        self._compression = compression
         self._backoff = backoff or Backoff(
             base_delay, max_delay, time.monotonic, per_minute=connects_per_minute
         )
@@ -349,7 +342,7 @@ class WebSocketSource:
     async def _open(self) -> Connection | None:
         """Connect; None when asked to stop meanwhile."""
         url = connection_url(self.url, self.dialect, self._api_key, self.subscriptions)
-        opening = asyncio.ensure_future(self._connect(url))
+        opening = asyncio.ensure_future(open_websockets(url, compression=self._compression))
         stopping = asyncio.create_task(self._stopping.wait())
         try:
             await asyncio.wait([opening, stopping], return_when=asyncio.FIRST_COMPLETED)

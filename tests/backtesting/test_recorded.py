@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import mdkit as md
 from mdkit.backtesting.plots import png
 from mdkit.errors import RecordingError, RecordingWarning, SettingsError, StrategyError
-from mdkit.events import WENT_BACK, Depth, Gap, Ticker, Trade
+from mdkit.events import Depth, Gap, Ticker, Trade
 from mdkit.strategies.contract import as_strategy
 from mdkit.stream import markers as mark
 from mdkit.stream.pipeline import Pipeline
@@ -410,11 +410,6 @@ def test_what_recordings_cannot_do_is_said(minutes, seeded_bars, tmp_path):
         md.verify(cross, minutes)
     with pytest.raises(RecordingError, match="There is no recording"):
         md.backtest(md.strategies.pressure, tmp_path / "b.jsonl")
-    back = Gap("A", "trade", WENT_BACK, T0, T0)
-    twice = [*(deal("A", second) for second in range(200)), back]
-    anew = write(tmp_path / "anew.jsonl", [*twice, *twice])
-    with pytest.raises(SettingsError, match="goes back in time: it is of a replay that jumped"):
-        md.backtest(cross, anew, interval="1m")
     ticks = md.strategy("ticker")(lambda ticker: None)
     with pytest.raises(SettingsError, match="there is no ticker among the events"):
         md.backtest(ticks, minutes, trade=False)

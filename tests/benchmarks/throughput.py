@@ -9,8 +9,7 @@ what to look at. Each figure is the best of its rounds: what else runs on the ma
 a virtual one, only ever adds. The first row reads bytes and looks at none of them: no contender
 can take messages faster than the exchange sends them.
 
-"In a thread" is the loop of `live(runner="thread")`: uvloop's where that is installed. Without
-picows its rows are left out.
+"In a thread" is the loop of `live(runner="thread")`: uvloop's where that is installed.
 """
 
 from __future__ import annotations
@@ -24,7 +23,6 @@ import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 from math import inf
 
 import websockets
@@ -35,7 +33,7 @@ from mdkit.strategies import pressure
 from mdkit.strategies.contract import as_strategy
 from mdkit.stream.pipeline import Pipeline
 from mdkit.stream.source import WebSocketSource
-from mdkit.stream.transports import Transport, connector
+from mdkit.stream.websockets_connection import open_websockets
 from mdkit.wire.tickdb import subscribe_command
 
 SYMBOLS = ("AAPL.US", "MSFT.US", "GOOGL.US", "AMZN.US", "NVDA.US")
@@ -132,8 +130,8 @@ async def receive_only(feed: Feed) -> Cost:
         return cost
 
 
-async def _receive(feed: Feed, transport: Transport) -> Cost:
-    connection = await connector(transport)(feed.realtime_url)
+async def batches(feed: Feed) -> Cost:
+    connection = await open_websockets(feed.realtime_url)
     await connection.send_text(subscribe_command("depth", SYMBOLS))
     await connection.batch()
     watch = Stopwatch(0)
@@ -144,14 +142,6 @@ async def _receive(feed: Feed, transport: Transport) -> Cost:
     connection.cut()
     await connection.hang_up()
     return cost
-
-
-async def websockets_batches(feed: Feed) -> Cost:
-    return await _receive(feed, "websockets")
-
-
-async def picows_batches(feed: Feed) -> Cost:
-    return await _receive(feed, "picows")
 
 
 class ArticlePipeline:
@@ -194,10 +184,8 @@ async def article(feed: Feed) -> Cost:
     return cost
 
 
-async def _mdkit(
-    feed: Feed, url: str, *, transport: Transport = "websockets", look: float = 0
-) -> Cost:
-    source = WebSocketSource(url, ["depth"], SYMBOLS, transport=transport)
+async def _mdkit(feed: Feed, url: str, *, look: float = 0) -> Cost:
+    source = WebSocketSource(url, ["depth"], SYMBOLS)
     pipeline = Pipeline(source, [as_strategy(pressure)])
     looked = -inf
 
@@ -232,10 +220,6 @@ async def mdkit_watched(feed: Feed) -> Cost:
     return await _mdkit(longer, longer.realtime_url, look=0.25)
 
 
-async def mdkit_picows(feed: Feed) -> Cost:
-    return await _mdkit(feed, feed.realtime_url, transport="picows")
-
-
 Contender = Callable[[Feed], Awaitable[Cost]]
 
 
@@ -264,21 +248,14 @@ ARTICLE = "the article's pipeline"
 CONTENDERS: dict[str, tuple[Callable[[Contender, Feed], Cost], Contender]] = {
     "bytes only, not parsed": (here, read_bytes),
     FLOOR: (here, receive_only),
-    "mdkit's receiving, websockets": (here, websockets_batches),
-    "mdkit's receiving, websockets, in a thread": (in_thread, websockets_batches),
-    "mdkit's receiving, picows": (here, picows_batches),
-    "mdkit's receiving, picows, in a thread": (in_thread, picows_batches),
+    "mdkit's receiving": (here, batches),
+    "mdkit's receiving, in a thread": (in_thread, batches),
     ARTICLE: (here, article),
     "mdkit, article dialect": (here, mdkit_article),
     "mdkit, realtime dialect": (here, mdkit_realtime),
     "mdkit, realtime, in a thread": (in_thread, mdkit_realtime),
     "mdkit, 5 frames read 4x a second": (here, mdkit_watched),
-    "mdkit over picows": (here, mdkit_picows),
-    "mdkit over picows, in a thread": (in_thread, mdkit_picows),
 }
-
-if find_spec("picows") is None:
-    CONTENDERS = {name: run for name, run in CONTENDERS.items() if "picows" not in name}
 
 
 def measure(messages: int, rounds: int) -> dict[str, list[Cost]]:

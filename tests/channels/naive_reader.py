@@ -7,7 +7,7 @@ order in which a person would, and shares with `ChannelReader` only the small pa
 from mdkit.channels.deduplicator import TradeDeduplicator
 from mdkit.channels.live_bars import LiveBars, RevisedBar
 from mdkit.errors import InvalidMessage
-from mdkit.events import DROPPED, WENT_BACK, Gap
+from mdkit.events import DROPPED, Gap
 from mdkit.gaps.quality import BookQuality
 from mdkit.wire.tickdb import LIVE, SomeEvents
 
@@ -33,10 +33,7 @@ def naive_steps(recording, interval=None, made_of="trade"):
         for gap in gaps:
             if makes_bars:
                 makers[symbol].interrupt(gap)
-            if gap.reason == WENT_BACK:
-                judge.begin_anew()
-                known.pop(symbol, None)
-            elif gap.reason != DROPPED:
+            if gap.reason != DROPPED:
                 judge.forget()
             if is_shown:
                 seen.append(gap)

@@ -17,8 +17,6 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from fault_runs import Outcome, run_seed
 
-from mdkit.stream.transports import TRANSPORTS
-
 
 def main() -> int:
     """Run schedules, several at once; print the failures with what repeats them, and figures."""
@@ -26,7 +24,6 @@ def main() -> int:
     parser.add_argument("--schedules", type=int, default=1, help="how many, from --seed on")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=4.0, help="faults of each schedule")
-    parser.add_argument("--transport", choices=TRANSPORTS, default=TRANSPORTS[0])
     parser.add_argument("--jobs", type=int, default=2, help="schedules at a time")
     parser.add_argument("--verbose", action="store_true", help="a line for each schedule")
     options = parser.parse_args()
@@ -35,16 +32,16 @@ def main() -> int:
     outcomes: list[Outcome] = []
     # Processes are new now and then, so that what one schedule leaves cannot help the next.
     with multiprocessing.get_context("spawn").Pool(options.jobs, maxtasksperchild=20) as pool:
-        work = functools.partial(run_seed, seconds=options.seconds, transport=options.transport)
+        work = functools.partial(run_seed, seconds=options.seconds)
         for outcome in pool.imap_unordered(work, seeds):
             outcomes.append(outcome)
             if outcome.complaints or options.verbose or options.schedules == 1:
-                _report(outcome, options.seconds, options.transport)
+                _report(outcome, options.seconds)
     _summary(outcomes, time.monotonic() - began)
     return 1 if any(outcome.complaints for outcome in outcomes) else 0
 
 
-def _report(outcome: Outcome, seconds: float, transport: str) -> None:
+def _report(outcome: Outcome, seconds: float) -> None:
     verdict = "FAILED" if outcome.complaints else "held"
     print(
         f"seed {outcome.seed} {verdict}: {outcome.plan}\n"
@@ -56,10 +53,7 @@ def _report(outcome: Outcome, seconds: float, transport: str) -> None:
     for complaint in outcome.complaints:
         print(f"    {complaint[:2000]}")
     if outcome.complaints:
-        print(
-            f"    again: python -m tests.faults --seed {outcome.seed} --seconds {seconds:g} "
-            f"--transport {transport}"
-        )
+        print(f"    again: python -m tests.faults --seed {outcome.seed} --seconds {seconds:g}")
 
 
 def _summary(outcomes: list[Outcome], seconds: float) -> None:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from random import Random
 
 from mdkit.exchange import RECOVERABLE, Fault, random_faults
-from mdkit.stream.transports import Transport
 
 SYMBOLS = ("AAPL.US", "MSFT.US", "700.HK")
 BASE_DELAY = 0.05
@@ -25,7 +24,6 @@ class Plan:
     seed: int
     seconds: float
     dialect: str
-    transport: Transport
     runner: str
     overflow: str
     compression: bool
@@ -39,7 +37,7 @@ class Plan:
 
     def __str__(self) -> str:
         options = (
-            f"{self.dialect} {self.transport} {self.runner} {self.overflow} maxsize={self.maxsize} "
+            f"{self.dialect} {self.runner} {self.overflow} maxsize={self.maxsize} "
             f"rate={self.rate:.0f} {self.worker_kind}"
         )
         switches = [
@@ -49,11 +47,8 @@ class Plan:
         return f"{options} {'+'.join(switches)} [{kinds}]"
 
 
-def make_plan(seed: int, seconds: float, transport: Transport = "websockets") -> Plan:
-    """Return the plan of a seed; the same one every time.
-
-    Another transport goes through the same faults, without compression where it has none.
-    """
+def make_plan(seed: int, seconds: float) -> Plan:
+    """Return the plan of a seed; the same one every time."""
     random = Random(f"{seed}|plan")
     count = random.randint(2, 8)
     faults = random_faults(seed, seconds=seconds, count=count, kinds=RECOVERABLE)
@@ -69,10 +64,9 @@ def make_plan(seed: int, seconds: float, transport: Transport = "websockets") ->
         seed=seed,
         seconds=seconds,
         dialect=random.choice(("realtime", "article")),
-        transport=transport,
         runner=runner,
         overflow=random.choice(("block", "drop_oldest", "drop_newest", "conflate", "spill")),
-        compression=random.random() < 0.5 and transport == "websockets",
+        compression=random.random() < 0.5,
         record=random.random() < 0.4,
         backfill=random.random() < 0.7,
         worker_kind="process" if random.random() < 0.1 else "task",

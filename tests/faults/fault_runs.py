@@ -33,7 +33,6 @@ from wire_log import WireLog, port_of
 
 import mdkit as md
 from mdkit.stream.source import WebSocketSource
-from mdkit.stream.transports import Transport
 
 CHANNELS = ("depth", "trade")
 # Retry-After is in whole seconds; a handshake may be held up for one more.
@@ -92,10 +91,10 @@ def silent(event: Any) -> None:
     """For worker processes, whose memory is not ours."""
 
 
-def run_seed(seed: int, seconds: float, transport: Transport) -> Outcome:
+def run_seed(seed: int, seconds: float) -> Outcome:
     """Run the schedule of a seed in a folder that is thrown away."""
     with tempfile.TemporaryDirectory(prefix="mdkit-faults-") as folder:
-        return run_plan(make_plan(seed, seconds, transport), Path(folder))
+        return run_plan(make_plan(seed, seconds), Path(folder))
 
 
 def run_plan(plan: Plan, folder: Path) -> Outcome:
@@ -162,7 +161,6 @@ async def _run(plan: Plan, folder: Path, outcome: Outcome) -> None:
             )
             source = session.pipeline.source
             connection = source._connection
-            # picows' transports may be asked in their own thread only.
             last = connection and session._do(lambda: port_of(connection))
             receipt = await session.stop(timeout=30)
             outcome.faults = exchange.statistics()["faults"]
@@ -190,7 +188,6 @@ def _session(plan: Plan, exchange: md.Exchange, folder: Path, witness: Witness) 
         stale_after=STALE_AFTER,
         connects_per_minute=100_000,
         compression=plan.compression,
-        transport=plan.transport,
     )
     overflow = plan.overflow
     see = md.strategy("depth", "trade")(lambda event: witness.see(event))

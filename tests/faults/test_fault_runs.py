@@ -7,19 +7,13 @@ from fault_runs import run_plan
 # Between them both dialects and runners, all overflow policies, recordings, processes, names
 # that cannot be looked up, and a burst.
 SEEDS = (2, 4, 7, 8, 9, 12)
-SEEDS_OF_PICOWS = (2, 4, 7)
 
 
-@pytest.mark.parametrize(
-    ("transport", "seed"),
-    [("websockets", seed) for seed in SEEDS] + [("picows", seed) for seed in SEEDS_OF_PICOWS],
-)
-def test_a_session_lives_through_a_schedule_of_faults(transport, seed, tmp_path):
-    if transport == "picows":
-        pytest.importorskip("picows")
-    plan = make_plan(seed, 2.0, transport)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_session_lives_through_a_schedule_of_faults(seed, tmp_path):
+    plan = make_plan(seed, 2.0)
     outcome = run_plan(plan, tmp_path)
-    again = f"python -m tests.faults --seed {seed} --seconds 2 --transport {transport}"
+    again = f"python -m tests.faults --seed {seed} --seconds 2"
     assert not outcome.complaints, f"{plan}\n{again}\n" + "\n".join(outcome.complaints)
     assert outcome.messages
     assert outcome.connects >= 2

@@ -95,7 +95,7 @@ class WireLog:
 
 
 def port_of(connection: Any) -> int:
-    """Return the port at our end of a source's connection, whatever its transport."""
+    """Return the port at our end of a source's connection."""
     return int(connection._reader().get_extra_info("sockname")[1])
 
 

@@ -54,3 +54,16 @@ def test_strategies_of_bars_need_bars_whatever_the_source(list_source):
 
 def test_a_source_of_your_own_brings_what_it_brings(list_source):
     assert md.live(source=list_source([]), strategies=[flow], name="called")
+
+
+@pytest.mark.parametrize("given", [{"workers": "auto"}, {"worker_kind": "auto"}])
+def test_workers_are_not_chosen_by_a_rehearsal_and_the_error_says_what_is(given):
+    (name,) = given
+    told = rf'{name}="auto" does not exist.*leave it out.*diagnose\(\)\.advice says whether'
+    with pytest.raises(SettingsError, match=told):
+        md.live(["AAPL.US"], source="demo", **given)
+
+
+def test_a_kind_of_workers_that_does_not_exist_is_refused_with_those_that_do():
+    with pytest.raises(SettingsError, match=r"'threads' does not exist.*\"task\" or \"process\""):
+        md.live(["AAPL.US"], source="demo", worker_kind="threads")

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 import types
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -25,6 +26,7 @@ from mdkit.errors import (
     MdkitError,
     SessionError,
     SettingsError,
+    ShardWarning,
     StrategyError,
 )
 from mdkit.events import Signal
@@ -158,15 +160,18 @@ def losses(cluster, client):
     assert first.worker != lost
     assert session.health().connected
     assert "1 moved" in session.explain()
-    # What the lost shard was last seen to have done still counts, and what it showed is there.
+    # What the lost shard was last seen to have done still counts; what its frames held is gone.
     _wait(lambda: (session.ledger()["received"] > seen["received"]).all())
     _balanced(session.ledger())
+    assert "what its frames held is gone" in session.explain()
     frame = session.frame("depth")
-    old = frame[frame.index <= gaps["from"].max()]
-    assert symbols <= set(old["symbol"])
-    assert len(old) >= len(rows[rows["symbol"].isin(symbols)])
-    for symbol, part in frame.groupby("symbol"):
+    taken_over = frame[frame["symbol"].isin(symbols)]
+    assert len(taken_over)
+    assert (taken_over.index >= gaps["from"].max()).all()
+    assert rows[rows["symbol"].isin(symbols)].index.max() < taken_over.index.min()
+    for symbol, part in frame.groupby("symbol", observed=True):
         assert part["gap"].sum() == (symbol in symbols)
+        assert part["gap"].iloc[0] == (symbol in symbols)
     moved = session.frame("depth", min(symbols))
     assert moved["gap"].sum() == 1
     assert (moved["gap"].idxmax() > gaps["from"]).all()
@@ -177,9 +182,10 @@ def losses(cluster, client):
     frozen = psutil.Process(_pid(cluster, first.worker))
     frozen.suspend()
     try:
-        _wait(lambda: len(session.stats()["losses"]) >= 2)
+        _wait(lambda: len(session._keeper.losses) >= 2)
         keeper.LEASE_SECONDS = 30.0
-        assert "has not answered" in session.stats()["losses"][1]
+        with warnings.catch_warnings(action="ignore", category=ShardWarning):
+            assert "has not answered" in session.stats()["losses"][1]
         _wait(lambda: session.health().connected and all(p.actor for p in session._keeper.posts))
     finally:
         frozen.kill()
@@ -452,32 +458,73 @@ class _Fatal:
         pass
 
 
-def test_pieces_of_frames_are_put_together_again():
-    from mdkit.notebook.cluster.kept import Kept
+class _Silent:
+    """A shard on a worker that does not answer."""
 
-    def table(symbols, seconds):
-        index = pd.to_datetime(seconds, unit="s", utc=True)
-        return pd.DataFrame({"symbol": list(symbols), "bid": [float(s) for s in seconds]}, index)
+    def frame(self, *args):
+        return types.SimpleNamespace(done=lambda: False, result=lambda timeout: None)
 
-    kept = Kept()
-    assert kept.frame("depth", None) is None
-    assert kept.frame("depth", "A") is None
-    kept.add("depth", None, table("ABA", [1, 2, 3]))
-    assert list(kept.frame("depth", None)["bid"]) == [1, 2, 3]
-    kept.add("depth", "A", table("AA", [3, 4]).drop(columns="symbol"))
-    kept.add("depth", None, table("BA", [5, 6]))
-    kept.add("depth", None, table("", []))
-    assert list(kept.frame("depth", "A")["bid"]) == [1, 3, 4, 6]
-    assert list(kept.frame("depth", "B")["bid"]) == [2, 5]
-    whole = kept.frame("depth", None)
-    assert list(whole["bid"]) == [1, 2, 3, 4, 5, 6]
-    assert "".join(whole["symbol"]) == "ABAABA"
-    kept.add("depth", None, table("ABABA", [1, 2, 3, 5, 7]))  # as long as all before it
-    assert list(kept.frame("depth", "A")["bid"]) == [1, 3, 7]
+    book = table = frame
+
+
+@pytest.mark.parametrize("is_lost", [False, True])
+def test_a_shard_that_does_not_answer_is_absent_and_said_to_be(shard, wait_until, is_lost):
+    """Neither a silent worker's frames nor a lost one's are served as they once were."""
+    from mdkit.notebook.cluster import ClusterSession, together
+    from mdkit.notebook.cluster.keeper import Keeper
+    from mdkit.notebook.cluster.post import Post
+    from mdkit.notebook.cluster.shard import Order
+    from mdkit.settings import Settings
+
+    class Here(_Silent):
+        """A shard that answers at once."""
+
+        def frame(self, *args):
+            table = shard.frame(*args)
+            return types.SimpleNamespace(done=lambda: True, result=lambda timeout: table)
+
+    look = wait_until(lambda: (look := shard.look(0, 0)).signals and look)
+    keeper = Keeper(None, Order("ws://x", b"", Settings(), {}), ["depth"])
+    keeper.posts = [
+        Post(0, tuple(SYMBOLS[:2]), "tcp://a:1", actor=Here(), look=look),
+        Post(1, ("Z",), "tcp://b:1", actor=_Silent(), look=look),
+    ]
+    if is_lost:
+        keeper._lose(keeper.posts[1], "its process ended")
+    session = object.__new__(ClusterSession)
+    session.__dict__.update(_failed=None, _keeper=keeper, _wanted=(*SYMBOLS[:2], "Z"), _levels=10)
+    session._options = {"channels": ("depth",), "bars": None}
+    said = "was lost, and no other has taken over" if is_lost else "does not answer"
+    told = rf"Not all shards are in this: shard 1 \(Z\) on tcp://b:1 {said}; see shards"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(together, "ASK_SECONDS", 0.2)
+        with pytest.warns(ShardWarning, match=told):
+            assert set(session.frame("depth")["symbol"]) <= set(SYMBOLS[:2])
+        with pytest.warns(ShardWarning, match=told):
+            assert session.frame("depth", "Z").empty
+    assert len(session.frame("depth", SYMBOLS[0]))  # without a warning
+
+
+def test_a_shard_that_takes_over_begins_with_a_gap(exchange_process, wait_until):
+    from mdkit.notebook.cluster.shard import Order, Shard
+    from mdkit.settings import Settings
+    from mdkit.stream.worker_processes import pickled
+
+    exchange = exchange_process(SYMBOLS, scenario="busy")
+    order = Order(exchange.ws_url, pickled([]), Settings(), {"channels": ("depth", "trade")})
+    shard = Shard(order, SYMBOLS[:2], "a shard", True)
+    try:
+        for symbol in SYMBOLS[:2]:
+            for channel in ("depth", "trade"):
+                wait_until(lambda c=channel, s=symbol: len(shard.frame(c, s, None)) > 1)
+                rows = shard.frame(channel, symbol, None)
+                assert list(rows["gap"]) == [True] + [False] * (len(rows) - 1)
+    finally:
+        shard.close()
 
 
 def test_tables_of_shards_are_put_together_by_time():
-    from mdkit.notebook.cluster.merging import after_gap, by_time, merged_metrics
+    from mdkit.notebook.cluster.merging import by_time, merged_metrics
 
     def table(*seconds, **columns):
         return pd.DataFrame(columns, pd.to_datetime(seconds, unit="s", utc=True))
@@ -486,9 +533,6 @@ def test_tables_of_shards_are_put_together_by_time():
     b = table(2, 3, symbol=["B", "A"], gap=[False, False])
     assert list(by_time([a, a.iloc[:0], b])["symbol"]) == ["A", "B", "A", "A"]
     assert by_time([a, b], 1).equals(a.iloc[1:])
-    assert list(after_gap(a, b)["gap"]) == [False, True]  # nothing of B came before
-    assert list(after_gap(a[["gap"]], b[["gap"]])["gap"]) == [True, False]
-    assert not after_gap(a.iloc[:0], b)["gap"].any()
     slow = table(1.01, 1.1, 1.3, queued=[10, 20, 5], lag_ms=[1, 1, 1])
     fast = table(1.05, queued=[7], lag_ms=[9])
     merged = merged_metrics([slow, fast])

@@ -1,4 +1,4 @@
-"""Frames off the wire, however a server cuts them up: one contract for every transport."""
+"""Frames off the wire, however a server cuts them up: the contract of a connection."""
 
 import asyncio
 import base64
@@ -14,7 +14,7 @@ from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFact
 
 from mdkit.stream import connection as module
 from mdkit.stream.connection import ConnectionEndedError
-from mdkit.stream.transports import connector
+from mdkit.stream.websockets_connection import open_websockets
 
 TEXT, CONTINUATION, CLOSE, PING, PONG = 0x1, 0x0, 0x8, 0x9, 0xA
 
@@ -101,8 +101,8 @@ class RawServer:
 
 
 @contextlib.asynccontextmanager
-async def opened(transport, url, **options):
-    connection = await connector(transport, **options)(url)
+async def opened(url, **options):
+    connection = await open_websockets(url, **options)
     try:
         yield connection
     finally:
@@ -119,15 +119,15 @@ async def everything(connection):
             return texts, str(ended)
 
 
-async def collect(transport, url, **options):
-    async with opened(transport, url, **options) as connection:
+async def collect(url, **options):
+    async with opened(url, **options) as connection:
         return await everything(connection)
 
 
-def messages_of(transport, chunks, **server):
+def messages_of(chunks, **server):
     async def main():
         async with RawServer(chunks, **server) as raw:
-            texts, ending = await collect(transport, raw.url)
+            texts, ending = await collect(raw.url)
         return texts, ending, raw
 
     return asyncio.run(main())
@@ -137,19 +137,19 @@ SIZES = [0, 1, 125, 126, 127, 65_535, 65_536, 70_000]
 
 
 @pytest.mark.parametrize("glue", [False, True])
-def test_all_lengths_in_one_write_come_in_order(transport, glue):
+def test_all_lengths_in_one_write_come_in_order(glue):
     texts = [bytes([65 + i % 26]) * size for i, size in enumerate(SIZES * 3)]
-    got, ending, _ = messages_of(transport, [b"".join(map(frame, texts))], glue=glue)
+    got, ending, _ = messages_of([b"".join(map(frame, texts))], glue=glue)
     assert got == texts
     assert ending == "closed by the server with code 1000"
 
 
-def test_many_small_frames_in_one_write(transport):
+def test_many_small_frames_in_one_write():
     texts = [b'{"n":%d}' % n for n in range(5000)]
-    assert messages_of(transport, [b"".join(map(frame, texts))])[0] == texts
+    assert messages_of([b"".join(map(frame, texts))])[0] == texts
 
 
-def test_a_cut_at_every_byte_boundary_changes_nothing(transport):
+def test_a_cut_at_every_byte_boundary_changes_nothing():
     texts = [b"a", b"", b"x" * 130, b"last"]
     pieces = [
         frame(b"a"),
@@ -165,20 +165,20 @@ def test_a_cut_at_every_byte_boundary_changes_nothing(transport):
     async def main():
         for cut in range(len(stream) + 1):
             async with RawServer([stream[:cut], stream[cut:]]) as raw:
-                got, _ = await collect(transport, raw.url)
+                got, _ = await collect(raw.url)
             assert got == texts, cut
 
     asyncio.run(main())
 
 
-def test_one_byte_at_a_time(transport):
+def test_one_byte_at_a_time():
     stream = frame(b"one") + frame(b"y" * 300) + frame(b"p", PING) + frame(b"two")
-    got, _, _ = messages_of(transport, [stream[i : i + 1] for i in range(len(stream))])
+    got, _, _ = messages_of([stream[i : i + 1] for i in range(len(stream))])
     assert got == [b"one", b"y" * 300, b"two"]
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_random_frames_cut_at_random(transport, seed):
+def test_random_frames_cut_at_random(seed):
     dice = random.Random(seed)
     texts, stream = [], b""
     for _ in range(80):
@@ -197,11 +197,11 @@ def test_random_frames_cut_at_random(transport, seed):
         size = dice.choice([1, 2, 3, 10, 1000, 70_000, 200_000])
         chunks.append(stream[:size])
         stream = stream[size:]
-    assert messages_of(transport, chunks, glue=bool(seed % 2))[0] == texts
+    assert messages_of(chunks, glue=bool(seed % 2))[0] == texts
 
 
-def test_pings_are_answered(transport):
-    _, _, raw = messages_of(transport, [frame(b"hello", PING), frame(b"x"), frame(b"again", PING)])
+def test_pings_are_answered():
+    _, _, raw = messages_of([frame(b"hello", PING), frame(b"x"), frame(b"again", PING)])
 
     found = list(answers(raw.received))
     assert found[:2] == [(PONG, b"hello"), (PONG, b"again")]
@@ -231,11 +231,9 @@ def test_pings_are_answered(transport):
         (frame(b"x" * 126, PING), 1002),
     ],
 )
-def test_a_frame_that_breaks_the_protocol_ends_the_connection_after_what_came_before(
-    transport, bad, code
-):
+def test_a_frame_that_breaks_the_protocol_ends_the_connection_after_what_came_before(bad, code):
     stream = frame(b"good") + bad + frame(b"after") + frame(b"long after" * 30)
-    got, ending, raw = messages_of(transport, [stream], close=False)
+    got, ending, raw = messages_of([stream], close=False)
     assert got[0] == b"good"
     assert not [text for text in got if b"after" in text]
     assert ending == f"closed here with code {code}"
@@ -251,20 +249,20 @@ def test_a_frame_that_breaks_the_protocol_ends_the_connection_after_what_came_be
         ((4001).to_bytes(2, "big") + "früh".encode(), r"code 4001 \(früh\)"),
     ],
 )
-def test_a_close_frame_is_answered_and_what_follows_it_is_void(transport, body, told):
+def test_a_close_frame_is_answered_and_what_follows_it_is_void(body, told):
     stream = frame(b"one") + frame(body, CLOSE) + frame(b"after" * 100)
-    got, ending, raw = messages_of(transport, [stream], close=False)
+    got, ending, raw = messages_of([stream], close=False)
     assert got == [b"one"]
     assert re.fullmatch(f"closed by the server with {told}", ending)
     assert [opcode for opcode, _ in answers(raw.received)] == [CLOSE]
 
 
-def test_a_connection_that_is_cut_hands_over_what_came_and_then_ends(transport):
+def test_a_connection_that_is_cut_hands_over_what_came_and_then_ends():
     async def main():
         stream = frame(b"one") + frame(b"cut short")[:5]
         async with (
             RawServer([stream], close=False) as raw,
-            opened(transport, raw.url) as connection,
+            opened(raw.url) as connection,
         ):
             assert [t for t, _ in await connection.batch()] == [b"one"]
             connection.cut()
@@ -293,19 +291,19 @@ def test_compressed_messages_come_in_order_beside_plain_ones():
         ) as server:
             port = next(iter(server.sockets)).getsockname()[1]
             url = f"ws://127.0.0.1:{port}"
-            async with opened("websockets", url, compression=True) as connection:
+            async with opened(url, compression=True) as connection:
                 assert connection.protocol.extensions
                 return (await everything(connection))[0]
 
     assert asyncio.run(main()) == texts
 
 
-def test_stamps_tell_when_the_bytes_came_not_when_they_were_taken(transport, until):
+def test_stamps_tell_when_the_bytes_came_not_when_they_were_taken(until):
     async def main():
         before = time.time_ns()
         async with (
             RawServer([frame(b"one")], close=False) as raw,
-            opened(transport, raw.url) as connection,
+            opened(raw.url) as connection,
         ):
             await until(lambda: connection._inbox)
             arrived = time.time_ns()
@@ -319,7 +317,7 @@ def test_stamps_tell_when_the_bytes_came_not_when_they_were_taken(transport, unt
     asyncio.run(main())
 
 
-def test_the_socket_is_paused_when_nobody_takes_and_nothing_is_lost(transport, until, monkeypatch):
+def test_the_socket_is_paused_when_nobody_takes_and_nothing_is_lost(until, monkeypatch):
     monkeypatch.setattr(module, "_HIGH_WATER", 100)
     texts = [b"%06d" % n + b"x" * 4000 for n in range(20_000)]
 
@@ -327,7 +325,7 @@ def test_the_socket_is_paused_when_nobody_takes_and_nothing_is_lost(transport, u
         chunks = [b"".join(map(frame, texts[i : i + 50])) for i in range(0, len(texts), 50)]
         async with (
             RawServer(chunks) as raw,
-            opened(transport, raw.url) as connection,
+            opened(raw.url) as connection,
         ):
             await until(lambda: connection.reading_paused)
             held = len(connection._inbox)

@@ -5,8 +5,10 @@ import asyncio
 import pytest
 
 import mdkit as md
-from mdkit.stream.explain import explain
-from mdkit.stream.health import Sample
+from mdkit.strategies.contract import as_strategy
+from mdkit.stream.explain import diagnose, explain
+from mdkit.stream.health import Monitor, Sample
+from mdkit.stream.pipeline import Pipeline
 
 
 def blocked_for(seconds):
@@ -67,3 +69,77 @@ def test_it_says_why_there_are_no_bars_and_that_trades_came_late(list_source, wa
     session.stop().result(20)
     assert "o bars can be made of trades that carry no time (A, B)" in said
     assert "1 trades came too late for their bars so far" in said
+
+
+@md.strategy("depth", "trade")
+def plain(event):
+    return 1.0
+
+
+@md.strategy("depth", per="session")
+def together(event):
+    return 1.0
+
+
+WOULD_NOT = "more worker processes would not help because "
+
+
+@pytest.mark.parametrize(
+    ("strategy", "symbols", "each", "cores", "bottleneck", "advice"),
+    [
+        (None, "AB", 0.0, 4, "consumer_bound", f"{WOULD_NOT}there are no strategies"),
+        (plain, "AB", 1e-3, 4, "balanced", f"{WOULD_NOT}the strategies keep up"),
+        (plain, "AB", 1e-3, 4, "producer_bound", f"{WOULD_NOT}the strategies keep up"),
+        (plain, "AB", 1e-3, 1, "consumer_bound", f"{WOULD_NOT}of 1 core none is idle"),
+        # Depth and trades of one symbol are handled in order, and so is all that a strategy sees.
+        (plain, "A", 1e-3, 4, "consumer_bound", f"{WOULD_NOT}there is one stream of messages"),
+        (together, "ABC", 1e-3, 4, "consumer_bound", f"{WOULD_NOT}there is one stream"),
+        (plain, "AB", 0.0, 4, "consumer_bound", f"{WOULD_NOT}no call of a strategy has been"),
+        (
+            plain, "AB", 20e-6, 4, "consumer_bound",
+            f"{WOULD_NOT}the strategies take 20.0 µs a message, and sending one to a process pays "
+            "from 50.0 µs on",
+        ),
+        (
+            plain, "AB", 1e-3, 4, "consumer_bound",
+            'more worker processes would help: worker_kind="process" with workers=2 would use one '
+            "more core",
+        ),
+    ],
+)  # fmt: skip
+def test_the_advice_says_whether_more_worker_processes_would_help(
+    list_source, monkeypatch, strategy, symbols, each, cores, bottleneck, advice
+):
+    monkeypatch.setattr("mdkit.stream.explain.cores", lambda: cores)
+    monkeypatch.setattr(Monitor, "diagnose", lambda self: bottleneck)
+    pipeline = Pipeline(list_source([]), [as_strategy(strategy)] if strategy else [])
+    for symbol in symbols:
+        for channel in ("depth", "trade"):
+            pipeline.places.expect(symbol, channel)
+    for timer in pipeline.timers.values():
+        if each:
+            timer.add(each)
+    pipeline.monitor.add(blocked_for(0.0))
+    told = diagnose(pipeline)
+    assert told == bottleneck
+    assert told.advice.startswith(advice)
+    assert told.advice in repr(told)
+    if bottleneck == "consumer_bound":
+        assert advice in explain(pipeline)
+
+
+def test_the_advice_counts_the_worker_processes_there_are(list_source, monkeypatch):
+    monkeypatch.setattr("mdkit.stream.explain.cores", lambda: 4)
+    monkeypatch.setattr(Monitor, "diagnose", lambda self: "consumer_bound")
+    told = {}
+    for workers in (1, 3, 4):
+        pipeline = Pipeline(
+            list_source([]), [as_strategy(plain)], worker_kind="process", workers=workers
+        )
+        for symbol in "ABC":
+            pipeline.places.expect(symbol, "depth")
+        pipeline.timers[pipeline.strategies[0]].add(1e-3)
+        told[workers] = diagnose(pipeline).advice
+    assert told[1].endswith("workers=3 would use 2 more cores")
+    assert told[3].endswith("there are 3 streams of messages to be handled in order")
+    assert told[4].endswith("of 4 cores none is idle")

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import mdkit as md
-from mdkit.errors import RecordingError, SessionError, SettingsError
+from mdkit.errors import RecordingError, SessionError, SettingsError, StrategyError
 from mdkit.events import Gap
 from mdkit.strategies import pressure
 from mdkit.strategies.contract import as_strategy
@@ -75,7 +75,7 @@ class Sink:
     def __init__(self, hold=None):
         self.began = None
         self.items, self.times, self.batches, self.problems = [], [], [], []
-        self.jumps = []
+        self.beginnings = []
         self.hold = hold
         self.on_batch = lambda: None
         self.expected = None
@@ -97,8 +97,8 @@ class Sink:
     def expect(self, symbols):
         self.expected = symbols
 
-    def jumped(self, from_ns, to_ns):
-        self.jumps.append((from_ns - T0, to_ns - T0))
+    async def begin_anew(self):
+        self.beginnings.append(len(self.items))
 
     def problem(self, error):
         self.problems.append(str(error))
@@ -495,7 +495,7 @@ def trades_of(folder, minutes):
     return write(folder / "a.jsonl", [trade(n, NOON + n * 5_000 * MS) for n in range(12 * minutes)])
 
 
-def test_jumps_are_told_to_the_sink(leap, tmp_path):
+def test_a_jump_and_a_further_round_have_the_sink_begin_anew(leap, tmp_path):
     items = [(depth("A", n), T0 + n * 1000 * MS) for n in range(10)]
     path = write(tmp_path / "a.jsonl", items)
     source, sink = replay(path, 1.0, start=T0 + 1000 * MS, loop=2), Sink()
@@ -510,57 +510,175 @@ def test_jumps_are_told_to_the_sink(leap, tmp_path):
     leap(source.run(sink))
     played = [1, 2, 7, 8, 5, 6, 7, 8, 9, *range(10)]
     assert sink.items == [items[n] for n in played]
-    # What the start skipped was never there; the second round goes back.
-    ms = 1000 * MS
-    assert [(a // ms, b // ms) for a, b in sink.jumps[1:]] == [(2, 7), (8, 5), (9, 0)]
+    assert sink.beginnings == [2, 4, 9]  # not at the start, before which nothing came
 
 
-def test_bars_around_a_jump_are_partial_and_further_rounds_have_them_all(leap, tmp_path):
-    path, seen = trades_of(tmp_path, minutes=6), []
+class Seen:
+    """Says how many trades, or bars, this instance has seen."""
 
-    @md.strategy("bar")
-    def volumes(bar):
-        seen.append(((bar.start_ns - NOON) // MINUTE, bar.volume))
+    def start(self):
+        self.count = self.gaps = 0
 
-    def play(**options):
-        seen.clear()
-        source = replay(path, None, **options)
-        session = md.live(source=source, strategies=[volumes], bars="1m", channels=["trade"])
+    def __call__(self, event):
+        self.count += 1
+        return self.count + 1000.0 * self.gaps
+
+    def on_gap(self, gap):
+        self.gaps += 1
+
+
+SeenTrades = md.strategy("trade")(type("SeenTrades", (Seen,), {}))
+SeenTogether = md.strategy("trade", per="session")(type("SeenTogether", (Seen,), {}))
+SeenBars = md.strategy("bar")(type("SeenBars", (Seen,), {}))
+STRATEGIES = [SeenTrades, SeenTogether, SeenBars]
+
+
+def said_by(session):
+    signals = session.signals()
+    return {name: list(rows.value) for name, rows in signals.groupby("strategy")}
+
+
+def state_of(session):
+    """What a session shows of the market."""
+    bars, trades = session.frame("bar", "A"), session.frame("trade", "A")
+    return (
+        said_by(session), bars.to_csv(), trades.to_csv(), session.gaps().to_csv(),
+        list(session.signals().index),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("worker_kind", ["task", "process"])
+@pytest.mark.parametrize("minute", [2, 8])
+def test_after_a_seek_a_session_is_as_one_that_began_there(
+    tmp_path, monkeypatch, worker_kind, minute
+):
+    """Strategies, frames, bars, signals and gaps know of nothing that came before."""
+    monkeypatch.setattr("mdkit.stream.replay._BATCH", 12)
+    path = trades_of(tmp_path, minutes=12)
+    goal = NOON + minute * MINUTE + 30_000 * MS
+
+    def play(source, seeks):
+        session = md.live(
+            source=source, strategies=STRATEGIES, bars="1m", channels=["trade"],
+            worker_kind=worker_kind, workers=2,
+        )  # fmt: skip
+        deliver, batches = session.pipeline.deliver, []
+
+        async def seeking(batch):
+            batches.append(batch)
+            answers = await deliver(batch)
+            if seeks and len(batches) == 5:
+                source.seek(goal)
+            return answers
+
+        session.pipeline.deliver = seeking
+        return session, session.run_blocking(60)
+
+    fresh, _ = play(replay(path, None, start=goal), seeks=False)
+    session, receipt = play(replay(path, None), seeks=True)
+    assert state_of(session) == state_of(fresh)
+    assert said_by(session)["SeenTrades"][0] == said_by(session)["SeenTogether"][0] == 1
+    assert receipt.balanced
+    rest = 12 * 12 - minute * 12 - 6
+    assert receipt.totals["processed"] == 60 + rest, "the ledger goes on"
+    assert receipt.signals > len(session.signals())
+    assert len(session.frame("trade", "A")) == rest
+
+
+@pytest.mark.parametrize("worker_kind", ["task", "process"])
+def test_every_round_is_as_the_first(tmp_path, worker_kind):
+    path = trades_of(tmp_path, minutes=6)
+
+    def play(**more):
+        source = replay(path, None, **more)
+        session = md.live(
+            source=source, strategies=STRATEGIES, bars="1m", channels=["trade"],
+            worker_kind=worker_kind, workers=1,
+        )  # fmt: skip
         receipt = session.run_blocking(60)
         assert receipt.balanced
+        assert receipt.totals["processed"] == 72 * more.get("loop", 1)
         return session
 
-    play()
-    whole = [(n, 12.0) for n in range(1, 5)]
-    assert seen == whole
-    rounds = play(loop=3)
-    assert seen == whole * 3
-    gaps = rounds.gaps()
-    assert list(gaps[gaps["channel"] == "trade"]["reason"]) == ["went back"] * 2
-    assert rounds.frame("trade", "A")["gap"].sum() == 2
+    assert state_of(play(loop=3)) == state_of(play())
 
 
-def test_a_seek_forwards_leaves_a_gap_and_no_invented_bar(tmp_path, until):
-    path, seen = trades_of(tmp_path, minutes=12), []
+def seeking(source, strategy, batch_number, goal):
+    """Return a session whose replay is told to seek when so many batches were delivered."""
+    session = md.live(source=source, strategies=[strategy], channels=["trade"])
+    deliver, batches = session.pipeline.deliver, []
 
-    @md.strategy("bar")
-    def starts(bar):
-        seen.append((bar.start_ns - NOON) // MINUTE)
+    async def counted(batch):
+        answers = await deliver(batch)
+        batches.append(batch)
+        if len(batches) == batch_number:
+            source.seek(goal)
+        return answers
+
+    session.pipeline.deliver = counted
+    return session.start(), batches
+
+
+def test_what_is_queued_at_a_seek_is_handled_before_it(tmp_path, until, monkeypatch):
+    monkeypatch.setattr("mdkit.stream.replay._BATCH", 12)
+    path, seen, gate = trades_of(tmp_path, minutes=6), [], asyncio.Event()
+
+    @md.strategy("trade")
+    async def gated(trade):
+        await gate.wait()
+        seen.append(int(trade.id))
 
     async def play():
-        source = replay(path, 60)
-        session = md.live(source=source, strategies=[starts], bars="1m", channels=["trade"]).start()
-        await until(lambda: len(seen) == 2)
-        source.seek(NOON + 8 * MINUTE + 30_000 * MS)
-        source.set_speed(None)
-        await session.run()
-        return session
+        session, batches = seeking(replay(path, None), gated, 3, NOON + 5 * MINUTE)
+        await until(lambda: len(batches) == 3)
+        assert session.pipeline.ledger.waits
+        gate.set()
+        return session, await session.run()
 
-    session = asyncio.run(play())
-    assert seen == [1, 2, 9, 10]
-    gaps = session.gaps()
-    assert list(gaps["reason"]) == ["skipped", "missing bars"]
-    assert session.frame("trade", "A")["gap"].sum() == 1
+    session, receipt = asyncio.run(play())
+    assert seen == [*range(36), *range(60, 72)]
+    assert len(session.frame("trade", "A")) == 12
+    assert receipt.balanced
+    assert receipt.totals["processed"] == 48
+
+
+@pytest.mark.parametrize("on_error", ["dead_letter", "raise"])
+def test_a_seek_that_waits_for_a_strategy_does_not_hold_up_the_end(
+    tmp_path, until, monkeypatch, on_error
+):
+    monkeypatch.setattr("mdkit.stream.replay._BATCH", 12)
+    path, gate = trades_of(tmp_path, minutes=6), asyncio.Event()
+
+    @md.strategy("trade")
+    async def stuck(trade):
+        await gate.wait()
+        raise ValueError("no")
+
+    async def play():
+        session, batches = seeking(replay(path, None), stuck, 3, NOON + 5 * MINUTE)
+        session.pipeline.lanes.on_error = on_error
+        await until(lambda: len(batches) == 3)
+        if on_error == "raise":
+            gate.set()
+            with pytest.raises(StrategyError, match="stuck failed"):
+                await session.run()
+            return session.receipt
+        return await session.stop(timeout=0)
+
+    receipt = asyncio.run(play())
+    assert receipt.balanced
+    receipt.left_path.unlink()
+
+
+def test_a_recording_ends_where_a_replay_jumps_and_that_is_said(tmp_path):
+    path, copy = trades_of(tmp_path, minutes=6), tmp_path / "copy.jsonl"
+    session = md.live(source=replay(path, None, loop=2), channels=["trade"], record=copy)
+    session.run_blocking(60)
+    assert messages_of(copy) == messages_of(path)
+    assert md.recording_info(copy).complete
+    (problem,) = session.pipeline.problems
+    assert f"The recording {copy} ends where the replay jumped" in str(problem)
+    assert "to another file" in str(problem)
 
 
 def test_parts_of_messages_about_several_symbols_may_be_unseen(leap, tmp_path):

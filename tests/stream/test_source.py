@@ -51,6 +51,14 @@ class Rig:
         await until(lambda: self.received >= target)
 
 
+@pytest.mark.parametrize(
+    "make", [md.live, lambda **more: WebSocketSource("ws://x", [], [], **more)]
+)
+def test_transport_is_no_argument(make):
+    with pytest.raises(TypeError, match="transport"):
+        make(transport="websockets")
+
+
 def test_it_is_a_source():
     source = WebSocketSource("ws://127.0.0.1:1", ["depth"], SYMBOLS)
     assert isinstance(source, Source)
@@ -60,21 +68,15 @@ def test_it_is_a_source():
 
 
 @pytest.mark.parametrize("path", ["ws_url", "article_ws_url"])
-@pytest.mark.parametrize(
-    ("transport", "compression"),
-    [("websockets", False), ("websockets", True), ("picows", False)],
-    indirect=["transport"],
-)
-def test_both_dialects_deliver_with_and_without_compression(until, path, transport, compression):
+@pytest.mark.parametrize("compression", [False, True])
+def test_both_dialects_deliver_with_and_without_compression(until, path, compression):
     async def main():
         exchange = md.Exchange(
             SYMBOLS, process=False, scenario="busy", api_key=KEY, compression=compression
         )
         async with (
             exchange,
-            Rig(
-                getattr(exchange, path), api_key=KEY, transport=transport, compression=compression
-            ) as rig,
+            Rig(getattr(exchange, path), api_key=KEY, compression=compression) as rig,
         ):
             await until(lambda: rig.received > 50)
             assert rig.source.connects == 1
@@ -93,11 +95,11 @@ def test_both_dialects_deliver_with_and_without_compression(until, path, transpo
         ("drop", "connection lost without a close frame"),
     ],
 )
-def test_every_reconnect_reports_a_gap_for_every_symbol_and_channel(transport, until, kind, told):
+def test_every_reconnect_reports_a_gap_for_every_symbol_and_channel(until, kind, told):
     async def main():
         async with (
             md.Exchange(SYMBOLS, process=False, scenario="busy") as exchange,
-            Rig(exchange.ws_url, transport=transport) as rig,
+            Rig(exchange.ws_url) as rig,
         ):
             closed = []
             rig.pipeline.closed = closed.append
@@ -118,11 +120,11 @@ def test_every_reconnect_reports_a_gap_for_every_symbol_and_channel(transport, u
     asyncio.run(main())
 
 
-def test_a_server_that_accepts_and_closes_is_not_hammered(transport, until):
+def test_a_server_that_accepts_and_closes_is_not_hammered(until):
     async def main():
         async with md.Exchange(SYMBOLS, process=False) as exchange:
             exchange.inject("accept_then_close", count=6)
-            rig = Rig(exchange.ws_url, base_delay=0.02, max_delay=0.2, transport=transport)
+            rig = Rig(exchange.ws_url, base_delay=0.02, max_delay=0.2)
             async with rig:
                 await until(lambda: rig.source.connects == 7)
                 assert rig.source._backoff.attempt == 6, "a short connection must not reset it"
@@ -146,11 +148,11 @@ def test_connects_a_minute_are_capped(until):
 
 
 @pytest.mark.parametrize(("code", "told"), [(1001, "TICKDB_API_KEY"), (1003, "IP"), (1004, "perm")])
-def test_a_refused_key_is_fatal_at_once_and_says_what_to_do(transport, until, code, told):
+def test_a_refused_key_is_fatal_at_once_and_says_what_to_do(until, code, told):
     async def main():
         async with md.Exchange(SYMBOLS, process=False) as exchange:
             exchange.inject("unauthorized", duration=1000, code=code)
-            rig = Rig(exchange.ws_url, api_key=KEY, transport=transport)
+            rig = Rig(exchange.ws_url, api_key=KEY)
             rig.pipeline.start()
             with pytest.raises(AuthenticationError, match=told) as caught:
                 await rig.pipeline.wait()
@@ -161,11 +163,11 @@ def test_a_refused_key_is_fatal_at_once_and_says_what_to_do(transport, until, co
     asyncio.run(main())
 
 
-def test_a_missing_and_a_wrong_key_are_told_apart(transport):
+def test_a_missing_and_a_wrong_key_are_told_apart():
     async def main():
         async with md.Exchange(SYMBOLS, process=False, api_key=KEY) as exchange:
             for key, code in ((None, 1002), ("wrong", 1001)):
-                rig = Rig(exchange.ws_url, api_key=key, transport=transport)
+                rig = Rig(exchange.ws_url, api_key=key)
                 rig.pipeline.start()
                 with pytest.raises(AuthenticationError) as caught:
                     await rig.pipeline.wait()
@@ -174,13 +176,13 @@ def test_a_missing_and_a_wrong_key_are_told_apart(transport):
     asyncio.run(main())
 
 
-def test_retry_after_is_obeyed(transport, until):
+def test_retry_after_is_obeyed(until):
     async def main():
         async with md.Exchange(SYMBOLS, process=False) as exchange:
             exchange.inject("rate_limit", count=1, retry_after=1)
             loop = asyncio.get_running_loop()
             began = loop.time()
-            async with Rig(exchange.ws_url, transport=transport) as rig:
+            async with Rig(exchange.ws_url) as rig:
                 await until(lambda: rig.source.connects == 1)
                 assert loop.time() - began >= 1.0
                 (problem,) = rig.pipeline.problems
@@ -238,7 +240,7 @@ def test_when_nothing_is_left_to_subscribe_to_it_ends_with_the_reason():
 
 
 @pytest.mark.parametrize("path", ["ws_url", "article_ws_url"])
-def test_subscriptions_change_while_running(transport, until, path):
+def test_subscriptions_change_while_running(until, path):
     async def main():
         async with (
             md.Exchange(SYMBOLS, process=False, scenario="busy") as exchange,
@@ -246,7 +248,6 @@ def test_subscriptions_change_while_running(transport, until, path):
                 getattr(exchange, path),
                 channels=("depth",),
                 symbols=SYMBOLS[:1],
-                transport=transport,
             ) as rig,
         ):
             counts = lambda: {a.symbol: a.received for a in rig.pipeline.ledger}  # noqa: E731
@@ -266,7 +267,7 @@ def test_subscriptions_change_while_running(transport, until, path):
     asyncio.run(main())
 
 
-def test_a_stalled_consumer_costs_neither_the_connection_nor_a_message(transport, until):
+def test_a_stalled_consumer_costs_neither_the_connection_nor_a_message(until):
     """The keepalive case: a strategy that awaits for several keepalive budgets."""
 
     async def main():
@@ -282,7 +283,6 @@ def test_a_stalled_consumer_costs_neither_the_connection_nor_a_message(transport
             Rig(
                 exchange.ws_url,
                 stalls,
-                transport=transport,
                 channels=("depth",),
                 heartbeat=0.2,
                 stale_after=60,
@@ -310,11 +310,11 @@ def test_a_stalled_consumer_costs_neither_the_connection_nor_a_message(transport
     asyncio.run(main())
 
 
-def test_a_blocked_consumer_is_not_taken_for_a_silent_feed(transport, until):
+def test_a_blocked_consumer_is_not_taken_for_a_silent_feed(until):
     async def main():
         async with (
             md.Exchange(SYMBOLS, process=False, scenario="steady") as exchange,
-            Rig(exchange.ws_url, heartbeat=5, stale_after=0.15, transport=transport) as rig,
+            Rig(exchange.ws_url, heartbeat=5, stale_after=0.15) as rig,
         ):
             await rig.more(until)
             rig.pipeline.pause()
@@ -329,11 +329,11 @@ def test_a_blocked_consumer_is_not_taken_for_a_silent_feed(transport, until):
     asyncio.run(main())
 
 
-def test_a_connected_but_silent_feed_is_stale_and_leaves_a_gap(transport, until):
+def test_a_connected_but_silent_feed_is_stale_and_leaves_a_gap(until):
     async def main():
         async with (
             md.Exchange(SYMBOLS, process=False, scenario="busy") as exchange,
-            Rig(exchange.ws_url, heartbeat=5, stale_after=0.2, transport=transport) as rig,
+            Rig(exchange.ws_url, heartbeat=5, stale_after=0.2) as rig,
         ):
             await rig.more(until)
             exchange.inject("stall", duration=0.7)
@@ -351,12 +351,12 @@ def test_a_connected_but_silent_feed_is_stale_and_leaves_a_gap(transport, until)
 
 
 @pytest.mark.parametrize("begin", [0, 5], ids=["from the beginning", "later"])
-def test_a_silence_that_lasts_to_the_end_is_a_gap(transport, until, begin):
+def test_a_silence_that_lasts_to_the_end_is_a_gap(until, begin):
     async def main():
         async with md.Exchange(SYMBOLS, process=False, scenario="busy") as exchange:
             if not begin:
                 exchange.inject("stall", duration=1000)
-            options = {"heartbeat": 5, "stale_after": 0.2, "transport": transport}
+            options = {"heartbeat": 5, "stale_after": 0.2}
             began = time.time_ns()
             async with Rig(exchange.ws_url, **options) as rig:
                 await until(lambda: exchange.statistics()["subscriptions"] == len(PAIRS))
@@ -439,11 +439,11 @@ def test_stopping_does_not_wait_for_a_sink_that_is_busy_with_a_connection(until)
     asyncio.run(main())
 
 
-def test_what_was_unsubscribed_for_a_while_has_a_gap(transport, until):
+def test_what_was_unsubscribed_for_a_while_has_a_gap(until):
     async def main():
         async with (
             md.Exchange(SYMBOLS, process=False, scenario="busy") as exchange,
-            Rig(exchange.ws_url, channels=("depth",), transport=transport) as rig,
+            Rig(exchange.ws_url, channels=("depth",)) as rig,
         ):
             await rig.source.subscribe("depth", SYMBOLS)  # which they are already
             await rig.more(until, 50)
@@ -481,11 +481,11 @@ def test_what_was_unsubscribed_before_anything_came_has_none(until):
     asyncio.run(main())
 
 
-def test_a_connection_on_which_nothing_arrives_is_given_up(transport, until):
+def test_a_connection_on_which_nothing_arrives_is_given_up(until):
     async def main():
         async with (
             md.Exchange(SYMBOLS, process=False, scenario="busy") as exchange,
-            Rig(exchange.ws_url, heartbeat=0.1, transport=transport) as rig,
+            Rig(exchange.ws_url, heartbeat=0.1) as rig,
         ):
             await rig.more(until)
             exchange.inject("freeze", duration=1.0)
@@ -497,12 +497,12 @@ def test_a_connection_on_which_nothing_arrives_is_given_up(transport, until):
     asyncio.run(main())
 
 
-def test_the_key_is_in_no_repr_log_error_problem_or_gap(transport, until, caplog, capsys):
+def test_the_key_is_in_no_repr_log_error_problem_or_gap(until, caplog, capsys):
     caplog.set_level(logging.DEBUG)
 
     async def main():
         exchange = md.Exchange(SYMBOLS, process=False, scenario="busy", api_key=KEY)
-        async with exchange, Rig(exchange.ws_url, api_key=KEY, transport=transport) as rig:
+        async with exchange, Rig(exchange.ws_url, api_key=KEY) as rig:
             await rig.more(until)
             exchange.inject("refuse", count=1)
             exchange.inject("drop")
@@ -518,16 +518,16 @@ def test_the_key_is_in_no_repr_log_error_problem_or_gap(transport, until, caplog
         assert KEY not in text
 
 
-def test_nobody_listening_is_a_problem_that_is_retried_and_a_wrong_url_a_failure(transport, until):
+def test_nobody_listening_is_a_problem_that_is_retried_and_a_wrong_url_a_failure(until):
     async def main():
-        rig = Rig("ws://127.0.0.1:9/v1/realtime", api_key=KEY, transport=transport)
+        rig = Rig("ws://127.0.0.1:9/v1/realtime", api_key=KEY)
         async with rig:
             await until(lambda: len(rig.pipeline.problems) >= 3)
             assert isinstance(rig.pipeline.problems[0], FeedError)
             assert "Not connected" in rig.pipeline.explain()
             assert KEY not in rig.pipeline.explain()
         for url in ("ws://", "ws://127.0.0.1:99999/v1/realtime", "http://127.0.0.1/v1/realtime"):
-            rig = Rig(url, api_key=KEY, transport=transport)
+            rig = Rig(url, api_key=KEY)
             rig.pipeline.start()
             with pytest.raises(FeedError, match="not a WebSocket URL") as caught:
                 await rig.pipeline.wait()
@@ -557,11 +557,11 @@ def test_what_a_url_holds_besides_its_address_is_shown_nowhere():
         assert "127.0.0.1:9/v1/realtime" in told
 
 
-def test_garbage_faults_are_counted_as_invalid_and_the_stream_goes_on(transport, until):
+def test_garbage_faults_are_counted_as_invalid_and_the_stream_goes_on(until):
     async def main():
         async with (
             md.Exchange(SYMBOLS, process=False, scenario="busy") as exchange,
-            Rig(exchange.ws_url, transport=transport) as rig,
+            Rig(exchange.ws_url) as rig,
         ):
             await rig.more(until)
             exchange.inject("malformed", count=60)

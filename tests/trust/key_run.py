@@ -18,7 +18,6 @@ from pathlib import Path
 import mdkit as md
 from mdkit.settings import Settings
 from mdkit.stream.source import WebSocketSource
-from mdkit.stream.transports import TRANSPORTS
 
 KEY = os.environ["TICKDB_API_KEY"]
 
@@ -46,7 +45,7 @@ def show_session(session):
     show(session.metrics(), session.clocks(), session.signals(), session.memory())
 
 
-async def read(folder, port, key, transport, path):
+async def read(folder, port, key, path):
     """Read for a while, through a lost connection, with a recording, and save a report."""
     session = md.live(
         source=WebSocketSource(
@@ -55,12 +54,11 @@ async def read(folder, port, key, transport, path):
             ["AAPL.US"],
             api_key=key,
             base_delay=0.01,
-            transport=transport,
         ),
         api_key=key,
         strategies=[fails],
         record=folder / f"{len(list(folder.iterdir()))}.jsonl",
-        name=transport + path,
+        name=path,
     ).start()
     every_logger_at_debug()
     while session.running and session.pipeline.ledger.totals()["dead_lettered"] < 5:  # noqa: ASYNC110
@@ -89,10 +87,9 @@ def main():
     show(Settings(), Settings(tickdb_rest_url=rest))
     told(lambda: Settings(tickdb_ws_url=f"https://x?api_key={KEY}"))
     told(lambda: md.live(source=f"ws://127.0.0.1:{port}/v1/realtime?api_key={KEY}"))
-    for transport in TRANSPORTS:
-        for path in ("/v1/realtime", "/v1/market/ws"):
-            for key in (KEY, "wrong-" + KEY):
-                told(lambda k=key, t=transport, p=path: asyncio.run(read(folder, port, k, t, p)))
+    for path in ("/v1/realtime", "/v1/market/ws"):
+        for key in (KEY, "wrong-" + KEY):
+            told(lambda k=key, p=path: asyncio.run(read(folder, port, k, p)))
     settings = Settings(tickdb_rest_url=rest, tickdb_ws_url=f"ws://127.0.0.1:{port}/v1/realtime")
     bars = {"interval": "1h", "start": "2025-01-01", "cache": folder / "cache"}
     show(told(lambda: md.klines("AAPL.US", settings=settings, **bars)))
@@ -113,9 +110,7 @@ def main():
         exchange = md.Exchange("AAPL.US", api_key=KEY)
         with exchange:
             show(exchange, exchange.config, exchange.statistics())
-            told(
-                lambda: asyncio.run(read(folder, exchange.port, KEY, "websockets", "/v1/realtime"))
-            )
+            told(lambda: asyncio.run(read(folder, exchange.port, KEY, "/v1/realtime")))
     print(json.dumps("done"))
 
 

@@ -13,7 +13,6 @@ import mdkit as md
 from mdkit.errors import FeedError
 from mdkit.history.client import RestClient
 from mdkit.stream.source import WebSocketSource
-from mdkit.stream.transports import TRANSPORTS
 
 CONFIG = """
 [ca]
@@ -67,13 +66,6 @@ def certificates(tmp_path_factory):
     return make
 
 
-@pytest.fixture(params=TRANSPORTS)
-def transport(request):
-    if request.param == "picows":
-        pytest.importorskip("picows")
-    return request.param
-
-
 class Server:
     """Says one book of AAPL.US to whoever comes, again and again, over TLS."""
 
@@ -99,7 +91,7 @@ class Server:
             await asyncio.sleep(0.01)
 
 
-def session_on(server, transport, runner="notebook"):
+def session_on(server, runner="notebook"):
     source = WebSocketSource(
         server.url,
         ["depth"],
@@ -107,7 +99,6 @@ def session_on(server, transport, runner="notebook"):
         base_delay=0.01,
         max_delay=0.05,
         connects_per_minute=10_000,
-        transport=transport,
     )
     return md.live(source=source, runner=runner, backfill=False, name="certificates").start()
 
@@ -125,7 +116,7 @@ BAD = pytest.mark.parametrize(
 @pytest.mark.parametrize("runner", ["notebook", "thread"])
 @BAD
 def test_a_certificate_that_was_never_good_ends_the_session(
-    served, trusted, reason, cure, certificates, transport, runner, monkeypatch
+    served, trusted, reason, cure, certificates, runner, monkeypatch
 ):
     certificate = certificates(**served)
     if trusted:
@@ -133,7 +124,7 @@ def test_a_certificate_that_was_never_good_ends_the_session(
 
     async def main():
         async with Server(certificate) as server:
-            session = session_on(server, transport, runner)
+            session = session_on(server, runner)
             with pytest.raises(FeedError) as caught:
                 await session.run()
             said = str(caught.value)
@@ -148,14 +139,14 @@ def test_a_certificate_that_was_never_good_ends_the_session(
 
 
 def test_a_certificate_that_goes_bad_is_tried_again_until_it_is_good(
-    certificates, transport, until, monkeypatch
+    certificates, until, monkeypatch
 ):
     good, bad = certificates(), certificates(end="20210101000000Z")
     monkeypatch.setenv("SSL_CERT_FILE", str(good[0]))
 
     async def main():
         async with Server(good) as server:
-            session = session_on(server, transport)
+            session = session_on(server)
             await until(lambda: len(session.frame("depth")))
             server.context.load_cert_chain(*bad)  # for those who come from now on
             server.talked[0].transport.abort()

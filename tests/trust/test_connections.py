@@ -7,14 +7,9 @@ import pytest
 import mdkit as md
 from mdkit.exchange import FAULTS, RECOVERABLE
 from mdkit.stream.source import WebSocketSource
-from mdkit.stream.transports import TRANSPORTS
 
 
-@pytest.mark.parametrize("transport", TRANSPORTS)
-def test_a_name_that_does_not_exist_is_said_so(transport, until):
-    if transport == "picows":
-        pytest.importorskip("picows")
-
+def test_a_name_that_does_not_exist_is_said_so(until):
     async def main():
         source = WebSocketSource(
             "ws://no-such-host.invalid/v1/realtime",
@@ -22,7 +17,6 @@ def test_a_name_that_does_not_exist_is_said_so(transport, until):
             ["AAPL.US"],
             base_delay=0.01,
             max_delay=0.05,
-            transport=transport,
         )
         session = md.live(source=source, name="dns").start()
         await until(lambda: session.pipeline.problems)

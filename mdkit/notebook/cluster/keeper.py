@@ -12,8 +12,7 @@ from typing import Any
 from mdkit.errors import MdkitError, SessionError, SettingsError
 from mdkit.events import Gap, Signal
 from mdkit.frames import SignalFrame
-from mdkit.notebook.cluster.kept import Kept
-from mdkit.notebook.cluster.post import MOST_LOSSES, Past, Post
+from mdkit.notebook.cluster.post import MOST_LOSSES, Post
 from mdkit.notebook.cluster.shard import LEASE_SECONDS, Look, Order, Shard, SignalRow
 
 LOOK_SECONDS = 1.0
@@ -44,7 +43,7 @@ class Keeper:
         self.order = order
         self.channels = tuple(channels)
         self.posts: list[Post] = []
-        self.past: list[Past] = []
+        self.past: list[Look] = []
         self.losses: list[str] = []
         self.gaps: list[Gap] = []
         self.gap_count = 0
@@ -116,6 +115,7 @@ class Keeper:
             self.order,
             post.symbols,
             name,
+            bool(post.lost_at),
             actor=True,
             key=name,
             workers=[post.worker],
@@ -160,15 +160,18 @@ class Keeper:
         return ""
 
     def _lose(self, post: Post, trouble: str) -> None:
-        """Give a shard up, keeping what was last seen of it; a new one takes its symbols over."""
-        reason = f"worker lost: {post.worker}, {trouble}"
+        """Give a shard up; a new one takes its symbols over.
+
+        Its counts and signals stay as they were last seen; its frames are gone.
+        """
+        reason = f"worker lost: {post.worker}, {trouble}; what its frames held is gone"
         with self.lock:
-            self.past.append(Past(post.look, post.kept))
+            if post.look is not None:
+                self.past.append(post.look)
             self.losses.append(reason)
             if not post.blind_since_ns:
                 post.blind_since_ns = post.seen_ns or time.time_ns()
                 post.blind_reason = reason
-            post.kept = Kept()
             post.actor = post.look = None
         self._free(post)
         post.lost_at.append(time.monotonic())
@@ -206,9 +209,6 @@ class Keeper:
         ):
             with self.lock:
                 post.remains = remains
-                post.kept = Kept()
-                for channel, table in remains.frames.items():
-                    post.kept.add(channel, None, table)
         self.call(self.posts, "close", lambda post: (), _MAKE_SECONDS)
         for post in self.posts:
             self._free(post)

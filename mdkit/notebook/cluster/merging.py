@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from mdkit.notebook.cluster.shard import Look
 from mdkit.queue.ledger import COLUMNS, Ledger
 from mdkit.stream.health import Bottleneck, Health, state_of
@@ -60,18 +58,6 @@ def by_time(tables: Sequence[pd.DataFrame], last: int | None = None) -> pd.DataF
     else:
         whole = (filled or list(tables))[0]
     return whole if last is None else whole.iloc[max(0, len(whole) - last) :]
-
-
-def after_gap(before: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
-    """Return a table whose first row of a symbol follows a gap if rows of it came before."""
-    if not len(before) or not len(table):
-        return table
-    first = np.zeros(len(table), bool)
-    if "symbol" in table:
-        first[:] = ~table["symbol"].duplicated() & table["symbol"].isin(before["symbol"].unique())
-    else:
-        first[0] = True
-    return table.assign(gap=table["gap"] | first)
 
 
 def merged_metrics(tables: Sequence[pd.DataFrame], last: int | None = None) -> pd.DataFrame:

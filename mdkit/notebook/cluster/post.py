@@ -6,7 +6,6 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
-from mdkit.notebook.cluster.kept import Kept
 from mdkit.notebook.cluster.shard import Look, Remains
 
 MOST_LOSSES = 5
@@ -22,7 +21,6 @@ class Post:
         seen_ns: the worker's clock at the last look that found it connected, 0 before.
         blind_since_ns: since when nobody reads the symbols of a lost worker; 0 when they are
             read.
-        kept: frames that were fetched.
         remains: its tables, once it has ended.
         trouble: why it could not be looked at the last time.
         lost_at: when it lost its last workers.
@@ -41,10 +39,18 @@ class Post:
     blind_since_ns: int = 0
     blind_reason: str = ""
     is_told_to_stop: bool = False
-    kept: Kept = field(default_factory=Kept)
     remains: Remains | None = None
     trouble: str = ""
     lost_at: deque[float] = field(default_factory=lambda: deque(maxlen=MOST_LOSSES))
+
+    @property
+    def absence(self) -> str:
+        """Say why it does not answer, where something of it was seen; else nothing."""
+        if self.look is None and not self.lost_at:
+            return ""
+        named = ", ".join(self.symbols[:3]) + (", ..." if len(self.symbols) > 3 else "")
+        why = "was lost, and no other has taken over" if self.look is None else "does not answer"
+        return f"shard {self.number} ({named}) on {self.worker} {why}"
 
     @property
     def seen(self) -> tuple[int, int]:
@@ -56,11 +62,3 @@ class Post:
     def ended(self) -> bool:
         """Whether the session on the worker has come to its end."""
         return self.look is not None and self.look.receipt is not None
-
-
-@dataclass(frozen=True)
-class Past:
-    """What was last seen of a shard whose worker was lost."""
-
-    look: Look | None
-    kept: Kept

@@ -17,7 +17,7 @@ from mdkit.notebook.cluster.keeper import Keeper
 from mdkit.notebook.cluster.merging import merged_ledger
 from mdkit.notebook.cluster.receipt import ClusterReceipt
 from mdkit.notebook.cluster.shard import Order
-from mdkit.notebook.cluster.together import ShardsTogether
+from mdkit.notebook.cluster.together import ASK_SECONDS, ShardsTogether
 from mdkit.notebook.feeds import ExchangeSource
 from mdkit.notebook.life import SessionLife
 from mdkit.notebook.stopping import Stopping
@@ -192,7 +192,7 @@ class ClusterSession(ShardsTogether):
 
     def _pause(self, on: bool) -> None:
         self._keeper.paused = on  # also for shards that are being made
-        self._ask(self._keeper.posts, "pause", on)
+        self._keeper.call(self._keeper.posts, "pause", lambda post: (on,), ASK_SECONDS)
 
     def on_signal(self, callback: Callable[[Signal], Any]) -> None:
         """Call `callback` with every signal that comes from now on to this process.

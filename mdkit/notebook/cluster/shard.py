@@ -92,8 +92,14 @@ class Remains:
     """What a shard leaves behind: its tables, since they are gone with it."""
 
     frames: dict[str, pd.DataFrame]
+    """Of all symbols, by kind."""
     books: dict[str, Depth | None]
     tables: dict[str, Any]
+
+    def frame(self, channel: str, symbol: str | None) -> pd.DataFrame:
+        """Return the frame of a symbol, or of all."""
+        table = self.frames[channel]
+        return table if symbol is None else table[table["symbol"] == symbol].drop(columns="symbol")
 
 
 @dataclass
@@ -131,9 +137,14 @@ class Heard:
 
 
 class Shard:
-    """A session on a worker. All methods return soon, since a worker runs them one by one."""
+    """A session on a worker. All methods return soon, since a worker runs them one by one.
 
-    def __init__(self, order: Order, symbols: Sequence[str], name: str) -> None:
+    The frames of one that takes over from a lost one begin with a gap.
+    """
+
+    def __init__(
+        self, order: Order, symbols: Sequence[str], name: str, takes_over: bool = False
+    ) -> None:
         try:
             strategies = pickle.loads(order.strategies)
         except ModuleNotFoundError as error:
@@ -150,6 +161,11 @@ class Shard:
             settings=order.settings,
             **order.options,
         )
+        if takes_over:
+            frames = self._session.pipeline.frames
+            for symbol in symbols:
+                for channel in order.options["channels"]:
+                    frames.table(channel, symbol).break_off()
         self._heard = Heard(self._session.pipeline.signals.capacity)
         self._session.on_signal(self._heard.note)
         self._session.start()

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from mdkit.book_levels import books_of, narrowed
+from mdkit.errors import ShardWarning
 from mdkit.frames import Frames, book_frame
 from mdkit.frames.sampling import at_each_end, checked_step
 from mdkit.notebook import tables
 from mdkit.notebook.cluster.keeper import Keeper
 from mdkit.notebook.cluster.merging import (
-    after_gap,
     by_time,
     merged_health,
     merged_ledger,
@@ -32,14 +33,14 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-_ASK_SECONDS = 30.0
+ASK_SECONDS = 30.0
 
 
 class ShardsTogether(SessionLife[ClusterReceipt]):
     """The half of a session on a cluster that looks; the other half is its life.
 
-    Most looks ask the workers, all at once; a shard that does not answer counts as it was last
-    seen.
+    Most looks ask the workers, all at once. Of a shard that does not answer counts, health and
+    signals are as they were last seen; its tables are absent, which a `ShardWarning` says.
     """
 
     source: str
@@ -95,7 +96,8 @@ class ShardsTogether(SessionLife[ClusterReceipt]):
     ) -> pd.DataFrame:
         """Return the events of a channel as an ordinary DataFrame of this moment.
 
-        As `Session.frame`; fetched from the workers, so ask for the `last` rows of many.
+        As `Session.frame`; fetched from the workers, so ask for the `last` rows of many. What a
+        lost worker held is not in it: its symbols begin with a row after a gap.
         """
         self._tell_failure()
         self._check_table(channel, symbol)
@@ -107,18 +109,9 @@ class ShardsTogether(SessionLife[ClusterReceipt]):
         posts = [post for post in self._keeper.posts if symbol is None or symbol in post.symbols]
         if symbol is not None and not posts:  # one that nobody asked for may have come
             posts = list(self._keeper.posts)
-        fresh = self._ask(posts, "frame", channel, symbol, last)
-        with self._keeper.lock:
-            for post, table in fresh:
-                post.kept.add(channel, symbol, table)
-            before = [past.kept.frame(channel, symbol) for past in self._keeper.past]
-            now = dict(fresh)
-            parts = [
-                now[post] if post in now else post.kept.frame(channel, symbol) for post in posts
-            ]
-        old = by_time([table for table in before if table is not None] or [empty])
-        new = by_time([table for table in parts if table is not None] or [empty])
-        whole = by_time([old, after_gap(old, new)] if len(old) else [new], last)
+        ended = [(p, p.remains.frame(channel, symbol)) for p in posts if p.remains]
+        found = self._or_asked(ended, posts, "frame", channel, symbol, last)
+        whole = by_time([table for _, table in found] or [empty], last)
         if symbol is None:
             whole = whole.assign(symbol=whole["symbol"].astype("category"))
         whole = whole if step is None else by_time([at_each_end(whole, step)], wanted)
@@ -128,8 +121,10 @@ class ShardsTogether(SessionLife[ClusterReceipt]):
         """Return the current order book of a symbol: one row a level, best first."""
         self._tell_failure()
         self._check_table("depth", symbol)
-        books = [book for _, book in self._ask(self._keeper.posts, "book", symbol)]
-        books += [post.remains.books.get(symbol) for post in self._keeper.posts if post.remains]
+        posts = self._keeper.posts
+        posts = [post for post in posts if symbol in post.symbols] or posts
+        ended = [(post, post.remains.books.get(symbol)) for post in posts if post.remains]
+        books = [book for _, book in self._or_asked(ended, posts, "book", symbol)]
         return book_frame(next((book for book in books if book is not None), None))
 
     def _check_table(self, channel: str, symbol: str | None) -> None:
@@ -271,7 +266,7 @@ class ShardsTogether(SessionLife[ClusterReceipt]):
         """The last look at every shard, and with `past` at those that were lost."""
         with self._keeper.lock:
             looks = [post.look for post in self._keeper.posts]
-            looks += [gone.look for gone in self._keeper.past] if past else []
+            looks += self._keeper.past if past else []
         return [look for look in looks if look is not None]
 
     def _refresh(self) -> None:
@@ -307,10 +302,28 @@ class ShardsTogether(SessionLife[ClusterReceipt]):
     def _table(self, name: str) -> list[tuple[Post, Any]]:
         """Return what a method of the shards' sessions gives; after the end what it gave then."""
         self._tell_failure()
-        ended = [(p, p.remains.tables[name]) for p in self._keeper.posts if p.remains]
-        return ended or self._ask(self._keeper.posts, "table", name)
+        posts = self._keeper.posts
+        ended = [(p, p.remains.tables[name]) for p in posts if p.remains]
+        return self._or_asked(ended, posts, "table", name)
 
-    def _ask(self, posts: Sequence[Post], method: str, *args: Any) -> list[tuple[Post, Any]]:
-        """Call a method of shards, all at once; leaves out those that cannot answer."""
-        answers = self._keeper.call(posts, method, lambda post: args, _ASK_SECONDS)
-        return [(post, answer) for post, _, answer in answers]
+    def _or_asked(
+        self, ended: list[tuple[Post, Any]], posts: Sequence[Post], method: str, *args: Any
+    ) -> list[tuple[Post, Any]]:
+        """Return what shards left when they ended, or what a method of them gives, all at once.
+
+        Those that give nothing are left out, with a `ShardWarning` if there was anything of them.
+        """
+        found = ended or [
+            (post, answer)
+            for post, _, answer in self._keeper.call(posts, method, lambda post: args, ASK_SECONDS)
+        ]
+        given = {post for post, _ in found}
+        absent = [post.absence for post in posts if post not in given and post.absence]
+        if absent:
+            warnings.warn(
+                f"Not all shards are in this: {'; '.join(absent)}; see shards() and gaps()",
+                ShardWarning,
+                stacklevel=4,
+            )
+        order = {post: number for number, post in enumerate(posts)}
+        return sorted(found, key=lambda item: order[item[0]])

@@ -1,12 +1,9 @@
-"""Opening and ending connections: what every transport does alike, and the choice among them."""
+"""Opening and ending connections: refusals, proxies, time-outs, close frames."""
 
 import asyncio
 import contextlib
 import email.utils
-import importlib
 import socket
-import sys
-import threading
 import time
 import urllib.request
 from unittest import mock
@@ -22,11 +19,10 @@ from mdkit.errors import (
     ServerError,
     SettingsError,
 )
-from mdkit.notebook.loops import LoopThread
-from mdkit.stream import connection
+from mdkit.stream import connection, websockets_connection
 from mdkit.stream.connection import ConnectionEndedError, HandshakeError
 from mdkit.stream.source import WebSocketSource
-from mdkit.stream.transports import TRANSPORTS, connector
+from mdkit.stream.websockets_connection import open_websockets
 
 SYMBOLS = ("AAPL.US", "MSFT.US")
 
@@ -74,18 +70,14 @@ class Talker:
                 await writer.wait_closed()
 
 
-def refused(transport, *lines, **options):
+def refused(*lines, **options):
     async def main():
         async with Talker(*lines, ends=True, **options) as talker:
             with pytest.raises(md.MdkitError) as caught:
-                await connector(transport)(talker.url)
+                await open_websockets(talker.url)
         return caught.value
 
     return asyncio.run(main())
-
-
-def module_of(transport):
-    return importlib.import_module(f"mdkit.stream.{transport}_connection")
 
 
 BODY = b'{"code":%d,"message":"because","data":null}'
@@ -106,8 +98,8 @@ def answer(status, body=b"", headers=b""):
         (503, 5001, ServerError),
     ],
 )
-def test_a_refusal_means_what_its_body_says(transport, status, code, kind):
-    error = refused(transport, answer(status, BODY % code))
+def test_a_refusal_means_what_its_body_says(status, code, kind):
+    error = refused(answer(status, BODY % code))
     assert type(error) is kind
     assert error.code == code
     assert "because" in str(error)
@@ -124,31 +116,31 @@ def test_a_refusal_means_what_its_body_says(transport, status, code, kind):
         (503, ServerError),
     ],
 )
-def test_a_refusal_without_a_body_goes_by_its_status(transport, status, kind):
-    error = refused(transport, answer(status, b"<html>nginx</html>"))
+def test_a_refusal_without_a_body_goes_by_its_status(status, kind):
+    error = refused(answer(status, b"<html>nginx</html>"))
     assert type(error) is kind
     assert error.code is None
     assert f"HTTP {status}" in str(error)
 
 
 @pytest.mark.parametrize(("header", "wait"), [("7", 7.0), ("1.5", 1.5), ("soon", None)])
-def test_retry_after_is_read_from_the_refusal(transport, header, wait):
+def test_retry_after_is_read_from_the_refusal(header, wait):
     more = f"Retry-After: {header}\r\n".encode()
-    assert refused(transport, answer(429, BODY % 3001, more)).retry_after == wait
+    assert refused(answer(429, BODY % 3001, more)).retry_after == wait
 
 
-def test_a_retry_after_may_be_a_date(transport):
+def test_a_retry_after_may_be_a_date():
     date = email.utils.formatdate(time.time() + 1000, usegmt=True).encode()
-    error = refused(transport, answer(429, BODY % 3001, b"Retry-After: " + date + b"\r\n"))
+    error = refused(answer(429, BODY % 3001, b"Retry-After: " + date + b"\r\n"))
     assert 900 < error.retry_after <= 1000
-    error = refused(transport, answer(503, b"", b"Retry-After: 7\r\n"))
+    error = refused(answer(503, b"", b"Retry-After: 7\r\n"))
     assert type(error) is ServerError
     assert error.retry_after == 7.0
 
 
-def test_a_redirect_is_refused_and_told_without_what_may_be_secret(transport):
+def test_a_redirect_is_refused_and_told_without_what_may_be_secret():
     for where in (b"wss://user:pass@other.example/feed?api_key=secret", b"/v1/realtime"):
-        error = refused(transport, answer(307, b"", b"Location: " + where + b"\r\n"))
+        error = refused(answer(307, b"", b"Location: " + where + b"\r\n"))
         assert type(error) is FeedError
         assert "redirected (HTTP 307) to " in str(error)
         assert "set the final address as TICKDB_WS_URL or source=" in str(error)
@@ -156,12 +148,12 @@ def test_a_redirect_is_refused_and_told_without_what_may_be_secret(transport):
         assert "pass" not in str(error)
 
 
-def test_a_redirect_is_one_connection_a_try(transport, until):
+def test_a_redirect_is_one_connection_a_try(until):
     async def main():
         location = b"Location: /v1/realtime\r\n"
         async with Talker(answer(307, b"", location), ends=True) as talker:
             source = WebSocketSource(
-                talker.url, ["depth"], SYMBOLS, transport=transport, base_delay=0.001,
+                talker.url, ["depth"], SYMBOLS, base_delay=0.001,
                 connects_per_minute=5,
             )  # fmt: skip
             problems = []
@@ -175,27 +167,24 @@ def test_a_redirect_is_one_connection_a_try(transport, until):
     asyncio.run(main())
 
 
-def test_a_socks_proxy_without_its_library_gets_the_cure(transport, monkeypatch):
-    module = module_of(transport)
-    name = {"websockets": "_Connect", "picows": "ws_connect"}[transport]
-
+def test_a_socks_proxy_without_its_library_gets_the_cure(monkeypatch):
     def connect(*args, **options):
         raise ImportError("connecting through a SOCKS proxy requires python-socks")
 
-    monkeypatch.setattr(module, name, connect)
+    monkeypatch.setattr(websockets_connection, "_Connect", connect)
 
     async def main():
-        source = WebSocketSource("ws://127.0.0.1:1/", ["depth"], SYMBOLS, transport=transport)
+        source = WebSocketSource("ws://127.0.0.1:1/", ["depth"], SYMBOLS)
         with pytest.raises(SettingsError, match=r'pip install "python-socks\[asyncio\]"'):
             await source.run(mock.Mock())
 
     asyncio.run(main())
 
 
-def test_a_refusal_whose_body_comes_late_is_still_of_its_kind(transport):
+def test_a_refusal_whose_body_comes_late_is_still_of_its_kind():
     whole = answer(429, BODY % 3001, b"Retry-After: 3\r\n")
     end = whole.index(b"\r\n\r\n") + 4
-    error = refused(transport, whole[:end], whole[end:], pause=0.05)
+    error = refused(whole[:end], whole[end:], pause=0.05)
     assert type(error) is RateLimitError
     assert error.retry_after == 3.0
 
@@ -211,34 +200,32 @@ def test_a_refusal_whose_body_comes_late_is_still_of_its_kind(transport):
         b"HTTP/1.1 302 Found\r\n\r\n",
     ],
 )
-def test_an_answer_that_is_no_handshake_is_told_as_such(transport, line):
+def test_an_answer_that_is_no_handshake_is_told_as_such(line):
     async def main():
         async with Talker(line, ends=True) as talker:
             with pytest.raises((HandshakeError, md.MdkitError)) as caught:
-                await connector(transport)(talker.url)
+                await open_websockets(talker.url)
             assert str(caught.value)
 
     asyncio.run(main())
 
 
-def test_a_handshake_that_is_never_answered_is_given_up_and_its_socket_closed(
-    transport, until, monkeypatch
-):
-    monkeypatch.setattr(module_of(transport), "OPEN_SECONDS", 0.1)
+def test_a_handshake_that_is_never_answered_is_given_up_and_its_socket_closed(until, monkeypatch):
+    monkeypatch.setattr(websockets_connection, "OPEN_SECONDS", 0.1)
 
     async def main():
         async with Talker() as talker:
             with pytest.raises(TimeoutError):
-                await connector(transport)(talker.url)
+                await open_websockets(talker.url)
             await until(lambda: talker.asked and not talker.open)
 
     asyncio.run(main())
 
 
-def test_connecting_can_be_cancelled_at_once_and_its_socket_is_closed(transport, until):
+def test_connecting_can_be_cancelled_at_once_and_its_socket_is_closed(until):
     async def main():
         async with Talker() as talker:
-            opening = asyncio.ensure_future(connector(transport)(talker.url))
+            opening = asyncio.ensure_future(open_websockets(talker.url))
             await until(lambda: talker.asked)
             opening.cancel()
             with pytest.raises(asyncio.CancelledError):
@@ -248,10 +235,10 @@ def test_connecting_can_be_cancelled_at_once_and_its_socket_is_closed(transport,
     asyncio.run(main())
 
 
-def test_a_source_stopped_while_connecting_ends_without_waiting_for_the_answer(transport, until):
+def test_a_source_stopped_while_connecting_ends_without_waiting_for_the_answer(until):
     async def main():
         async with Talker() as talker:
-            source = WebSocketSource(talker.url, ["depth"], SYMBOLS, transport=transport)
+            source = WebSocketSource(talker.url, ["depth"], SYMBOLS)
             running = asyncio.ensure_future(source.run(sink=None))
             await until(lambda: talker.asked)
             source.stop()
@@ -262,24 +249,24 @@ def test_a_source_stopped_while_connecting_ends_without_waiting_for_the_answer(t
     asyncio.run(main())
 
 
-def test_a_port_that_nobody_listens_on_is_an_os_error(transport):
+def test_a_port_that_nobody_listens_on_is_an_os_error():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"ws://127.0.0.1:{free.getsockname()[1]}"
         with pytest.raises(OSError, match="onnect"):
-            asyncio.run(connector(transport)(url))
+            asyncio.run(open_websockets(url))
 
 
-def test_tls_with_a_server_that_has_none_is_an_os_error(transport):
+def test_tls_with_a_server_that_has_none_is_an_os_error():
     async def main():
         async with Talker(b"not TLS\r\n", ends=True) as talker:
             with pytest.raises(OSError, match="SSL"):
-                await connector(transport)(talker.url.replace("ws://", "wss://"))
+                await open_websockets(talker.url.replace("ws://", "wss://"))
 
     asyncio.run(main())
 
 
-def test_a_proxy_of_the_environment_is_used_except_for_this_machine(transport, monkeypatch):
+def test_a_proxy_of_the_environment_is_used_except_for_this_machine(monkeypatch):
     async def main():
         async with (
             Talker(b"HTTP/1.1 403 Forbidden\r\n\r\n", ends=True) as proxy,
@@ -287,20 +274,20 @@ def test_a_proxy_of_the_environment_is_used_except_for_this_machine(transport, m
         ):
             url = f"http://127.0.0.1:{proxy.port}"
             monkeypatch.setattr(urllib.request, "getproxies", lambda: {"http": url, "https": url})
-            opened = await connector(transport)(exchange.ws_url)
+            opened = await open_websockets(exchange.ws_url)
             await opened.hang_up()
             assert not proxy.asked
             with pytest.raises(HandshakeError, match="403"):
-                await connector(transport)("ws://feed.invalid/v1/realtime")
+                await open_websockets("ws://feed.invalid/v1/realtime")
             assert proxy.asked.startswith(b"CONNECT feed.invalid:80 ")
 
     asyncio.run(main())
 
 
-def test_hanging_up_says_goodbye_and_is_not_an_error(transport, until):
+def test_hanging_up_says_goodbye_and_is_not_an_error(until):
     async def main():
         async with md.Exchange(SYMBOLS, process=False) as exchange:
-            opened = await connector(transport)(exchange.ws_url)
+            opened = await open_websockets(exchange.ws_url)
             await until(lambda: exchange.statistics()["connections"] == 1)
             await opened.hang_up()
             await opened.hang_up()
@@ -313,15 +300,13 @@ def test_hanging_up_says_goodbye_and_is_not_an_error(transport, until):
     asyncio.run(main())
 
 
-def test_hanging_up_on_a_peer_that_does_not_answer_takes_a_moment_only(
-    transport, until, monkeypatch
-):
-    monkeypatch.setattr(module_of(transport), "CLOSE_SECONDS", 0.05)
+def test_hanging_up_on_a_peer_that_does_not_answer_takes_a_moment_only(until, monkeypatch):
+    monkeypatch.setattr(websockets_connection, "CLOSE_SECONDS", 0.05)
 
     async def main():
         exchange = md.Exchange(SYMBOLS, process=False, scenario="busy")
         async with exchange:
-            opened = await connector(transport)(exchange.ws_url)
+            opened = await open_websockets(exchange.ws_url)
             exchange.inject("freeze", duration=1.0)
             await asyncio.wait_for(opened.hang_up(), 0.8)
             with pytest.raises(ConnectionEndedError, match="closed here with code 1000"):
@@ -330,12 +315,12 @@ def test_hanging_up_on_a_peer_that_does_not_answer_takes_a_moment_only(
     asyncio.run(main())
 
 
-def test_hanging_up_while_reading_is_paused_does_not_wait(transport, until, monkeypatch):
+def test_hanging_up_while_reading_is_paused_does_not_wait(until, monkeypatch):
     monkeypatch.setattr(connection, "_HIGH_WATER", 10)
 
     async def main():
         async with md.Exchange(SYMBOLS, process=False, scenario="flood") as exchange:
-            opened = await connector(transport)(exchange.ws_url)
+            opened = await open_websockets(exchange.ws_url)
             await opened.send_text(
                 '{"cmd":"subscribe","data":{"channel":"depth","symbols":["AAPL.US"]}}'
             )
@@ -348,15 +333,13 @@ def test_hanging_up_while_reading_is_paused_does_not_wait(transport, until, monk
     asyncio.run(main())
 
 
-def test_both_loops_carry_a_feed_through_backpressure(transport, monkeypatch):
+def test_both_loops_carry_a_feed_through_backpressure(monkeypatch):
     uvloop = pytest.importorskip("uvloop", reason="uvloop is not installed")
     monkeypatch.setattr(connection, "_HIGH_WATER", 10)
 
     async def main():
         async with md.Exchange(SYMBOLS, process=False, scenario="flood") as exchange:
-            session = md.live(
-                list(SYMBOLS), source=exchange.ws_url, transport=transport, name="loops"
-            )
+            session = md.live(list(SYMBOLS), source=exchange.ws_url, name="loops")
             async with session:
                 while session.ledger().received.sum() < 3000:  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
@@ -368,73 +351,9 @@ def test_both_loops_carry_a_feed_through_backpressure(transport, monkeypatch):
         runner.run(main())
 
 
-# -- the choice ------------------------------------------------------------------------------
-
-
-def test_there_are_two():
-    assert TRANSPORTS == ("websockets", "picows")
-
-
-def test_a_transport_that_does_not_exist_is_refused_by_name():
-    with pytest.raises(SettingsError, match=r"'curl'.*websockets.* or .*picows"):
-        md.live(source="ws://127.0.0.1:9", transport="curl", name="curl")
-
-
-def test_picows_has_no_compression_and_says_so():
-    with pytest.raises(SettingsError, match="compression"):
-        WebSocketSource("ws://x", ["depth"], SYMBOLS, transport="picows", compression=True)
-
-
-def test_a_missing_picows_names_what_to_install(monkeypatch):
-    monkeypatch.delitem(sys.modules, "mdkit.stream.picows_connection", raising=False)
-    monkeypatch.setitem(sys.modules, "picows", None)
-    with pytest.raises(SettingsError, match=r"picows.*python -m pip install picows"):
-        md.live(source="demo", transport="picows", name="missing")
-
-
-def test_a_source_of_ones_own_has_no_transport_to_choose(list_source):
-    with pytest.raises(SettingsError, match="brings its connection along"):
-        md.live(source=list_source([]), transport="picows", name="own")
-
-
-@pytest.mark.parametrize("source", ["demo", "ws://127.0.0.1:9", "tickdb"])
-def test_live_hands_the_transport_to_its_source(transport, source):
-    session = md.live(["AAPL.US"], source=source, api_key="k", transport=transport, name="hand")
-    assert session.pipeline.source.transport == transport
-
-
-@pytest.mark.parametrize("asked", [None, "0", "1"])
-def test_a_threads_loop_is_uvloops_unless_the_environment_says_no(monkeypatch, asked):
-    uvloop = pytest.importorskip("uvloop", reason="uvloop is not installed")
-    if asked is None:
-        monkeypatch.delenv("MDKIT_UVLOOP", raising=False)
-    else:
-        monkeypatch.setenv("MDKIT_UVLOOP", asked)
-    seen = []
-
-    async def look():
-        seen.append(isinstance(asyncio.get_running_loop(), uvloop.Loop))
-
-    thread = LoopThread(look, "a loop")
-    thread.join()
-    assert seen == [asked != "0"]
-    assert not any(one.name == "a loop" for one in threading.enumerate())
-
-
-def test_without_uvloop_a_threads_loop_is_asyncios(monkeypatch):
-    monkeypatch.setitem(sys.modules, "uvloop", None)
-    seen = []
-
-    async def look():
-        seen.append(type(asyncio.get_running_loop()).__module__)
-
-    LoopThread(look, "a loop").join()
-    assert seen[0].startswith("asyncio.")
-
-
-def test_a_thread_session_runs_over_every_transport(transport, exchange_process, wait_until):
+def test_a_session_in_a_thread_runs(exchange_process, wait_until):
     exchange = exchange_process(SYMBOLS, scenario="busy")
-    session = md.live(source=exchange, runner="thread", transport=transport, name="over")
+    session = md.live(source=exchange, runner="thread", name="over")
     session.start()
     wait_until(lambda: session.ledger().processed.sum() > 50)
     assert len(session.frame("depth", "AAPL.US"))
@@ -442,33 +361,3 @@ def test_a_thread_session_runs_over_every_transport(transport, exchange_process,
     wait_until(lambda: not session.running)
     assert session.receipt.balanced
     assert session.receipt.connects == 1
-
-
-def test_picows_takes_a_flood_in_chunks_that_do_not_grow(monkeypatch, exchange_process):
-    """Its buffer doubles whenever it is full: batches would outgrow the processor's caches."""
-    pytest.importorskip("picows", reason="picows is not installed")
-    from mdkit.stream.picows_connection import _CHUNK_BYTES, PicowsConnection
-
-    chunks = []
-    take = PicowsConnection.buffer_updated
-
-    def note(self, nbytes):
-        chunks.append(nbytes)
-        take(self, nbytes)
-
-    monkeypatch.setattr(PicowsConnection, "buffer_updated", note)
-    exchange = exchange_process(SYMBOLS, scenario="flood")
-
-    async def main():
-        opened = await connector("picows")(exchange.ws_url)
-        await opened.send_text(
-            '{"cmd":"subscribe","data":{"channel":"depth","symbols":["AAPL.US"]}}'
-        )
-        while sum(chunks) < 40 * _CHUNK_BYTES:
-            time.sleep(0.02)  # noqa: ASYNC251 - a loop that is busy, so that much piles up
-            await opened.batch()
-        opened.cut()
-        await opened.hang_up()
-
-    asyncio.run(main())
-    assert max(chunks) <= _CHUNK_BYTES

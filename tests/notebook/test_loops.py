@@ -1,0 +1,38 @@
+"""Loops of their own in threads."""
+
+import asyncio
+import sys
+import threading
+
+import pytest
+
+from mdkit.notebook.loops import LoopThread
+
+
+@pytest.mark.parametrize("asked", [None, "0", "1"])
+def test_a_threads_loop_is_uvloops_unless_the_environment_says_no(monkeypatch, asked):
+    uvloop = pytest.importorskip("uvloop", reason="uvloop is not installed")
+    if asked is None:
+        monkeypatch.delenv("MDKIT_UVLOOP", raising=False)
+    else:
+        monkeypatch.setenv("MDKIT_UVLOOP", asked)
+    seen = []
+
+    async def look():
+        seen.append(isinstance(asyncio.get_running_loop(), uvloop.Loop))
+
+    thread = LoopThread(look, "a loop")
+    thread.join()
+    assert seen == [asked != "0"]
+    assert not any(one.name == "a loop" for one in threading.enumerate())
+
+
+def test_without_uvloop_a_threads_loop_is_asyncios(monkeypatch):
+    monkeypatch.setitem(sys.modules, "uvloop", None)
+    seen = []
+
+    async def look():
+        seen.append(type(asyncio.get_running_loop()).__module__)
+
+    LoopThread(look, "a loop").join()
+    assert seen[0].startswith("asyncio.")
