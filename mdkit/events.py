@@ -25,7 +25,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     kind: ClassVar[str] = ""
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the event as the flat dict of the `article` dialect, JSON-ready."""
+        """Return the event as the flat dict of the `flat` dialect, JSON-ready."""
         raise NotImplementedError
 
 

@@ -242,7 +242,7 @@ def test_an_output_folder_that_cannot_be_is_told(cli, tmp_path):
 def test_a_refused_key_exits_3(cli):
     code = """
 import mdkit.notebook.terminal as terminal
-from mdkit.wire.codes import classify
+from mdkit.venues.tickdb.codes import classify
 from mdkit.cli import main
 def refuse(*args):
     raise classify(1001)

@@ -20,7 +20,10 @@ from mdkit.stream.pipeline import Pipeline
 from mdkit.stream.recordings import Recording
 from mdkit.stream.replay import Replay
 from mdkit.stream.source import Sink
-from mdkit.wire import tickdb
+from mdkit.venues.registry import codec_of
+
+_CODEC = codec_of("tickdb.flat")
+"""What events in memory are sent through: one trade a message."""
 
 
 def replay_traces(
@@ -63,8 +66,8 @@ def as_sent(event: Event) -> Event:
     if isinstance(event, Bar):
         return event
     try:
-        message = tickdb.encode(event, "article")
-        (sent,) = tickdb.decode(message, getattr(event, "received_ns", 0) or 1)
+        message = _CODEC.encode(event)
+        (sent,) = _CODEC.decode(message, getattr(event, "received_ns", 0) or 1)
     except InvalidMessage as error:
         symbol = event.symbol  # type: ignore[attr-defined]
         raise SettingsError(f"{symbol} holds an event that no feed sends: {error}") from None
@@ -75,6 +78,7 @@ class EventSource:
     """A Source that delivers events from memory, as messages in uneven batches, and ends."""
 
     name = "events in memory"
+    codec = _CODEC
     connected = True
     stale_for = 0.0
 
@@ -99,8 +103,7 @@ class EventSource:
             if not batch:
                 return
             messages = [
-                (tickdb.encode(event, "article"), getattr(event, "received_ns", 0) or 1)
-                for event in batch
+                (_CODEC.encode(event), getattr(event, "received_ns", 0) or 1) for event in batch
             ]
             await sink.deliver(messages)
             await asyncio.sleep(0)

@@ -15,7 +15,7 @@ from mdkit.frames import Frames
 from mdkit.queue.buffer import Buffer
 from mdkit.queue.ledger import Ledger
 from mdkit.strategies.contract import Strategy
-from mdkit.wire.tickdb import LIVE, Route, Router, invalid_route
+from mdkit.venues.routes import LIVE, Route, Router, invalid_route
 
 _CROWD = "the feed sends more symbols that were not subscribed to than mdkit keeps apart"
 MAX_UNASKED = 20_000

@@ -7,7 +7,7 @@ from typing import Any
 
 from mdkit.events import MarketEvent, Trade
 from mdkit.frames import EventFrame
-from mdkit.wire.tickdb import REST
+from mdkit.venues.routes import REST
 
 _KEPT = 5000
 """Trades of a symbol that are known; a REST answer has 1,000."""

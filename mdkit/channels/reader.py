@@ -15,7 +15,7 @@ from mdkit.channels.live_bars import LiveBars, Made, RevisedBar
 from mdkit.errors import InvalidMessage
 from mdkit.events import DROPPED, Gap, MarketEvent
 from mdkit.gaps.quality import BookQuality
-from mdkit.wire.tickdb import LIVE, Read, Route, Router, SomeEvents, decode
+from mdkit.venues.routes import LIVE, Read, Route, Router, SomeEvents
 
 
 class Unusable(NamedTuple):
@@ -187,7 +187,7 @@ class ChannelReaders:
         key = (route.symbol, route.account)
         reader = self._readers.get(key)
         if reader is None:
-            return self._new(key, route.channel, route.read if route.symbol else decode_alone)
+            return self._new(key, route.channel, route.read if route.symbol else self._decode_any)
         if reader in self._expected:
             self._expected.discard(reader)
             reader.decode = route.read
@@ -241,9 +241,5 @@ class ChannelReaders:
         return bars
 
     def _decode_any(self, symbol: str, raw: bytes, received_ns: int) -> tuple[MarketEvent, ...]:
+        """Decode a message by its own route: a broken one is so for a reason of its own."""
         return self._router.route(raw).read(symbol, raw, received_ns)
-
-
-def decode_alone(symbol: str, raw: bytes, received_ns: int) -> tuple[MarketEvent, ...]:
-    """Decode a message by itself: a broken one, of which each is so for a reason of its own."""
-    return decode(raw, received_ns)

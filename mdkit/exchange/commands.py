@@ -1,4 +1,4 @@
-"""Subscribing: the commands of the `realtime` dialect and the URL query of the `article` one."""
+"""Subscribing: the commands of the `realtime` dialect and the URL query of the `flat` one."""
 
 from __future__ import annotations
 
@@ -69,13 +69,13 @@ class Commands:
             self._reply(client, name, refusal.code, refusal.message, None)
             return refusal.code
 
-    def check_article(self, path: str) -> None:
+    def check_flat(self, path: str) -> None:
         """Raise `Refusal` for a URL whose subscriptions cannot be had."""
         limits = self._limits
         clients = self._delivery.clients
         if limits.connections is not None and len(clients) >= limits.connections:
             raise Refusal(3003, f"more than {limits.connections} connections")
-        channels, symbols = _article_query(path)
+        channels, symbols = _flat_query(path)
         for channel in channels:
             self._check_channel(channel)
         for symbol in symbols:
@@ -85,9 +85,9 @@ class Commands:
         if limits.subscriptions is not None and self._in_use() + wanted > limits.subscriptions:
             raise Refusal(3004, f"more than {limits.subscriptions} subscriptions")
 
-    def open_article(self, client: Client, path: str) -> None:
+    def open_flat(self, client: Client, path: str) -> None:
         """Subscribe a client to what its URL asks for."""
-        channels, symbols = _article_query(path)
+        channels, symbols = _flat_query(path)
         client.keys = {(channel, symbol) for channel in channels for symbol in symbols}
         self._delivery.wake()
 
@@ -156,7 +156,7 @@ class Commands:
         client.reply(msgspec.json.encode(body))
 
 
-def _article_query(path: str) -> tuple[list[str], list[str]]:
+def _flat_query(path: str) -> tuple[list[str], list[str]]:
     """Return the channels and symbols of a URL; each may be repeated or comma-separated."""
     values = parse_qs(path.partition("?")[2])
 

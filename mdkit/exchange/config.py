@@ -20,7 +20,7 @@ FIRST_MS = 946_684_800_000
 LAST_MS = 4_102_444_800_000
 """2100-01-01, where it ends."""
 REALTIME_PATH = "/v1/realtime"
-ARTICLE_PATH = "/v1/market/ws"
+FLAT_PATH = "/v1/market/ws"
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 CHANNELS = ("depth", "trade", "ticker")
 _SYMBOL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")

@@ -18,12 +18,12 @@ from websockets.protocol import State
 
 from mdkit.events import Depth, Ticker, Trade
 from mdkit.exchange.config import ExchangeConfig, Fault
+from mdkit.exchange.dialects import Dialect
 from mdkit.exchange.faults import FAULTS, check_fault
 from mdkit.exchange.instruments import Instrument
 from mdkit.exchange.messages import Key, Message, text_frame
 from mdkit.exchange.stage import Door, Outlet, Stage
 from mdkit.exchange.tape import Tape
-from mdkit.wire.tickdb import Dialect
 
 if TYPE_CHECKING:
     # Loading numpy takes longer than starting the server.

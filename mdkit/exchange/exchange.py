@@ -20,7 +20,7 @@ import msgspec
 from mdkit.errors import ExchangeError, SettingsError
 from mdkit.exchange.callers import CONTROL_HEADER
 from mdkit.exchange.config import (
-    ARTICLE_PATH,
+    FLAT_PATH,
     REALTIME_PATH,
     ExchangeConfig,
     Fault,
@@ -237,9 +237,9 @@ class Exchange:
         return f"ws://{self._authority}{REALTIME_PATH}"
 
     @property
-    def article_ws_url(self) -> str:
-        """The WebSocket URL of the `article` dialect, without its query."""
-        return f"ws://{self._authority}{ARTICLE_PATH}"
+    def flat_ws_url(self) -> str:
+        """The WebSocket URL of the `flat` dialect, without its query."""
+        return f"ws://{self._authority}{FLAT_PATH}"
 
     @property
     def rest_url(self) -> str:
@@ -351,7 +351,7 @@ async def serve_forever(
     base = f"{host}:{server.port}"
     announce(
         f"WebSocket  ws://{base}{REALTIME_PATH}\n"
-        f"           ws://{base}{ARTICLE_PATH}?channel=depth&symbol={server.symbols[0]}\n"
+        f"           ws://{base}{FLAT_PATH}?channel=depth&symbol={server.symbols[0]}\n"
         f"REST       http://{base}/v1\n"
         f"control    curl -H '{CONTROL_HEADER}: 1' http://{base}/_exchange/statistics\n"
     )

@@ -101,7 +101,7 @@ def _reorder(stage: Stage, fault: Fault, params: dict[str, Any]) -> None:
 
 def _malformed(stage: Stage, fault: Fault, params: dict[str, Any]) -> None:
     texts = malformed(stage.seed, fault.count, fault.symbol or stage.symbols[0])
-    stage.outlet.add(Message.verbatim(0.0, None, text, "realtime", "article") for text in texts)
+    stage.outlet.add(Message.verbatim(0.0, None, text, "realtime", "flat") for text in texts)
 
 
 def _oversized(stage: Stage, fault: Fault, params: dict[str, Any]) -> None:
@@ -109,7 +109,7 @@ def _oversized(stage: Stage, fault: Fault, params: dict[str, Any]) -> None:
         (fault.symbol or stage.symbols[0]).encode(),
         b"x" * int(params["size"]),
     )
-    message = Message.verbatim(0.0, None, text, "realtime", "article")
+    message = Message.verbatim(0.0, None, text, "realtime", "flat")
     stage.outlet.add([message] * fault.count)
 
 

@@ -8,8 +8,8 @@ import msgspec
 
 from mdkit.errors import InvalidMessage
 from mdkit.events import Event, MarketEvent, Trade
-from mdkit.wire import tickdb
-from mdkit.wire.tickdb import Dialect
+from mdkit.exchange.dialects import CODECS, Dialect
+from mdkit.venues.registry import DEFAULT
 
 Key = tuple[str, str]
 """Channel and symbol."""
@@ -63,7 +63,7 @@ class Message:
         return message
 
     def texts(self, dialect: Dialect) -> tuple[bytes, ...]:
-        """Return the message's texts: one, or in the `article` dialect one for each trade."""
+        """Return the message's texts: one, or in the `flat` dialect one for each trade."""
         texts = self._texts.get(dialect)
         if texts is None:
             texts = self._texts[dialect] = self._encode(dialect)
@@ -94,8 +94,8 @@ class Message:
         events = self.events
         trades = [event for event in events if isinstance(event, Trade)]
         if trades and dialect == "realtime":
-            return (tickdb.encode(trades, dialect),)
-        return tuple([tickdb.encode(event, dialect) for event in events])
+            return (CODECS[dialect].encode(trades),)
+        return tuple([CODECS[dialect].encode(event) for event in events])
 
 
 class Recorded(Message):
@@ -110,16 +110,16 @@ class Recorded(Message):
     def told(self) -> Sequence[Event]:
         """Return what the message tells, as far as it can be read."""
         try:
-            return tickdb.decode(self.raw)
+            return DEFAULT.decode(self.raw)
         except InvalidMessage:
             return ()
 
     def _encode(self, dialect: Dialect) -> tuple[bytes, ...]:
-        own: Dialect = "realtime" if self.raw.lstrip().startswith(b'{"cmd"') else "article"
+        own: Dialect = "realtime" if self.raw.lstrip().startswith(b'{"cmd"') else "flat"
         if dialect == own or self.key is None:
             return (self.raw,)
         try:
-            self.events = tickdb.decode(self.raw)
+            self.events = DEFAULT.decode(self.raw)
         except InvalidMessage:
             return (self.raw,)
         return super()._encode(dialect)

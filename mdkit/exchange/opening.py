@@ -13,11 +13,11 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 
 from mdkit.events import Depth, Event, Ticker, Trade
+from mdkit.exchange.dialects import Dialect
 from mdkit.exchange.instruments import Instrument
 from mdkit.exchange.messages import Key, Message, frame_texts
 from mdkit.exchange.tape import Tape
-from mdkit.wire import tickdb
-from mdkit.wire.tickdb import Dialect
+from mdkit.venues.registry import DEFAULT
 
 _NS_PER_MS = 1_000_000
 
@@ -28,7 +28,7 @@ class Prepared(Message):
     Its time is the only thing that is put in when it is sent: `told_ms`, in ms since the epoch.
     """
 
-    __slots__ = ("_article", "_realtime", "told_ms")
+    __slots__ = ("_flat", "_realtime", "told_ms")
 
     def __init__(self, message: Message, made_ms: int) -> None:
         super().__init__(message.offset, message.key)
@@ -36,19 +36,19 @@ class Prepared(Message):
         stamp = b'"timestamp":%d' % made_ms
         # Every time has 13 digits, so what the frames say of their length stays true.
         self._realtime = message.frames("realtime").split(stamp)
-        self._article = message.frames("article").split(stamp)
+        self._flat = message.frames("flat").split(stamp)
 
     def frames(self, dialect: Dialect) -> bytes:
         """Return the message as WebSocket frames, joined."""
         frames = self._frames.get(dialect)
         if frames is None:
-            parts = self._article if dialect == "article" else self._realtime
+            parts = self._flat if dialect == "flat" else self._realtime
             frames = self._frames[dialect] = (b'"timestamp":%d' % self.told_ms).join(parts)
         return frames
 
     def told(self) -> Sequence[Event]:
         """Return what the message tells."""
-        return tickdb.decode(self.texts("realtime")[0])
+        return DEFAULT.decode(self.texts("realtime")[0])
 
     def _encode(self, dialect: Dialect) -> tuple[bytes, ...]:
         return tuple(frame_texts(self.frames(dialect)))

@@ -16,7 +16,8 @@ from mdkit.exchange.instruments import Instrument, observed_instrument
 from mdkit.exchange.messages import Key, Message, Recorded
 from mdkit.exchange.tape import Tape
 from mdkit.stream.playlist import Playlist
-from mdkit.wire import tickdb
+from mdkit.venues.registry import DEFAULT
+from mdkit.venues.routes import ANSWER, LIVE, SEVERAL, UNREADABLE, Router
 
 if TYPE_CHECKING:
     from mdkit.exchange.history import History
@@ -42,22 +43,22 @@ def load(path: str) -> tuple[list[Entry], list[str]]:
     but a line that is damaged is an error here, since an exchange must not play something else.
     """
     playlist = Playlist(path)
-    router: tickdb.Router[None] = tickdb.Router()
+    router: Router[None] = DEFAULT.router()
     entries: list[Entry] = []
     runs = (run for run in playlist.play() if isinstance(run, list))
     for raw, received_ns in chain.from_iterable(runs):
         raw = raw.strip()
         route = router.route(raw)
-        unreadable = route.channel == tickdb.UNREADABLE
+        unreadable = route.channel == UNREADABLE
         if unreadable and not (received_ns and entries):
             raise RecordingError(
                 f"{path} is not a recording: its message {len(entries) + 1:,} is not a market "
                 f"message ({raw[:40].decode(errors='replace')!r}); expected a time in "
                 "nanoseconds, a tab and a message, or a message alone."
             )
-        if route.channel == tickdb.ANSWER or route.origin != tickdb.LIVE:
+        if route.channel == ANSWER or route.origin != LIVE:
             continue
-        if route is tickdb.SEVERAL:
+        if route is SEVERAL:
             entries += [
                 Entry(received_ns, (part.channel, part.symbol), part_raw)
                 for part, part_raw in router.split(raw)
@@ -181,7 +182,7 @@ class Playback:
             if channel != "trade" and (channel != "depth" or ("trade", symbol) in self._latest):
                 continue
             try:
-                events = tickdb.decode(entry.raw)
+                events = DEFAULT.decode(entry.raw)
             except InvalidMessage:
                 continue
             spec, tape = self.instruments[symbol], self.tapes[symbol]
@@ -227,7 +228,7 @@ class Playback:
         if raw is None:
             return None
         try:
-            return tickdb.decode(raw)[-1]
+            return DEFAULT.decode(raw)[-1]
         except InvalidMessage:
             return None
 

@@ -14,7 +14,7 @@ from mdkit.events import Trade
 from mdkit.exchange.delivery import Feed
 from mdkit.exchange.instruments import MARKETS, TYPES, Instrument
 from mdkit.exchange.periods import INTERVALS, LATEST_INTERVALS
-from mdkit.wire.numbers import MAX_MILLIS
+from mdkit.venues.numbers import MAX_MILLIS
 
 Params = dict[str, str]
 _STATUS = {

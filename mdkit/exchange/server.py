@@ -21,7 +21,7 @@ from websockets.http11 import Request, Response
 from mdkit.errors import ExchangeError, SettingsError
 from mdkit.exchange.callers import CONTROL_HEADER, check_caller
 from mdkit.exchange.commands import Commands
-from mdkit.exchange.config import ARTICLE_PATH, LOOPBACK, REALTIME_PATH, ExchangeConfig, Fault
+from mdkit.exchange.config import FLAT_PATH, LOOPBACK, REALTIME_PATH, ExchangeConfig, Fault
 from mdkit.exchange.delivery import Client, Delivery, Feed
 from mdkit.exchange.faults import make_fault
 from mdkit.exchange.rest import Budget, Endpoints, Refusal, query
@@ -166,7 +166,7 @@ class ExchangeServer:
                 self._check_key(params.pop("api_key", None) or request.headers.get("X-API-Key"))
                 return self._control(connection, path, params)
             upgrade = "websocket" in request.headers.get("Upgrade", "").lower()
-            if not upgrade and path in (REALTIME_PATH, ARTICLE_PATH):
+            if not upgrade and path in (REALTIME_PATH, FLAT_PATH):
                 raise Refusal(4002, f"{path} is a WebSocket: use ws://", status=426)
             endpoint = None if upgrade else self.market.endpoints.find(path)
             if upgrade and (hit := self._stopped_by("slow_handshake")):
@@ -176,10 +176,10 @@ class ExchangeServer:
             if upgrade and len(self.market.delivery.clients) >= _MOST_CONNECTIONS:
                 raise Refusal(3003, f"more than {_MOST_CONNECTIONS} connections", status=503)
             if endpoint is None:
-                if path not in (REALTIME_PATH, ARTICLE_PATH):
+                if path not in (REALTIME_PATH, FLAT_PATH):
                     raise Refusal(2001, f"no WebSocket at {path[:100]}", status=404)
-                if path == ARTICLE_PATH:
-                    self.market.commands.check_article(request.path)
+                if path == FLAT_PATH:
+                    self.market.commands.check_flat(request.path)
                 return None
             self.market.budget.spend(asyncio.get_running_loop().time())
             self.market.delivery.refresh()
@@ -248,16 +248,16 @@ class ExchangeServer:
             await connection.close(int(hit[1]["code"]), str(hit[1]["reason"]))
             return
         request_path = connection.request.path if connection.request else REALTIME_PATH
-        article = query(request_path)[0] == ARTICLE_PATH
+        is_flat = query(request_path)[0] == FLAT_PATH
         compressed = bool(connection.protocol.extensions)
-        client = Client(connection, "article" if article else "realtime", compressed)
+        client = Client(connection, "flat" if is_flat else "realtime", compressed)
         clients = market.delivery.clients
         most = self.config.limits.connections
         client.over_limit = most is not None and len(clients) >= most
         clients.add(client)
         try:
-            if article:
-                market.commands.open_article(client, request_path)
+            if is_flat:
+                market.commands.open_flat(client, request_path)
             async for text in connection:
                 code = market.commands.handle(client, text)
                 if code:

@@ -1,8 +1,8 @@
-"""HTTP to a service of TickDB's kind: timeouts, retries, a request budget, errors with a cure.
+"""HTTP to a venue's REST service: timeouts, retries, a request budget, errors with a cure.
 
 What is tried again: no connection (twice), no answer in time (twice), HTTP 429 and all 5xx (five
 times, waiting as long as Retry-After says) by urllib3's `Retry`; a body that breaks off or is
-not an answer, and the codes 3001 and 5xxx under any other HTTP status, by `RestClient` itself.
+not an answer, and what the venue says is worth it under any other HTTP status, by `RestClient`.
 Everything else is raised at once, also a certificate that cannot be trusted. A client in a hurry
 tries nothing again. The key travels in a header and is in no message.
 """
@@ -31,7 +31,6 @@ from mdkit.errors import (
     InvalidMessage,
     MdkitError,
     RateLimitError,
-    RequestError,
     ServerError,
     ServiceError,
     SettingsError,
@@ -40,20 +39,10 @@ from mdkit.hidden import hide
 from mdkit.history.certificates import SystemTrustAdapter, bad_certificate, distrust
 from mdkit.history.deadlines import ANSWER_SECONDS, MAX_ANSWER_BYTES, DeadlineAdapter
 from mdkit.history.patience import RETRIED_STATUS, Patience, check_wait
-from mdkit.wire.codes import classify
-from mdkit.wire.rest import (
-    DEPTH_PATH,
-    KLINE_PATH,
-    MAX_TRADES,
-    TRADES_PATH,
-    Answer,
-    Kline,
-    decode_answer,
-    decode_klines,
-    kline_params,
-)
-from mdkit.wire.tickdb import rest_message
-from mdkit.wire.waits import retry_after
+from mdkit.venues.klines import Kline
+from mdkit.venues.registry import DEFAULT_REST
+from mdkit.venues.rest import Request, RestApi
+from mdkit.venues.waits import retry_after
 
 TIMEOUTS = (3.05, 10.0)
 """Seconds to connect, and between two bytes of an answer."""
@@ -144,7 +133,8 @@ class RestClient:
 
     Args:
         base_url: the REST base, such as "https://api.tickdb.ai/v1".
-        api_key: goes into the header X-API-Key.
+        api_key: goes into a header.
+        api: how the service is asked; TickDB's unless given.
         budget: calls a minute; without limit unless given.
         timeouts: seconds to connect and to wait for an answer.
         sleep: how to wait between tries; replaced in tests.
@@ -160,6 +150,7 @@ class RestClient:
         timeouts: tuple[float, float] = TIMEOUTS,
         sleep: Callable[[float], Any] | None = None,
         waiting: Waiting | None = None,
+        api: RestApi | None = None,
     ) -> None:
         parts = urlsplit(base_url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -173,6 +164,7 @@ class RestClient:
             )
         if api_key is not None and (not api_key.isascii() or not api_key.isprintable()):
             raise AuthenticationError("The API key holds characters that no key has; check it.")
+        self.api: RestApi = DEFAULT_REST if api is None else api
         self.base_url = base_url.rstrip("/")
         self.name = parts.netloc
         self.waiting = waiting
@@ -191,7 +183,7 @@ class RestClient:
         # A proxy of the environment knows nothing about this machine's own ports.
         self._session.trust_env = not is_loopback(base_url)
         if api_key:
-            self._session.headers["X-API-Key"] = api_key
+            self._session.headers.update(self.api.headers(api_key))
         make = SystemTrustAdapter if parts.scheme == "https" else DeadlineAdapter
         self._adapter = make(max_retries=Patience.of(self._pause, self._spend))
         self._adapter.seconds = self._seconds_left
@@ -227,27 +219,25 @@ class RestClient:
         `InvalidMessage` when its bars cannot be true.
         """
         about = f"klines {symbol} {interval}"
-        params = kline_params(symbol, interval, start_ms=start_ms, end_ms=end_ms, limit=limit)
-        return decode_klines(self._get(KLINE_PATH, params, about).data, f"{symbol} {interval}")
+        request = self.api.klines(symbol, interval, start_ms, end_ms, limit)
+        return self.api.read_klines(self._get(request, about), f"{symbol} {interval}")
 
     def depth(self, symbol: str, levels: int = 50) -> bytes:
         """Return the current book as the message that would push it, marked as filled in.
 
         Raises as `klines` does.
         """
-        params = {"symbol": symbol, "limit": str(levels)}
-        return self._message("depth", DEPTH_PATH, params, f"the book of {symbol}")
+        data = self._get(self.api.depth(symbol, levels), f"the book of {symbol}")
+        return self.api.message("depth", symbol, data)
 
-    def trades(self, symbol: str, limit: int = MAX_TRADES) -> bytes:
+    def trades(self, symbol: str, limit: int | None = None) -> bytes:
         """Return the latest trades as the message that would push them, marked as filled in.
 
-        Raises as `klines` does.
+        As many as the service gives at once unless a `limit` says otherwise. Raises as `klines`
+        does.
         """
-        params = {"symbol": symbol, "limit": str(limit)}
-        return self._message("trade", TRADES_PATH, params, f"trades of {symbol}")
-
-    def _message(self, channel: str, path: str, params: dict[str, str], about: str) -> bytes:
-        return rest_message(channel, bytes(self._get(path, params, about).data))
+        request = self.api.trades(symbol, self.api.max_trades if limit is None else limit)
+        return self.api.message("trade", symbol, self._get(request, f"trades of {symbol}"))
 
     def close(self) -> None:
         """Close the connections."""
@@ -274,7 +264,7 @@ class RestClient:
     def __repr__(self) -> str:
         return f"<RestClient {self.base_url}, {self.requests:,} requests>"
 
-    def _get(self, path: str, params: dict[str, str], about: str) -> Answer:
+    def _get(self, request: Request, about: str) -> bytes:
         trouble: MdkitError | None = None
         self._tried = 0
         self._adapter.expired = False
@@ -284,20 +274,20 @@ class RestClient:
                 self._pause(0.5 * 2 ** (attempt - 1) if wait is None else wait, str(trouble))
             self._spend()
             try:
-                return self._try(path, params, about)
+                return self._try(request, about)
             except _Again as again:
                 trouble = again.error
         assert trouble is not None
         raise _given_up(trouble, self._tried)
 
-    def _try(self, path: str, params: dict[str, str], about: str) -> Answer:
-        """Return the answer; raise `_Again` for what is worth another try."""
+    def _try(self, request: Request, about: str) -> bytes:
+        """Return the answer's data; raise `_Again` for what is worth another try."""
         broke_off = None
         try:
             # A redirect would carry the key's header to wherever it points.
             response = self._session.get(
-                self.base_url + path,
-                params=params,
+                self.base_url + request.path,
+                params=request.params,
                 timeout=self._timeouts_left(),
                 allow_redirects=False,
                 stream=True,
@@ -341,39 +331,23 @@ class RestClient:
                     )
         return b"".join(parts)
 
-    def _read(self, response: requests.Response, content: bytes, about: str) -> Answer:
-        status, ok = response.status_code, response.status_code == 200
+    def _read(self, response: requests.Response, content: bytes, about: str) -> bytes:
+        status = response.status_code
         if 300 <= status < 400:
             raise FeedError(
                 f"{self.name} answers with a redirect, which mdkit does not follow with a key: "
                 "set the final address as TICKDB_REST_URL or source=."
             )
+        wait = retry_after(response.headers.get("Retry-After"), time.time())
         try:
-            answer = decode_answer(content)
+            return self.api.read(content, status, about, wait)
         except InvalidMessage as error:
-            if ok:
-                raise _Again(ServerError(f"{self.name} gave {error} ({about})")) from None
-            answer = Answer(code=0, message="")
-        if ok and answer.code == 0:
-            return answer
-        refusal = classify(
-            answer.code or None,
-            http_status=status,
-            message=self._without_key(answer.message),
-            about=about,
-            retry_after=retry_after(response.headers.get("Retry-After"), time.time()),
-        )
-        if isinstance(refusal, RateLimitError | ServerError):
-            if status not in RETRIED_STATUS:
-                check_wait(refusal.retry_after, about)
-                raise _Again(refusal)
-            raise _given_up(refusal, self._tried)
-        if isinstance(refusal, RequestError) and refusal.code == 2002:
-            raise RequestError(
-                f"{refusal} Symbols are written like AAPL.US, 700.HK, EURUSD or BTCUSDT.",
-                code=2002,
-            )
-        raise refusal
+            raise _Again(ServerError(f"{self.name} gave {error} ({about})")) from None
+        except (RateLimitError, ServerError) as refusal:
+            if status in RETRIED_STATUS:
+                raise _given_up(refusal, self._tried) from None
+            check_wait(refusal.retry_after, about)
+            raise _Again(refusal) from None
 
     def _unreachable(self, reason: Any, about: str) -> FeedError:
         cause = reason.reason if isinstance(reason, MaxRetryError) else reason
@@ -391,9 +365,6 @@ class RestClient:
             f"No connection to {self.name} ({type(cause).__name__}; {about}): check the network "
             'and the address. source="demo" works without either.'
         )
-
-    def _without_key(self, text: str) -> str:
-        return text.replace(self._key, "***") if self._key else text
 
     def _check_end(self) -> None:
         """Raise `FeedError` where nobody waits any more, or an answer did not come to its end."""

@@ -17,7 +17,8 @@ from mdkit.history.columns import FIGURES, Klines, to_frame
 from mdkit.history.csv_tables import TWO_LEVELS, check_doubled, plain_label, read_csv
 from mdkit.history.prices import keep_possible
 from mdkit.history.stamps import TIMES, bar_starts, check_starts
-from mdkit.wire.rest import decode_answer_or_data, invalid_bars, symbol_of, when
+from mdkit.venues.klines import invalid_bars, when
+from mdkit.venues.registry import DEFAULT_REST
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -95,12 +96,12 @@ def _unpacked(body: bytes, name: str) -> bytes:
 
 def _from_json(body: bytes, name: str, allow_nonpositive: bool) -> pd.DataFrame:
     try:
-        klines = decode_answer_or_data(body, name)
+        klines = DEFAULT_REST.read_saved(body, name)
     except InvalidMessage as error:
         if "invalid bar" in str(error):
             raise
         raise RecordingError(f"{error}: not bars in the shape of /v1/market/kline.") from None
-    symbol = symbol_of(body)
+    symbol = DEFAULT_REST.symbol_of(body)
     check_starts(np.array([kline.time for kline in klines], np.int64), name)
     return to_frame(keep_possible(Klines.of(klines), symbol or name, allow_nonpositive), symbol)
 

@@ -6,7 +6,6 @@ import re
 from typing import TYPE_CHECKING
 
 from mdkit.errors import SettingsError
-from mdkit.wire.rest import KLINE_INTERVALS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,6 +13,8 @@ if TYPE_CHECKING:
 
     Stamps = npt.NDArray[np.int64]
 
+KLINE_INTERVALS = ("1m", "5m", "15m", "30m", "1h", "2h", "4h", "1d", "1w", "1M")
+"""What completed bars are served at; "1M" is a calendar month."""
 MINUTE_MS = 60_000
 DAY_MS = 86_400_000
 _WEEK_MS = 7 * DAY_MS

@@ -22,7 +22,8 @@ from mdkit.history.cache import CacheWarning, Series
 from mdkit.history.columns import Klines, Stretch, clipped, joined_stretches, without
 from mdkit.history.intervals import DAY_MS, ends, period_end, period_start, shortest
 from mdkit.history.progress import Progress
-from mdkit.wire.rest import MAX_KLINES, Kline, when
+from mdkit.venues.klines import Kline, when
+from mdkit.venues.registry import DEFAULT_REST
 
 SETTLED_MS = DAY_MS
 """How old an empty stretch must be to be taken as empty for good: services publish late."""
@@ -73,11 +74,15 @@ class Pager:
     """Pages one service. What it learns about it (`takes`) holds for all symbols.
 
     `takes` is which end of a stretch too long for one page the service serves: "first",
-    "last", or None while that is not known. `now_ms` is the time by the service's clock.
+    "last", or None while that is not known. `now_ms` is the time by the service's
+    clock, `page` how many bars it gives at most at once.
     """
 
-    def __init__(self, client: Client, now_ms: int | None = None) -> None:
+    def __init__(
+        self, client: Client, now_ms: int | None = None, *, page: int = DEFAULT_REST.max_klines
+    ) -> None:
         self.client = client
+        self.page = page
         self.now_ms = time.time_ns() // 1_000_000 if now_ms is None else now_ms
         self.takes: str | None = None
         self._gives_newest = False  # of all bars before a time; not known before it was seen
@@ -89,9 +94,9 @@ class Pager:
         while pending:
             a, b, is_probe = pending.pop()
             try:
-                raw = self._ask(symbol, interval, a, b, MAX_KLINES)
+                raw = self._ask(symbol, interval, a, b, self.page)
             except RequestError as error:
-                size = MAX_KLINES * shortest(interval)
+                size = self.page * shortest(interval)
                 if error.code != _BAD_RANGE or b - a <= size:
                     raise
                 # Some services refuse stretches that could not fit into one page.
@@ -125,10 +130,10 @@ class Pager:
         """Yield pages backwards from `end` until `count` bars have come or there are no more."""
         at, left = end, count
         while left > 0 and at > 0:
-            limit = min(MAX_KLINES, left + _SLACK)
+            limit = min(self.page, left + _SLACK)
             raw = self._ask(symbol, interval, None, at, limit)
-            if limit < MAX_KLINES and raw.bars and not raw.between(0, at).bars:
-                raw = self._ask(symbol, interval, None, at, MAX_KLINES)
+            if limit < self.page and raw.bars and not raw.between(0, at).bars:
+                raw = self._ask(symbol, interval, None, at, self.page)
             got = raw.between(0, at)
             if not got.bars:
                 if raw.bars > _MANY_STRAYS:
@@ -257,7 +262,7 @@ class Loader:
         at = end = self._completed(end)
         klines = Klines.empty()
         edge = self.series.last_edge(end) if self.series else None
-        near = MAX_KLINES * shortest(self.interval)
+        near = self.pager.page * shortest(self.interval)
         if self.series is not None and edge is not None and end - edge <= near:
             cached, at = self.series.tail(edge, count)
             klines = cached.merged(self._between(edge, end))

@@ -10,7 +10,7 @@ from mdkit.errors import SettingsError
 from mdkit.frames import KINDS
 from mdkit.near import instead
 from mdkit.strategies.contract import Strategy, as_strategy
-from mdkit.wire.tickdb import CHANNELS
+from mdkit.venues.routes import CHANNELS
 
 _LONGEST_SYMBOL = 64
 

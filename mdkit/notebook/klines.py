@@ -25,7 +25,8 @@ from mdkit.notebook.arguments import checked_symbols
 from mdkit.notebook.feeds import check_listed, key_for
 from mdkit.notebook.loops import running_loop
 from mdkit.settings import Settings
-from mdkit.wire.rest import MAX_KLINES, Kline, when
+from mdkit.venues.klines import Kline, when
+from mdkit.venues.registry import DEFAULT_REST
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -158,7 +159,7 @@ def klines(
 
 def _load(loader: Loader, start: int | None, end: int, limit: int | None) -> Klines:
     if start is None:
-        return loader.newest(limit or MAX_KLINES, end)
+        return loader.newest(limit or DEFAULT_REST.max_klines, end)
     if limit is None:
         return loader.between(start, end)
     return loader.first(limit, start, end)

@@ -29,7 +29,7 @@ from mdkit.stream.machine import cores
 from mdkit.stream.pipeline import Pipeline, WorkerKind
 from mdkit.stream.record import Recorder
 from mdkit.stream.source import Source
-from mdkit.wire.tickdb import CHANNELS
+from mdkit.venues.routes import CHANNELS
 
 _sessions: dict[str, Any] = {}
 

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from mdkit.book_levels import books_of
 from mdkit.notebook.charts import busiest, overview, save_png
 from mdkit.notebook.html import session_html
-from mdkit.wire.tickdb import CHANNELS
+from mdkit.venues.routes import CHANNELS
 
 if TYPE_CHECKING:
     import pandas as pd

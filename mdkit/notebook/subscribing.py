@@ -14,7 +14,7 @@ from mdkit.notebook.feeds import ExchangeSource, check_listed
 from mdkit.stream.connection import ConnectionEndedError
 from mdkit.stream.pipeline import Pipeline
 from mdkit.stream.source import Source, WebSocketSource
-from mdkit.stream.subscriptions import Subscription
+from mdkit.venues.codec import Subscription
 
 
 class SubscriptionChanges:

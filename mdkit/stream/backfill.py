@@ -23,7 +23,8 @@ from mdkit.history.columns import Klines
 from mdkit.history.intervals import period_end
 from mdkit.history.klines import Pager
 from mdkit.stream.connection import RawMessage
-from mdkit.wire.tickdb import encode, via_rest
+from mdkit.venues.codec import Codec
+from mdkit.venues.registry import DEFAULT
 
 _MS = 1_000_000
 ROUND_SECONDS = 1.0
@@ -48,11 +49,13 @@ class Answers:
 class Backfill:
     """Asks a REST service on behalf of a pipeline, in threads that nobody has to wait for.
 
-    `connect` makes a client; it is called in a thread and again for every round of calls.
+    `connect` makes a client; it is called in a thread and again for every round of calls. `codec`
+    makes messages of what it gives.
     """
 
-    def __init__(self, connect: Callable[[], RestClient]) -> None:
+    def __init__(self, connect: Callable[[], RestClient], codec: Codec = DEFAULT) -> None:
         self._connect = connect
+        self._codec = codec
 
     async def books(self, symbols: Sequence[str]) -> Answers:
         """Return the current book of each symbol, as far as a second suffices for it."""
@@ -64,11 +67,17 @@ class Backfill:
 
     async def bars(self, symbol: str, interval: str, count: int) -> list[RawMessage]:
         """Return the newest `count` completed bars as messages, oldest first."""
-        return await self._patiently(lambda client: _newest_bars(client, symbol, interval, count))
+        return await self._patiently(
+            lambda client: self._messages(_newest_bars(client, symbol, interval, count))
+        )
 
     async def bar(self, missing: Bar) -> list[RawMessage]:
         """Return the whole bar that a partial one stands for, or nothing when there is none."""
-        return await self._patiently(lambda client: _one_bar(client, missing))
+        return await self._patiently(lambda client: self._messages(_one_bar(client, missing)))
+
+    def _messages(self, bars: Sequence[Bar]) -> list[RawMessage]:
+        now = time.time_ns()
+        return [(self._codec.via_rest(bar), now) for bar in bars]
 
     async def _round(self, asked: _Round) -> Answers:
         """Ask about many symbols; what is not answered in time is told as a problem."""
@@ -207,26 +216,28 @@ async def _in_thread(work: Callable[[], _T]) -> _T:
     return await done
 
 
-def _newest_bars(client: RestClient, symbol: str, interval: str, count: int) -> list[RawMessage]:
+def _newest_bars(client: RestClient, symbol: str, interval: str, count: int) -> list[Bar]:
     end = time.time_ns() // _MS + _AHEAD_MS
-    pages = [page.klines for page in Pager(client).newest(symbol, interval, end, count)]
-    return _bar_messages(symbol, interval, Klines.empty().merged(*pages), count)
+    pages = [
+        page.klines
+        for page in Pager(client, page=client.api.max_klines).newest(symbol, interval, end, count)
+    ]
+    return _bars(symbol, interval, Klines.empty().merged(*pages), count)
 
 
-def _one_bar(client: RestClient, missing: Bar) -> list[RawMessage]:
+def _one_bar(client: RestClient, missing: Bar) -> list[Bar]:
     start = missing.start_ns // _MS
     end = period_end(missing.interval, start)
     got = client.klines(missing.symbol, missing.interval, start_ms=start, end_ms=end, limit=10)
     bars = Klines.of(got).between(start, end)
-    return _bar_messages(missing.symbol, missing.interval, bars, 1)
+    return _bars(missing.symbol, missing.interval, bars, 1)
 
 
-def _bar_messages(symbol: str, interval: str, bars: Klines, count: int) -> list[RawMessage]:
-    now = time.time_ns()
-    events = [
+def _bars(symbol: str, interval: str, klines: Klines, count: int) -> list[Bar]:
+    """Return the last `count` klines as events."""
+    return [
         Bar(symbol, *prices[:5], start_ns=start * _MS, interval=interval)  # type: ignore[misc]
         for start, prices in zip(
-            bars.starts[-count:].tolist(), bars.figures[:, -count:].T.tolist(), strict=True
+            klines.starts[-count:].tolist(), klines.figures[:, -count:].T.tolist(), strict=True
         )
     ]
-    return [(via_rest(encode(bar)), now) for bar in events]

@@ -46,6 +46,7 @@ class Chronicle:
             self._pipeline.channels,
             source=source.name,
             symbols=source.symbols,
+            venue=self._pipeline.codec.name,
             on_problem=self._pipeline.problem,
         )
         self.listen()

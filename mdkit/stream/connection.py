@@ -7,22 +7,20 @@ include the wait. Here whole chunks of the socket become one batch and one wake-
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import re
 import time
 from abc import ABC, abstractmethod
 from typing import Any, Protocol
 
-from mdkit.errors import FeedError, InvalidMessage, MdkitError
+from mdkit.errors import FeedError, MdkitError
 from mdkit.hidden import safe_text
-from mdkit.wire.codes import classify
-from mdkit.wire.tickdb import read_answer
-from mdkit.wire.waits import retry_after
+from mdkit.venues.codec import Codec
+from mdkit.venues.waits import retry_after
 
 RawMessage = tuple[bytes, int]
 """(raw bytes, received_ns)"""
 
-MAX_MESSAGE_BYTES = 16 << 20
+MAX_INCOMING_BYTES = 16 << 20
 MAX_FRAGMENTS = 1 << 12
 """The most fragments of one message: their sizes are bounded together, their number is not."""
 OPEN_SECONDS = 10.0
@@ -154,7 +152,9 @@ def ending(received: tuple[int, str] | None, sent: int | None) -> str:
     return "connection lost without a close frame"
 
 
-def refusal(status: int, retry_after_header: str, body: bytes, location: str = "") -> MdkitError:
+def refusal(
+    codec: Codec, status: int, retry_after_header: str, body: bytes, location: str = ""
+) -> MdkitError:
     """Return the error that an HTTP answer to the handshake means.
 
     The headers Retry-After and Location are given by their values, or empty.
@@ -166,14 +166,4 @@ def refusal(status: int, retry_after_header: str, body: bytes, location: str = "
             f"The connection is redirected (HTTP {status}) to {target}, which mdkit does not "
             "follow with a key: set the final address as TICKDB_WS_URL or source=."
         )
-    code, message = None, ""
-    with contextlib.suppress(InvalidMessage):
-        answer = read_answer(body)
-        code, message = answer.code or None, answer.message
-    return classify(
-        code,
-        http_status=status,
-        message=message,
-        about="the connection",
-        retry_after=retry_after(retry_after_header, time.time()),
-    )
+    return codec.refusal(status, body, retry_after(retry_after_header, time.time()))

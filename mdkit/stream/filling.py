@@ -17,8 +17,7 @@ from mdkit.errors import MdkitError
 from mdkit.events import Bar, Gap
 from mdkit.stream.backfill import Answers, Backfill
 from mdkit.stream.connection import RawMessage
-from mdkit.stream.source import Source
-from mdkit.wire.tickdb import decode
+from mdkit.stream.source import Source, codec_of_source
 
 _QUIET_SECONDS = 1.0
 _TRIES = 5
@@ -76,7 +75,7 @@ class Filling:
         """
         # Kept until they are told: the connection may be lost before trades can be asked for.
         self._untold += gaps
-        # What the article's dialect pushes may have come already, but not before the gaps end.
+        # Where the URL subscribes, pushes may have come already, but not before the gaps end.
         self._opened_ns = min([time.time_ns(), *(gap.to_ns for gap in gaps if gap.to_ns)])
         self._books = {}
         with self._all_told_at_the_end():
@@ -195,7 +194,7 @@ class Filling:
             assert channel.table is not None
             known = TradeDeduplicator.of_table(channel.table)
         try:
-            return known.reaches(decode(raw))
+            return known.reaches(codec_of_source(self._source).decode(raw))
         except MdkitError:
             return False
 

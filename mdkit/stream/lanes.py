@@ -28,7 +28,7 @@ from mdkit.queue.due import due_gaps
 from mdkit.strategies.contract import as_signal
 from mdkit.stream.failures import where_failed
 from mdkit.stream.outcome import DeadLetter, Invalid, Outcome, SignalRow, SignalSink
-from mdkit.wire.tickdb import LIVE
+from mdkit.venues.routes import LIVE
 
 OnError = Literal["dead_letter", "raise"]
 

@@ -13,7 +13,7 @@ from math import inf
 from mdkit.events import DROPPED, Gap
 from mdkit.stream.connection import RawMessage
 from mdkit.stream.markers import Base, Lost, Marker, Missed, Refused, Subscribed, Unseen
-from mdkit.wire.tickdb import ANSWER, SEVERAL, Route, Router
+from mdkit.venues.routes import ANSWER, SEVERAL, Route, Router
 
 Key = tuple[str, str]
 """(symbol, channel), as the ledger names its accounts."""

@@ -35,6 +35,7 @@ class Header(Marker, frozen=True, tag="recording"):
     source: str = ""
     symbols: tuple[str, ...] = ()
     allow_nonpositive: bool = False
+    venue: str = "tickdb"
 
 
 class Base(Marker, frozen=True, tag="base"):

@@ -22,13 +22,15 @@ TOKEN_BYTES = 32
 
 
 class Setup(NamedTuple):
-    """What a worker process is to run. `strategies` is a pickle by itself, read after `path`.
+    """What a worker process is to run. `strategies` and `codec` are pickles by
+    themselves, read after `path`.
 
     `seen` are the trades, by symbol, that a process which died had seen in this one's place.
     """
 
     path: Sequence[str]
     strategies: bytes
+    codec: bytes
     symbols: Sequence[str]
     interval: str | None
     made_of: str

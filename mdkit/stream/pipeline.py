@@ -39,11 +39,12 @@ from mdkit.stream.process_lanes import ProcessLanes
 from mdkit.stream.receipt import Receipt
 from mdkit.stream.record import Recorder
 from mdkit.stream.sampler import METRICS, Sampler
-from mdkit.stream.source import Source
+from mdkit.stream.source import Source, codec_of_source
 from mdkit.stream.tape import lines_of
 from mdkit.stream.watchdog import Held, Watchdog
-from mdkit.stream.worker_processes import pickled
-from mdkit.wire.tickdb import ANSWER, MAX_MESSAGE_BYTES, REST, SEVERAL, Router, stub
+from mdkit.stream.worker_processes import dumps, pickled
+from mdkit.venues.messages import MAX_MESSAGE_BYTES, stub
+from mdkit.venues.routes import ANSWER, REST, SEVERAL, Router
 
 WorkerKind = Literal["task", "process"]
 
@@ -124,7 +125,8 @@ class Pipeline:
         self.interval = interval
         """The interval of the bars that are made of trades or tickers; None for no bars."""
         self._on_error = on_error
-        self.router: Router[Channel] = Router(source.symbols, allow_nonpositive=signed)
+        self.codec = codec_of_source(source)
+        self.router: Router[Channel] = self.codec.router(source.symbols, allow_nonpositive=signed)
         self.channels = Channels(
             self.strategies,
             self.buffer,
@@ -164,6 +166,7 @@ class Pipeline:
         setup = Setup(
             tuple(sys.path),
             pickled(self.strategies),
+            dumps(self.codec),
             (),
             self.interval,
             made_of,
@@ -440,7 +443,7 @@ class Pipeline:
         handle, name = tempfile.mkstemp(prefix="mdkit-left-", suffix=".jsonl")
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(encode_marker(Header()) + b"\n")
+                file.write(encode_marker(Header(venue=self.codec.name)) + b"\n")
                 for _, raw, received_ns in self.buffer.leftovers():
                     file.write(lines_of([(raw, received_ns)]))
         except OSError as error:

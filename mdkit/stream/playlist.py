@@ -12,6 +12,7 @@ from itertools import pairwise
 from operator import itemgetter
 from os import PathLike, fspath
 from pathlib import Path
+from typing import Any
 
 from mdkit.errors import RecordingError
 from mdkit.events import Gap
@@ -21,7 +22,8 @@ from mdkit.stream.markers import Connected, Disconnected, Header, Lost, Missed, 
 from mdkit.stream.seams import Seams
 from mdkit.stream.tape import Damage, TapeFile
 from mdkit.stream.tape_writer import part_path
-from mdkit.wire.tickdb import Router, is_symbol
+from mdkit.venues.registry import codec_of
+from mdkit.venues.routes import Router, is_symbol
 
 Paths = str | PathLike[str] | Sequence[str | PathLike[str]]
 """A file, a pattern such as `data/*.jsonl.gz`, or several of either."""
@@ -52,6 +54,7 @@ class Take:
         named = (symbol for header in self.headers for symbol in header.symbols)
         self.symbols = tuple(dict.fromkeys(filter(is_symbol, named)))
         self.allow_nonpositive = any(header.allow_nonpositive for header in self.headers)
+        self.codec = codec_of(self.headers[0].venue)
         self._losses: Losses | None = None
         self._has_holes = False  # as far as it was played
 
@@ -93,7 +96,7 @@ class Take:
         losses = self.losses() if as_seen else Losses()
         viewer = None
         if symbols is not None or losses or len(self.files) > 1 or self._has_holes:
-            viewer = Viewer(losses, Router(self.symbols), symbols)
+            viewer = Viewer(losses, self.codec.router(self.symbols), symbols)
         for number, file in enumerate(self.files):
             if viewer is not None and self._is_broken_before(number):
                 viewer.interrupt()
@@ -106,7 +109,7 @@ class Take:
                     continue
                 if viewer is None and isinstance(item, Damage | Lost):
                     self._has_holes = True
-                    viewer = _viewer_of_beginning(file, self.symbols)
+                    viewer = _viewer_of_beginning(file, self.codec.router(self.symbols))
                 if isinstance(item, Damage):
                     assert viewer is not None
                     viewer.interrupt(miscounted=True)
@@ -141,6 +144,13 @@ class Playlist:
         self.takes = _group(self.paths)
         self.symbols = tuple(dict.fromkeys(s for take in self.takes for s in take.symbols))
         self.allow_nonpositive = any(take.allow_nonpositive for take in self.takes)
+        self.codec = self.takes[0].codec
+        others = {take.codec.name for take in self.takes} - {self.codec.name}
+        if others:
+            raise RecordingError(
+                f"Recordings of {self.codec.name} and of {', '.join(sorted(others))} cannot be "
+                "read as one: read those of each venue by themselves."
+            )
 
     def __repr__(self) -> str:
         return f"<Playlist of {len(self.takes)} recordings in {len(self.files)} files>"
@@ -174,7 +184,7 @@ class Playlist:
         streams = [take.play(as_seen=as_seen, symbols=wanted) for take in self.takes]
         if len(streams) == 1:
             return streams[0]
-        seams = Seams(Router(self.symbols))
+        seams = Seams(self.codec.router(self.symbols))
         timed = (_timed(stream, number, seams) for number, stream in enumerate(streams))
         return _together(self._of_all(heapq.merge(*timed, key=itemgetter(0)), seams))
 
@@ -209,13 +219,13 @@ def due_ns(item: RawMessage | Happening, before: int) -> int:
     return max(before, item.to_ns if isinstance(item, Gap) else item.at)
 
 
-def _viewer_of_beginning(file: TapeFile, symbols: Iterable[str]) -> Viewer:
+def _viewer_of_beginning(file: TapeFile, router: Router[Any]) -> Viewer:
     """Return a viewer that has seen a recording of one file up to its first hole.
 
     Reading that again costs the few recordings that have one; looking at each message on the
     chance would cost all of them.
     """
-    viewer = Viewer(Losses(), Router(symbols))
+    viewer = Viewer(Losses(), router)
     for item in TapeFile(file.path).runs():
         if isinstance(item, Damage | Lost):
             break

@@ -31,7 +31,7 @@ from mdkit.stream.outcome import SignalSink
 from mdkit.stream.parcels import Anew, Batch, Done, End, Setup, pack, unpack
 from mdkit.stream.watchdog import Held
 from mdkit.stream.worker_processes import Process, end_process, start_process
-from mdkit.wire.tickdb import LIVE
+from mdkit.venues.routes import LIVE
 
 _logger = logging.getLogger("mdkit")
 _OUTSTANDING = 4

@@ -42,7 +42,8 @@ from mdkit.stream.parcels import (
     unpack,
 )
 from mdkit.stream.watchdog import TOLD, Held, Watchdog
-from mdkit.wire.tickdb import SEVERAL, Router
+from mdkit.venues.codec import Codec
+from mdkit.venues.routes import SEVERAL, Router
 
 _LOOK_SECONDS = 0.2
 """Between two looks at the memory in use and at the strategies that await."""
@@ -153,7 +154,8 @@ class Worker:
         self._delays = _Delays()
         self._gaps: list[Gap] = []
         self._partial: list[Any] = []
-        self._router: Router[Channel] = Router(
+        codec: Codec = pickle.loads(setup.codec)
+        self._router: Router[Channel] = codec.router(
             setup.symbols, allow_nonpositive=setup.allow_nonpositive
         )
         self._channels = Channels(

@@ -172,13 +172,14 @@ class Recorder:
         symbols: Iterable[str] = (),
         *,
         allow_nonpositive: bool = False,
+        venue: str = "tickdb",
         counts: Counts | None = None,
         on_problem: Callable[[MdkitError], None] | None = None,
     ) -> None:
         """Create the file and begin.
 
-        `source`, `symbols` and `allow_nonpositive` go into the header. `counts` is asked for
-        `Base` markers, here and whenever a part begins or messages were lost: it must tell the
+        `source`, `symbols`, `allow_nonpositive` and `venue` go into the header. `counts` is asked
+        for `Base` markers, here and whenever a part begins or messages were lost: it must tell the
         counts before the batch that `write` is being given. `on_problem` is told of trouble,
         within `write`, `mark` or `close`, once for each stretch of it.
 
@@ -194,6 +195,7 @@ class Recorder:
             source=source,
             symbols=tuple(symbols),
             allow_nonpositive=allow_nonpositive,
+            venue=venue,
         )
         writer = TapeWriter(self.path, header, self.overwrite)
         writer.open(time.time_ns(), self._bases())

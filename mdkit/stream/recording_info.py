@@ -13,7 +13,7 @@ from mdkit.stream.markers import Connected, Disconnected, Subscribed
 from mdkit.stream.moments import moment
 from mdkit.stream.playlist import Paths, Playlist
 from mdkit.stream.tape import size
-from mdkit.wire.tickdb import ANSWER, SEVERAL, Router
+from mdkit.venues.routes import ANSWER, SEVERAL, Router
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -161,7 +161,7 @@ def recording_info(path: Paths) -> RecordingInfo:
     there is no such file or it is no recording.
     """
     playlist = Playlist(path)
-    router: Router[None] = Router(playlist.symbols)
+    router: Router[None] = playlist.codec.router(playlist.symbols)
     counts: Counter[tuple[str, str]] = Counter()
     seconds: Counter[int] = Counter()
     gaps: list[Gap] = []

@@ -18,7 +18,8 @@ from mdkit.frames.events import DepthFrame, symbols_column
 from mdkit.frames.sampling import at_each_end, checked_step
 from mdkit.stream.markers import Subscribed
 from mdkit.stream.playlist import Paths, Playlist
-from mdkit.wire.tickdb import ANSWER, LIVE, MAX_MESSAGE_BYTES, SEVERAL, Route, Router, stub
+from mdkit.venues.messages import MAX_MESSAGE_BYTES, stub
+from mdkit.venues.routes import ANSWER, LIVE, SEVERAL, Route, Router
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -144,7 +145,9 @@ class Recording:
 
     def router(self) -> Router[ChannelReader]:
         """Return what tells the recorded session's messages apart."""
-        return Router(self.symbols, allow_nonpositive=self._playlist.allow_nonpositive)
+        return self._playlist.codec.router(
+            self.symbols, allow_nonpositive=self._playlist.allow_nonpositive
+        )
 
     def items(
         self, router: Router[ChannelReader]

@@ -14,6 +14,7 @@ from mdkit.stream.moments import moment, nanoseconds
 from mdkit.stream.playlist import Happening, Paths, Playlist
 from mdkit.stream.reel import Reel
 from mdkit.stream.source import Sink
+from mdkit.venues.codec import Codec
 
 _BATCH = 256
 _ROUND_NS = 1_000_000
@@ -84,6 +85,11 @@ class Replay:
     def symbols(self) -> tuple[str, ...]:
         """The symbols asked for, or those that the recordings say they are of."""
         return self._playlist.symbols if self._wanted is None else self._wanted
+
+    @property
+    def codec(self) -> Codec:
+        """What the recorded messages mean."""
+        return self._playlist.codec
 
     @property
     def allow_nonpositive(self) -> bool:

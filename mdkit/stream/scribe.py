@@ -34,6 +34,7 @@ class Scribe:
         *,
         source: str,
         symbols: Sequence[str],
+        venue: str,
         on_problem: Callable[[MdkitError], None],
     ) -> None:
         self.recorder = recorder
@@ -45,6 +46,7 @@ class Scribe:
             source,
             symbols,
             allow_nonpositive=channels.router.allow_nonpositive,
+            venue=venue,
             counts=self._counts,
             on_problem=on_problem,
         )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from mdkit.events import Gap
 from mdkit.stream.losses import NOT_RECORDED, Key
-from mdkit.wire.tickdb import ANSWER, LIVE, SEVERAL, Route, Router
+from mdkit.venues.routes import ANSWER, LIVE, SEVERAL, Route, Router
 
 
 @dataclass(slots=True)

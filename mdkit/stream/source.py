@@ -33,8 +33,9 @@ from mdkit.stream.connection import (
 from mdkit.stream.reasons import check_url, why_not_connected
 from mdkit.stream.subscriptions import Subscriptions
 from mdkit.stream.websockets_connection import open_websockets
-from mdkit.wire.tickdb import PING_COMMAND, Dialect, connection_url, dialect_of
-from mdkit.wire.waits import LONGEST_WAIT
+from mdkit.venues.codec import Codec
+from mdkit.venues.registry import DEFAULT, codec_for_url
+from mdkit.venues.waits import LONGEST_WAIT
 
 _SET_BACK_NS = 1_000_000
 
@@ -77,8 +78,9 @@ class Sink(Protocol):
 class Source(Protocol):
     """Anything that delivers raw messages to a sink.
 
-    `run` returns when the source is at its end or was stopped, and raises when it cannot go
-    on.
+    A source may have a `codec`, which says what its messages mean; without one they are taken
+    for TickDB's. `run` returns when the source is at its end or was stopped, and raises when it
+    cannot go on.
     """
 
     name: str
@@ -105,12 +107,19 @@ class Source(Protocol):
         """Ask `run` to return soon; messages in hand are still delivered."""
 
 
+def codec_of_source(source: Source) -> Codec:
+    """Return what a source's messages mean."""
+    codec: Codec = getattr(source, "codec", DEFAULT)
+    return codec
+
+
 class WebSocketSource:
-    """Reads a TickDB feed: connects, subscribes, keeps alive, reconnects.
+    """Reads a WebSocket feed: connects, subscribes, keeps alive, reconnects.
 
     Args:
         url: ws:// or wss://, without the key.
         channels, symbols: what to subscribe to; every channel for every symbol.
+        codec: what the feed speaks; told from the URL unless given.
         api_key: sent as the protocol demands, shown nowhere.
         base_delay, max_delay: backoff in seconds, with full jitter.
         heartbeat: seconds between protocol pings; a connection on which nothing at all
@@ -135,17 +144,18 @@ class WebSocketSource:
         connects_per_minute: int = 30,
         market: str | None = None,
         compression: bool = False,
+        codec: Codec | None = None,
         name: str = "tickdb",
         backoff: Backoff | None = None,
     ) -> None:
         self.name = name
         self.url = url
-        self.dialect: Dialect = dialect_of(url)
+        self.codec: Codec = codec_for_url(url) if codec is None else codec
         self.heartbeat = heartbeat
         self.stale_after = 2 * heartbeat if stale_after is None else stale_after
         self._subscriptions = Subscriptions(
             ((channel, symbol) for channel in channels for symbol in symbols),
-            self.dialect,
+            self.codec,
             market=market,
             patience=base_delay if backoff is None else backoff.base,
         )
@@ -298,10 +308,10 @@ class WebSocketSource:
         heart = asyncio.create_task(self._beat(connection), name="mdkit heartbeat")
         stopper = asyncio.create_task(self._close_on_stop(connection), name="mdkit stopper")
         try:
-            # In the article's dialect the first pushes may be here already.
-            gaps = self._gaps_since_last(asked_ns if self.dialect == "article" else 0)
+            # Where the URL subscribes, the first pushes may be here already.
+            gaps = self._gaps_since_last(asked_ns if self.codec.subscribes_in_url else 0)
             if await self._unless_stopped(sink.opened(gaps)):
-                self._last_data_ns = asked_ns if self.dialect == "article" else time.time_ns()
+                self._last_data_ns = asked_ns if self.codec.subscribes_in_url else time.time_ns()
                 await self._subscriptions.open(connection)
                 await self._unless_stopped(sink.subscribed())
                 self._last_data = time.monotonic()
@@ -341,8 +351,10 @@ class WebSocketSource:
 
     async def _open(self) -> Connection | None:
         """Connect; None when asked to stop meanwhile."""
-        url = connection_url(self.url, self.dialect, self._api_key, self.subscriptions)
-        opening = asyncio.ensure_future(open_websockets(url, compression=self._compression))
+        url = self.codec.url(self.url, self._api_key, self.subscriptions)
+        opening = asyncio.ensure_future(
+            open_websockets(url, self.codec, compression=self._compression)
+        )
         stopping = asyncio.create_task(self._stopping.wait())
         try:
             await asyncio.wait([opening, stopping], return_when=asyncio.FIRST_COMPLETED)
@@ -381,8 +393,8 @@ class WebSocketSource:
         seen = connection.bytes_seen
         while True:
             await asyncio.sleep(tick)
-            if self.dialect == "realtime":
-                await connection.send_text(PING_COMMAND)
+            if self.codec.heartbeat is not None:
+                await connection.send_text(self.codec.heartbeat)
             since_ping += tick
             if since_ping >= self.heartbeat:
                 since_ping = 0.0

@@ -9,7 +9,7 @@ from mdkit.channels.reader import ChannelReader, ChannelReaders, UnseenGap, Unus
 from mdkit.errors import InvalidMessage
 from mdkit.events import Bar, Gap, MarketEvent
 from mdkit.stream.recordings import Recording
-from mdkit.wire.tickdb import LIVE
+from mdkit.venues.routes import LIVE
 
 
 def steps(

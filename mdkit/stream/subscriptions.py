@@ -16,17 +16,14 @@ from mdkit.errors import (
     SubscriptionError,
 )
 from mdkit.stream.connection import Connection, ConnectionEndedError
-from mdkit.wire.codes import classify
-from mdkit.wire.tickdb import Dialect, read_answer, subscribe_command
-
-Subscription = tuple[str, str]
-"""(channel, symbol)"""
+from mdkit.venues.codec import Codec, Subscription
 
 
 class Subscriptions:
     """The channels and symbols that are wanted, and the commands that ask for them.
 
     Args:
+        codec: makes the commands, and reads the answers.
         market: passed on as the service's `type`, for symbols that are ambiguous.
         patience: seconds to wait where the service asks for slowness and does not say how long.
 
@@ -38,14 +35,14 @@ class Subscriptions:
     def __init__(
         self,
         wanted: Iterable[Subscription],
-        dialect: Dialect,
+        codec: Codec,
         *,
         market: str | None = None,
         patience: float = 1.0,
     ) -> None:
         self.wanted: dict[Subscription, None] = dict.fromkeys(wanted)
         self.refused: dict[Subscription, ServiceError] = {}
-        self._dialect = dialect
+        self._codec = codec
         self._market = market
         self._patience = patience
         self._connection: Connection | None = None
@@ -57,7 +54,7 @@ class Subscriptions:
     async def open(self, connection: Connection) -> None:
         """Ask a new connection for everything, unless its URL has done so already."""
         self._connection = connection
-        if self._dialect == "article":
+        if self._codec.subscribes_in_url:
             return
         by_channel: dict[str, list[str]] = {}
         for channel, symbol in self.wanted:
@@ -97,8 +94,8 @@ class Subscriptions:
     async def _change(self, channel: str, symbols: Sequence[str], *, cancel: bool) -> None:
         if self._connection is None:
             return
-        if self._dialect == "article":
-            # This dialect subscribes in the URL: only a new connection can change it.
+        if self._codec.subscribes_in_url:
+            # What is wanted stands in the URL: only a new connection can change it.
             await self._connection.hang_up()
         else:
             await self._ask(self._connection, channel, symbols, cancel=cancel)
@@ -108,7 +105,7 @@ class Subscriptions:
     ) -> None:
         self._unanswered.append(("" if cancel else channel, tuple(symbols)))
         await connection.send_text(
-            subscribe_command(channel, symbols, market=self._market, cancel=cancel)
+            self._codec.command(channel, symbols, market=self._market, cancel=cancel)
         )
 
     def answered(
@@ -122,18 +119,23 @@ class Subscriptions:
 
         Raises the `ServiceError` that it does not.
         """
+        channel, symbols = self._unanswered[0] if self._unanswered else ("", ())
+        about = f"{channel} {', '.join(symbols)}".strip()
         try:
-            answer = read_answer(raw)
+            answer = self._codec.read_answer(raw, about)
         except InvalidMessage as error:
             problem(error)
             return
-        if answer.cmd in ("pong", "ping") and not answer.code:
+        if answer.is_heartbeat:
             return
-        channel, symbols = self._unanswered.popleft() if self._unanswered else ("", ())
-        if not answer.code:
+        if answer.subscription is not None:
+            channel, symbols = answer.subscription[0], (answer.subscription[1],)
+            self._settle(answer.subscription)
+        elif self._unanswered:
+            self._unanswered.popleft()
+        verdict = answer.error
+        if verdict is None:
             return
-        about = f"{channel} {', '.join(symbols)}".strip()
-        verdict = classify(answer.code, message=answer.message, about=about)
         if isinstance(verdict, SubscriptionError | RequestError):
             if len(symbols) > 1:
                 # One bad symbol must not cost the others: ask for each by itself.
@@ -155,6 +157,18 @@ class Subscriptions:
             return
         raise verdict
 
+    def _settle(self, subscription: Subscription) -> None:
+        """Take what an answer names off the commands that are still unanswered."""
+        channel, symbol = subscription
+        for position, (asked, symbols) in enumerate(self._unanswered):
+            if asked in ("", channel) and symbol in symbols:
+                left = tuple(other for other in symbols if other != symbol)
+                if left:
+                    self._unanswered[position] = (asked, left)
+                else:
+                    del self._unanswered[position]
+                return
+
     def _ask_one_by_one(
         self, connection: Connection | None, channel: str, symbols: Sequence[str]
     ) -> None:
@@ -163,7 +177,7 @@ class Subscriptions:
             return
         for symbol in symbols:
             self._unanswered.append((channel, (symbol,)))
-        commands = [subscribe_command(channel, [s], market=self._market) for s in symbols]
+        commands = [self._codec.command(channel, [s], market=self._market) for s in symbols]
         # Kept, so that the task lives; a failure to send ends the connection.
         self._sending = asyncio.ensure_future(_send_all(connection, commands))
 

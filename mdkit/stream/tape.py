@@ -20,12 +20,12 @@ import msgspec
 
 from mdkit.errors import RecordingError
 from mdkit.stream.compression import GZIP_MAGIC, ZSTD_MAGIC, read_chunks
-from mdkit.stream.connection import MAX_MESSAGE_BYTES, RawMessage
+from mdkit.stream.connection import MAX_INCOMING_BYTES, RawMessage
 from mdkit.stream.markers import MARK, End, Header, Lost, Marker, read_marker
 from mdkit.stream.moments import moment
 
 _MOST_NS = 1 << 63
-_MOST_LINE_BYTES = MAX_MESSAGE_BYTES + 64
+_MOST_LINE_BYTES = MAX_INCOMING_BYTES + 64
 _PATIENCE = 100
 _MOST_PASSED = 100_000
 """Lines that are no messages, after which a file is not read on: they could go on for hours."""

@@ -18,7 +18,7 @@ from mdkit.history.client import is_loopback, socks_cure
 from mdkit.stream.connection import (
     CLOSE_SECONDS,
     MAX_FRAGMENTS,
-    MAX_MESSAGE_BYTES,
+    MAX_INCOMING_BYTES,
     OPEN_SECONDS,
     Connection,
     ConnectionEndedError,
@@ -27,6 +27,7 @@ from mdkit.stream.connection import (
     ending,
     refusal,
 )
+from mdkit.venues.codec import Codec
 
 _MAX_HEAD_BYTES = 1 << 16
 _WHOLE_TEXT = 0x81  # final, no extension, opcode text
@@ -120,7 +121,7 @@ class WebsocketsConnection(Inbox, ClientConnection):
                     break
                 # A mask bit makes the length absurd, which the library then refuses as well.
                 length = int.from_bytes(data[start + 2 : payload], "big")
-                if data[start + 1] > 127 or length > MAX_MESSAGE_BYTES:
+                if data[start + 1] > 127 or length > MAX_INCOMING_BYTES:
                     self._hopeless = True
                     break
             end = payload + length
@@ -174,8 +175,8 @@ class _Connect(connect):
         return exc
 
 
-async def open_websockets(url: str, *, compression: bool = False) -> Connection:
-    """Connect.
+async def open_websockets(url: str, codec: Codec, *, compression: bool = False) -> Connection:
+    """Connect; `codec` says what a refusal means.
 
     Raises what the service's refusal means (`ServiceError`, `FeedError` for a redirect),
     `SettingsError` for a proxy without its library, `HandshakeError`, `OSError` or `TimeoutError`.
@@ -186,7 +187,7 @@ async def open_websockets(url: str, *, compression: bool = False) -> Connection:
             create_connection=WebsocketsConnection,
             compression="deflate" if compression else None,
             ping_interval=None,
-            max_size=MAX_MESSAGE_BYTES,
+            max_size=MAX_INCOMING_BYTES,
             logger=_logger,
             open_timeout=OPEN_SECONDS,
             close_timeout=CLOSE_SECONDS,
@@ -197,7 +198,9 @@ async def open_websockets(url: str, *, compression: bool = False) -> Connection:
         response = refused.response
         after = response.headers.get("Retry-After", "")
         location = response.headers.get("Location", "")
-        raise refusal(response.status_code, after, bytes(response.body or b""), location) from None
+        raise refusal(
+            codec, response.status_code, after, bytes(response.body or b""), location
+        ) from None
     except ImportError as error:
         if "socks" not in str(error).lower():
             raise

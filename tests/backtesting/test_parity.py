@@ -147,7 +147,7 @@ def test_recorded_books(market):
     import gzip
     from itertools import islice
 
-    from mdkit.wire.tickdb import decode
+    from mdkit.venues.tickdb import decode
 
     with gzip.open(market / "depth.jsonl.gz", "rb") as file:
         events = []

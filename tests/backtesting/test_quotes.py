@@ -88,7 +88,7 @@ def test_pressure_over_recorded_books(market):
     import gzip
     from itertools import islice
 
-    from mdkit.wire.tickdb import decode
+    from mdkit.venues.tickdb import decode
 
     with gzip.open(market / "depth.jsonl.gz", "rb") as file:
         lines = [line.rstrip(b"\n").split(b"\t", 1) for line in islice(file, 4000)]

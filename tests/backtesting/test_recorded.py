@@ -18,7 +18,7 @@ from mdkit.strategies.contract import as_strategy
 from mdkit.stream import markers as mark
 from mdkit.stream.pipeline import Pipeline
 from mdkit.stream.replay import Replay
-from mdkit.wire.tickdb import encode
+from mdkit.venues.tickdb import encode
 
 SECOND = 1_000_000_000
 T0 = 1_700_000_000 * SECOND // (60 * SECOND) * 60 * SECOND

@@ -23,7 +23,7 @@ from mdkit.frames import DepthFrame
 from mdkit.strategies.contract import as_strategy
 from mdkit.stream.pipeline import Pipeline
 from mdkit.stream.source import WebSocketSource
-from mdkit.wire.tickdb import encode
+from mdkit.venues.tickdb import encode
 
 SYMBOLS = ("AAPL.US", "MSFT.US", "GOOGL.US", "AMZN.US", "NVDA.US")
 POLICIES = ("block", "drop_oldest", "drop_newest", "conflate", "spill")

@@ -29,7 +29,7 @@ from mdkit.strategies import pressure
 from mdkit.strategies.contract import Strategy, as_strategy
 from mdkit.stream.pipeline import Pipeline
 from mdkit.stream.source import WebSocketSource
-from mdkit.wire.tickdb import subscribe_command
+from mdkit.venues.tickdb.commands import subscribe_command
 
 SYMBOLS = ("AAPL.US", "MSFT.US", "GOOGL.US", "AMZN.US", "NVDA.US")
 BOOKS = (1_000, 10_000, 50_000, 100_000)

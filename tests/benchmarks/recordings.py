@@ -33,7 +33,7 @@ from mdkit.stream.recordings import read_recording
 from mdkit.stream.replay import replay
 from mdkit.stream.source import Source, WebSocketSource
 from mdkit.stream.tape import TapeFile
-from mdkit.wire.tickdb import Router
+from mdkit.venues.tickdb import TickdbRouter as Router
 
 SYMBOLS = ("AAPL.US", "MSFT.US", "GOOGL.US", "AMZN.US", "NVDA.US")
 SUFFIXES = ("", ".gz", ".zst")

@@ -29,7 +29,7 @@ from mdkit.strategies.contract import as_strategy
 from mdkit.stream.machine import memory_bytes
 from mdkit.stream.memory import memory
 from mdkit.stream.pipeline import Pipeline
-from mdkit.wire.tickdb import encode
+from mdkit.venues.tickdb import encode
 
 SYMBOL_COUNTS = (1, 10, 100, 1000, 5000)
 QUEUE_SIZES = (100, 1_000, 10_000, 100_000, 1_000_000)

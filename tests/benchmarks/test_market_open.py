@@ -17,7 +17,7 @@ from mdkit.exchange import configure
 from mdkit.exchange.simulator import SimulatedFeed
 from mdkit.queue.channel import POLICIES
 from mdkit.strategies.contract import as_strategy
-from mdkit.wire import tickdb
+from mdkit.venues import tickdb
 
 _FILE = Path(__file__).with_name("market_open.py")
 _spec = importlib.util.spec_from_file_location("mdkit_market_open", _FILE)

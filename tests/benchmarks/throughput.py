@@ -34,7 +34,7 @@ from mdkit.strategies.contract import as_strategy
 from mdkit.stream.pipeline import Pipeline
 from mdkit.stream.source import WebSocketSource
 from mdkit.stream.websockets_connection import open_websockets
-from mdkit.wire.tickdb import subscribe_command
+from mdkit.venues.tickdb.commands import subscribe_command
 
 SYMBOLS = ("AAPL.US", "MSFT.US", "GOOGL.US", "AMZN.US", "NVDA.US")
 
@@ -263,7 +263,7 @@ def measure(messages: int, rounds: int) -> dict[str, list[Cost]]:
     costs: dict[str, list[Cost]] = {name: [] for name in CONTENDERS}
     with Exchange(SYMBOLS, scenario="flood") as exchange:
         query = "&".join(f"symbol={symbol}" for symbol in SYMBOLS)
-        url = f"{exchange.article_ws_url}?channel=depth&{query}"
+        url = f"{exchange.flat_ws_url}?channel=depth&{query}"
         feed = Feed(exchange.ws_url, url, messages)
         for warm_up in (article, receive_only):  # each dialect's messages are encoded once
             asyncio.run(warm_up(Feed(exchange.ws_url, url, 25_000)))

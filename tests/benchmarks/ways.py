@@ -91,7 +91,7 @@ def polling(exchange: Exchange, seconds: float) -> Result:
 
 def _article_url(exchange: Exchange) -> str:
     query = "&".join(f"symbol={symbol}" for symbol in SYMBOLS)
-    return f"{exchange.article_ws_url}?channel=depth&{query}"
+    return f"{exchange.flat_ws_url}?channel=depth&{query}"
 
 
 def threads(exchange: Exchange, seconds: float) -> Result:

@@ -9,7 +9,7 @@ from mdkit.channels.live_bars import LiveBars, RevisedBar
 from mdkit.errors import InvalidMessage
 from mdkit.events import DROPPED, Gap
 from mdkit.gaps.quality import BookQuality
-from mdkit.wire.tickdb import LIVE, SomeEvents
+from mdkit.venues.routes import LIVE, SomeEvents
 
 
 def naive_steps(recording, interval=None, made_of="trade"):

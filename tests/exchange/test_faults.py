@@ -16,7 +16,7 @@ from mdkit.errors import InvalidMessage, SettingsError
 from mdkit.exchange import FAULTS, Exchange, Fault, configure, random_faults
 from mdkit.exchange.faults import malformed
 from mdkit.exchange.simulator import SimulatedFeed
-from mdkit.wire import tickdb
+from mdkit.venues import routes, tickdb
 
 SYMBOL = ["AAPL.US"]
 
@@ -154,7 +154,7 @@ def test_held_messages_are_all_delivered_in_order():
 
 def test_duplicate_and_reorder_touch_exactly_what_they_say():
     settings = {"rate": 1000, "seed": 5, "start": 1_735_732_800_000, "count": 200}
-    every = [(channel, SYMBOL) for channel in tickdb.CHANNELS]
+    every = [(channel, SYMBOL) for channel in routes.CHANNELS]
 
     def texts(number, *faults):
         with Exchange(SYMBOL, **settings, faults=faults) as exchange:

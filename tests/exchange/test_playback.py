@@ -88,7 +88,7 @@ def test_a_loop_begins_again(recording):
 
 def test_the_article_dialect_is_translated(recording):
     async def read(exchange):
-        url = exchange.article_ws_url + "?channel=depth&symbol=BTCUSDT"
+        url = exchange.flat_ws_url + "?channel=depth&symbol=BTCUSDT"
         async with connect(url) as socket:
             return json.loads(await socket.recv())
 

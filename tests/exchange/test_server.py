@@ -13,7 +13,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from mdkit.exchange import FREE_TRIAL, Exchange, PlanLimits
-from mdkit.wire import tickdb
+from mdkit.venues import routes, tickdb
 
 START = 1_735_732_800_000
 
@@ -163,7 +163,7 @@ def test_commands_and_their_answers(exchange):
 
 def test_article_dialect_subscribes_by_url(exchange):
     async def read():
-        url = exchange.article_ws_url + "?channel=depth&channel=trade&symbol=AAPL.US,BTCUSDT"
+        url = exchange.flat_ws_url + "?channel=depth&channel=trade&symbol=AAPL.US,BTCUSDT"
         async with connect(url) as socket:
             seen = set()
             while len(seen) < 4:
@@ -187,7 +187,7 @@ def test_article_dialect_subscribes_by_url(exchange):
 def test_article_refusals_come_at_the_handshake(exchange, text, status, code):
     async def attempt():
         with pytest.raises(InvalidStatus) as caught:
-            await connect(exchange.article_ws_url + text)
+            await connect(exchange.flat_ws_url + text)
         response = caught.value.response
         assert response.status_code == status
         assert json.loads(response.body)["code"] == code
@@ -251,7 +251,7 @@ def test_subscription_limit_and_quota():
             answer = await ask(socket, command("depth", exchange.config.symbols))
             assert answer["code"] == 3004
             assert len(answer["data"]["symbols"]) == 3
-            url = exchange.article_ws_url + "?channel=depth&symbol=AAPL.US"
+            url = exchange.flat_ws_url + "?channel=depth&symbol=AAPL.US"
             with pytest.raises(InvalidStatus) as caught:
                 await connect(url)
             assert json.loads(caught.value.response.body)["code"] == 3004
@@ -265,7 +265,7 @@ def test_subscription_limit_and_quota():
 def test_the_first_subscriber_sees_the_scenario_from_the_beginning():
     def first(count):
         with Exchange(start=START, rate=500, seed=3) as exchange:
-            every = [(channel, exchange.config.symbols) for channel in tickdb.CHANNELS]
+            every = [(channel, exchange.config.symbols) for channel in routes.CHANNELS]
             return run(collect(exchange.ws_url, every, lambda texts: len(texts) >= count))[:count]
 
     assert first(300) == first(300)

@@ -12,7 +12,7 @@ from mdkit.events import Depth, Ticker, Trade
 from mdkit.exchange import SCENARIOS, configure
 from mdkit.exchange.messages import frame_texts, text_frame
 from mdkit.exchange.simulator import SimulatedFeed
-from mdkit.wire import tickdb
+from mdkit.venues import tickdb
 
 NOON = 1_735_732_800_000
 
@@ -80,7 +80,7 @@ def test_an_opening_tells_the_time_at_which_it_is_sent():
     then.begin(NOON)
     for message, same in zip(later.take(1.5, 10**9), then.take(1.5, 10**9), strict=True):
         assert (message.offset, message.key) == (same.offset, same.key)
-        for dialect in ("realtime", "article"):
+        for dialect in ("realtime", "flat"):
             texts = message.texts(dialect)
             assert b"".join(map(text_frame, texts)) == message.frames(dialect)
             for text, early in zip(texts, same.texts(dialect), strict=True):
@@ -172,7 +172,7 @@ def test_every_message_is_possible_and_decodes(seed, levels, symbol):
                 assert event.size > 0
             elif isinstance(event, Ticker):
                 assert event.low_24h <= event.last <= event.high_24h
-        article = [tickdb.decode(text) for text in message.texts("article")]
+        article = [tickdb.decode(text) for text in message.texts("flat")]
         assert sum(map(len, article)) == len(message.events)
 
 

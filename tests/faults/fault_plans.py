@@ -63,7 +63,7 @@ def make_plan(seed: int, seconds: float) -> Plan:
     return Plan(
         seed=seed,
         seconds=seconds,
-        dialect=random.choice(("realtime", "article")),
+        dialect=random.choice(("realtime", "flat")),
         runner=runner,
         overflow=random.choice(("block", "drop_oldest", "drop_newest", "conflate", "spill")),
         compression=random.random() < 0.5,

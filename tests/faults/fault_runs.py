@@ -177,7 +177,7 @@ async def _run(plan: Plan, folder: Path, outcome: Outcome) -> None:
 
 
 def _session(plan: Plan, exchange: md.Exchange, folder: Path, witness: Witness) -> md.Session:
-    url = exchange.ws_url if plan.dialect == "realtime" else exchange.article_ws_url
+    url = exchange.ws_url if plan.dialect == "realtime" else exchange.flat_ws_url
     source = WebSocketSource(
         url.replace("127.0.0.1", "localhost") if plan.dns else url,
         CHANNELS,

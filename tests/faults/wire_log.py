@@ -9,7 +9,8 @@ from typing import Any
 
 from mdkit.exchange.delivery import Client
 from mdkit.notebook.session import Session
-from mdkit.wire.tickdb import ANSWER, LIVE, SEVERAL, Router
+from mdkit.venues.routes import ANSWER, LIVE, SEVERAL
+from mdkit.venues.tickdb import TickdbRouter as Router
 
 
 class WireLog:

@@ -20,17 +20,18 @@ from mdkit.exchange.rest import Endpoints, Refusal, query
 from mdkit.exchange.simulator import SimulatedFeed
 from mdkit.settings import Settings
 from mdkit.stream.recordings import read_recording
-from mdkit.wire import tickdb
-from mdkit.wire.rest import decode_answer, decode_klines
+from mdkit.venues import routes, tickdb
+from mdkit.venues.tickdb import commands
+from mdkit.venues.tickdb.rest import decode_answer, decode_klines
 
 Target = Callable[[bytes], None]
 
 
 def codec(data: bytes) -> None:
     """Route, split and decode a message of the feed, as the queue and a lane do."""
-    router = tickdb.Router(["AAPL.US", "700.HK"])
+    router = tickdb.TickdbRouter(["AAPL.US", "700.HK"])
     route = router.route(data)
-    parts = list(router.split(data)) if route is tickdb.SEVERAL else [(route, data)]
+    parts = list(router.split(data)) if route is routes.SEVERAL else [(route, data)]
     for route, part in parts:
         try:
             events = route.decode(part, 1)
@@ -40,7 +41,7 @@ def codec(data: bytes) -> None:
             assert event.symbol
             assert msgspec.json.encode(event)
     try:
-        tickdb.read_answer(data)
+        commands.read_answer(data)
     except MdkitError:
         pass
 
@@ -109,7 +110,7 @@ def http(data: bytes) -> None:
     target = "/v1/market/" + data.decode("latin-1")
     path, params = query(target)
     try:
-        _commands.check_article(target)
+        _commands.check_flat(target)
     except Refusal:
         pass
     try:

@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 from mdkit.errors import RequestError
-from mdkit.wire.rest import Kline
+from mdkit.venues.tickdb.rest import Kline
 
 MINUTE = 60_000
 DAY = 86_400_000

@@ -16,7 +16,9 @@ from mdkit.history.client import Budget, RestClient
 from mdkit.stream.backfill import Backfill
 from mdkit.stream.pipeline import Pipeline
 from mdkit.stream.source import WebSocketSource
-from mdkit.wire.tickdb import LIVE, REST, Router, encode, via_rest
+from mdkit.venues.routes import LIVE, REST
+from mdkit.venues.tickdb import TickdbRouter as Router
+from mdkit.venues.tickdb import encode, via_rest
 
 
 @md.strategy("trade")

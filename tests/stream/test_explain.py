@@ -115,7 +115,7 @@ def test_the_advice_says_whether_more_worker_processes_would_help(
     pipeline = Pipeline(list_source([]), [as_strategy(strategy)] if strategy else [])
     for symbol in symbols:
         for channel in ("depth", "trade"):
-            pipeline.places.expect(symbol, channel)
+            pipeline.channels.expect(symbol, channel)
     for timer in pipeline.timers.values():
         if each:
             timer.add(each)
@@ -137,7 +137,7 @@ def test_the_advice_counts_the_worker_processes_there_are(list_source, monkeypat
             list_source([]), [as_strategy(plain)], worker_kind="process", workers=workers
         )
         for symbol in "ABC":
-            pipeline.places.expect(symbol, "depth")
+            pipeline.channels.expect(symbol, "depth")
         pipeline.timers[pipeline.strategies[0]].add(1e-3)
         told[workers] = diagnose(pipeline).advice
     assert told[1].endswith("workers=3 would use 2 more cores")

@@ -8,7 +8,7 @@ import mdkit as md
 from mdkit.errors import InvalidMessage
 from mdkit.stream.pipeline import Pipeline
 from mdkit.stream.record import Recorder
-from mdkit.wire import tickdb
+from mdkit.venues import tickdb
 
 BOOK = (
     b'{"cmd":"depth","data":{"symbol":"CL","bids":[["-37.7","1"],["-38","2"]],'
@@ -79,6 +79,6 @@ def test_elsewhere_each_is_counted_and_told(list_source):
 
 def test_a_crossed_book_is_crossed_below_zero_too():
     crossed = BOOK.replace(b'["-37.5"', b'["-37.8"') % AT
-    router = tickdb.Router(["CL"], allow_nonpositive=True)
+    router = tickdb.TickdbRouter(["CL"], allow_nonpositive=True)
     with pytest.raises(InvalidMessage, match="crossed"):
         router.route(crossed).decode(crossed, 1)

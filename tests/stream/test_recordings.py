@@ -21,7 +21,7 @@ from mdkit.stream.record import Recorder
 from mdkit.stream.recording_info import recording_info
 from mdkit.stream.recordings import read_recording
 from mdkit.stream.tape import TapeFile
-from mdkit.wire.tickdb import encode, via_rest
+from mdkit.venues.tickdb import encode, via_rest
 
 T0 = 1_700_000_000_000_000_000
 MS = 1_000_000

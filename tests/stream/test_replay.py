@@ -23,7 +23,7 @@ from mdkit.stream import tape
 from mdkit.stream.pipeline import Pipeline
 from mdkit.stream.record import Recorder
 from mdkit.stream.replay import replay
-from mdkit.wire.tickdb import Router
+from mdkit.venues.tickdb import TickdbRouter as Router
 
 T0 = 1_700_000_000_000_000_000
 MS = 1_000_000

@@ -67,7 +67,7 @@ def test_it_is_a_source():
     assert source.stale_for == 0.0
 
 
-@pytest.mark.parametrize("path", ["ws_url", "article_ws_url"])
+@pytest.mark.parametrize("path", ["ws_url", "flat_ws_url"])
 @pytest.mark.parametrize("compression", [False, True])
 def test_both_dialects_deliver_with_and_without_compression(until, path, compression):
     async def main():
@@ -239,7 +239,7 @@ def test_when_nothing_is_left_to_subscribe_to_it_ends_with_the_reason():
     asyncio.run(main())
 
 
-@pytest.mark.parametrize("path", ["ws_url", "article_ws_url"])
+@pytest.mark.parametrize("path", ["ws_url", "flat_ws_url"])
 def test_subscriptions_change_while_running(until, path):
     async def main():
         async with (

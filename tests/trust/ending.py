@@ -45,7 +45,7 @@ async def ends_with_its_loop():
 how, begun = sys.argv[1], threading.Event()
 if how in ("blocking", "stuck"):
     print(session().run_blocking(), flush=True)
-elif how == "article":
+elif how == "flat":
     # As the article's script does it.
     async def main():
         pipeline = md.MarketDataPipeline(

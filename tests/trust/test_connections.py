@@ -57,7 +57,7 @@ def test_a_burst_ends_with_a_market_that_ends(until):
 
 
 @pytest.mark.parametrize("seconds", [3600, -3600])
-@pytest.mark.parametrize("dialect", ["ws_url", "article_ws_url"])
+@pytest.mark.parametrize("dialect", ["ws_url", "flat_ws_url"])
 def test_the_clock_of_what_is_pushed_jumps(seconds, dialect, until):
     async def main():
         async with md.Exchange("AAPL.US", process=False, rate=200) as exchange:

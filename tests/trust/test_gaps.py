@@ -58,7 +58,7 @@ def test_what_rest_fills_is_never_stamped_later_than_what_is_pushed(until):
             seen = []
             session = md.live(
                 "AAPL.US",
-                source=exchange.article_ws_url,
+                source=exchange.flat_ws_url,
                 channels=["depth", "trade"],
                 strategies=[md.strategy("depth", "trade")(lambda e: seen.append(e.received_ns))],
                 settings=md.Settings(reconnect_base_delay=0.01, reconnect_max_delay=0.05),

@@ -12,8 +12,8 @@ from mdkit.hidden import hide, safe_text
 from mdkit.notebook.feeds import key_for
 from mdkit.stream.connection import ending
 from mdkit.stream.tape import TapeFile
-from mdkit.wire import tickdb
-from mdkit.wire.codes import classify
+from mdkit.venues import tickdb
+from mdkit.venues.tickdb.codes import classify
 
 KEY = "SECRET+KEY/0123456789 of a test"
 BOOK = b'{"cmd":"depth","data":{"symbol":"%b","bids":[["1","1"]],"asks":[["2","1"]]}}'
@@ -65,7 +65,7 @@ def test_the_keys_of_settings_go_to_the_configured_place_alone(url, goes):
 
 
 def test_a_symbol_of_a_megabyte_is_no_symbol():
-    router = tickdb.Router(["AAPL.US"])
+    router = tickdb.TickdbRouter(["AAPL.US"])
     long = BOOK % (b"x" * 1_000_000)
     route = router.route(long)
     with pytest.raises(InvalidMessage) as told:
@@ -83,7 +83,7 @@ def test_what_a_terminal_would_obey_is_shown_as_unknown(odd):
     raw = BOOK % odd.encode("utf-8", "surrogatepass").replace(b"\n", b"\\n").replace(
         b"\x1b", b"\\u001b"
     )
-    route = tickdb.Router(["A"]).route(raw)
+    route = tickdb.TickdbRouter(["A"]).route(raw)
     with pytest.raises(InvalidMessage) as caught:
         route.decode(raw, 1)
     assert str(caught.value).isprintable()

@@ -44,7 +44,7 @@ def check_recording(tmp_path):
 
 
 @posix
-@pytest.mark.parametrize("how", ["blocking", "article"])
+@pytest.mark.parametrize("how", ["blocking", "flat"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_one_signal_drains(begin, tmp_path, how, number):
     program = begin(how)

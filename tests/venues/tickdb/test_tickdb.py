@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 
 from mdkit.errors import InvalidMessage
 from mdkit.events import Depth, Gap, Ticker, Trade
-from mdkit.wire import router as router_module
-from mdkit.wire import tickdb
-from mdkit.wire.tickdb import ANSWER, SEVERAL, UNREADABLE, Router, SomeEvents, decode, encode
+from mdkit.venues.routes import ANSWER, SEVERAL, UNREADABLE, SomeEvents
+from mdkit.venues.tickdb import TickdbRouter as Router
+from mdkit.venues.tickdb import commands, decode, encode
+from mdkit.venues.tickdb import router as router_module
 
-DIALECTS = ("realtime", "article")
+DIALECTS = ("realtime", "flat")
 prices = st.floats(min_value=5e-324, allow_infinity=False, allow_nan=False)
 sizes = st.floats(min_value=0.0, allow_infinity=False, allow_nan=False)
 level_sizes = st.floats(min_value=5e-324, allow_infinity=False, allow_nan=False)
@@ -70,7 +71,7 @@ def test_what_has_no_channel_is_not_encoded():
     with pytest.raises(InvalidMessage, match="0 trades"):
         encode([])
     with pytest.raises(InvalidMessage, match="1 trades"):
-        encode([Trade("A", 1.0, 1.0)], "article")
+        encode([Trade("A", 1.0, 1.0)], "flat")
 
 
 # -- the documentation's own examples ---------------------------------------------------------
@@ -183,7 +184,7 @@ def test_a_symbol_sent_as_a_number_is_its_text():
 def test_answers_are_told_apart_and_are_not_data(raw):
     route = Router().route(raw)
     assert route.channel == ANSWER
-    assert tickdb.read_answer(raw).cmd == json.loads(raw)["cmd"]
+    assert commands.read_answer(raw).cmd == json.loads(raw)["cmd"]
     with pytest.raises(InvalidMessage):
         route.decode(raw, 0)
 
@@ -390,40 +391,40 @@ def test_learnt_heads_do_not_grow_without_end(monkeypatch):
 
 def test_commands_are_those_of_the_documentation():
     assert json.loads(
-        tickdb.subscribe_command("depth", ["AAPL.US", "BTCUSDT"], market="stock")
+        commands.subscribe_command("depth", ["AAPL.US", "BTCUSDT"], market="stock")
     ) == {
         "cmd": "subscribe",
         "data": {"channel": "depth", "symbols": ["AAPL.US", "BTCUSDT"], "type": "stock"},
     }
-    assert json.loads(tickdb.subscribe_command("trade", ["A"], cancel=True)) == {
+    assert json.loads(commands.subscribe_command("trade", ["A"], cancel=True)) == {
         "cmd": "unsubscribe",
         "data": {"channel": "trade", "symbols": ["A"]},
     }
-    assert json.loads(tickdb.PING_COMMAND) == {"cmd": "ping"}
+    assert json.loads(commands.PING_COMMAND) == {"cmd": "ping"}
 
 
 @pytest.mark.parametrize(
     ("url", "dialect"),
     [
         ("wss://api.tickdb.ai/v1/realtime", "realtime"),
-        ("wss://api.tickdb.ai/v1/market/ws", "article"),
-        ("wss://api.tickdb.ai/v1/market/ws/?channel=depth", "article"),
+        ("wss://api.tickdb.ai/v1/market/ws", "flat"),
+        ("wss://api.tickdb.ai/v1/market/ws/?channel=depth", "flat"),
         ("ws://127.0.0.1:8000", "realtime"),
     ],
 )
 def test_the_url_tells_the_dialect(url, dialect):
-    assert tickdb.dialect_of(url) == dialect
+    assert commands.dialect_of(url) == dialect
 
 
 def test_the_connection_url_of_each_dialect():
     pairs = [("depth", "A"), ("depth", "B&C"), ("trade", "A")]
-    assert tickdb.connection_url("wss://h/v1/realtime", "realtime", "k", pairs) == (
+    assert commands.connection_url("wss://h/v1/realtime", "realtime", "k", pairs) == (
         "wss://h/v1/realtime?api_key=k"
     )
-    assert tickdb.connection_url("wss://h/p?x=1", "article", None, pairs) == (
+    assert commands.connection_url("wss://h/p?x=1", "flat", None, pairs) == (
         "wss://h/p?x=1&channel=depth&channel=trade&symbol=A&symbol=B%26C"
     )
-    assert tickdb.connection_url("wss://h/p", "realtime", None, pairs) == "wss://h/p"
+    assert commands.connection_url("wss://h/p", "realtime", None, pairs) == "wss://h/p"
 
 
 def book_message(bids, asks, enveloped):

@@ -13,20 +13,12 @@ from msgspec import Raw, Struct
 
 from mdkit.errors import InvalidMessage
 from mdkit.events import Level, MarketEvent
-from mdkit.wire.bodies import Book, Execution, Figures
-from mdkit.wire.numbers import Figure, Millis, Price, Size
-from mdkit.wire.reading import json_decoder
+from mdkit.venues.messages import json_decoder
+from mdkit.venues.numbers import Figure, Millis, Price, Size
+from mdkit.venues.routes import SomeEvents
+from mdkit.venues.tickdb.bodies import Book, Execution, Figures
 
 _Part = TypeVar("_Part")
-
-
-class SomeEvents(tuple[MarketEvent, ...]):
-    """The events of a message of which some parts could not be used.
-
-    `unusable` holds the reason for each part that is left out.
-    """
-
-    unusable: tuple[str, ...] = ()
 
 
 class _Levels(Struct, gc=False):

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from mdkit.errors import InvalidMessage
 from mdkit.events import Bar
-from mdkit.wire.tickdb import Router, decode, encode
+from mdkit.venues.tickdb import TickdbRouter as Router
+from mdkit.venues.tickdb import decode, encode
 
 prices = st.floats(1e-6, 1e9)
 
@@ -19,7 +20,7 @@ def bars(draw):
     return Bar("A.US", open_, high, low, close, draw(st.floats(0.0, 1e12)), start, "5m")
 
 
-@pytest.mark.parametrize("dialect", ["realtime", "article"])
+@pytest.mark.parametrize("dialect", ["realtime", "flat"])
 @given(bar=bars())
 def test_a_bar_comes_back_to_the_bit(dialect, bar):
     raw = encode(bar, dialect)

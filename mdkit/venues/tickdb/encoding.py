@@ -9,18 +9,18 @@ import msgspec
 
 from mdkit.errors import InvalidMessage
 from mdkit.events import Event, Trade
-from mdkit.wire.commands import Dialect
+from mdkit.venues.tickdb.commands import Dialect
 
 
 def encode(event: Event | Sequence[Trade], dialect: Dialect = "realtime") -> bytes:
     """Return the message that pushes an event; several trades of one symbol share a message.
 
     `decode(encode(event))` gives the event back, times cut to milliseconds; only `received_ns`
-    is not on the wire. The `article` dialect has one trade a message.
+    is not on the wire. The `flat` dialect has one trade a message.
     """
     if isinstance(event, Event):
         body = event.as_dict()
-        if dialect == "article":
+        if dialect == "flat":
             return msgspec.json.encode(body)
         channel = body.pop("type")
         if channel == "depth":
@@ -33,7 +33,7 @@ def encode(event: Event | Sequence[Trade], dialect: Dialect = "realtime") -> byt
         else:
             raise InvalidMessage(f"a {type(event).__name__} is not pushed on any channel")
         return msgspec.json.encode({"cmd": channel, "data": body})
-    if dialect == "article" or not event:
+    if dialect == "flat" or not event:
         raise InvalidMessage(f"{len(event)} trades do not fit one message of this dialect")
     bodies = [trade.as_dict() for trade in event]
     for body in bodies:

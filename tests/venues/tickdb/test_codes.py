@@ -3,7 +3,7 @@
 import pytest
 
 from mdkit import errors
-from mdkit.wire.codes import classify
+from mdkit.venues.tickdb.codes import classify
 
 TABLE = {
     1001: errors.AuthenticationError,

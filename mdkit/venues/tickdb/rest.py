@@ -7,35 +7,20 @@ decimal strings or numbers, further fields, any order.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import UTC, datetime
 from math import inf
 
 import msgspec
 from msgspec import Raw, Struct
 
 from mdkit.errors import InvalidMessage
-from mdkit.wire.numbers import MAX_MILLIS
-from mdkit.wire.reading import BROKEN, why_broken
+from mdkit.venues.klines import Kline, invalid_bars, when
+from mdkit.venues.messages import BROKEN, why_broken
+from mdkit.venues.numbers import MAX_MILLIS
 
 KLINE_PATH, DEPTH_PATH, TRADES_PATH = "/market/kline", "/market/depth", "/market/trades"
 """Appended to the REST base."""
-KLINE_INTERVALS = ("1m", "5m", "15m", "30m", "1h", "2h", "4h", "1d", "1w", "1M")
-"""What the service serves completed bars at; "1M" is a calendar month."""
 MAX_KLINES = MAX_TRADES = 1000
 """The most bars, and trades, in one answer."""
-
-
-class Kline(Struct, gc=False):
-    """One completed bar as the service gives it. `time` is its start in ms since the epoch."""
-
-    time: int
-    open: float
-    high: float
-    low: float
-    close: float
-    volume: float = 0.0
-    quote_volume: float | None = None
 
 
 class Answer(Struct):
@@ -77,7 +62,6 @@ _read_lines = msgspec.json.Decoder(list[_Line], strict=False).decode
 _read_series = msgspec.json.Decoder(_Series | None, strict=False).decode
 _read_whole = msgspec.json.Decoder(_Whole).decode
 _read_head = msgspec.json.Decoder(dict[str, Raw]).decode
-_NAMED = 3
 _MOST_WORDS = 200
 
 
@@ -172,13 +156,6 @@ def symbol_of(body: bytes) -> str | None:
     return whole.data.symbol if isinstance(whole.data, _Said) else whole.symbol
 
 
-def invalid_bars(about: str, wrong: Sequence[str]) -> str:
-    """Return the sentence that names bars which cannot be true; each entry says when and why."""
-    more = f" and {len(wrong) - _NAMED:,} more" if len(wrong) > _NAMED else ""
-    bars = "invalid bar" if len(wrong) == 1 else f"{len(wrong):,} invalid bars"
-    return f"{about}: {bars}: {'; '.join(wrong[:_NAMED])}{more}"
-
-
 def _lines(data: bytes, about: str) -> list[_Line]:
     try:
         if data.lstrip()[:1] == b"[":
@@ -187,6 +164,11 @@ def _lines(data: bytes, about: str) -> list[_Line]:
         return [] if series is None else series.klines
     except BROKEN as error:
         raise InvalidMessage(f"{about}: {why_broken(error)}") from None
+
+
+def _when(line: _Line) -> str:
+    stamp = line.time if line.time is not None else line.timestamp
+    return when(stamp) if stamp is not None else "a bar without a time"
 
 
 def _wrong(line: _Line) -> str:
@@ -216,17 +198,3 @@ def _wrong(line: _Line) -> str:
 
 def _figure(price: float | None) -> str:
     return "missing" if price is None else f"{price:g}"
-
-
-def _when(line: _Line) -> str:
-    stamp = line.time if line.time is not None else line.timestamp
-    return when(stamp) if stamp is not None else "a bar without a time"
-
-
-def when(ms: int) -> str:
-    """Return a time as text in UTC, to the minute where it is whole minutes."""
-    try:
-        moment = datetime.fromtimestamp(ms / 1000, UTC)
-    except (OverflowError, ValueError, OSError):
-        return f"{ms} ms"
-    return f"{moment:%Y-%m-%d %H:%M}" + (f":{moment:%S.%f}" if ms % 60_000 else "") + " UTC"

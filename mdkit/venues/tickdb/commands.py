@@ -9,9 +9,10 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 import msgspec
 from msgspec import Struct
 
-from mdkit.wire.reading import json_decoder
+from mdkit.venues.messages import json_decoder
 
-Dialect = Literal["realtime", "article"]
+Dialect = Literal["realtime", "flat"]
+"""How messages are written: in an envelope, or flat, with everything in one object."""
 PING_COMMAND = '{"cmd":"ping"}'
 
 
@@ -48,21 +49,21 @@ def subscribe_command(
 
 
 def dialect_of(url: str) -> Dialect:
-    """Return the dialect a WebSocket URL stands for: `article` for .../market/ws."""
-    return "article" if urlsplit(url).path.rstrip("/").endswith("/market/ws") else "realtime"
+    """Return the dialect a WebSocket URL stands for: `flat` for .../market/ws."""
+    return "flat" if urlsplit(url).path.rstrip("/").endswith("/market/ws") else "realtime"
 
 
 def connection_url(
     url: str, dialect: Dialect, api_key: str | None, subscriptions: Iterable[tuple[str, str]]
 ) -> str:
-    """Return the URL to open: with the key and, in the `article` dialect, what to subscribe to.
+    """Return the URL to open: with the key and, in the `flat` dialect, what to subscribe to.
 
     The result holds the key in clear: never log it or put it into an error.
     """
     query: list[tuple[str, str]] = []
     if api_key is not None:
         query.append(("api_key", api_key))
-    if dialect == "article":
+    if dialect == "flat":
         pairs = list(subscriptions)
         query += [("channel", channel) for channel in dict.fromkeys(c for c, _ in pairs)]
         query += [("symbol", symbol) for symbol in dict.fromkeys(s for _, s in pairs)]

@@ -15,7 +15,7 @@ from mdkit.errors import (
     SubscriptionError,
 )
 from mdkit.hidden import safe_text
-from mdkit.wire.waits import LONGEST_WAIT, seconds
+from mdkit.venues.waits import LONGEST_WAIT, seconds
 
 _AUTHENTICATION = {
     1001: "the API key is not valid",

@@ -1,4 +1,4 @@
-"""Where raw messages belong, told from their first bytes."""
+"""Where TickDB's raw messages belong, told from their first bytes."""
 
 from __future__ import annotations
 
@@ -11,28 +11,27 @@ from msgspec import Raw
 from mdkit.errors import InvalidMessage
 from mdkit.events import MarketEvent
 from mdkit.hidden import safe_text
-from mdkit.wire.bodies import Head, SymbolOnly
-from mdkit.wire.reading import json_decoder
-from mdkit.wire.routes import (
-    ANSWER,
+from mdkit.venues.messages import json_decoder
+from mdkit.venues.routes import (
+    ANSWER_ROUTE,
     CHANNELS,
-    COMMANDS,
     LIVE,
+    MAX_SYMBOL,
     REST,
+    SEVERAL,
     UNREADABLE,
     P,
     Route,
     invalid_route,
-    new_route,
+    is_symbol,
 )
+from mdkit.venues.tickdb.bodies import Head, SymbolOnly
+from mdkit.venues.tickdb.decoders import COMMANDS, new_route
 
 _read_head = json_decoder(Head)
 _read_symbol = json_decoder(SymbolOnly)
 _read_raw_list = json_decoder(list[Raw])
 _ANSWERS = ("pong", "ping", "subscribe", "unsubscribe", "error")
-_ANSWER_ROUTE = invalid_route(ANSWER, "", "an answer to a command is not market data")
-SEVERAL = invalid_route("ticker", "", "a list about several symbols must be split first")
-"""The route of a message about several symbols, which `Router.split` takes apart."""
 
 # The heads whose bytes alone settle channel and symbol; anything else is parsed.
 _HEAD = re.compile(
@@ -41,17 +40,10 @@ _HEAD = re.compile(
     rb'\s*"symbol"\s*:\s*"(?P<symbol>[^"\\]{1,64})"\s*'
 )
 _MAX_LEARNT = 100_000
-MAX_SYMBOL = 64
-"""The longest symbol, in characters; each symbol seen is kept."""
 
 
-def is_symbol(text: str) -> bool:
-    """Whether a text can be a symbol: short, and of characters that can be shown."""
-    return 0 < len(text) <= MAX_SYMBOL and text.isprintable()
-
-
-class Router(Generic[P]):
-    """Tells the channel and symbol of raw messages, cheaply.
+class TickdbRouter(Generic[P]):
+    """Tells the channel and symbol of raw messages of both dialects; see `routes.Router`.
 
     `symbols` are those subscribed to: the service sometimes drops the market suffix it was
     asked with ("700" for "700.HK"), and the router puts it back when that is unambiguous.
@@ -121,7 +113,7 @@ class Router(Generic[P]):
             channel = head.cmd or head.type
             refused = head.code is not None and (head.code != 0 or channel not in CHANNELS)
             if refused or head.cmd in _ANSWERS:
-                return _ANSWER_ROUTE
+                return ANSWER_ROUTE
             if channel not in COMMANDS:
                 named = repr(channel[:40]) if channel else "none"
                 return invalid_route(UNREADABLE, "", f"unknown command: {named}")
@@ -160,9 +152,9 @@ class Router(Generic[P]):
 def decode(raw: bytes, received_ns: int = 0) -> tuple[MarketEvent, ...]:
     """Return the events of one message of either dialect; raise `InvalidMessage` if unusable.
 
-    For single messages; a stream should keep a `Router`, which remembers what it has seen.
+    For single messages; a stream should keep a router, which remembers what it has seen.
     """
-    router: Router[None] = Router()
+    router: TickdbRouter[None] = TickdbRouter()
     route = router.route(raw)
     if route is SEVERAL:
         return tuple(

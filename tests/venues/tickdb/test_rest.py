@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mdkit.errors import InvalidMessage
-from mdkit.wire.rest import (
-    KLINE_INTERVALS,
-    Kline,
+from mdkit.history.intervals import KLINE_INTERVALS
+from mdkit.venues.klines import Kline
+from mdkit.venues.tickdb.rest import (
     decode_answer,
     decode_answer_or_data,
     decode_klines,

@@ -1,15 +1,15 @@
-"""Where a message belongs and how to read it: a `Route` for each symbol and channel."""
+"""TickDB's messages to events: a decoder for each channel, with and without an envelope."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Generic, TypeVar
-
-from msgspec import Struct
+from typing import Any
 
 from mdkit.errors import InvalidMessage
 from mdkit.events import Bar, Depth, MarketEvent, Ticker, Trade
-from mdkit.wire.bodies import (
+from mdkit.venues.messages import json_decoder
+from mdkit.venues.numbers import Figure, Price
+from mdkit.venues.routes import LIVE, Read, Route
+from mdkit.venues.tickdb.bodies import (
     Book,
     BookMessage,
     Candle,
@@ -19,49 +19,10 @@ from mdkit.wire.bodies import (
     Figures,
     FiguresMessage,
 )
-from mdkit.wire.numbers import Figure, Price
-from mdkit.wire.reading import json_decoder
-from mdkit.wire.salvage import some, usable_book, usable_executions, usable_figures
+from mdkit.venues.tickdb.salvage import some, usable_book, usable_executions, usable_figures
 
-CHANNELS = ("depth", "trade", "ticker")
-"""What can be subscribed to. Bars ("kline") are understood as well: they go on channel "bar"."""
-ANSWER = "answer"
-"""The channel of answers to commands, which are not market data."""
-UNREADABLE = "unreadable"
-"""The channel of messages so broken that not even their channel can be told."""
 _MS = 1_000_000
 _INF = float("inf")
-Read = Callable[[str, bytes, int], tuple[MarketEvent, ...]]
-"""`read(symbol, raw, received_ns)` returns a message's events, or raises `InvalidMessage`.
-
-Where only parts of a message are unusable the events are `SomeEvents`, which says which."""
-LIVE, REST = "live", "rest"
-"""Where a message came from: the socket, or the REST service after a gap."""
-
-
-P = TypeVar("P")
-
-
-class Route(Struct, Generic[P], eq=False):
-    """Where a message belongs, and how to read it. The symbols of a channel share one `read`.
-
-    `place` is what the router's owner keeps for a symbol and channel: None until it is set.
-    """
-
-    channel: str
-    symbol: str
-    read: Read
-    origin: str = LIVE
-    place: P | None = None
-
-    def decode(self, raw: bytes, received_ns: int) -> tuple[MarketEvent, ...]:
-        """Return a message's events; raise `InvalidMessage` with the reason."""
-        return self.read(self.symbol, raw, received_ns)
-
-    @property
-    def account(self) -> str:
-        """The name under which such messages are counted: what REST filled in, by itself."""
-        return self.channel if self.origin == LIVE else f"{self.channel}:{self.origin}"
 
 
 def _depth_reader(price: Any, enveloped: bool) -> Read:
@@ -155,15 +116,6 @@ def _bar_reader(price: Any, enveloped: bool) -> Read:
         return (Bar(symbol, x.open, x.high, x.low, x.close, x.volume, start_ns, x.interval),)
 
     return decode
-
-
-def invalid_route(channel: str, symbol: str, reason: str) -> Route[Any]:
-    """Return a route whose messages are all invalid, for one reason."""
-
-    def decode(symbol: str, raw: bytes, received_ns: int) -> tuple[MarketEvent, ...]:
-        raise InvalidMessage(reason)
-
-    return Route(channel, symbol, decode)
 
 
 # Shared by all symbols: a decoder for each would not fit into the processor's cache.

@@ -1,0 +1,35 @@
+"""The codecs by name."""
+
+from __future__ import annotations
+
+from mdkit.errors import SettingsError
+from mdkit.venues.codec import Codec
+from mdkit.venues.rest import RestApi
+from mdkit.venues.tickdb.api import TickdbRest
+from mdkit.venues.tickdb.codec import FLAT, REALTIME
+
+DEFAULT: Codec = REALTIME
+"""What a URL, or a recording that names no venue, is taken to speak."""
+DEFAULT_REST: RestApi = TickdbRest()
+"""What a REST base is taken to serve."""
+
+_codecs: dict[str, Codec] = {codec.name: codec for codec in (REALTIME, FLAT)}
+
+
+def codec_of(name: str) -> Codec:
+    """Return the codec of a venue; raise `SettingsError` where there is none of that name."""
+    try:
+        return _codecs[name]
+    except KeyError:
+        known = ", ".join(sorted(_codecs))
+        raise SettingsError(f"there is no venue {name!r}; there are {known}") from None
+
+
+def register(codec: Codec) -> None:
+    """Add a codec, so that recordings of its venue can be read; the last of a name counts."""
+    _codecs[codec.name] = codec
+
+
+def codec_for_url(url: str) -> Codec:
+    """Return the codec that a WebSocket URL stands for, where nobody said which."""
+    return FLAT if FLAT.speaks(url) else REALTIME

@@ -1,0 +1,59 @@
+"""How a venue's REST service is asked, and what its answers mean. Pure: no sockets here."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+from mdkit.venues.klines import Kline
+
+
+class Request(NamedTuple):
+    """A GET request below a venue's REST base."""
+
+    path: str
+    params: dict[str, str]
+
+
+class RestApi(Protocol):
+    """What `mdkit.history` has to know of a venue's REST service.
+
+    Attributes:
+        max_klines, max_trades: the most bars, and trades, in one answer.
+    """
+
+    max_klines: int
+    max_trades: int
+
+    def headers(self, api_key: str) -> dict[str, str]:
+        """Return the headers that carry a key."""
+
+    def klines(
+        self, symbol: str, interval: str, start_ms: int | None, end_ms: int | None, limit: int
+    ) -> Request:
+        """Return what asks for completed bars that begin in [start_ms, end_ms)."""
+
+    def depth(self, symbol: str, levels: int) -> Request:
+        """Return what asks for the current book."""
+
+    def trades(self, symbol: str, limit: int) -> Request:
+        """Return what asks for the latest trades."""
+
+    def read(self, body: bytes, status: int, about: str, retry_after: float | None) -> bytes:
+        """Return the data of an answer.
+
+        Raises the `ServiceError` that a refusal means, whose type says whether to try again, and
+        `InvalidMessage` for a body that is no answer at all under HTTP status 200. `about` is
+        what was asked, `retry_after` the seconds of a Retry-After header.
+        """
+
+    def read_klines(self, data: bytes, about: str) -> list[Kline]:
+        """Return the bars of an answer's data; raise `InvalidMessage` where they cannot be true."""
+
+    def message(self, channel: str, symbol: str, data: bytes) -> bytes:
+        """Return an answer's data as a message of its symbol and channel, marked as by REST."""
+
+    def read_saved(self, body: bytes, about: str) -> list[Kline]:
+        """Return the bars of a whole answer, or of its data alone, as it may lie in a file."""
+
+    def symbol_of(self, body: bytes) -> str | None:
+        """Return the symbol that such a file says it is about; None where it does not say."""
