@@ -21,7 +21,7 @@ from mdkit.events import Event, Gap
 from mdkit.frames import Frames
 from mdkit.stream.buffer import Buffer
 from mdkit.stream.handling import Handler, Outcome
-from mdkit.stream.lanes import Lanes, OnError
+from mdkit.stream.lanes import Call, Lanes, OnError
 from mdkit.stream.ledger import Ledger
 from mdkit.stream.machine import memory_bytes
 from mdkit.stream.parcels import (
@@ -205,6 +205,11 @@ class Worker:
         told = lane.slots if lane is not None else ()
         return self._done(batch.number, self._loop.time() - began, told, left, error)
 
+    @property
+    def running(self) -> Call | None:
+        """The strategy that this process is in, if any."""
+        return self._lanes.running
+
     def begin_anew(self) -> None:
         """Forget everything: fresh strategies, and no trades seen."""
         self._places.begin_anew()
@@ -318,7 +323,7 @@ async def serve(port: int, secret: bytes) -> None:
             with contextlib.suppress(OSError):  # the session may be ending
                 aside.sendall(pack(held))
 
-        watchdog = Watchdog(tell)
+        watchdog = Watchdog(lambda: worker.running, tell)
         watchdog.start()
         looking = asyncio.create_task(_look_after(worker, watchdog, tell))
         try:
