@@ -61,14 +61,8 @@ class Handler:
         finally:
             self.awaiting_since = None
 
-    async def timed(self, event: MarketEvent) -> Any:
-        """Call, await if need be, and note how long that took."""
-        began = time.perf_counter()
-        value = self.call(event)
-        if self.is_async:
-            value = await self.result(value)
-        self.timer.add(time.perf_counter() - began)
-        return value
+    def __str__(self) -> str:
+        return f"Strategy {self.name}"
 
 
 def ends_worker(error: BaseException) -> bool:

@@ -1,4 +1,4 @@
-"""A lock between processes: a file that the operating system locks, so a killed one lets go."""
+"""A lock between processes, and putting a file in the place of another."""
 
 from __future__ import annotations
 
@@ -8,57 +8,32 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+
+from filelock import FileLock, Timeout
 
 _PAUSE = 0.005
-
-
-def _try_lock(file: IO[bytes]) -> bool:
-    """Lock without waiting; return whether it worked. Raises OSError where locks do not."""
-    try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            file.seek(0)
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError):
-        return False
-    except ImportError:
-        return True  # a platform without file locks: writes are atomic, updates may be lost
-    return True
-
-
-def _unlock(file: IO[bytes]) -> None:
-    if sys.platform == "win32":
-        import msvcrt
-
-        file.seek(0)
-        msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
-    # Elsewhere closing the file lets go of it.
 
 
 @contextlib.contextmanager
 def locked(path: Path, timeout: float) -> Iterator[None]:
     """Hold the lock file `path`, made if need be, while the block runs.
 
-    Raises `TimeoutError` when another process holds it for `timeout` seconds and `OSError`
-    where the file cannot be made. Threads of one process exclude each other, too.
+    A process that is killed lets go of it. Threads of one process exclude each other, too.
+
+    Raises `TimeoutError` when it is held elsewhere for `timeout` seconds and `OSError` where the
+    file cannot be made, or its file system has no locks.
     """
-    deadline = time.monotonic() + timeout
-    with open(path, "ab") as file:
-        while not _try_lock(file):
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"{path} has been locked by another process for {timeout:g} s")
-            time.sleep(_PAUSE)
-        try:
-            yield
-        finally:
-            with contextlib.suppress(OSError):
-                _unlock(file)
+    lock = FileLock(path, timeout=timeout)
+    try:
+        lock.acquire(poll_interval=_PAUSE)
+    except Timeout:
+        raise TimeoutError(f"{path} has been locked by another process for {timeout:g} s") from None
+    except NotImplementedError as error:
+        raise OSError(f"{path} cannot be locked: {error}") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def replace(temporary: Path, path: Path) -> None:

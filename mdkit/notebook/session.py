@@ -236,7 +236,11 @@ class Session(SessionLife[Receipt]):
         return self._look(self.pipeline.ledger.frame)
 
     def dead_letters(self) -> pd.DataFrame:
-        """Return the newest 1,000 messages on which a strategy failed, with the traceback."""
+        """Return the newest 1,000 messages on which a strategy failed: the error, where, traceback.
+
+        `where` is the line of the strategy's code; empty where a message was not handled for
+        another reason, such as a worker process that died.
+        """
         return self._look(lambda: tables.dead_letters(self.pipeline.lanes.outcome.dead_letters))
 
     def invalid(self) -> pd.DataFrame:

@@ -18,8 +18,11 @@ if TYPE_CHECKING:
 
 
 def dead_letters(letters: Iterable[DeadLetter]) -> pd.DataFrame:
-    """Return one row a dead letter, oldest first, by time received."""
-    columns = ["symbol", "channel", "strategy", "error", "attempts", "traceback", "raw"]
+    """Return one row a dead letter, oldest first, by time received.
+
+    `where` is the strategy's line that failed, such as "my_file.py:12 in lean".
+    """
+    columns = ["symbol", "channel", "strategy", "error", "where", "attempts", "traceback", "raw"]
     rows = [(x.received_ns, *(getattr(x, name) for name in columns)) for x in letters]
     return _by_time(rows, columns)
 

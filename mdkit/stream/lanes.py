@@ -18,7 +18,7 @@ from mdkit.channels.handlers import Handler, described, ends_worker, shortened
 from mdkit.channels.live_bars import RevisedBar
 from mdkit.channels.reader import Item, UnseenGap, Unusable
 from mdkit.errors import InvalidMessage, StrategyError, TransientError
-from mdkit.events import SET_BACK, Bar, Depth, Gap, MarketEvent, Signal, Ticker, Trade
+from mdkit.events import SET_BACK, Bar, Depth, Event, Gap, MarketEvent, Signal, Ticker, Trade
 from mdkit.frames import EventFrame
 from mdkit.gaps.clocks import Clocks
 from mdkit.gaps.pending import PendingGap
@@ -29,6 +29,9 @@ from mdkit.strategies.contract import as_signal
 from mdkit.stream.failures import where_failed
 from mdkit.stream.outcome import DeadLetter, Invalid, Outcome, SignalRow, SignalSink
 from mdkit.venues.routes import LIVE
+
+Call = tuple["Handler | str", "Event | Signal"]
+"""Who was called, and with what."""
 
 OnError = Literal["dead_letter", "raise"]
 
@@ -76,9 +79,24 @@ class Lanes:
         self.on_partial: Callable[[Bar], None] = lambda bar: None
         self.may_await = True
         """Whether strategies may await: then every lane is served by itself."""
+        self.calling: Handler | str | None = None
+        """What is being called, for whoever watches from another thread; None between calls."""
+        self.called_with: Event | Signal | None = None
+        self._awaiting: dict[asyncio.Task[Any] | None, tuple[Handler, Event]] = {}
         self._sleep = sleep
         self._seconds_per_message = 1e-5
         self._unsampled = _SAMPLE_EVERY
+
+    @property
+    def running(self) -> Call | None:
+        """The strategy or callback that the loop is in, if any; for a thread that watches it."""
+        called, event = self.calling, self.called_with
+        if called is not None and event is not None:
+            return called, event
+        for task in list(self._awaiting):
+            if task is not None:  # of all that await, the one whose turn it is
+                return self._awaiting.get(asyncio.current_task(task.get_loop()))
+        return None
 
     def begin_anew(self) -> None:
         """Forget what was handled; `Channels` does that for strategies in this process."""
@@ -174,16 +192,20 @@ class Lanes:
                         for handler in channel.handlers:
                             try:
                                 if position == sampled:
-                                    value = await handler.timed(event)
+                                    value = await self._call(handler, event, timed=True)
                                 else:
+                                    self.called_with = event
+                                    self.calling = handler
                                     value = handler.call(event)
+                                    self.calling = None
                                     if handler.is_async:
-                                        value = await handler.result(value)
+                                        value = await self._result(handler, event, value)
                                 if value is None:
                                     continue
                                 if type(value) is not float or value != value:
                                     value = as_signal(value, handler.name)
                             except BaseException as error:
+                                self.calling = None
                                 value, has_failed = await self._again(
                                     handler, event, message, error
                                 )
@@ -262,9 +284,13 @@ class Lanes:
             if handler.on_gap is None:
                 continue
             try:
-                result = handler.on_gap(gap)
+                self.called_with, self.calling = gap, handler
+                try:
+                    result = handler.on_gap(gap)
+                finally:
+                    self.calling = None
                 if inspect.isawaitable(result):
-                    await result
+                    await self._result(handler, gap, result)
             except BaseException as error:
                 if ends_worker(error):
                     raise
@@ -333,13 +359,36 @@ class Lanes:
         failed = False
         for handler in handlers:
             try:
-                value = as_signal(await handler.timed(event), handler.name)
+                value = as_signal(await self._call(handler, event, timed=True), handler.name)
             except BaseException as error:
                 value, has_failed = await self._again(handler, event, message, error)
                 failed |= has_failed
             if value is not None:
                 signals.append((message[2], event.symbol, handler.name, value, event.exchange_ns))
         return failed
+
+    async def _call(self, handler: Handler, event: MarketEvent, *, timed: bool = False) -> Any:
+        """Call a strategy, await if need be, and note how long that took if it is `timed`."""
+        began = time.perf_counter()
+        self.called_with, self.calling = event, handler
+        try:
+            value = handler.call(event)
+        finally:
+            self.calling = None
+        if handler.is_async:
+            value = await self._result(handler, event, value)
+        if timed:
+            handler.timer.add(time.perf_counter() - began)
+        return value
+
+    async def _result(self, handler: Handler, event: Event, value: Any) -> Any:
+        """Await what a call gave; other calls may be made meanwhile."""
+        task = asyncio.current_task()
+        self._awaiting[task] = (handler, event)
+        try:
+            return await handler.result(value)
+        finally:
+            del self._awaiting[task]
 
     async def _again(
         self,
@@ -378,9 +427,7 @@ class Lanes:
             self.outcome.retries += 1
             attempts += 1
             try:
-                value = handler.call(event)
-                if handler.is_async:
-                    value = await handler.result(value)
+                value = await self._call(handler, event)
                 return as_signal(value, handler.name), None, attempts
             except BaseException as again:
                 if ends_worker(again):
@@ -437,10 +484,14 @@ class Lanes:
         for callback in self.callbacks:
             for received_ns, symbol, strategy, value, exchange_ns in signals:
                 try:
-                    callback(Signal(symbol, strategy, value, exchange_ns, received_ns))
+                    signal = Signal(symbol, strategy, value, exchange_ns, received_ns)
+                    self.called_with, self.calling = signal, "An on_signal callback"
+                    callback(signal)
                 except BaseException as error:
                     if ends_worker(error):
                         raise
                     self.outcome.callback_errors.append(
                         f"an on_signal callback failed with {described(error)}"
                     )
+                finally:
+                    self.calling = None

@@ -108,7 +108,7 @@ class Pipeline:
         self.metrics = MetricsFrame(METRICS, frame_rows or _ROWS)
         self.monitor = Monitor()
         self._sampler = Sampler(self)
-        self.watchdog = Watchdog(self._note_held)
+        self.watchdog = Watchdog(lambda: self.lanes.running, self._note_held)
         self.gaps: deque[Gap] = deque(maxlen=100_000)
         self.gap_count = 0
         self.problems: deque[MdkitError] = deque(maxlen=100)

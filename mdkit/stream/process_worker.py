@@ -26,7 +26,7 @@ from mdkit.gaps.clocks import Clocks
 from mdkit.queue.buffer import Buffer
 from mdkit.queue.channel import Lane, Message
 from mdkit.queue.ledger import Ledger
-from mdkit.stream.lanes import Lanes, OnError
+from mdkit.stream.lanes import Call, Lanes, OnError
 from mdkit.stream.machine import memory_bytes
 from mdkit.stream.outcome import Outcome
 from mdkit.stream.parcels import (
@@ -214,6 +214,11 @@ class Worker:
         counted = lane.channels if lane is not None else ()
         return self._done(batch.number, self._loop.time() - began, counted, left, error)
 
+    @property
+    def running(self) -> Call | None:
+        """The strategy that this process is in, if any."""
+        return self._lanes.running
+
     def begin_anew(self) -> None:
         """Forget everything: fresh strategies, and no trades seen."""
         self._channels.begin_anew()
@@ -323,7 +328,7 @@ async def serve(port: int, secret: bytes) -> None:
             with contextlib.suppress(OSError):  # the session may be ending
                 aside.sendall(pack(held))
 
-        watchdog = Watchdog(tell)
+        watchdog = Watchdog(lambda: worker.running, tell)
         watchdog.start()
         looking = asyncio.create_task(_look_after(worker, watchdog, tell))
         try:

@@ -13,10 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from types import FrameType
 
-from mdkit.channels.handlers import Handler
-from mdkit.events import Event
-from mdkit.stream import lanes
+from mdkit.events import Signal
 from mdkit.stream.failures import is_users, line_of
+from mdkit.stream.lanes import Call
 
 _logger = logging.getLogger("mdkit")
 NOTED = 1.0
@@ -24,6 +23,7 @@ NOTED = 1.0
 TOLD = 5.0
 """Seconds after which it is told, while it goes on."""
 _LOOK_SECONDS = 0.5
+_OURS = "mdkit.stream."
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,7 @@ class Held:
 class Watchdog:
     """Watches the loop that `start` is called in; the loop says that it turns with `beat`.
 
+    `running` gives the strategy or callback that the loop is in, and what that was called with.
     `tell` is called in the watchdog's thread, once for each time that the loop is held for
     `told` seconds. A loop that is held by anything but a strategy or a callback, such as a
     notebook's cell, is none of its business.
@@ -55,6 +56,7 @@ class Watchdog:
 
     def __init__(
         self,
+        running: Callable[[], Call | None],
         tell: Callable[[Held], None],
         *,
         noted: float = NOTED,
@@ -63,6 +65,7 @@ class Watchdog:
     ) -> None:
         self.longest: Held | None = None
         """The longest time so far that a strategy or callback held the loop."""
+        self._running = running
         self._tell = tell
         self._noted = noted
         self._told = told
@@ -93,24 +96,26 @@ class Watchdog:
         return self._held
 
     def _watch(self) -> None:
-        call: FrameType | None = None
+        call: Call | None = None
         since, was_told = 0.0, False
         while not self._ended.wait(min(_LOOK_SECONDS, self._noted / 2)):
             now = self._clock()
             if now - self._beat_at < self._noted:
                 call = None
                 continue
-            found = _call_in(sys._current_frames().get(self._loop_thread))
-            if found is None:
+            found = self._running()
+            frame = sys._current_frames().get(self._loop_thread)
+            if found is None or frame is None:
                 call = None
                 continue
-            by, symbol, frame, innermost = found
-            if frame is not call:
+            called, event = found
+            if call is None or called is not call[0] or event is not call[1]:
                 # A loop that has much to do is in some call whenever one looks, but not in the
-                # same one. (The frame is kept, so that no other can be in its place in memory.)
-                call, since, was_told = frame, now, False
+                # same one: every call is with an event of its own.
+                call, since, was_told = found, now, False
                 continue
-            held = Held(by, line_of(innermost.f_code, innermost.f_lineno), now - since, symbol)
+            symbol = "" if isinstance(event, Signal) else str(getattr(event, "symbol", ""))
+            held = Held(str(called), _line_in(frame), now - since, symbol)
             if held.seconds < self._noted:
                 continue
             self._held = held
@@ -122,38 +127,11 @@ class Watchdog:
                 self._tell(held)
 
 
-def _call_in(frame: FrameType | None) -> tuple[str, str, FrameType, FrameType] | None:
-    """Return the strategy or callback that a thread is in, and for which symbol; or None.
-
-    With it come the frame of its call, and the innermost frame of somebody's own code.
-    """
-    called, innermost = None, frame
-    while frame is not None:
-        if frame.f_globals.get("__name__") == lanes.__name__:
-            by = _called_by(frame)
-            if by is None or called is None or innermost is None:
-                return None
-            return by, _symbol_in(frame), called, innermost
-        if is_users(frame.f_code) and innermost is not None and not is_users(innermost.f_code):
-            innermost = frame
-        called, frame = frame, frame.f_back
-    return None
-
-
-def _called_by(frame: FrameType) -> str | None:
-    """Return what a frame of the lanes has called: the strategy, or a callback."""
-    called = frame.f_code.co_name
-    if called == "_publish":
-        return "An on_signal callback"
-    local = frame.f_locals
-    handler = local.get("handler", local.get("self"))
-    return f"Strategy {handler.name}" if isinstance(handler, Handler) else None
-
-
-def _symbol_in(frame: FrameType) -> str:
-    """Return whose event a frame of the lanes has given to a strategy."""
-    for name in ("event", "bar", "gap"):
-        thing = frame.f_locals.get(name)
-        if isinstance(thing, Event):
-            return str(getattr(thing, "symbol", ""))
-    return ""
+def _line_in(frame: FrameType) -> str:
+    """Return the innermost line of somebody's own code, of what a strategy has called."""
+    inside: FrameType | None = frame
+    while inside is not None and not str(inside.f_globals.get("__name__")).startswith(_OURS):
+        if is_users(inside.f_code):
+            return line_of(inside.f_code, inside.f_lineno)
+        inside = inside.f_back
+    return line_of(frame.f_code, frame.f_lineno)

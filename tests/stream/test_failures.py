@@ -61,7 +61,10 @@ def test_a_session_whose_every_message_fails_says_so_everywhere(
     assert len(warnings) == 1
     assert warnings[0].startswith("mdkit: strategy lean failed on a depth message of ")
     assert "(test_failures.py:" in warnings[0]
-    assert len(session.dead_letters()) == 40
+    letters = session.dead_letters()
+    assert len(letters) == 40
+    assert list(letters.columns[:5]) == ["symbol", "channel", "strategy", "error", "where"]
+    assert set(letters["where"]) == {where.removeprefix("strategy lean at ")}
 
 
 def test_one_that_fails_now_and_then_is_told_and_does_not_make_it_fail(

@@ -9,6 +9,7 @@ import pytest
 
 import mdkit as md
 from mdkit.errors import SessionError, StrategyError
+from mdkit.events import Gap
 from mdkit.notebook.stopping import awaitable
 from mdkit.stream.health import Sample
 from mdkit.stream.watchdog import Watchdog
@@ -316,7 +317,9 @@ def held_session(list_source, depth_message, wait_until):
 
     session = md.live(source=source, strategies=[never_returns], runner="thread", name="held")
     told = []
-    session.pipeline.watchdog = Watchdog(told.append, noted=0.05, told=0.1)
+    session.pipeline.watchdog = Watchdog(
+        lambda: session.pipeline.lanes.running, told.append, noted=0.05, told=0.1
+    )
     session.start()
     wait_until(lambda: told)
     session.told = told
@@ -361,7 +364,9 @@ def test_the_longest_block_is_blamed_on_the_strategy(list_source, depth_message,
             time.sleep(0.8)
 
         session = md.live(source=source, strategies=[sleeps], name="sleeps")
-        session.pipeline.watchdog = Watchdog(lambda held: None, noted=0.2)
+        session.pipeline.watchdog = Watchdog(
+            lambda: session.pipeline.lanes.running, lambda held: None, noted=0.2
+        )
         session.start()
         await until(lambda: session.pipeline.monitor.blocks)
         explained = session.explain()
@@ -371,9 +376,94 @@ def test_the_longest_block_is_blamed_on_the_strategy(list_source, depth_message,
     asyncio.run(main())
 
 
+def test_whoever_holds_the_loop_behind_an_await_is_named(list_source, depth_message, wait_until):
+    """Others await meanwhile: what was called last, or first, is not who holds the loop."""
+    release = threading.Event()
+
+    @md.strategy("depth")
+    async def patient(book):
+        await asyncio.sleep(0)
+        await asyncio.Event().wait()
+
+    @md.strategy("depth")
+    async def blocks(book):
+        await asyncio.sleep(0.05)
+        if book.symbol == "B":
+            release.wait(60)
+
+    source = list_source([[depth_message(symbol, 1) for symbol in "ABC"]], ends=False)
+    session = md.live(source=source, strategies=[blocks, patient], runner="thread", name="behind")
+    told, running = [], lambda: session.pipeline.lanes.running
+    session.pipeline.watchdog = Watchdog(running, told.append, noted=0.05, told=0.1)
+    session.start()
+    wait_until(lambda: told)
+    assert (told[0].by, told[0].symbol) == ("Strategy blocks", "B")
+    assert "in blocks" in told[0].where
+    release.set()
+    receipt = session.stop(timeout=0.5).result(20)
+    assert receipt.balanced
+    if receipt.left_path is not None:
+        receipt.left_path.unlink()
+
+
+def test_lanes_say_what_they_are_calling_and_with_what(list_source, depth_message, until):
+    seen = []
+
+    def note(event):
+        called, given = session.pipeline.lanes.running
+        seen.append((str(called), given.symbol, given is event))
+
+    @md.strategy("depth")
+    class Plain:
+        def start(self):
+            self.tries = 0
+
+        def __call__(self, book):
+            note(book)
+            self.tries += 1
+            if self.tries == 1:
+                raise md.TransientError("again")
+            return 1.0
+
+        def on_gap(self, gap):
+            note(gap)
+
+    @md.strategy("depth")
+    class Awaits:
+        async def __call__(self, book):
+            note(book)
+            await asyncio.sleep(0)
+            note(book)
+
+        async def on_gap(self, gap):
+            await asyncio.sleep(0)
+            note(gap)
+
+    @md.strategy("depth", per="session")
+    def fails(book):
+        raise ValueError("no")
+
+    async def main():
+        nonlocal session
+        source = list_source([[depth_message("A", 1)]], ends=False)
+        session = md.live(source=source, strategies=[Plain, fails, Awaits], name="calls")
+        session.on_signal(lambda signal: seen.append(str(session.pipeline.lanes.running[0])))
+        session.pipeline.gap(Gap("A", "depth", "a test", 1, 2))
+        session.start()
+        await until(lambda: session.ledger()["dead_lettered"].sum())
+        assert session.pipeline.lanes.running is None
+        await session.stop()
+
+    session = None
+    asyncio.run(main())
+    plain, awaits = ("Strategy Plain", "A", True), ("Strategy Awaits", "A", True)
+    gaps, books = [plain, awaits], [plain, plain, awaits, awaits]
+    assert seen == [*gaps, *books, "An on_signal callback"]
+
+
 def test_a_busy_cell_is_none_of_the_watchdogs_business():
     told = []
-    dog = Watchdog(told.append, noted=0.05, told=0.05)
+    dog = Watchdog(lambda: None, told.append, noted=0.05, told=0.05)
     dog.start()
     deadline = time.monotonic() + 0.3
     while time.monotonic() < deadline:  # as a cell that computes

@@ -1,0 +1,61 @@
+# The public names, listed once: `__init__.py` reads this when mdkit is imported, type checkers
+# and editors read it as well. A name is loaded from its module when it is first used.
+
+from . import strategies as strategies
+from .backtesting.engine import backtest as backtest
+from .backtesting.parity import verify as verify
+from .backtesting.result import Result as Result
+from .backtesting.result import compare as compare
+from .backtesting.sweep import heatmap as heatmap
+from .backtesting.sweep import sweep as sweep
+from .backtesting.walk import walk_forward as walk_forward
+from .errors import MdkitError as MdkitError
+from .errors import TransientError as TransientError
+from .events import Bar as Bar
+from .events import Depth as Depth
+from .events import Gap as Gap
+from .events import Signal as Signal
+from .events import Ticker as Ticker
+from .events import Trade as Trade
+from .exchange import Exchange as Exchange
+from .exchange import Fault as Fault
+from .exchange import PlanLimits as PlanLimits
+from .frames import LiveFrame as LiveFrame
+from .history.files import read_klines as read_klines
+from .history.reshape import gaps as gaps
+from .history.reshape import resample as resample
+from .measures import imbalance as imbalance
+from .measures import microprice as microprice
+from .measures import mid as mid
+from .measures import pressure_ratio as pressure_ratio
+from .measures import rolling as rolling
+from .measures import spread as spread
+from .notebook.article import MarketDataPipeline as MarketDataPipeline
+from .notebook.kernel import enable_nested as enable_nested
+from .notebook.klines import klines as klines
+from .notebook.live import live as live
+from .notebook.session import Session as Session
+from .settings import Settings as Settings
+from .strategies.contract import messages as messages
+from .strategies.contract import strategy as strategy
+from .strategies.indicators import ATR as ATR
+from .strategies.indicators import EMA as EMA
+from .strategies.indicators import RSI as RSI
+from .strategies.indicators import SMA as SMA
+from .strategies.indicators import VWAP as VWAP
+from .strategies.indicators import WMA as WMA
+from .strategies.indicators import Bollinger as Bollinger
+from .strategies.indicators import Crossover as Crossover
+from .strategies.indicators import Lag as Lag
+from .strategies.indicators import RollingMax as RollingMax
+from .strategies.indicators import RollingMin as RollingMin
+from .strategies.indicators import StandardDeviation as StandardDeviation
+from .strategies.indicators import ZScore as ZScore
+from .stream.parquet import to_parquet as to_parquet
+from .stream.receipt import Receipt as Receipt
+from .stream.record import Recorder as Recorder
+from .stream.recording_info import recording_info as recording_info
+from .stream.recordings import read_recording as read_recording
+from .stream.replay import replay as replay
+
+__version__: str
