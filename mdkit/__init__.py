@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mdkit.backtesting.walk import walk_forward
     from mdkit.errors import MdkitError, TransientError
     from mdkit.events import Bar, Depth, Gap, Signal, Ticker, Trade
-    from mdkit.exchange import Exchange, Fault, PlanLimits
+    from mdkit.exchange import Exchange, Fault, PlanLimits, Simulated
     from mdkit.frames import LiveFrame
     from mdkit.history.files import read_klines
     from mdkit.history.reshape import gaps, resample
@@ -77,7 +77,7 @@ _HOMES = {
     "mdkit.notebook.klines": ("klines",),
     "mdkit.errors": ("MdkitError", "TransientError"),
     "mdkit.events": ("Bar", "Depth", "Gap", "Signal", "Ticker", "Trade"),
-    "mdkit.exchange": ("Exchange", "Fault", "PlanLimits"),
+    "mdkit.exchange": ("Exchange", "Fault", "PlanLimits", "Simulated"),
     "mdkit.frames": ("LiveFrame",),
     "mdkit.measures": ("imbalance", "microprice", "mid", "pressure_ratio", "rolling", "spread"),
     "mdkit.notebook.article": ("MarketDataPipeline",),
@@ -137,6 +137,7 @@ __all__ = [
     "Session",
     "Settings",
     "Signal",
+    "Simulated",
     "StandardDeviation",
     "Ticker",
     "Trade",

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from mdkit.errors import MdkitError, RecordingError, SettingsError
 from mdkit.exchange import Exchange
 from mdkit.exchange.instruments import LISTED
+from mdkit.exchange.simulated import Simulated, SimulatedSource
 from mdkit.history.client import RestClient, is_loopback, shared_budget
 from mdkit.near import instead
 from mdkit.settings import Settings
@@ -68,7 +69,7 @@ def check_listed(
 
 
 def open_source(
-    source: str | Source | Exchange | None,
+    source: str | Source | Exchange | Simulated | None,
     channels: Sequence[str],
     symbols: Sequence[str],
     settings: Settings,
@@ -77,7 +78,7 @@ def open_source(
 ) -> Source:
     """Return the source that `live(source=...)` means; no connection is made yet.
 
-    Without `symbols`: what an `Exchange` carries, and else SUBSCRIBED_SYMBOLS.
+    Without `symbols`: what an `Exchange` or a `Simulated` carries, and else SUBSCRIBED_SYMBOLS.
 
     Raises `AuthenticationError` when TickDB is asked for without a key and `SettingsError`
     for anything that is not a source or a transport that it cannot have.
@@ -102,7 +103,14 @@ def open_source(
         carried = tuple(symbols) or source.config.symbols
         secret = api_key or source.config.api_key
         return ExchangeSource(source, channels, carried, api_key=secret, **options)
+    if isinstance(source, Simulated):
+        _check_no_transport(transport, "a simulated market has no connection")
+        market = source.config(symbols)
+        return SimulatedSource(market, channels, tuple(symbols) or market.symbols)
     asked, symbols = tuple(symbols), tuple(symbols) or settings.subscribed_symbols
+    if source == "simulated":
+        check_listed(symbols)
+        return open_source(Simulated(), channels, symbols, settings, transport=transport)
     if source == "demo":
         check_listed(symbols)
         return ExchangeSource(Exchange(symbols, listed=LISTED), channels, symbols, **options)
@@ -119,19 +127,16 @@ def open_source(
             raise SettingsError("The source's URL holds an API key: pass it as api_key= instead.")
         if not source.startswith(("ws://", "wss://")):
             raise SettingsError(
-                f'source={source!r} is not a source: choose "tickdb", "demo", a ws:// or wss:// '
-                "URL, an md.Exchange, or an object with run() and stop()."
+                f'source={source!r} is not a source: choose "tickdb", "demo", "simulated", a '
+                "ws:// or wss:// URL, an md.Exchange, an md.Simulated, or an object with run() and "
+                "stop()."
             )
         secret = api_key or key_for(source, settings.tickdb_ws_url, settings)
         return WebSocketSource(
             source, channels, symbols, api_key=secret, name=shown(source), **options
         )
     if isinstance(source, Source):
-        if transport != "websockets":
-            raise SettingsError(
-                f"transport={transport!r} cannot be had for {source.name}: a Source of your own "
-                "brings its connection along. Leave transport out."
-            )
+        _check_no_transport(transport, f"{source.name} brings its own connection along")
         if isinstance(source, Replay) and asked:
             source.only(asked)
         return source
@@ -139,6 +144,11 @@ def open_source(
         f"source={source!r} is not a source: it needs run(sink), stop(), clock_ns(), name, "
         "symbols, connected and stale_for."
     )
+
+
+def _check_no_transport(transport: Transport, why: str) -> None:
+    if transport != "websockets":
+        raise SettingsError(f"transport={transport!r} cannot be had: {why}. Leave transport out.")
 
 
 def key_of(source: Source) -> str | None:

@@ -9,6 +9,7 @@ from typing import Any, Literal, cast
 
 from mdkit.errors import SettingsError
 from mdkit.exchange import Exchange
+from mdkit.exchange.simulated import Simulated
 from mdkit.history.intervals import KLINE_INTERVALS, check_interval
 from mdkit.notebook.arguments import (
     check_policies_channels,
@@ -46,7 +47,7 @@ def live(
     symbols: Sequence[str] | str | None = None,
     *,
     channels: Sequence[str] | str | None = None,
-    source: str | Source | Exchange | None = None,
+    source: str | Source | Exchange | Simulated | None = None,
     api_key: str | None = None,
     transport: Transport = "websockets",
     strategies: Sequence[Any] = (),
@@ -79,7 +80,9 @@ def live(
             what a strategy is called with, that as well; a line says so.
         source: None takes TickDB when TICKDB_API_KEY is set and else the embedded exchange,
             and prints one line saying which; "tickdb"; "demo"; a ws:// or wss:// URL; an
-            `Exchange`; or any `Source`.
+            `Exchange`; "simulated", the embedded exchange's market in the session's own loop,
+            without process, socket or REST, which begins at once; an `md.Simulated` for options
+            such as `rate` and `seed`; or any `Source`.
         api_key: overrides TICKDB_API_KEY.
         transport: the library that makes the connection: "websockets", or "picows", which
             costs less where thousands of messages a second arrive (`pip install picows`).
@@ -174,7 +177,7 @@ def live(
             f"warmup={warmup} cannot be had for bars={bars!r}: the service keeps history for "
             f"{', '.join(KLINE_INTERVALS)}."
         )
-    if source is None or isinstance(source, str | Exchange):
+    if source is None or isinstance(source, str | Exchange | Simulated):
         chosen = with_called_for(ready, chosen, bars, may_add=channels is None)
     else:  # it brings what it brings
         with_called_for(ready, CHANNELS, bars)
@@ -213,6 +216,11 @@ def live(
         # It has a session's methods; saying so in types would take two overloads of 28 keywords.
         return cast(Session, spread)
     history = open_history(feed, settings, api_key) if backfill or warmup else None
+    if warmup and history is None:
+        raise SettingsError(
+            f"warmup={warmup} cannot be had from {feed.name}, which has no REST service to ask "
+            "for bars: leave warmup out."
+        )
     pipeline = Pipeline(
         feed,
         ready,
