@@ -20,6 +20,7 @@ from .events import Trade as Trade
 from .exchange import Exchange as Exchange
 from .exchange import Fault as Fault
 from .exchange import PlanLimits as PlanLimits
+from .exchange import Simulated as Simulated
 from .frames import LiveFrame as LiveFrame
 from .history.files import read_klines as read_klines
 from .history.reshape import gaps as gaps

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import logging
 import os
+import sys
 import threading
 import time
 from pathlib import Path
@@ -43,6 +44,50 @@ def pytest_configure(config):
     )
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config):
+    """Run folders of tests in parallel; single files and tests, and all with --pdb, are not.
+
+    Tests wait more than they compute, so there are twice as many workers as cores. `-n` says
+    another number, `-n 0` none; without pytest-xdist there are none either.
+    """
+    option = config.option
+    if hasattr(config, "workerinput"):
+        option.loadgroup = True  # what the controller was told is not passed on
+        return
+    if not hasattr(option, "numprocesses") or "PYTEST_XDIST_WORKER" in os.environ:
+        return
+    if option.numprocesses is None and not (option.usepdb or option.collectonly):
+        folders = any(Path(argument.split("::")[0]).is_dir() for argument in config.args)
+        option.numprocesses = 2 * (os.cpu_count() or 1) if folders else 0
+    if option.numprocesses and option.dist == "no":
+        option.dist = "loadgroup"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    for item in items:
+        kinds = {mark.name for mark in item.iter_markers()}
+        if not kinds & {"system", "slow", "browser"}:
+            item.add_marker(pytest.mark.quick)
+        if "browser" in kinds:
+            item.add_marker(pytest.mark.xdist_group("browser"))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def collects_only_what_is_new():
+    """Collections after tests pass over what was there before their module.
+
+    With every library loaded that is some million objects, and half a second each time.
+    """
+    live = sys.modules.get("mdkit.notebook.live")
+    for session in list(live._sessions.values()) if live is not None else ():
+        if not session.running:
+            live.forget(session)
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch, tmp_path_factory):
     """No test depends on what the machine's environment says about mdkit, nor on its cache."""
@@ -60,7 +105,7 @@ def no_leftovers(request, monkeypatch):
     this = psutil.Process()
     threads = set(threading.enumerate())
     sockets = _sockets(this)
-    children = set(this.children(recursive=True))
+    children = _children(this)
     complaints, pending = [], []
     handler = _Complaints(complaints)
     logging.getLogger("asyncio").addHandler(handler)
@@ -80,7 +125,7 @@ def no_leftovers(request, monkeypatch):
     def left_behind():
         left = [f"thread {thread.name}" for thread in set(threading.enumerate()) - threads]
         left += [f"socket {socket}" for socket in _sockets(this) - sockets]
-        left += [f"process {child}" for child in set(this.children(recursive=True)) - children]
+        left += [f"process {pid}: {_command(pid)}" for pid in _children(this) - children]
         return left
 
     deadline = time.monotonic() + 5
@@ -105,6 +150,23 @@ class _Complaints(logging.Handler):
 
 def _sockets(process):
     return {(c.laddr, c.raddr, c.type) for c in process.net_connections("inet")}
+
+
+def _children(process):
+    """Return the ids of this process's children. psutil looks at every process there is."""
+    tasks = Path("/proc/self/task")
+    try:
+        texts = [task.joinpath("children").read_text() for task in tasks.iterdir()]
+    except FileNotFoundError:  # another system, or a thread that ended just now
+        return {child.pid for child in process.children()}
+    return {int(pid) for text in texts for pid in text.split()}
+
+
+def _command(pid):
+    try:
+        return " ".join(psutil.Process(pid).cmdline())
+    except psutil.NoSuchProcess:
+        return "gone by now"
 
 
 @pytest.fixture

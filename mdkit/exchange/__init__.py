@@ -11,6 +11,7 @@ from mdkit.exchange.config import (
 from mdkit.exchange.exchange import Exchange, serve_forever
 from mdkit.exchange.faults import FAULTS, RECOVERABLE, random_faults
 from mdkit.exchange.scenarios import SCENARIOS
+from mdkit.exchange.simulated import Simulated
 
 __all__ = [
     "DEFAULT_SYMBOLS",
@@ -22,6 +23,7 @@ __all__ = [
     "ExchangeConfig",
     "Fault",
     "PlanLimits",
+    "Simulated",
     "configure",
     "random_faults",
     "serve_forever",

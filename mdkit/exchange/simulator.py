@@ -216,17 +216,20 @@ class SimulatedFeed:
                 opening.add(message, self._began_ms + int(offset * 1000))
         return True
 
-    def begin(self, now_ms: int) -> None:
-        """Start the scenario's clock at `now_ms`; a flood is prepared now, to be fast later."""
+    def begin(self, now_ms: int, *, lazily: bool = False) -> None:
+        """Start the scenario's clock at `now_ms`; a flood is prepared now, to be fast later.
+
+        Prepared `lazily` it is the same, made when it is first taken: it begins at once.
+        """
         while self.prepare():
             pass
         self._began_ms = self.now_ms = now_ms
         if self._config.hours is not None:
             self._offsets = kept(now_ms, self._offsets)
-        if self._lap is not None:
+        if self._lap is not None and not lazily:
             wanted = _FLOOD_LAP if self._count is None else min(self._count, _FLOOD_LAP)
             while self._depths < wanted:
-                self._next_instant(next(self._offsets))
+                self._next_instant(0.0)
             self._depths = 0
 
     def take(self, until: float, most: int) -> list[Message]:
@@ -307,10 +310,12 @@ class SimulatedFeed:
     def _next_instant(self, due: float) -> list[Message]:
         """Return the messages of the next instant, the depth message among them."""
         lap = self._lap
-        if lap is not None and len(lap) > self._depths % _FLOOD_LAP:
-            messages = lap[self._depths % _FLOOD_LAP]
-            self._depths += 1
-            return messages
+        if lap is not None:
+            if len(lap) > self._depths % _FLOOD_LAP:
+                messages = lap[self._depths % _FLOOD_LAP]
+                self._depths += 1
+                return messages
+            due = next(self._offsets)  # what is repeated tells the times of its first round
         if self._opening is not None:
             self._end_opening()
         self._due = None

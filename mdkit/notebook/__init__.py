@@ -1,1 +1,1 @@
-"""To be filled."""
+"""What a person holds: sessions, the dashboard and its views, the command lines' output."""

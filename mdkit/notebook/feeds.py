@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from mdkit.errors import MdkitError, RecordingError, SettingsError
 from mdkit.exchange import Exchange
 from mdkit.exchange.instruments import LISTED
+from mdkit.exchange.simulated import Simulated, SimulatedSource
 from mdkit.history.client import RestClient, is_loopback, shared_budget
 from mdkit.near import instead
 from mdkit.settings import Settings
@@ -67,7 +68,7 @@ def check_listed(
 
 
 def open_source(
-    source: str | Source | Exchange | None,
+    source: str | Source | Exchange | Simulated | None,
     channels: Sequence[str],
     symbols: Sequence[str],
     settings: Settings,
@@ -75,7 +76,7 @@ def open_source(
 ) -> Source:
     """Return the source that `live(source=...)` means; no connection is made yet.
 
-    Without `symbols`: what an `Exchange` carries, and else SUBSCRIBED_SYMBOLS.
+    Without `symbols`: what an `Exchange` or a `Simulated` carries, and else SUBSCRIBED_SYMBOLS.
 
     Raises `AuthenticationError` when TickDB is asked for without a key and `SettingsError`
     for anything that is not a source.
@@ -99,7 +100,13 @@ def open_source(
         carried = tuple(symbols) or source.config.symbols
         secret = api_key or source.config.api_key
         return ExchangeSource(source, channels, carried, api_key=secret, **options)
+    if isinstance(source, Simulated):
+        market = source.config(symbols)
+        return SimulatedSource(market, channels, tuple(symbols) or market.symbols)
     asked, symbols = tuple(symbols), tuple(symbols) or settings.subscribed_symbols
+    if source == "simulated":
+        check_listed(symbols)
+        return open_source(Simulated(), channels, symbols, settings)
     if source == "demo":
         check_listed(symbols)
         return ExchangeSource(Exchange(symbols, listed=LISTED), channels, symbols, **options)
@@ -116,8 +123,9 @@ def open_source(
             raise SettingsError("The source's URL holds an API key: pass it as api_key= instead.")
         if not source.startswith(("ws://", "wss://")):
             raise SettingsError(
-                f'source={source!r} is not a source: choose "tickdb", "demo", a ws:// or wss:// '
-                "URL, an md.Exchange, or an object with run() and stop()."
+                f'source={source!r} is not a source: choose "tickdb", "demo", "simulated", a '
+                "ws:// or wss:// URL, an md.Exchange, an md.Simulated, or an object with run() and "
+                "stop()."
             )
         secret = api_key or key_for(source, settings.tickdb_ws_url, settings)
         return WebSocketSource(

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from mdkit.errors import SettingsError
 from mdkit.exchange import Exchange
+from mdkit.exchange.simulated import Simulated
 from mdkit.history.intervals import KLINE_INTERVALS, check_interval
 from mdkit.notebook.arguments import (
     check_policies_channels,
@@ -45,7 +46,7 @@ def live(
     symbols: Sequence[str] | str | None = None,
     *,
     channels: Sequence[str] | str | None = None,
-    source: str | Source | Exchange | None = None,
+    source: str | Source | Exchange | Simulated | None = None,
     api_key: str | None = None,
     strategies: Sequence[Any] = (),
     workers: int | None = None,
@@ -77,7 +78,9 @@ def live(
             what a strategy is called with, that as well; a line says so.
         source: None takes TickDB when TICKDB_API_KEY is set and else the embedded exchange,
             and prints one line saying which; "tickdb"; "demo"; a ws:// or wss:// URL; an
-            `Exchange`; or any `Source`.
+            `Exchange`; "simulated", the embedded exchange's market in the session's own loop,
+            without process, socket or REST, which begins at once; an `md.Simulated` for options
+            such as `rate` and `seed`; or any `Source`.
         api_key: overrides TICKDB_API_KEY.
         strategies: functions or classes made with `@md.strategy(...)`, or `md.messages(fn)`.
         workers: what serves the symbols' lanes (WORKER_COUNT). Tasks share one core; more than
@@ -171,7 +174,7 @@ def live(
             f"warmup={warmup} cannot be had for bars={bars!r}: the service keeps history for "
             f"{', '.join(KLINE_INTERVALS)}."
         )
-    if source is None or isinstance(source, str | Exchange):
+    if source is None or isinstance(source, str | Exchange | Simulated):
         chosen = with_called_for(ready, chosen, bars, may_add=channels is None)
     else:  # it brings what it brings
         with_called_for(ready, CHANNELS, bars)
@@ -209,6 +212,11 @@ def live(
         # It has a session's methods; saying so in types would take two overloads of 27 keywords.
         return cast(Session, spread)
     history = open_history(feed, settings, api_key) if backfill or warmup else None
+    if warmup and history is None:
+        raise SettingsError(
+            f"warmup={warmup} cannot be had from {feed.name}, which has no REST service to ask "
+            "for bars: leave warmup out."
+        )
     pipeline = Pipeline(
         feed,
         ready,

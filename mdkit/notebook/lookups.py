@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from mdkit.errors import SettingsError
+from mdkit.exchange.simulated import SimulatedSource
 from mdkit.frames import KINDS
 from mdkit.near import instead
 from mdkit.stream.pipeline import Pipeline
@@ -21,7 +22,7 @@ def check_table(pipeline: Pipeline, channel: str, symbol: str | None = None) -> 
     came = [(a.channel.partition(":")[0], a.symbol) for a in tuple(pipeline.ledger) if a.symbol]
     made = [("bar", name) for name in pipeline.frames.symbols("bar")]
     channels = {channel for channel, _ in came} | {channel for channel, _ in made}
-    if isinstance(source, WebSocketSource):
+    if isinstance(source, WebSocketSource | SimulatedSource):
         channels |= {channel for channel, _ in source.subscriptions}
         says = bool(source.subscriptions)
     else:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from mdkit.errors import MdkitError, SessionError, SettingsError
+from mdkit.exchange.simulated import SimulatedSource
 from mdkit.near import instead
 from mdkit.notebook.arguments import checked_channel, checked_symbols
 from mdkit.notebook.feeds import ExchangeSource, check_listed
@@ -43,6 +44,8 @@ class SubscriptionChanges:
         if verb == "subscribe":
             if _is_demo(source):
                 check_listed([s for s in wanted if s not in source.symbols])
+            if isinstance(source, SimulatedSource):
+                source.check(wanted)
             return wanted
         have = self._subscribed(source, channel)
         for symbol in wanted:
@@ -84,7 +87,9 @@ class SubscriptionChanges:
                 if self._under_way.get((channel, symbol)) is (verb == "subscribe"):
                     del self._under_way[channel, symbol]
 
-    def _subscribed(self, source: WebSocketSource, channel: str) -> tuple[str, ...]:
+    def _subscribed(
+        self, source: WebSocketSource | SimulatedSource, channel: str
+    ) -> tuple[str, ...]:
         """Return the symbols of a channel once everything that is under way is done."""
         have = dict.fromkeys(symbol for c, symbol in source.subscriptions if c == channel)
         for (changed, symbol), on in self._under_way.items():
@@ -94,9 +99,9 @@ class SubscriptionChanges:
                 have.pop(symbol, None)
         return tuple(have)
 
-    def _source(self) -> WebSocketSource:
+    def _source(self) -> WebSocketSource | SimulatedSource:
         source = self._pipeline.source
-        if not isinstance(source, WebSocketSource):
+        if not isinstance(source, WebSocketSource | SimulatedSource):
             raise SessionError(f"{source.name} has no subscriptions that could change.")
         return source
 

@@ -326,7 +326,7 @@ def test_a_tilde_is_the_users_home(tmp_path, monkeypatch):
         ("a.csv", b"time,open,high,low,close\nsoon,1,2,1,2\n", "times are not readable"),
         ("a.csv", b"time,open,high,low,close\n,1,2,1,2\n", "no time"),
         ("a.csv", b"time,open,high,low,close\n2025-01-01,x,2,1,2\n", "column open holds more"),
-        ("a.csv.gz", gzip.compress(b"time,open" * 99)[:-9], "damaged"),
+        ("a.csv.gz", gzip.compress(b"time,open" * 99, mtime=0)[:-9], "damaged"),
     ],
 )
 def test_what_is_no_file_of_bars(tmp_path, name, content, said):

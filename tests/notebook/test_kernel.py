@@ -1,6 +1,7 @@
 """What a notebook does to a session, in a real kernel: busy cells, interrupts, re-runs, restarts.
 
-The exchange runs in a process of the test's, so that it can tell what it saw of the client.
+The exchange runs in a process of the tests', so that it can tell what it saw of the client. Kernel
+and exchange serve all tests, unless one needs a kernel in which nothing has happened.
 """
 
 from __future__ import annotations
@@ -14,7 +15,11 @@ jupyter_client = pytest.importorskip("jupyter_client")
 
 import mdkit as md  # noqa: E402
 
-BUSY_SECONDS = 10
+pytestmark = [pytest.mark.system, pytest.mark.xdist_group("kernel")]
+
+BUSY_SECONDS = 3
+KEEPALIVE = 9
+"""Seconds; a busy cell takes a third of it, as one of 10 s does of the usual 30."""
 
 
 class Kernel:
@@ -61,6 +66,16 @@ class Kernel:
         while self.client.get_shell_msg(timeout=60)["parent_header"]["msg_id"] != sent:
             pass
 
+    def clear(self) -> None:
+        """End what cells have begun and forget their names."""
+        self.run(
+            "import ipywidgets, mdkit.notebook.live as live\n"
+            "for one in list(live._sessions.values()):\n"
+            "    await one.stop() if one.running else None\n"
+            "ipywidgets.Widget.close_all()"
+        )
+        self.run("%reset -f\nimport asyncio")
+
     def close(self) -> None:
         self.client.stop_channels()
         self.manager.shutdown_kernel(now=True)
@@ -68,15 +83,29 @@ class Kernel:
 
 
 @pytest.fixture
-def kernel():
+def fresh_kernel():
+    kernel = Kernel()
+    yield kernel
+    kernel.close()
+
+
+@pytest.fixture(scope="module")
+def shared_kernel():
     kernel = Kernel()
     yield kernel
     kernel.close()
 
 
 @pytest.fixture
+def kernel(shared_kernel):
+    yield shared_kernel
+    shared_kernel.clear()
+
+
+@pytest.fixture(scope="module")
 def exchange():
-    with md.Exchange(["AAPL.US", "MSFT.US"], scenario="steady") as exchange:
+    options = {"scenario": "steady", "keepalive": KEEPALIVE}
+    with md.Exchange(["AAPL.US", "MSFT.US"], **options) as exchange:
         yield exchange
 
 
@@ -85,7 +114,8 @@ def begin(exchange, *, name="default", runner="notebook", more=""):
 import mdkit as md
 session = md.live(
     ["AAPL.US", "MSFT.US"], source={exchange.ws_url!r}, name={name!r}, runner={runner!r},
-    strategies=[md.strategies.pressure], {more}
+    strategies=[md.strategies.pressure],
+    settings=md.Settings(heartbeat_interval={KEEPALIVE}), {more}
 ).start()
 """
 
@@ -101,10 +131,10 @@ def settle(count=20, name="session"):
     return SETTLE.format(count=count, name=name)
 
 
-def test_what_a_dashboard_needs_is_loaded_before_anything_streams(kernel, exchange):
+def test_what_a_dashboard_needs_is_loaded_before_anything_streams(fresh_kernel, exchange):
     loaded = "print([n in sys.modules for n in ('mdkit.notebook.dashboard', 'pandas')])"
-    assert "[False, False]" in kernel.run("import sys, mdkit\n" + loaded)
-    assert "[True, True]" in kernel.run(begin(exchange) + loaded)
+    assert "[False, False]" in fresh_kernel.run("import sys, mdkit\n" + loaded)
+    assert "[True, True]" in fresh_kernel.run(begin(exchange) + loaded)
 
 
 def test_a_busy_cell_stalls_the_notebooks_loop_but_costs_no_connection(kernel, exchange):
@@ -124,7 +154,7 @@ def test_a_busy_cell_stalls_the_notebooks_loop_but_costs_no_connection(kernel, e
     )
     assert kernel.run("print(during['in loop'], during['in thread'] > 0)").split() == ["0", "True"]
     kernel.run(
-        "while in_loop.pipeline.monitor.longest_block < 5: await asyncio.sleep(0.05)\n"
+        "while in_loop.pipeline.monitor.longest_block < 2: await asyncio.sleep(0.05)\n"
         "late = before['in loop']\n"
         "while in_loop.stats()['messages']['received'] <= late: await asyncio.sleep(0.05)"
     )
@@ -176,6 +206,7 @@ def test_interrupting_a_stop_does_not_break_it(kernel, exchange):
 @pytest.mark.parametrize("runner", ["notebook", "thread"])
 def test_running_a_cell_again_replaces_the_session(kernel, exchange, runner, wait_until):
     cell = begin(exchange, runner=runner) + "session.dashboard()"
+    connected = exchange.statistics()["connections_total"]
     kernel.run(cell)
     kernel.run(settle())
     kernel.run("import ipywidgets\nwidgets = len(ipywidgets.widgets.widget._instances)")
@@ -183,7 +214,7 @@ def test_running_a_cell_again_replaces_the_session(kernel, exchange, runner, wai
         kernel.run("old = session\n" + cell)
         kernel.run(settle())
         wait_until(lambda: exchange.statistics()["connections"] == 1)
-        assert exchange.statistics()["connections_total"] == again + 2
+        assert exchange.statistics()["connections_total"] == connected + again + 2
         assert kernel.run("print(old.state)").strip() == "stopped"
     kernel.run(
         "while len(ipywidgets.widgets.widget._instances) > widgets: await asyncio.sleep(0.05)"
@@ -198,7 +229,7 @@ def test_running_a_cell_again_replaces_the_session(kernel, exchange, runner, wai
 @pytest.mark.parametrize("runner", ["notebook", "thread"])
 def test_restarting_the_kernel_closes_the_connection(kernel, exchange, runner, wait_until):
     kernel.run(begin(exchange, runner=runner) + settle())
-    assert exchange.statistics()["connections"] == 1
+    wait_until(lambda: exchange.statistics()["connections"] == 1)
     kernel.client.stop_channels()
     kernel.manager.restart_kernel(now=False)
     wait_until(lambda: exchange.statistics()["connections"] == 0)
@@ -262,8 +293,8 @@ def test_blocking_in_a_cell_needs_no_patch(kernel, exchange):
     assert kernel.run("import asyncio; print(asyncio.run.__module__)").strip() == "asyncio.runners"
 
 
-def test_nested_loops_are_enabled_only_on_request(kernel):
-    told = kernel.run(
+def test_nested_loops_are_enabled_only_on_request(fresh_kernel):
+    told = fresh_kernel.run(
         "import mdkit as md\n"
         "from mdkit.notebook.kernel import loses_cells, version_of\n"
         "from importlib.util import find_spec\n"
@@ -286,17 +317,17 @@ def test_nested_loops_are_enabled_only_on_request(kernel):
         assert said == ["nest_asyncio", "inside"]
 
 
-def test_the_feeds_process_ends_with_the_kernel(kernel, wait_until):
+def test_the_feeds_process_ends_with_the_kernel(fresh_kernel, wait_until):
     import psutil
 
-    pid = kernel.run(
+    pid = fresh_kernel.run(
         "import mdkit as md, asyncio\n"
         "session = md.live(['AAPL.US'], source='demo').start()\n"
         "while not session.stats()['messages']['received']: await asyncio.sleep(0.01)\n"
         "print(session.pipeline.source.exchange.pid)"
     )
     assert psutil.pid_exists(int(pid))
-    kernel.manager.shutdown_kernel(now=False)
+    fresh_kernel.manager.shutdown_kernel(now=False)
     wait_until(lambda: not psutil.pid_exists(int(pid)))
 
 

@@ -50,7 +50,7 @@ def test_in_the_running_loop(until):
             assert len(session.book("AAPL.US")) == 10
             assert session.stats()["connects"] == 1
             assert session.explain()
-            assert len(session.metrics()) >= 0
+            await until(lambda: len(session.metrics()) > 0)
             receipt = await session.stop()
             assert receipt is session.receipt
             assert receipt is await session.stop()

@@ -1,6 +1,7 @@
 """Runs a session that is ended from outside, see test_shutdown.py: `ending.py HOW PORT FILE`.
 
-Prints "begun" once messages have been handled, and the receipt where somebody waits for it.
+Prints "begun" once messages have been handled, "stopping" where a stop takes its time, and the
+receipt where somebody waits for it.
 """
 
 from __future__ import annotations
@@ -42,10 +43,20 @@ async def ends_with_its_loop():
         await asyncio.sleep(0.01)
 
 
+def tells_of_a_stop(one):
+    while not one._is_stopping:
+        time.sleep(0.01)
+    print("stopping", flush=True)
+
+
 how, begun = sys.argv[1], threading.Event()
-if how in ("blocking", "stuck"):
+if how == "blocking":
     print(session().run_blocking(), flush=True)
-elif how == "flat":
+elif how == "stuck":
+    one = session()
+    threading.Thread(target=tells_of_a_stop, args=[one], daemon=True).start()
+    print(one.run_blocking(), flush=True)
+elif how == "article":
     # As the article's script does it.
     async def main():
         pipeline = md.MarketDataPipeline(

@@ -3,7 +3,6 @@
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 import mdkit as md
 
 PROGRAM = Path(__file__).with_name("ending.py")
+pytestmark = pytest.mark.system
 posix = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 
 
@@ -44,7 +44,7 @@ def check_recording(tmp_path):
 
 
 @posix
-@pytest.mark.parametrize("how", ["blocking", "flat"])
+@pytest.mark.parametrize("how", ["blocking", "article"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_one_signal_drains(begin, tmp_path, how, number):
     program = begin(how)
@@ -61,7 +61,7 @@ def test_one_signal_drains(begin, tmp_path, how, number):
 def test_two_signals_leave_at_once(begin):
     program = begin("stuck")
     program.send_signal(signal.SIGINT)
-    time.sleep(0.5)  # a terminal's Ctrl-C, and another one
+    assert program.stdout.readline() == "stopping\n", program.stderr.read()
     assert program.poll() is None
     program.send_signal(signal.SIGINT)
     _, err = program.communicate(timeout=30)
