@@ -14,7 +14,7 @@ import pytest
 
 import mdkit as md
 from mdkit.exchange import configure
-from mdkit.exchange.simulator import SimulatedFeed
+from mdkit.exchange.market.simulator import SimulatedFeed
 from mdkit.strategies.contract import as_strategy
 from mdkit.stream.slots import POLICIES
 from mdkit.wire import tickdb

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from mdkit.exchange.delivery import Client
+from mdkit.exchange.server.delivery import Client
 from mdkit.notebook.session import Session
 from mdkit.wire.tickdb import ANSWER, LIVE, SEVERAL, Router
 

@@ -13,9 +13,9 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 
 from mdkit.events import Depth, Event, Ticker, Trade
-from mdkit.exchange.instruments import Instrument
+from mdkit.exchange.market.instruments import Instrument
+from mdkit.exchange.market.tape import Tape
 from mdkit.exchange.messages import Key, Message, frame_texts
-from mdkit.exchange.tape import Tape
 from mdkit.wire import tickdb
 from mdkit.wire.tickdb import Dialect
 
