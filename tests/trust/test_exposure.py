@@ -15,6 +15,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 import mdkit as md
+from mdkit.exchange.server import sockets
 
 PACKAGE = Path(md.__file__).parent
 # What talks to processes of its own over pipes that nobody else holds, and what a cluster's
