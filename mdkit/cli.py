@@ -210,7 +210,7 @@ def doctor() -> None:
 
 def _faults(given: list[str] | None) -> list[Fault]:
     """Return the faults that texts such as "stall@2,duration=3" mean."""
-    from mdkit.exchange.faults import make_fault
+    from mdkit.exchange.faults.faults import make_fault
 
     faults = []
     for text in given or []:

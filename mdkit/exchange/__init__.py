@@ -9,8 +9,8 @@ from mdkit.exchange.config import (
     configure,
 )
 from mdkit.exchange.exchange import Exchange, serve_forever
-from mdkit.exchange.faults import FAULTS, RECOVERABLE, random_faults
-from mdkit.exchange.scenarios import SCENARIOS
+from mdkit.exchange.faults.faults import FAULTS, RECOVERABLE, random_faults
+from mdkit.exchange.market.scenarios import SCENARIOS
 from mdkit.exchange.simulated import Simulated
 
 __all__ = [

@@ -130,8 +130,8 @@ def configure(
     `symbols=None` means the default five, or in a playback those of the file. `start` is a
     datetime (naive: UTC), an ISO string or milliseconds since the epoch.
     """
-    from mdkit.exchange.faults import check_fault
-    from mdkit.exchange.scenarios import scenario_named
+    from mdkit.exchange.faults.faults import check_fault
+    from mdkit.exchange.market.scenarios import scenario_named
 
     if isinstance(symbols, str):
         symbols = [part.strip() for part in symbols.split(",")]
@@ -210,7 +210,7 @@ def _check_hours(config: ExchangeConfig) -> None:
     """Raise `SettingsError` for hours that there are not, or that something else cannot keep."""
     if config.hours is None:
         return
-    from mdkit.exchange.hours import HOURS
+    from mdkit.exchange.market.hours import HOURS
 
     if config.hours not in HOURS:
         raise SettingsError(

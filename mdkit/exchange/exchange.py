@@ -18,7 +18,6 @@ from urllib.parse import urlencode
 import msgspec
 
 from mdkit.errors import ExchangeError, SettingsError
-from mdkit.exchange.callers import CONTROL_HEADER
 from mdkit.exchange.config import (
     FLAT_PATH,
     REALTIME_PATH,
@@ -27,8 +26,9 @@ from mdkit.exchange.config import (
     PlanLimits,
     configure,
 )
-from mdkit.exchange.faults import check_fault, make_fault
+from mdkit.exchange.faults.faults import check_fault, make_fault
 from mdkit.exchange.process import end_process, start_process
+from mdkit.exchange.server.callers import CONTROL_HEADER
 
 
 class Exchange:
@@ -147,7 +147,7 @@ class Exchange:
         if self._in_process:
             return await asyncio.to_thread(self.start)
         if self._server is None:
-            from mdkit.exchange.server import ExchangeServer
+            from mdkit.exchange.server.sockets import ExchangeServer
 
             server = ExchangeServer(self.config)
             await server.start()
@@ -343,7 +343,7 @@ async def serve_forever(
 
     `configure(...)` makes the configuration; `announce` gets one text of a few lines.
     """
-    from mdkit.exchange.server import ExchangeServer
+    from mdkit.exchange.server.sockets import ExchangeServer
 
     server = ExchangeServer(config)
     await server.start()

@@ -110,7 +110,7 @@ def child_main() -> int:
 
 
 async def _serve_child(config: ExchangeConfig) -> None:
-    from mdkit.exchange.server import ExchangeServer
+    from mdkit.exchange.server.sockets import ExchangeServer
 
     server = None
     try:

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 from mdkit.errors import SettingsError
 from mdkit.events import SET_BACK, Gap
 from mdkit.exchange.config import ExchangeConfig, configure
-from mdkit.exchange.instruments import LISTED
+from mdkit.exchange.market.instruments import LISTED
 from mdkit.exchange.messages import Key, Message
 from mdkit.near import instead
 
 if TYPE_CHECKING:
-    from mdkit.exchange.simulator import SimulatedFeed
+    from mdkit.exchange.market.simulator import SimulatedFeed
     from mdkit.stream.source import Sink
 
 _BATCH = 64
@@ -152,7 +152,7 @@ class SimulatedSource:
 
     async def run(self, sink: Sink) -> None:
         """Deliver messages until `stop()`, or until `count` is reached."""
-        from mdkit.exchange.simulator import SimulatedFeed
+        from mdkit.exchange.market.simulator import SimulatedFeed
 
         start_ms = self.config.start_ms
         feed = SimulatedFeed(self.config, start_ms or time.time_ns() // 1_000_000)

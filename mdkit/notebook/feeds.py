@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from mdkit.errors import MdkitError, RecordingError, SettingsError
 from mdkit.exchange import Exchange
-from mdkit.exchange.instruments import LISTED
+from mdkit.exchange.market.instruments import LISTED
 from mdkit.exchange.simulated import Simulated, SimulatedSource
 from mdkit.history.client import RestClient, is_loopback, shared_budget
 from mdkit.near import instead

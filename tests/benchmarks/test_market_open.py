@@ -14,8 +14,8 @@ import pytest
 
 import mdkit as md
 from mdkit.exchange import configure
-from mdkit.exchange.simulator import SimulatedFeed
-from mdkit.queue.channel import POLICIES
+from mdkit.exchange.market.simulator import SimulatedFeed
+from mdkit.queue.policies import POLICIES
 from mdkit.strategies.contract import as_strategy
 from mdkit.venues import tickdb
 

@@ -55,7 +55,8 @@ def test_start_stop_twice_and_again():
 
 def test_the_child_needs_nothing_heavy():
     code = (
-        "import sys, mdkit.exchange.process, mdkit.exchange.server, mdkit.exchange.playback; "
+        "import sys, mdkit.exchange.process, mdkit.exchange.server.sockets; "
+        "import mdkit.exchange.market.playback; "
         "heavy = ('numpy', 'pandas', 'matplotlib', 'pydantic_settings'); "
         "print([name for name in heavy if name in sys.modules])"
     )

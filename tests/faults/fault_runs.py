@@ -150,7 +150,7 @@ async def _run(plan: Plan, folder: Path, outcome: Outcome) -> None:
             await asyncio.sleep(plan.seconds)
             await _until(lambda: not _faulty(delivery, plan), plan.seconds + 30, "faults to end")
             # Faults for so many newcomers may be left: each costs an attempt.
-            left = sum(count for count, _ in delivery.door._left.values())
+            left = sum(count for count, _ in delivery.gate._left.values())
             exchange.inject("drop")
             outcome.recovery = await _recovery(session)
             if outcome.recovery > RECOVERY_SECONDS * (1 + left) + SLACK_SECONDS:
@@ -215,8 +215,8 @@ def _faulty(delivery: Any, plan: Plan) -> bool:
     """Whether faults are still to come, or lie upon everybody. Faults for the next to come do
     not count: they wait for ever where nobody comes."""
     now = asyncio.get_running_loop().time()
-    upon = [until for until, _ in delivery.door._until.values()]
-    upon += [delivery.outlet._stalled_until, delivery.outlet._slow_until]
+    upon = [until for until, _ in delivery.gate._until.values()]
+    upon += [delivery.outbox._stalled_until, delivery.outbox._slow_until]
     return bool(
         delivery._by_time
         or delivery._hurried

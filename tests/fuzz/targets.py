@@ -12,12 +12,12 @@ import msgspec
 
 from mdkit import cli
 from mdkit.errors import MdkitError, RecordingWarning
-from mdkit.exchange.commands import Commands
 from mdkit.exchange.config import configure
-from mdkit.exchange.delivery import Delivery
-from mdkit.exchange.faults import make_fault
-from mdkit.exchange.rest import Endpoints, Refusal, query
-from mdkit.exchange.simulator import SimulatedFeed
+from mdkit.exchange.faults.faults import make_fault
+from mdkit.exchange.market.simulator import SimulatedFeed
+from mdkit.exchange.server.commands import Commands
+from mdkit.exchange.server.delivery import Delivery
+from mdkit.exchange.server.rest import Endpoints, Refusal, query
 from mdkit.settings import Settings
 from mdkit.stream.recordings import read_recording
 from mdkit.venues import routes, tickdb

@@ -15,7 +15,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 import mdkit as md
-from mdkit.exchange import server
+from mdkit.exchange.server import sockets
 
 PACKAGE = Path(md.__file__).parent
 # What talks to processes of its own over pipes that nobody else holds, and what a cluster's
@@ -127,7 +127,7 @@ def test_long_requests_and_messages_are_refused():
 
 
 def test_there_is_a_limit_to_connections(monkeypatch):
-    monkeypatch.setattr(server, "_MOST_CONNECTIONS", 3)
+    monkeypatch.setattr(sockets, "_MOST_CONNECTIONS", 3)
 
     async def test(exchange):
         clients = [await connect(exchange.ws_url) for _ in range(3)]

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from mdkit.events import Depth, Ticker, Trade
 from mdkit.exchange import SCENARIOS, configure
+from mdkit.exchange.market.simulator import SimulatedFeed
 from mdkit.exchange.messages import frame_texts, text_frame
-from mdkit.exchange.simulator import SimulatedFeed
 from mdkit.venues import tickdb
 
 NOON = 1_735_732_800_000

@@ -11,13 +11,13 @@ from random import Random
 
 from mdkit.events import Depth, Ticker, Trade
 from mdkit.exchange.config import ExchangeConfig
-from mdkit.exchange.history import History
-from mdkit.exchange.hours import kept
-from mdkit.exchange.instruments import Instrument, instrument
+from mdkit.exchange.market.history import History
+from mdkit.exchange.market.hours import kept
+from mdkit.exchange.market.instruments import Instrument, instrument
+from mdkit.exchange.market.opening import Opening
+from mdkit.exchange.market.scenarios import offsets, scenario_named
+from mdkit.exchange.market.tape import Figures, Tape
 from mdkit.exchange.messages import Key, Message
-from mdkit.exchange.opening import Opening
-from mdkit.exchange.scenarios import offsets, scenario_named
-from mdkit.exchange.tape import Figures, Tape
 
 _MS = 1_000_000
 _WIDEST = 4

@@ -11,7 +11,7 @@ import ipaddress
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from mdkit.exchange.rest import Refusal
+from mdkit.exchange.server.rest import Refusal
 
 CONTROL_HEADER = "X-Mdkit-Control"
 """Must stand in requests to the control endpoints, with any value."""

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from mdkit.errors import ExchangeError, InvalidMessage, RecordingError
 from mdkit.events import Depth, Ticker, Trade
 from mdkit.exchange.config import ExchangeConfig
-from mdkit.exchange.instruments import Instrument, observed_instrument
+from mdkit.exchange.market.instruments import Instrument, observed_instrument
+from mdkit.exchange.market.tape import Tape
 from mdkit.exchange.messages import Key, Message, Recorded
-from mdkit.exchange.tape import Tape
 from mdkit.stream.playlist import Playlist
 from mdkit.venues.registry import DEFAULT
 from mdkit.venues.routes import ANSWER, LIVE, SEVERAL, UNREADABLE, Router
 
 if TYPE_CHECKING:
-    from mdkit.exchange.history import History
+    from mdkit.exchange.market.history import History
 
 _MS = 1_000_000
 
@@ -114,7 +114,7 @@ class Playback:
     def histories(self) -> dict[str, History]:
         """The past before the recording, which is invented and ends at its first price."""
         if not self._histories:
-            from mdkit.exchange.history import History
+            from mdkit.exchange.market.history import History
 
             self._histories = {
                 symbol: History(spec, self._seed, self.opened_ms, anchor=spec.base)

@@ -8,10 +8,10 @@ from urllib.parse import parse_qs
 import msgspec
 
 from mdkit.exchange.config import CHANNELS, ExchangeConfig
-from mdkit.exchange.delivery import Client, Delivery, Feed
-from mdkit.exchange.instruments import TYPES
+from mdkit.exchange.market.instruments import TYPES
 from mdkit.exchange.messages import Key
-from mdkit.exchange.rest import Refusal
+from mdkit.exchange.server.delivery import Client, Delivery, Feed
+from mdkit.exchange.server.rest import Refusal
 
 
 class _Request(msgspec.Struct):

@@ -10,11 +10,11 @@ import pytest
 import mdkit as md
 from mdkit.errors import SettingsError
 from mdkit.exchange.config import configure
-from mdkit.exchange.history import History
-from mdkit.exchange.hours import kept, session_of, trades_between
-from mdkit.exchange.instruments import instrument
-from mdkit.exchange.simulator import SimulatedFeed
-from mdkit.exchange.tape import Tape
+from mdkit.exchange.market.history import History
+from mdkit.exchange.market.hours import kept, session_of, trades_between
+from mdkit.exchange.market.instruments import instrument
+from mdkit.exchange.market.simulator import SimulatedFeed
+from mdkit.exchange.market.tape import Tape
 
 NEW_YORK = ZoneInfo("America/New_York")
 

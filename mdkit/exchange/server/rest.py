@@ -11,9 +11,9 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from mdkit.events import Trade
-from mdkit.exchange.delivery import Feed
-from mdkit.exchange.instruments import MARKETS, TYPES, Instrument
-from mdkit.exchange.periods import INTERVALS, LATEST_INTERVALS
+from mdkit.exchange.market.instruments import MARKETS, TYPES, Instrument
+from mdkit.exchange.market.periods import INTERVALS, LATEST_INTERVALS
+from mdkit.exchange.server.delivery import Feed
 from mdkit.venues.numbers import MAX_MILLIS
 
 Params = dict[str, str]

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mdkit.exchange.config import FIRST_MS, LAST_MS
-from mdkit.exchange.hours import open_minutes, session_of, trades_between
-from mdkit.exchange.instruments import Instrument
-from mdkit.exchange.periods import DAY_MS, FIXED, following, period_start
-from mdkit.exchange.tape import MINUTE_MS, Tape
+from mdkit.exchange.market.hours import open_minutes, session_of, trades_between
+from mdkit.exchange.market.instruments import Instrument
+from mdkit.exchange.market.periods import DAY_MS, FIXED, following, period_start
+from mdkit.exchange.market.tape import MINUTE_MS, Tape
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -19,15 +19,15 @@ from websockets.protocol import State
 from mdkit.events import Depth, Ticker, Trade
 from mdkit.exchange.config import ExchangeConfig, Fault
 from mdkit.exchange.dialects import Dialect
-from mdkit.exchange.faults import FAULTS, check_fault
-from mdkit.exchange.instruments import Instrument
+from mdkit.exchange.faults.faults import FAULTS, check_fault
+from mdkit.exchange.faults.targets import AdmissionGate, FaultTargets, Outbox
+from mdkit.exchange.market.instruments import Instrument
+from mdkit.exchange.market.tape import Tape
 from mdkit.exchange.messages import Key, Message, text_frame
-from mdkit.exchange.stage import Door, Outlet, Stage
-from mdkit.exchange.tape import Tape
 
 if TYPE_CHECKING:
     # Loading numpy takes longer than starting the server.
-    from mdkit.exchange.history import History
+    from mdkit.exchange.market.history import History
 
 _GRACE = 0.05
 """Seconds from the first subscription to the first message, for the commands right behind it."""
@@ -151,8 +151,8 @@ class Delivery:
         self.config = config
         self.feed = feed
         self.clients: set[Client] = set()
-        self.door = Door()
-        self.outlet = Outlet()
+        self.gate = AdmissionGate()
+        self.outbox = Outbox()
         self.sent: Counter[Key | None] = Counter()
         self.passed = 0
         self.slow_clients = 0
@@ -196,8 +196,8 @@ class Delivery:
             self.injected[fault.kind] += 1
             now = asyncio.get_running_loop().time()
             seed = self.config.seed + self.injected[fault.kind] - 1
-            stage = Stage(self.door, self.outlet, self, now, seed, self.feed.symbols)
-            FAULTS[fault.kind].apply(stage, fault, params)
+            targets = FaultTargets(self.gate, self.outbox, self, now, seed, self.feed.symbols)
+            FAULTS[fault.kind].apply(targets, fault, params)
         self.wake()
 
     def disconnect(self, code: int, reason: str) -> None:
@@ -292,7 +292,7 @@ class Delivery:
         """Send a batch and wait until all clients have taken it."""
         loop = asyncio.get_running_loop()
         self._fire(self._elapsed())
-        if self.outlet.blocks(loop.time()):
+        if self.outbox.blocks(loop.time()):
             self._send(-1.0, 0)
             return self._soonest([])
         clients = [client for client in self.clients if client.keys and client.is_open]
@@ -314,7 +314,7 @@ class Delivery:
             most = min(most, max(0, (self._by_count[0].after_messages or 0) - self.passed))
         taken = self.feed.take(until, most) if most else []
         self.passed += len(taken)
-        messages = self.outlet.pass_on(taken, asyncio.get_running_loop().time())
+        messages = self.outbox.pass_on(taken, asyncio.get_running_loop().time())
         if messages:
             for client in tuple(self.clients):
                 client.push(messages, self.sent)
@@ -340,7 +340,7 @@ class Delivery:
         now = asyncio.get_running_loop().time()
         if self._by_time:
             waits.append((self._by_time[0].at or 0.0) - self._elapsed())
-        wake_at = self.outlet.wake_at(now)
+        wake_at = self.outbox.wake_at(now)
         if wake_at is not None:
             waits.append(wake_at - now)
         return max(0.0, min(waits)) if waits else None
@@ -364,7 +364,7 @@ class Delivery:
             "messages": self.passed,
             "sent": sent,
             "sent_total": sum(self.sent.values()),
-            "withheld": self.outlet.withheld,
+            "withheld": self.outbox.withheld,
             "slow_clients": self.slow_clients,
             "faults": dict(self.injected),
             "faults_pending": len(self._by_time) + len(self._by_count),

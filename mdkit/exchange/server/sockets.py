@@ -19,12 +19,12 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from mdkit.errors import ExchangeError, SettingsError
-from mdkit.exchange.callers import CONTROL_HEADER, check_caller
-from mdkit.exchange.commands import Commands
 from mdkit.exchange.config import FLAT_PATH, LOOPBACK, REALTIME_PATH, ExchangeConfig, Fault
-from mdkit.exchange.delivery import Client, Delivery, Feed
-from mdkit.exchange.faults import make_fault
-from mdkit.exchange.rest import Budget, Endpoints, Refusal, query
+from mdkit.exchange.faults.faults import make_fault
+from mdkit.exchange.server.callers import CONTROL_HEADER, check_caller
+from mdkit.exchange.server.commands import Commands
+from mdkit.exchange.server.delivery import Client, Delivery, Feed
+from mdkit.exchange.server.rest import Budget, Endpoints, Refusal, query
 
 _MOST_CONNECTIONS = 1000
 """WebSockets at a time, whatever the plan: a test that leaks them should hear of it."""
@@ -64,7 +64,7 @@ class ExchangeServer:
         # A recording is read before the port is bound: its errors belong to the start.
         self._feed: Feed | None = None
         if config.replay is not None:
-            from mdkit.exchange.playback import Playback
+            from mdkit.exchange.market.playback import Playback
 
             self._feed = Playback(config)
 
@@ -115,7 +115,7 @@ class ExchangeServer:
         return self.market.delivery.feed.symbols
 
     def _simulate(self) -> Feed:
-        from mdkit.exchange.simulator import SimulatedFeed
+        from mdkit.exchange.market.simulator import SimulatedFeed
 
         return SimulatedFeed(self.config, self._opened_ms)
 
@@ -171,7 +171,7 @@ class ExchangeServer:
             endpoint = None if upgrade else self.market.endpoints.find(path)
             if upgrade and (hit := self._stopped_by("slow_handshake")):
                 await asyncio.sleep(float(hit[1]["pause"]))
-            self._door("websocket" if upgrade else "rest")
+            self._admit("websocket" if upgrade else "rest")
             self._check_key(params.get("api_key") or request.headers.get("X-API-Key"))
             if upgrade and len(self.market.delivery.clients) >= _MOST_CONNECTIONS:
                 raise Refusal(3003, f"more than {_MOST_CONNECTIONS} connections", status=503)
@@ -196,7 +196,7 @@ class ExchangeServer:
             body = {"code": 5000, "message": f"internal error: {type(error).__name__}"}
             return _response(500, {**body, "data": None})
 
-    def _door(self, what: str) -> None:
+    def _admit(self, what: str) -> None:
         """Raise `Refusal` if a fault keeps newcomers out."""
         if what == "websocket" and (hit := self._stopped_by("refuse")):
             raise Refusal(5001, "no connections at the moment", status=int(hit[1]["status"]))
@@ -211,8 +211,8 @@ class ExchangeServer:
             raise Refusal(3001, "rate limit exceeded", headers={"Retry-After": text})
 
     def _stopped_by(self, what: str) -> tuple[float, dict[str, Any]] | None:
-        """Return (seconds left, parameters) of a fault at the door, counting this visit."""
-        return self.market.delivery.door.check(what, asyncio.get_running_loop().time())
+        """Return (seconds left, parameters) of a fault at the gate, counting this visit."""
+        return self.market.delivery.gate.check(what, asyncio.get_running_loop().time())
 
     def _check_key(self, key: str | None) -> None:
         wanted = self.config.api_key

@@ -14,9 +14,9 @@ import msgspec
 
 from mdkit.events import Depth, Event, Ticker, Trade
 from mdkit.exchange.dialects import Dialect
-from mdkit.exchange.instruments import Instrument
+from mdkit.exchange.market.instruments import Instrument
+from mdkit.exchange.market.tape import Tape
 from mdkit.exchange.messages import Key, Message, frame_texts
-from mdkit.exchange.tape import Tape
 from mdkit.venues.registry import DEFAULT
 
 _NS_PER_MS = 1_000_000

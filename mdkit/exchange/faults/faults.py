@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 from mdkit.errors import SettingsError
 from mdkit.exchange.config import Fault
+from mdkit.exchange.faults.targets import FaultTargets
 from mdkit.exchange.messages import Message
-from mdkit.exchange.stage import Stage
 
 # RFC 6455, section 7.4, and the registry it founded: 1004 to 1006 and 1015 stand for what is
 # not sent.
@@ -27,7 +27,7 @@ class FaultKind(NamedTuple):
 
     description: str
     params: dict[str, Any]
-    apply: Callable[[Stage, Fault, dict[str, Any]], None]
+    apply: Callable[[FaultTargets, Fault, dict[str, Any]], None]
     wrong: Callable[[dict[str, Any]], str] = lambda params: ""
 
 
@@ -50,67 +50,67 @@ def _wrong_status(params: dict[str, Any]) -> str:
     return ""
 
 
-def _disconnect(stage: Stage, fault: Fault, params: dict[str, Any]) -> None:
-    stage.connections.disconnect(params["code"], params["reason"])
+def _disconnect(targets: FaultTargets, fault: Fault, params: dict[str, Any]) -> None:
+    targets.connections.disconnect(params["code"], params["reason"])
 
 
-def _drop(stage: Stage, fault: Fault, params: dict[str, Any]) -> None:
-    stage.connections.drop()
+def _drop(targets: FaultTargets, fault: Fault, params: dict[str, Any]) -> None:
+    targets.connections.drop()
 
 
-def _freeze(stage: Stage, fault: Fault, params: dict[str, Any]) -> None:
-    stage.connections.freeze(fault.duration)
-    stage.outlet.stall(stage.now + fault.duration, False)
+def _freeze(targets: FaultTargets, fault: Fault, params: dict[str, Any]) -> None:
+    targets.connections.freeze(fault.duration)
+    targets.outbox.stall(targets.now + fault.duration, False)
 
 
-def _deaf(stage: Stage, fault: Fault, params: dict[str, Any]) -> None:
-    stage.connections.freeze(fault.duration)
+def _deaf(targets: FaultTargets, fault: Fault, params: dict[str, Any]) -> None:
+    targets.connections.freeze(fault.duration)
 
 
-def _burst(stage: Stage, fault: Fault, params: dict[str, Any]) -> None:
-    stage.connections.hurry(fault.count)
+def _burst(targets: FaultTargets, fault: Fault, params: dict[str, Any]) -> None:
+    targets.connections.hurry(fault.count)
 
 
-def _clock(stage: Stage, fault: Fault, params: dict[str, Any]) -> None:
-    until = stage.now + fault.duration if fault.duration > 0 else math.inf
-    stage.outlet.skew(until, float(params["seconds"]))
+def _clock(targets: FaultTargets, fault: Fault, params: dict[str, Any]) -> None:
+    until = targets.now + fault.duration if fault.duration > 0 else math.inf
+    targets.outbox.skew(until, float(params["seconds"]))
 
 
-def _door(stage: Stage, fault: Fault, params: dict[str, Any]) -> None:
+def _gate(targets: FaultTargets, fault: Fault, params: dict[str, Any]) -> None:
     if fault.duration > 0:
-        stage.door.shut(fault.kind, stage.now + fault.duration, params)
+        targets.gate.shut(fault.kind, targets.now + fault.duration, params)
     else:
-        stage.door.shut_for(fault.kind, fault.count, params)
+        targets.gate.shut_for(fault.kind, fault.count, params)
 
 
-def _stall(stage: Stage, fault: Fault, params: dict[str, Any]) -> None:
-    stage.outlet.stall(stage.now + fault.duration, bool(params["hold"]))
+def _stall(targets: FaultTargets, fault: Fault, params: dict[str, Any]) -> None:
+    targets.outbox.stall(targets.now + fault.duration, bool(params["hold"]))
 
 
-def _slow(stage: Stage, fault: Fault, params: dict[str, Any]) -> None:
-    stage.outlet.slow(stage.now + fault.duration, float(params["pause"]))
+def _slow(targets: FaultTargets, fault: Fault, params: dict[str, Any]) -> None:
+    targets.outbox.slow(targets.now + fault.duration, float(params["pause"]))
 
 
-def _duplicate(stage: Stage, fault: Fault, params: dict[str, Any]) -> None:
-    stage.outlet.repeat(fault.symbol, fault.count)
+def _duplicate(targets: FaultTargets, fault: Fault, params: dict[str, Any]) -> None:
+    targets.outbox.repeat(fault.symbol, fault.count)
 
 
-def _reorder(stage: Stage, fault: Fault, params: dict[str, Any]) -> None:
-    stage.outlet.swap(fault.symbol, fault.count)
+def _reorder(targets: FaultTargets, fault: Fault, params: dict[str, Any]) -> None:
+    targets.outbox.swap(fault.symbol, fault.count)
 
 
-def _malformed(stage: Stage, fault: Fault, params: dict[str, Any]) -> None:
-    texts = malformed(stage.seed, fault.count, fault.symbol or stage.symbols[0])
-    stage.outlet.add(Message.verbatim(0.0, None, text, "realtime", "flat") for text in texts)
+def _malformed(targets: FaultTargets, fault: Fault, params: dict[str, Any]) -> None:
+    texts = malformed(targets.seed, fault.count, fault.symbol or targets.symbols[0])
+    targets.outbox.add(Message.verbatim(0.0, None, text, "realtime", "flat") for text in texts)
 
 
-def _oversized(stage: Stage, fault: Fault, params: dict[str, Any]) -> None:
+def _oversized(targets: FaultTargets, fault: Fault, params: dict[str, Any]) -> None:
     text = b'{"cmd":"depth","data":{"symbol":"%b","padding":"%b"}}' % (
-        (fault.symbol or stage.symbols[0]).encode(),
+        (fault.symbol or targets.symbols[0]).encode(),
         b"x" * int(params["size"]),
     )
     message = Message.verbatim(0.0, None, text, "realtime", "flat")
-    stage.outlet.add([message] * fault.count)
+    targets.outbox.add([message] * fault.count)
 
 
 FAULTS: dict[str, FaultKind] = {
@@ -124,37 +124,37 @@ FAULTS: dict[str, FaultKind] = {
     "refuse": FaultKind(
         "answer new connections with HTTP 503 (status), for `duration` or `count` times",
         {"status": 503},
-        _door,
+        _gate,
         _wrong_status,
     ),
     "slow_handshake": FaultKind(
         "let new connections wait `pause` seconds for the answer to their handshake, for "
         "`duration` or `count` times",
         {"pause": 1.0},
-        _door,
+        _gate,
     ),
     "accept_then_close": FaultKind(
         "accept new connections and close them at once, for `duration` or `count` times",
         {"code": 1013, "reason": "try again later"},
-        _door,
+        _gate,
         _wrong_close,
     ),
     "rate_limit": FaultKind(
         "answer connections and REST calls with 429 and Retry-After (retry_after, default: the "
         "seconds left), for `duration` or `count` times",
         {"retry_after": None},
-        _door,
+        _gate,
     ),
     "unauthorized": FaultKind(
         "answer connections and REST calls with 401 (code: 1001, or 1003, 1004 with 403), for "
         "`duration` or `count` times",
         {"code": 1001},
-        _door,
+        _gate,
     ),
     "server_error": FaultKind(
         "answer REST calls with code 5000 (code), for `duration` or `count` times",
         {"code": 5000},
-        _door,
+        _gate,
     ),
     "stall": FaultKind(
         "send nothing for `duration`, though connected; what the market says meanwhile is lost, "

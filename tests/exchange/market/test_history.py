@@ -8,11 +8,11 @@ from itertools import pairwise
 import pytest
 
 from mdkit.exchange import DEFAULT_SYMBOLS, configure
-from mdkit.exchange.history import History
-from mdkit.exchange.instruments import instrument
-from mdkit.exchange.periods import INTERVALS, LATEST_INTERVALS, following, period_start
-from mdkit.exchange.simulator import SimulatedFeed
-from mdkit.exchange.tape import MINUTE_MS
+from mdkit.exchange.market.history import History
+from mdkit.exchange.market.instruments import instrument
+from mdkit.exchange.market.periods import INTERVALS, LATEST_INTERVALS, following, period_start
+from mdkit.exchange.market.simulator import SimulatedFeed
+from mdkit.exchange.market.tape import MINUTE_MS
 from mdkit.settings import Settings
 
 NOON = 1_735_732_800_000 + 17 * 3_600_000 + 5 * MINUTE_MS + 30_000

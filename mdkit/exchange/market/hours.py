@@ -8,8 +8,8 @@ from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from mdkit.exchange.periods import DAY_MS
-from mdkit.exchange.tape import MINUTE_MS
+from mdkit.exchange.market.periods import DAY_MS
+from mdkit.exchange.market.tape import MINUTE_MS
 
 if TYPE_CHECKING:
     import numpy as np

@@ -14,8 +14,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from mdkit.errors import InvalidMessage, SettingsError
 from mdkit.exchange import FAULTS, Exchange, Fault, configure, random_faults
-from mdkit.exchange.faults import malformed
-from mdkit.exchange.simulator import SimulatedFeed
+from mdkit.exchange.faults.faults import malformed
+from mdkit.exchange.market.simulator import SimulatedFeed
 from mdkit.venues import routes, tickdb
 
 SYMBOL = ["AAPL.US"]

@@ -1,7 +1,7 @@
-"""The stage on which faults act.
+"""What faults act on.
 
-The door (`Door`) decides about new connections and REST calls; the way out (`Outlet`) decides
-what becomes of messages between the market, which never waits, and the connections.
+The `AdmissionGate` decides about new connections and REST calls; the `Outbox` decides what becomes
+of messages between the market, which never waits, and the connections.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Connections(Protocol):
         """Say the market's next messages at once, and have its clock run ahead by as much."""
 
 
-class Door:
+class AdmissionGate:
     """What happens to new connections and REST calls. Times are of the loop's clock."""
 
     def __init__(self) -> None:
@@ -61,7 +61,7 @@ class Door:
         return None
 
 
-class Outlet:
+class Outbox:
     """The way out: delays, repeats, swaps and spoils messages as the faults ask."""
 
     def __init__(self) -> None:
@@ -171,11 +171,11 @@ def _claim(orders: list[list[Any]], message: Message) -> bool:
     return False
 
 
-class Stage(NamedTuple):
-    """Where a fault acts."""
+class FaultTargets(NamedTuple):
+    """What a fault acts on, and when."""
 
-    door: Door
-    outlet: Outlet
+    gate: AdmissionGate
+    outbox: Outbox
     connections: Connections
     now: float
     seed: int

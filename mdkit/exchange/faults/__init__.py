@@ -1,0 +1,1 @@
+"""What can go wrong on request: the kinds of fault, and what they act on."""
