@@ -2,12 +2,15 @@
 # and editors read it as well. A name is loaded from its module when it is first used.
 
 from . import strategies as strategies
+from .api.article import MarketDataPipeline as MarketDataPipeline
+from .api.klines import klines as klines
+from .api.live import live as live
 from .backtesting.engine import backtest as backtest
-from .backtesting.parity import verify as verify
 from .backtesting.result import Result as Result
 from .backtesting.result import compare as compare
 from .backtesting.sweep import heatmap as heatmap
 from .backtesting.sweep import sweep as sweep
+from .backtesting.verify.parity import verify as verify
 from .backtesting.walk import walk_forward as walk_forward
 from .errors import MdkitError as MdkitError
 from .errors import TransientError as TransientError
@@ -22,7 +25,7 @@ from .exchange import Fault as Fault
 from .exchange import PlanLimits as PlanLimits
 from .exchange import Simulated as Simulated
 from .frames import LiveFrame as LiveFrame
-from .history.files import read_klines as read_klines
+from .history.files.files import read_klines as read_klines
 from .history.reshape import gaps as gaps
 from .history.reshape import resample as resample
 from .measures import imbalance as imbalance
@@ -31,11 +34,14 @@ from .measures import mid as mid
 from .measures import pressure_ratio as pressure_ratio
 from .measures import rolling as rolling
 from .measures import spread as spread
-from .notebook.article import MarketDataPipeline as MarketDataPipeline
 from .notebook.kernel import enable_nested as enable_nested
-from .notebook.klines import klines as klines
-from .notebook.live import live as live
-from .notebook.session import Session as Session
+from .pipeline.receipt import Receipt as Receipt
+from .recording.info import recording_info as recording_info
+from .recording.parquet import to_parquet as to_parquet
+from .recording.reader import read_recording as read_recording
+from .recording.recorder import Recorder as Recorder
+from .recording.replay.replay import replay as replay
+from .session.session import Session as Session
 from .settings import Settings as Settings
 from .strategies.contract import messages as messages
 from .strategies.contract import strategy as strategy
@@ -52,11 +58,5 @@ from .strategies.indicators import RollingMax as RollingMax
 from .strategies.indicators import RollingMin as RollingMin
 from .strategies.indicators import StandardDeviation as StandardDeviation
 from .strategies.indicators import ZScore as ZScore
-from .stream.parquet import to_parquet as to_parquet
-from .stream.receipt import Receipt as Receipt
-from .stream.record import Recorder as Recorder
-from .stream.recording_info import recording_info as recording_info
-from .stream.recordings import read_recording as read_recording
-from .stream.replay import replay as replay
 
 __version__: str

@@ -1,6 +1,6 @@
 """`python -m mdkit` is the command line."""
 
-from mdkit.cli import main
+from mdkit.cli.main import main
 
 if __name__ == "__main__":
     main()

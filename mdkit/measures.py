@@ -16,7 +16,7 @@ from datetime import timedelta
 from math import inf, nan
 from typing import TYPE_CHECKING, Any, TypeGuard, overload
 
-from mdkit.decimals import difference, halfway
+from mdkit.books.decimals import difference, halfway
 from mdkit.errors import SettingsError
 from mdkit.events import Depth
 
@@ -184,7 +184,7 @@ def _is_table(book: Any) -> TypeGuard[pd.DataFrame]:
 
 
 def _of_table(measure: Callable[..., Any], table: pd.DataFrame, *levels: int) -> Any:
-    from mdkit import book_tables
+    from mdkit.books import tables as book_tables
 
     if table.index.name == "level":  # what session.book returns: its rows are one book's levels
         return measure(book_tables.one_book(table), *levels)

@@ -24,7 +24,7 @@ from msgspec import structs
 
 import mdkit as md
 from mdkit.exchange import RECOVERABLE, Fault, random_faults
-from mdkit.stream.source import WebSocketSource
+from mdkit.sources.websocket import WebSocketSource
 
 SYMBOLS = ("AAPL.US", "MSFT.US", "GOOGL.US", "AMZN.US", "NVDA.US")
 CHANNELS = ("depth", "trade")

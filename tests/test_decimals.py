@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mdkit.decimals import difference, differences_and_middles, halfway
+from mdkit.books.decimals import difference, differences_and_middles, halfway
 
 places = st.integers(0, 12)
 ticks = st.integers(-(10**13), 10**13)

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 
 def test_cloudpickle_lets_code_keep_the_name_of_its_file():
     """Dead letters and the watchdog of worker processes name the line of a strategy."""
-    from mdkit.stream.worker_processes import dumps
+    from mdkit.processes.process import dumps
 
     scope = {"__name__": "__main__"}
     source = "def outer(x):\n    def inner(y):\n        return y\n    return inner(x)\n"

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from mdkit.backtesting import native
-from mdkit.backtesting.layout import CannotCompile
+from mdkit.backtesting.account.terms import Fill, Terms, check_rates
+from mdkit.backtesting.compiled import native
+from mdkit.backtesting.compiled.layout import CannotCompile
 from mdkit.backtesting.runs import Run, TooLong, hears_gaps, native_run, python_run
-from mdkit.backtesting.terms import Fill, Terms, check_rates
 from mdkit.errors import SettingsError
 from mdkit.events import Bar, Gap
 from mdkit.history.intervals import check_interval
 from mdkit.strategies.contract import Strategy, as_strategy
 
 if TYPE_CHECKING:
-    from mdkit.backtesting.panel import Panel
+    from mdkit.backtesting.data.panel import Panel
     from mdkit.backtesting.result import Result
 
 Engine = Literal["auto", "python", "native"]
@@ -45,7 +45,7 @@ def backtest(
     The strategy gets one completed bar at a time and answers with a target exposure in
     [-1, 1] of equity, or None for no change; it cannot see a bar before it is complete,
     because it is handed nothing else. The rules of orders, costs and stops stand in
-    `mdkit.backtesting.fills`, for depth in `mdkit.backtesting.quotes`.
+    `mdkit.backtesting.account.fills`, for depth in `mdkit.backtesting.quotes`.
 
     A recording is run as the strategies of its session saw it: without what was dropped or
     conflated, and with `on_gap` told of gaps in their places. `Result.signals` are then, bit for
@@ -87,15 +87,15 @@ def backtest(
         trade: False buys nothing. The strategy may then say values of any size, such as a
             spread in basis points; they are the result's signals, and equity stays `cash`.
         allow_nonpositive: True for markets whose prices can be zero or below (calendar spreads,
-            power, oil in April 2020); what happens there stands in `mdkit.backtesting.fills`.
-            Otherwise a bar with such a price is left out, with a `BacktestWarning`.
+            power, oil in April 2020); what happens there stands in
+            `mdkit.backtesting.account.fills`. Otherwise a bar with such a price is left out, with a `BacktestWarning`.
 
     Raises `SettingsError` for arguments or bars that cannot work, `RecordingError` when there is
     no such recording, and `StrategyError` when the strategy fails or says something that is no
     exposure.
     """
-    from mdkit.backtesting.held import held_events
-    from mdkit.backtesting.recorded import bar_tape, recording_of
+    from mdkit.backtesting.data.held import held_events
+    from mdkit.backtesting.data.recorded import bar_tape, recording_of
     from mdkit.backtesting.result import Result
 
     chosen = as_strategy(strategy)
@@ -135,7 +135,7 @@ def backtest(
         )
     if latency_ms:
         raise SettingsError("latency_ms is for depth; bars fill at the next open or at the close")
-    from mdkit.backtesting.panel import make_panel
+    from mdkit.backtesting.data.panel import make_panel
 
     steps: Sequence[Bar | Gap] | None = None
     if recording is not None and interval is not None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mdkit.backtesting.metrics import METRICS, MIN_RETURNS
+from mdkit.backtesting.account.metrics import METRICS, MIN_RETURNS
 
 if TYPE_CHECKING:
     from mdkit.backtesting.result import Result

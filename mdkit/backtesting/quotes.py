@@ -18,17 +18,17 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from mdkit.backtesting.depth_account import NO_TOUCH, DepthAccount, Touch
-from mdkit.backtesting.native import Columns
+from mdkit.backtesting.account.depth_account import NO_TOUCH, DepthAccount, Touch
+from mdkit.backtesting.account.terms import BacktestWarning, Terms, check_rates
+from mdkit.backtesting.compiled.native import Columns
+from mdkit.backtesting.data.panel import Panel
+from mdkit.backtesting.data.recorded import steps_of
 from mdkit.backtesting.notes import larger
-from mdkit.backtesting.panel import Panel
-from mdkit.backtesting.recorded import steps_of
 from mdkit.backtesting.runs import Run, not_an_exposure, tell_gap
-from mdkit.backtesting.terms import BacktestWarning, Terms, check_rates
 from mdkit.errors import SettingsError, StrategyError
 from mdkit.events import Bar, Depth, Gap, Level, MarketEvent, Ticker, Trade
+from mdkit.recording.reader import Recording
 from mdkit.strategies.contract import Strategy, as_signal
-from mdkit.stream.recordings import Recording
 
 if TYPE_CHECKING:
     from mdkit.backtesting.result import Result

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from mdkit.backtesting import metrics
-from mdkit.backtesting.fills import REASONS
+from mdkit.backtesting.account import metrics
+from mdkit.backtesting.account.fills import REASONS
+from mdkit.backtesting.account.terms import Terms, check_rates
+from mdkit.backtesting.account.trades import Trades, group, held_after, trades_frame
+from mdkit.backtesting.data.panel import Panel
 from mdkit.backtesting.notes import notes_on
-from mdkit.backtesting.panel import Panel
 from mdkit.backtesting.runs import Run
-from mdkit.backtesting.terms import Terms, check_rates
-from mdkit.backtesting.trades import Trades, group, held_after, trades_frame
 from mdkit.errors import SettingsError
 from mdkit.strategies.contract import Strategy
 

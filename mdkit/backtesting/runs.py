@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from mdkit.backtesting import native
-from mdkit.backtesting.fills import FILL_FIELDS, run_single
-from mdkit.backtesting.layout import CannotCompile
-from mdkit.backtesting.terms import Terms
-from mdkit.backtesting.volume import check_volume
+from mdkit.backtesting.account.fills import FILL_FIELDS, run_single
+from mdkit.backtesting.account.terms import Terms
+from mdkit.backtesting.compiled import native
+from mdkit.backtesting.compiled.layout import CannotCompile
+from mdkit.backtesting.data.volume import check_volume
 from mdkit.errors import StrategyError
 from mdkit.events import Bar, Gap
 from mdkit.strategies.contract import Strategy, as_signal
 
 if TYPE_CHECKING:
-    from mdkit.backtesting.native import Columns, Floats
-    from mdkit.backtesting.panel import Panel
+    from mdkit.backtesting.compiled.native import Columns, Floats
+    from mdkit.backtesting.data.panel import Panel
 
 _PRICES = ("open", "high", "low", "close")
 _WIDTH = len(FILL_FIELDS)

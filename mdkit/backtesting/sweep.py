@@ -15,19 +15,19 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 import pandas as pd
 
-from mdkit.backtesting import native
-from mdkit.backtesting.calendar import Calendar
+from mdkit.backtesting.account.calendar import Calendar
+from mdkit.backtesting.account.metrics import METRICS, MIN_RETURNS
+from mdkit.backtesting.account.terms import BacktestWarning, Terms, check_rates
+from mdkit.backtesting.compiled import native
+from mdkit.backtesting.compiled.layout import CannotCompile
+from mdkit.backtesting.data.panel import Panel, make_panel
 from mdkit.backtesting.engine import Engine, run_engine
-from mdkit.backtesting.layout import CannotCompile
-from mdkit.backtesting.metrics import METRICS, MIN_RETURNS
-from mdkit.backtesting.panel import Panel, make_panel
 from mdkit.backtesting.result import Result
 from mdkit.backtesting.runs import Run, Scratch, native_run
-from mdkit.backtesting.terms import BacktestWarning, Terms, check_rates
 from mdkit.errors import SettingsError
+from mdkit.machine import cores
+from mdkit.processes.process import dumps
 from mdkit.strategies.contract import Strategy, as_strategy
-from mdkit.stream.machine import cores
-from mdkit.stream.worker_processes import dumps
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from mdkit.backtesting.account.metrics import METRICS
+from mdkit.backtesting.account.terms import BacktestWarning
+from mdkit.backtesting.data.panel import Panel, make_panel
 from mdkit.backtesting.engine import Engine, run_engine
-from mdkit.backtesting.metrics import METRICS
-from mdkit.backtesting.panel import Panel, make_panel
 from mdkit.backtesting.result import Result, shown_value
 from mdkit.backtesting.runs import account_run
 from mdkit.backtesting.sweep import (
@@ -28,7 +29,6 @@ from mdkit.backtesting.sweep import (
     is_count,
     make_job,
 )
-from mdkit.backtesting.terms import BacktestWarning
 from mdkit.errors import SettingsError
 
 if TYPE_CHECKING:

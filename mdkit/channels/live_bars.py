@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from mdkit.events import DROPPED, SET_BACK, Bar, Gap, MarketEvent, Ticker, Trade
-from mdkit.gaps.clock_shift import ClockShift
+from mdkit.gap.clock_shift import ClockShift
 from mdkit.history.bars import MAX_EMPTY, BarBuilder
 from mdkit.history.intervals import period_end, period_start
 

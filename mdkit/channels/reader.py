@@ -14,7 +14,7 @@ from mdkit.channels.deduplicator import TradeDeduplicator
 from mdkit.channels.live_bars import LiveBars, Made, RevisedBar
 from mdkit.errors import InvalidMessage
 from mdkit.events import DROPPED, Gap, MarketEvent
-from mdkit.gaps.quality import BookQuality
+from mdkit.gap.quality import BookQuality
 from mdkit.venues.routes import LIVE, Read, Route, Router, SomeEvents
 
 

@@ -20,7 +20,7 @@ import msgspec
 
 from mdkit.errors import ExchangeError, MdkitError, RecordingError, SettingsError
 from mdkit.exchange.config import ExchangeConfig
-from mdkit.stream.machine import start_apart
+from mdkit.machine import start_apart
 
 _ERRORS: dict[str, type[MdkitError]] = {
     error.__name__: error for error in (ExchangeError, RecordingError, SettingsError)

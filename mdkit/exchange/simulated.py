@@ -19,7 +19,7 @@ from mdkit.near import instead
 
 if TYPE_CHECKING:
     from mdkit.exchange.market.simulator import SimulatedFeed
-    from mdkit.stream.source import Sink
+    from mdkit.sources.source import Sink
 
 _BATCH = 64
 """Messages made at once: some 4 ms, for which nothing else happens in the loop."""

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from mdkit.book_levels import SUMMARY, level_of, narrowed, shown_columns
-from mdkit.decimals import differences_and_middles
+from mdkit.books.decimals import differences_and_middles
+from mdkit.books.levels import SUMMARY, level_of, narrowed, shown_columns
 from mdkit.errors import SettingsError
 from mdkit.events import Bar, Depth, Event, Level, Ticker, Trade
 from mdkit.frames.live import CHUNK, Block, Column, Floats, LiveFrame, to_dataframe

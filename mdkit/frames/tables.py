@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mdkit.book_levels import books_of, narrowed, shown_columns
+from mdkit.books.levels import books_of, narrowed, shown_columns
 from mdkit.errors import SettingsError
 from mdkit.events import Depth, Event
 from mdkit.frames.events import (

@@ -14,5 +14,5 @@
     prices.py      prices of 0 and below
     bars.py        trades folded into bars, one event at a time
 
-`md.klines` itself is in `mdkit.notebook.klines`, since it can start the embedded exchange.
+`md.klines` itself is in `mdkit.api.klines`, since it can start the embedded exchange.
 """

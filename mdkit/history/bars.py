@@ -236,9 +236,9 @@ def bar_events(
     """
     import pandas as pd
 
+    from mdkit.history.files.zones import wall_clock
     from mdkit.history.intervals import infer_interval
     from mdkit.history.reshape import by_symbol, starts_of
-    from mdkit.history.zones import wall_clock
 
     frames = by_symbol(bars)
     if symbol is not None and frames[0][0] is not None:

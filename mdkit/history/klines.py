@@ -41,7 +41,7 @@ class PageWarning(UserWarning):
 
 
 class Client(Protocol):
-    """What answers for bars: `mdkit.history.client.RestClient`, or a test's."""
+    """What answers for bars: `mdkit.history.http.client.RestClient`, or a test's."""
 
     def klines(
         self,

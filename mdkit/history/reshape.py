@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from mdkit.errors import SettingsError
 from mdkit.history.columns import FIGURES, join_frames
+from mdkit.history.files.zones import at_wall_clock, is_utc, wall_clock, warn_of_evenings
 from mdkit.history.intervals import (
     DAY_MS,
     FIXED_MS,
@@ -21,7 +22,6 @@ from mdkit.history.intervals import (
     infer_interval,
     shortest,
 )
-from mdkit.history.zones import at_wall_clock, is_utc, wall_clock, warn_of_evenings
 
 if TYPE_CHECKING:
     import pandas as pd

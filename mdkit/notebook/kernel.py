@@ -61,7 +61,7 @@ def load_what_notebooks_show() -> None:
     feed, by the first cell that looks.
     """
     if in_notebook():
-        for name in ("pandas", "mdkit.notebook.dashboard"):
+        for name in ("pandas", "mdkit.views.dashboard"):
             import_module(name)
 
 

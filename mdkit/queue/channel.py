@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Generic, Literal, Self, TypeVar
 
-from mdkit.gaps.pending import PendingGap, PendingGaps
+from mdkit.gap.pending import PendingGap, PendingGaps
 from mdkit.queue.ledger import Counts
 from mdkit.queue.policies import Overflow
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from mdkit.gaps.pending import PendingGap, PendingGaps
+from mdkit.gap.pending import PendingGap, PendingGaps
 from mdkit.queue.channel import C, Lane, Message, QueuedChannel
 
 

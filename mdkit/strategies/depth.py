@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mdkit.decimals import difference, halfway
+from mdkit.books.decimals import difference, halfway
 from mdkit.errors import SettingsError
 from mdkit.events import Depth
 from mdkit.strategies.contract import strategy

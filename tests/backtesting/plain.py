@@ -1,4 +1,4 @@
-"""The account of `mdkit.backtesting.fills` once more, written from its rules, not from its code.
+"""The account of `mdkit.backtesting.account.fills` once more, from its rules, not from its code.
 
 Slow and plain: dicts by symbol, sizes found by bisection on the equity that is left after the costs
 of all orders of an instant.

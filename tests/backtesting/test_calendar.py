@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mdkit.backtesting.calendar import DAY, Calendar, week_of
+from mdkit.backtesting.account.calendar import DAY, Calendar, week_of
 
 HOUR = DAY // 24
 

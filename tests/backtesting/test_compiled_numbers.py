@@ -3,7 +3,7 @@
 import pytest
 
 from mdkit.backtesting.engine import backtest
-from mdkit.backtesting.parity import verify
+from mdkit.backtesting.verify.parity import verify
 from mdkit.errors import StrategyError
 from mdkit.strategies import strategy
 

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mdkit.backtesting.account.fills import REASONS, costs_together
+from mdkit.backtesting.account.terms import BacktestWarning, Terms
+from mdkit.backtesting.data.panel import make_panel
 from mdkit.backtesting.engine import backtest
-from mdkit.backtesting.fills import REASONS, costs_together
-from mdkit.backtesting.panel import make_panel
 from mdkit.backtesting.runs import account_run
-from mdkit.backtesting.terms import BacktestWarning, Terms
 from mdkit.errors import SettingsError
 from mdkit.strategies import strategy
 

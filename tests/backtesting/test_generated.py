@@ -7,9 +7,9 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mdkit.backtesting import native
-from mdkit.backtesting.layout import CannotCompile, same, state_of
-from mdkit.backtesting.panel import make_panel
+from mdkit.backtesting.compiled import native
+from mdkit.backtesting.compiled.layout import CannotCompile, same, state_of
+from mdkit.backtesting.data.panel import make_panel
 from mdkit.backtesting.runs import bar_events
 from mdkit.strategies import as_strategy
 from mdkit.strategies.contract import as_signal

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 import mdkit as md
-from mdkit.backtesting.terms import BacktestWarning
-from mdkit.backtesting.volume import reads_volume
+from mdkit.backtesting.account.terms import BacktestWarning
+from mdkit.backtesting.data.volume import reads_volume
 from mdkit.errors import SettingsError
 from mdkit.frames import Frames
 from mdkit.strategies import BuyAndHold, SmaCross, as_strategy

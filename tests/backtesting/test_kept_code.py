@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from mdkit.backtesting import native
+from mdkit.backtesting.compiled import native
 from mdkit.backtesting.engine import backtest
 from mdkit.strategies import strategy
 
@@ -34,7 +34,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def test_what_was_compiled_is_found_by_the_next_process(seeded_bars, folder, monkeypatch):
-    from mdkit.backtesting import kernels  # which imports numba
+    from mdkit.backtesting.compiled import kernels  # which imports numba
 
     bars = seeded_bars(50, volatility=0.01)
     first = backtest(Kept, bars, engine="native").signals

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mdkit.backtesting import metrics
-from mdkit.backtesting.calendar import DAY, Calendar
-from mdkit.backtesting.metrics import METRICS, MIN_RETURNS, Account
-from mdkit.backtesting.trades import Trades
+from mdkit.backtesting.account import metrics
+from mdkit.backtesting.account.calendar import DAY, Calendar
+from mdkit.backtesting.account.metrics import METRICS, MIN_RETURNS, Account
+from mdkit.backtesting.account.trades import Trades
 from mdkit.errors import SettingsError
 
 

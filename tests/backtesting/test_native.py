@@ -6,10 +6,10 @@ from collections import deque
 import numpy as np
 import pytest
 
-from mdkit.backtesting import native
+from mdkit.backtesting.compiled import native
+from mdkit.backtesting.compiled.layout import CannotCompile, Memory, describe, same, state_of
 from mdkit.backtesting.engine import backtest
-from mdkit.backtesting.layout import CannotCompile, Memory, describe, same, state_of
-from mdkit.backtesting.parity import verify
+from mdkit.backtesting.verify.parity import verify
 from mdkit.errors import SettingsError, StrategyError
 from mdkit.strategies import SmaCross, as_strategy, strategy
 from mdkit.strategies.indicators import INDICATORS, SMA

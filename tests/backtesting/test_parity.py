@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mdkit.backtesting import layout, native
-from mdkit.backtesting.lint import lint
-from mdkit.backtesting.parity import verify
-from mdkit.backtesting.verification import Difference
+from mdkit.backtesting.compiled import layout, native
+from mdkit.backtesting.verify.lint import lint
+from mdkit.backtesting.verify.parity import verify
+from mdkit.backtesting.verify.verification import Difference
 from mdkit.errors import SettingsError
 from mdkit.events import Depth, Trade
 from mdkit.strategies import ALL, SmaCross, as_strategy, strategy

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
+from mdkit.backtesting.account.terms import BacktestWarning
 from mdkit.backtesting.engine import backtest
-from mdkit.backtesting.terms import BacktestWarning
 from mdkit.errors import SettingsError, StrategyError
 from mdkit.events import Depth, Gap, Trade
 from mdkit.strategies import pressure, strategy

@@ -14,10 +14,10 @@ import mdkit as md
 from mdkit.backtesting.plots import png
 from mdkit.errors import RecordingError, RecordingWarning, SettingsError, StrategyError
 from mdkit.events import Depth, Gap, Ticker, Trade
+from mdkit.pipeline.pipeline import Pipeline
+from mdkit.recording import format as mark
+from mdkit.recording.replay.replay import Replay
 from mdkit.strategies.contract import as_strategy
-from mdkit.stream import markers as mark
-from mdkit.stream.pipeline import Pipeline
-from mdkit.stream.replay import Replay
 from mdkit.venues.tickdb import encode
 
 SECOND = 1_000_000_000

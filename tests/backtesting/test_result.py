@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mdkit.backtesting import metrics
+from mdkit.backtesting.account import metrics
 from mdkit.backtesting.engine import backtest
 from mdkit.backtesting.plots import png
 from mdkit.backtesting.result import compare

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mdkit.backtesting.account.metrics import METRICS
+from mdkit.backtesting.account.terms import BacktestWarning
 from mdkit.backtesting.engine import backtest
-from mdkit.backtesting.metrics import METRICS
 from mdkit.backtesting.plots import png
 from mdkit.backtesting.sweep import heatmap, sweep
-from mdkit.backtesting.terms import BacktestWarning
 from mdkit.backtesting.walk import walk_forward
 from mdkit.errors import SettingsError
 from mdkit.strategies import BuyAndHold, SmaCross, pressure, strategy

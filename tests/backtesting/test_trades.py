@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mdkit.backtesting.fills import REASONS
-from mdkit.backtesting.trades import COLUMNS, group, trades_frame
+from mdkit.backtesting.account.fills import REASONS
+from mdkit.backtesting.account.trades import COLUMNS, group, trades_frame
 
 INDEX = pd.date_range("2024-01-01", periods=40, freq="1h", tz="UTC")
 

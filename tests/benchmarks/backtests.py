@@ -129,8 +129,8 @@ def first_call(who: str, count: int) -> float:
 def measure(count: int, rounds: int) -> list[tuple[str, float | None, float | None, float | None]]:
     """Return rows of (what, mdkit, vectorbt, backtesting.py) in seconds."""
     from mdkit.backtesting import engine as home
-    from mdkit.backtesting.panel import make_panel
-    from mdkit.backtesting.terms import Terms
+    from mdkit.backtesting.account.terms import Terms
+    from mdkit.backtesting.data.panel import make_panel
     from mdkit.strategies import SmaCross, as_strategy
 
     bars = seeded(count)

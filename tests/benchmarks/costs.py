@@ -20,9 +20,9 @@ import pandas as pd
 import mdkit as md
 from mdkit.events import Depth
 from mdkit.frames import DepthFrame
+from mdkit.pipeline.pipeline import Pipeline
+from mdkit.sources.websocket import WebSocketSource
 from mdkit.strategies.contract import as_strategy
-from mdkit.stream.pipeline import Pipeline
-from mdkit.stream.source import WebSocketSource
 from mdkit.venues.tickdb import encode
 
 SYMBOLS = ("AAPL.US", "MSFT.US", "GOOGL.US", "AMZN.US", "NVDA.US")

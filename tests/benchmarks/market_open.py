@@ -24,11 +24,11 @@ import numpy as np
 from websockets.asyncio.client import connect
 
 import mdkit as md
+from mdkit.pipeline.pipeline import Pipeline
 from mdkit.queue.channel import POLICIES, Overflow
+from mdkit.sources.websocket import WebSocketSource
 from mdkit.strategies import pressure
 from mdkit.strategies.contract import Strategy, as_strategy
-from mdkit.stream.pipeline import Pipeline
-from mdkit.stream.source import WebSocketSource
 from mdkit.venues.tickdb.commands import subscribe_command
 
 SYMBOLS = ("AAPL.US", "MSFT.US", "GOOGL.US", "AMZN.US", "NVDA.US")

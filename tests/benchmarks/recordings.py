@@ -25,14 +25,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mdkit.exchange import Exchange
+from mdkit.pipeline.pipeline import Pipeline
+from mdkit.recording.file import RecordingFile
+from mdkit.recording.reader import read_recording
+from mdkit.recording.recorder import Recorder
+from mdkit.recording.replay.replay import replay
+from mdkit.sources.source import Source
+from mdkit.sources.websocket import WebSocketSource
 from mdkit.strategies import pressure
 from mdkit.strategies.contract import as_strategy
-from mdkit.stream.pipeline import Pipeline
-from mdkit.stream.record import Recorder
-from mdkit.stream.recordings import read_recording
-from mdkit.stream.replay import replay
-from mdkit.stream.source import Source, WebSocketSource
-from mdkit.stream.tape import TapeFile
 from mdkit.venues.tickdb import TickdbRouter as Router
 
 SYMBOLS = ("AAPL.US", "MSFT.US", "GOOGL.US", "AMZN.US", "NVDA.US")
@@ -133,9 +134,9 @@ def measure(messages: int, rounds: int, folder: Path) -> Figures:
                 figures.add("replay", name, run(replay(files[name], None)))
                 figures.size[name] = recorder.bytes / recorder.messages
                 figures.lost[name] = figures.lost.get(name, 0) + recorder.lost
-    sent = [item for item in TapeFile(files[".jsonl"]) if isinstance(item, tuple)]
+    sent = [item for item in RecordingFile(files[".jsonl"]) if isinstance(item, tuple)]
     held = {
-        name: sum(isinstance(item, tuple) for item in TapeFile(path))
+        name: sum(isinstance(item, tuple) for item in RecordingFile(path))
         for name, path in files.items()
     }
     read_recording(files[".jsonl"]).frame("depth")  # imports pandas

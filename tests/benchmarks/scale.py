@@ -25,10 +25,10 @@ from sizes import measure
 
 import mdkit as md
 from mdkit.events import Depth
+from mdkit.machine import memory_bytes
+from mdkit.pipeline.memory import memory
+from mdkit.pipeline.pipeline import Pipeline
 from mdkit.strategies.contract import as_strategy
-from mdkit.stream.machine import memory_bytes
-from mdkit.stream.memory import memory
-from mdkit.stream.pipeline import Pipeline
 from mdkit.venues.tickdb import encode
 
 SYMBOL_COUNTS = (1, 10, 100, 1000, 5000)

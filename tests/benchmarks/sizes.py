@@ -20,11 +20,11 @@ from dataclasses import dataclass
 import numpy as np
 
 import mdkit as md
+from mdkit.machine import memory_bytes
+from mdkit.pipeline.memory import memory
+from mdkit.pipeline.pipeline import Pipeline
+from mdkit.sources.websocket import WebSocketSource
 from mdkit.strategies.contract import as_strategy
-from mdkit.stream.machine import memory_bytes
-from mdkit.stream.memory import memory
-from mdkit.stream.pipeline import Pipeline
-from mdkit.stream.source import WebSocketSource
 
 SIZES = ((5, 50), (5, 1_000), (50, 5_000), (500, 20_000), (500, 40_000))
 """(symbols, messages a second)"""

@@ -29,11 +29,11 @@ import websockets
 
 from mdkit.exchange import Exchange
 from mdkit.notebook.loops import LoopThread
+from mdkit.pipeline.pipeline import Pipeline
+from mdkit.sources.websocket import WebSocketSource
+from mdkit.sources.websockets_connection import open_websockets
 from mdkit.strategies import pressure
 from mdkit.strategies.contract import as_strategy
-from mdkit.stream.pipeline import Pipeline
-from mdkit.stream.source import WebSocketSource
-from mdkit.stream.websockets_connection import open_websockets
 from mdkit.venues.tickdb.commands import subscribe_command
 
 SYMBOLS = ("AAPL.US", "MSFT.US", "GOOGL.US", "AMZN.US", "NVDA.US")

@@ -25,11 +25,11 @@ import websockets
 from websockets.sync.client import connect as connect_sync
 
 from mdkit.exchange import Exchange
+from mdkit.machine import memory_bytes
+from mdkit.pipeline.pipeline import Pipeline
+from mdkit.sources.websocket import WebSocketSource
 from mdkit.strategies import pressure
 from mdkit.strategies.contract import as_strategy
-from mdkit.stream.machine import memory_bytes
-from mdkit.stream.pipeline import Pipeline
-from mdkit.stream.source import WebSocketSource
 
 SYMBOLS = ("AAPL.US", "MSFT.US", "GOOGL.US", "AMZN.US", "NVDA.US")
 

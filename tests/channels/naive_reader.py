@@ -8,7 +8,7 @@ from mdkit.channels.deduplicator import TradeDeduplicator
 from mdkit.channels.live_bars import LiveBars, RevisedBar
 from mdkit.errors import InvalidMessage
 from mdkit.events import DROPPED, Gap
-from mdkit.gaps.quality import BookQuality
+from mdkit.gap.quality import BookQuality
 from mdkit.venues.routes import LIVE, SomeEvents
 
 

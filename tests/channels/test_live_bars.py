@@ -5,12 +5,12 @@ import asyncio
 import pytest
 
 import mdkit as md
+from mdkit.backfill.reconnect import ReconnectBackfill
 from mdkit.channels.live_bars import GRACE_NS, LATE, LiveBars, RevisedBar
 from mdkit.errors import SettingsError
 from mdkit.events import DROPPED, SET_BACK, Bar, Depth, Gap, Ticker, Trade
-from mdkit.stream.filling import Filling
-from mdkit.stream.recordings import read_recording
-from mdkit.stream.steps import steps
+from mdkit.recording.reader import read_recording
+from mdkit.recording.replay.events import steps
 
 MINUTE = 60_000_000_000
 T0 = 28_000_000 * MINUTE
@@ -294,7 +294,7 @@ def test_bars_that_cannot_be_are_refused(options, said):
 
 def test_nothing_is_asked_for_once_it_was_stopped():
     async def stopped():
-        filling = Filling(None, object(), None, "1m")
+        filling = ReconnectBackfill(None, object(), None, "1m")
         await filling.stop()
         filling.want(bar(0))
         return len(asyncio.all_tasks())

@@ -32,7 +32,7 @@ from fault_plans import (
 from wire_log import WireLog, port_of
 
 import mdkit as md
-from mdkit.stream.source import WebSocketSource
+from mdkit.sources.websocket import WebSocketSource
 
 CHANNELS = ("depth", "trade")
 # Retry-After is in whole seconds; a handshake may be held up for one more.

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mdkit.exchange.server.delivery import Client
-from mdkit.notebook.session import Session
+from mdkit.session.session import Session
 from mdkit.venues.routes import ANSWER, LIVE, SEVERAL
 from mdkit.venues.tickdb import TickdbRouter as Router
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from mdkit import cli
+from mdkit.cli import main as cli
 from mdkit.errors import MdkitError, RecordingWarning
 from mdkit.exchange.config import configure
 from mdkit.exchange.faults.faults import make_fault
@@ -18,8 +18,8 @@ from mdkit.exchange.market.simulator import SimulatedFeed
 from mdkit.exchange.server.commands import Commands
 from mdkit.exchange.server.delivery import Delivery
 from mdkit.exchange.server.rest import Endpoints, Refusal, query
+from mdkit.recording.reader import read_recording
 from mdkit.settings import Settings
-from mdkit.stream.recordings import read_recording
 from mdkit.venues import routes, tickdb
 from mdkit.venues.tickdb import commands
 from mdkit.venues.tickdb.rest import decode_answer, decode_klines

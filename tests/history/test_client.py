@@ -22,10 +22,10 @@ from mdkit.errors import (
     ServerError,
     SettingsError,
 )
-from mdkit.history import client as module
-from mdkit.history.client import TIMEOUTS, Budget, RestClient, shared_budget
+from mdkit.history.http import client as module
+from mdkit.history.http.client import TIMEOUTS, Budget, RestClient, shared_budget
+from mdkit.history.http.patience import LONGEST_WAIT
 from mdkit.history.klines import Loader, Pager
-from mdkit.history.patience import LONGEST_WAIT
 
 KEY = "sk-very-secret-0123456789"
 SERVICE = Service(minutes(T0, 3000))

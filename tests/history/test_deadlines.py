@@ -8,8 +8,8 @@ import threading
 import pytest
 
 from mdkit.errors import FeedError
-from mdkit.history import client as clients
-from mdkit.history.client import RestClient
+from mdkit.history.http import client as clients
+from mdkit.history.http.client import RestClient
 
 
 @contextlib.contextmanager

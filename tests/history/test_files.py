@@ -9,7 +9,7 @@ from services import T0, body, kline, minutes
 
 from mdkit.errors import InvalidMessage, RecordingError, RecordingWarning
 from mdkit.history.columns import Klines, join_frames, to_frame
-from mdkit.history.files import read_klines
+from mdkit.history.files.files import read_klines
 from mdkit.history.prices import PriceWarning
 
 BARS = to_frame(Klines.of(minutes(T0, 50)))
@@ -410,7 +410,7 @@ def test_what_is_no_regular_file_is_refused(tmp_path):
 
 
 def test_what_unpacks_without_measure_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("mdkit.history.files._MOST_UNPACKED", 1000)
+    monkeypatch.setattr("mdkit.history.files.files._MOST_UNPACKED", 1000)
     path = tmp_path / "bomb.csv.gz"
     path.write_bytes(gzip.compress(b"time,open,high,low,close\n" + b" " * 5000))
     with pytest.raises(RecordingError, match="when unpacked"):

@@ -9,9 +9,9 @@ from services import DAY, MINUTE, T0, kline, minutes
 from mdkit.errors import SettingsError
 from mdkit.frames import Frames
 from mdkit.history.columns import Klines, join_frames, to_frame
+from mdkit.history.files.zones import ZoneWarning
 from mdkit.history.intervals import INTERVALS, period_end, period_start
 from mdkit.history.reshape import gaps, resample
-from mdkit.history.zones import ZoneWarning
 
 
 def frame(places, step=MINUTE, interval=None):
@@ -154,7 +154,7 @@ def test_periods_follow_each_other_and_hold_their_times(interval, ms):
 
 
 def test_real_days_have_weekends_and_holidays(market):
-    from mdkit.history.files import read_klines
+    from mdkit.history.files.files import read_klines
 
     bars = read_klines(market / "AAPL.US_1d.json.gz")
     found = gaps(bars)

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mdkit.notebook.charts import MAX_POINTS, busiest, overview, save_png
+from mdkit.charts.session import MAX_POINTS, busiest, overview, save_png
 
 COLUMNS = ["queued", "spilled", "in_rate", "out_rate", "dropped", "lag_ms"]
 

@@ -21,6 +21,7 @@ import psutil
 import pytest
 
 import mdkit as md
+from mdkit.api import live
 from mdkit.errors import (
     AuthenticationError,
     MdkitError,
@@ -30,9 +31,8 @@ from mdkit.errors import (
     StrategyError,
 )
 from mdkit.events import Signal
-from mdkit.notebook import live
+from mdkit.pipeline.health import Health
 from mdkit.queue.ledger import COLUMNS
-from mdkit.stream.health import Health
 
 SYMBOLS = ("AAPL.US", "MSFT.US", "GOOGL.US", "AMZN.US")
 KEY = "open-sesame-4711"
@@ -139,7 +139,7 @@ def spread(cluster, client):
 
 def losses(cluster, client):
     """A killed and a frozen worker: their symbols move, the hole is told, stop stops all."""
-    from mdkit.notebook.cluster import keeper
+    from mdkit.cluster import keeper
 
     exchange = md.Exchange(SYMBOLS, scenario="busy").start()
     session = _seeded(exchange, client=client, name="losses").start()
@@ -317,7 +317,7 @@ def _nothing_left(client):
     def threads():
         import threading
 
-        from mdkit.notebook import live
+        from mdkit.api import live
 
         return [t.name for t in threading.enumerate() if "mdkit" in t.name] + list(live._sessions)
 
@@ -353,9 +353,9 @@ def test_a_client_is_checked():
 @pytest.fixture
 def shard(exchange_process):
     """A shard in this very process, as a worker would make it."""
-    from mdkit.notebook.cluster.shard import Order, Shard
+    from mdkit.cluster.shard import Order, Shard
+    from mdkit.processes.process import pickled
     from mdkit.settings import Settings
-    from mdkit.stream.worker_processes import pickled
 
     exchange = exchange_process(SYMBOLS, scenario="busy")
     strategies = pickled([md.strategies.pressure])
@@ -383,14 +383,14 @@ def test_a_look_brings_what_the_last_one_did_not(shard, wait_until):
 
 
 def test_a_shard_that_nobody_looks_at_ends(request, wait_until, monkeypatch):
-    monkeypatch.setattr("mdkit.notebook.cluster.shard.LEASE_SECONDS", 0.3)
+    monkeypatch.setattr("mdkit.cluster.shard.LEASE_SECONDS", 0.3)
     shard = request.getfixturevalue("shard")
     wait_until(lambda: shard._session.receipt)
     wait_until(lambda: "a shard" not in live._sessions)
 
 
 def test_the_worst_of_the_shards_is_the_health(shard, wait_until):
-    from mdkit.notebook.cluster.merging import merged_health, merged_ledger
+    from mdkit.cluster.merging import merged_health, merged_ledger
 
     wait_until(lambda: shard.look(0, 0).accounts)
     look = shard.look(0, 0)
@@ -406,7 +406,7 @@ def test_the_worst_of_the_shards_is_the_health(shard, wait_until):
 
 
 def test_a_worker_elsewhere_is_known_by_its_address():
-    from mdkit.notebook.cluster.clients import is_here
+    from mdkit.cluster.clients import is_here
 
     assert is_here("tcp://127.0.0.1:4000")
     assert is_here("inproc://10.0.0.5/4000/1")
@@ -423,8 +423,8 @@ def test_a_worker_elsewhere_is_known_by_its_address():
     ],
 )
 def test_what_ends_every_worker_does_not_go_through_the_whole_cluster(error, turns, told):
-    from mdkit.notebook.cluster.keeper import Keeper
-    from mdkit.notebook.cluster.shard import Order
+    from mdkit.cluster.keeper import Keeper
+    from mdkit.cluster.shard import Order
     from mdkit.settings import Settings
 
     keeper = Keeper(_Fatal(error), Order("ws://x", b"", Settings(), {}), ["depth"])
@@ -470,10 +470,10 @@ class _Silent:
 @pytest.mark.parametrize("is_lost", [False, True])
 def test_a_shard_that_does_not_answer_is_absent_and_said_to_be(shard, wait_until, is_lost):
     """Neither a silent worker's frames nor a lost one's are served as they once were."""
-    from mdkit.notebook.cluster import ClusterSession, together
-    from mdkit.notebook.cluster.keeper import Keeper
-    from mdkit.notebook.cluster.post import Post
-    from mdkit.notebook.cluster.shard import Order
+    from mdkit.cluster import ClusterSession, together
+    from mdkit.cluster.keeper import Keeper
+    from mdkit.cluster.post import Post
+    from mdkit.cluster.shard import Order
     from mdkit.settings import Settings
 
     class Here(_Silent):
@@ -506,9 +506,9 @@ def test_a_shard_that_does_not_answer_is_absent_and_said_to_be(shard, wait_until
 
 
 def test_a_shard_that_takes_over_begins_with_a_gap(exchange_process, wait_until):
-    from mdkit.notebook.cluster.shard import Order, Shard
+    from mdkit.cluster.shard import Order, Shard
+    from mdkit.processes.process import pickled
     from mdkit.settings import Settings
-    from mdkit.stream.worker_processes import pickled
 
     exchange = exchange_process(SYMBOLS, scenario="busy")
     order = Order(exchange.ws_url, pickled([]), Settings(), {"channels": ("depth", "trade")})
@@ -524,7 +524,7 @@ def test_a_shard_that_takes_over_begins_with_a_gap(exchange_process, wait_until)
 
 
 def test_tables_of_shards_are_put_together_by_time():
-    from mdkit.notebook.cluster.merging import by_time, merged_metrics
+    from mdkit.cluster.merging import by_time, merged_metrics
 
     def table(*seconds, **columns):
         return pd.DataFrame(columns, pd.to_datetime(seconds, unit="s", utc=True))

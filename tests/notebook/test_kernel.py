@@ -69,7 +69,7 @@ class Kernel:
     def clear(self) -> None:
         """End what cells have begun and forget their names."""
         self.run(
-            "import ipywidgets, mdkit.notebook.live as live\n"
+            "import ipywidgets, mdkit.api.live as live\n"
             "for one in list(live._sessions.values()):\n"
             "    await one.stop() if one.running else None\n"
             "ipywidgets.Widget.close_all()"
@@ -132,7 +132,7 @@ def settle(count=20, name="session"):
 
 
 def test_what_a_dashboard_needs_is_loaded_before_anything_streams(fresh_kernel, exchange):
-    loaded = "print([n in sys.modules for n in ('mdkit.notebook.dashboard', 'pandas')])"
+    loaded = "print([n in sys.modules for n in ('mdkit.views.dashboard', 'pandas')])"
     assert "[False, False]" in fresh_kernel.run("import sys, mdkit\n" + loaded)
     assert "[True, True]" in fresh_kernel.run(begin(exchange) + loaded)
 

@@ -6,12 +6,12 @@ import pandas as pd
 import pytest
 
 import mdkit as md
+from mdkit.api import klines as door
+from mdkit.api.klines import klines
 from mdkit.errors import AuthenticationError, FeedError, RequestError, SettingsError
 from mdkit.history.cache import KlineCache
-from mdkit.history.client import RestClient
+from mdkit.history.http.client import RestClient
 from mdkit.history.reshape import gaps, resample
-from mdkit.notebook import klines as door
-from mdkit.notebook.klines import klines
 
 KEY = "sk-very-secret-0123456789"
 DAYS = {"start": "2025-03-01", "end": "2025-03-04"}
@@ -224,7 +224,7 @@ def test_a_missing_key_says_how_to_set_it():
 
 
 def test_no_network_says_what_works_without(monkeypatch):
-    monkeypatch.setattr("mdkit.history.patience.Patience.sleep", lambda *_: None)
+    monkeypatch.setattr("mdkit.history.http.patience.Patience.sleep", lambda *_: None)
     with pytest.raises(FeedError, match=r'No connection.*source="demo"'):
         klines("AAPL.US", "1d", source="http://127.0.0.1:9/v1", api_key=KEY)
 

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 import mdkit as md
-from mdkit.notebook import report
+from mdkit.charts import report
 
 
 def test_a_spreadsheet_runs_no_text(tmp_path):

@@ -14,7 +14,7 @@ from mdkit.errors import (
     SpillQuotaError,
     StrategyError,
 )
-from mdkit.stream.receipt import Receipt
+from mdkit.pipeline.receipt import Receipt
 
 SYMBOLS = ("AAPL.US", "MSFT.US")
 

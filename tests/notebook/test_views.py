@@ -19,16 +19,16 @@ import mdkit as md
 from mdkit.errors import SettingsError
 from mdkit.events import DROPPED, Depth, Gap
 from mdkit.notebook import kernel
-from mdkit.notebook.clock import Clock
-from mdkit.notebook.views.gaps import Gaps, RecentGaps
-from mdkit.notebook.views.health import HealthView
-from mdkit.notebook.views.ladder import DepthCurveView, LadderView, ladder_html
-from mdkit.notebook.views.png import encode
-from mdkit.notebook.views.pressure import PressureView
-from mdkit.notebook.views.queue import QueueView
-from mdkit.notebook.views.raster import count_label, nice_ceiling
-from mdkit.notebook.views.tables import FrameView, SignalsView, TapeView
-from mdkit.notebook.views.view import PictureView, View
+from mdkit.views.clock import Clock
+from mdkit.views.gaps import Gaps, RecentGaps
+from mdkit.views.health import HealthView
+from mdkit.views.ladder import DepthCurveView, LadderView, ladder_html
+from mdkit.views.png import encode
+from mdkit.views.pressure import PressureView
+from mdkit.views.queue import QueueView
+from mdkit.views.raster import count_label, nice_ceiling
+from mdkit.views.tables import FrameView, SignalsView, TapeView
+from mdkit.views.view import PictureView, View
 
 VIEWS = {
     "queue": QueueView,
@@ -96,7 +96,7 @@ def test_a_view_shows_what_the_session_saw(session, name):
 @pytest.mark.parametrize("name", VIEWS)
 def test_a_view_of_nothing_is_drawn_as_well(name, list_source):
     async def main():
-        from mdkit.stream.pipeline import Pipeline
+        from mdkit.pipeline.pipeline import Pipeline
 
         return Pipeline(list_source([]))
 
@@ -241,7 +241,7 @@ def test_the_first_picture_of_a_view_made_late_has_all_the_past(session, levels)
 
 
 def test_the_past_in_long_tables_is_read_one_symbol_at_a_time(session, monkeypatch):
-    monkeypatch.setattr("mdkit.notebook.views.pressure._ROWS_A_LOOK", 1)
+    monkeypatch.setattr("mdkit.views.pressure._ROWS_A_LOOK", 1)
     view = PressureView(seconds=1e6)
     for number, symbol in enumerate(("AAPL.US", "MSFT.US"), 1):
         data = view.look(session.pipeline)
@@ -357,10 +357,10 @@ matplotlib.use("Agg")
 matplotlib.rcParams["axes.facecolor"] = "pink"
 matplotlib.rcParams["savefig.dpi"] = 7
 before = dict(matplotlib.rcParams)
-from mdkit.notebook.views.queue import QueueView
-from mdkit.notebook.views.png import encode
-from mdkit.notebook.views.pressure import PressureView
-from mdkit.notebook.views.ladder import DepthCurveView
+from mdkit.views.queue import QueueView
+from mdkit.views.png import encode
+from mdkit.views.pressure import PressureView
+from mdkit.views.ladder import DepthCurveView
 for make in (QueueView, PressureView, DepthCurveView):
     chart = make()._chart
     for _ in chart.frame():
@@ -401,7 +401,7 @@ def in_loop(function):
     """Run `function(clock, pipeline)` with a fast clock over an idle pipeline."""
 
     async def main():
-        from mdkit.stream.pipeline import Pipeline
+        from mdkit.pipeline.pipeline import Pipeline
 
         class Idle:
             name, symbols, connected, stale_for = "idle", (), True, 0.0

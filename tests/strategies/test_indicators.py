@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mdkit.backtesting.layout import state_of
+from mdkit.backtesting.compiled.layout import state_of
 from mdkit.errors import SettingsError
 from mdkit.strategies.indicators import (
     ATR,

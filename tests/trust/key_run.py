@@ -17,7 +17,7 @@ from pathlib import Path
 
 import mdkit as md
 from mdkit.settings import Settings
-from mdkit.stream.source import WebSocketSource
+from mdkit.sources.websocket import WebSocketSource
 
 KEY = os.environ["TICKDB_API_KEY"]
 

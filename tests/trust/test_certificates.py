@@ -11,8 +11,8 @@ from websockets.asyncio.server import serve
 
 import mdkit as md
 from mdkit.errors import FeedError
-from mdkit.history.client import RestClient
-from mdkit.stream.source import WebSocketSource
+from mdkit.history.http.client import RestClient
+from mdkit.sources.websocket import WebSocketSource
 
 CONFIG = """
 [ca]

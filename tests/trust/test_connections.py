@@ -6,7 +6,7 @@ import pytest
 
 import mdkit as md
 from mdkit.exchange import FAULTS, RECOVERABLE
-from mdkit.stream.source import WebSocketSource
+from mdkit.sources.websocket import WebSocketSource
 
 
 def test_a_name_that_does_not_exist_is_said_so(until):

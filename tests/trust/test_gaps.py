@@ -4,9 +4,9 @@ import asyncio
 import time
 
 import mdkit as md
+from mdkit.backfill.reconnect import ReconnectBackfill
+from mdkit.backfill.rest import Answers
 from mdkit.events import Gap
-from mdkit.stream.backfill import Answers
-from mdkit.stream.filling import Filling
 
 
 class Told:
@@ -41,7 +41,7 @@ def missed(reason):
 def test_a_connection_lost_before_it_was_subscribed_keeps_the_gap_before_it():
     async def main(*steps):
         told = Told()
-        filling = Filling(told, NothingKnown(), source=None)
+        filling = ReconnectBackfill(told, NothingKnown(), source=None)
         for step in steps:
             await (filling.opened([missed(step)]) if step else filling.subscribed())
         await filling.stop()

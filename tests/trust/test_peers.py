@@ -9,9 +9,9 @@ import pytest
 import mdkit as md
 from mdkit.errors import InvalidMessage, RecordingError, RecordingWarning
 from mdkit.hidden import hide, safe_text
-from mdkit.notebook.feeds import key_for
-from mdkit.stream.connection import ending
-from mdkit.stream.tape import TapeFile
+from mdkit.recording.file import RecordingFile
+from mdkit.session.feeds import key_for
+from mdkit.sources.connection import ending
 from mdkit.venues import tickdb
 from mdkit.venues.tickdb.codes import classify
 
@@ -131,7 +131,7 @@ def test_a_line_without_end_is_refused_by_every_reader(tmp_path):
     for read in (md.recording_info, lambda p: md.read_recording(p).frame("depth", "A")):
         with pytest.raises(RecordingError, match="does not end"):
             read(path)
-    assert list(TapeFile(path).markers()) == []
+    assert list(RecordingFile(path).markers()) == []
 
 
 def test_a_marker_that_nests_deeply_is_a_damaged_line(tmp_path):

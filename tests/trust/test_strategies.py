@@ -10,9 +10,9 @@ import pytest
 import mdkit as md
 from mdkit.errors import SessionError, StrategyError
 from mdkit.events import Gap
-from mdkit.notebook.stopping import awaitable
-from mdkit.stream.health import Sample
-from mdkit.stream.watchdog import Watchdog
+from mdkit.pipeline.health import Sample
+from mdkit.session.stopping import awaitable
+from mdkit.workers.watchdog import Watchdog
 
 
 class UnprintableError(Exception):
@@ -288,7 +288,7 @@ def test_a_strategy_that_awaits_the_end_of_its_session_cannot_prevent_it(
 
 
 def test_awaiting_for_long_is_explained(list_source, depth_message, until, monkeypatch):
-    monkeypatch.setattr("mdkit.stream.explain._LONG", 0.05)
+    monkeypatch.setattr("mdkit.pipeline.explain._LONG", 0.05)
 
     async def main():
         source = list_source([[depth_message("A", 1)]], ends=False)

@@ -1,6 +1,6 @@
 """A recording played back as a market: the same bytes in the same rhythm, or faster.
 
-What a recording looks like stands in `mdkit.stream.tape`.
+What a recording looks like stands in `mdkit.recording.file`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from mdkit.exchange.config import ExchangeConfig
 from mdkit.exchange.market.instruments import Instrument, observed_instrument
 from mdkit.exchange.market.tape import Tape
 from mdkit.exchange.messages import Key, Message, Recorded
-from mdkit.stream.playlist import Playlist
+from mdkit.recording.files import RecordingFiles
 from mdkit.venues.registry import DEFAULT
 from mdkit.venues.routes import ANSWER, LIVE, SEVERAL, UNREADABLE, Router
 
@@ -42,10 +42,10 @@ def load(path: str) -> tuple[list[Entry], list[str]]:
     commands, markers and what came by REST are left out. So is what was cut off in being written;
     but a line that is damaged is an error here, since an exchange must not play something else.
     """
-    playlist = Playlist(path)
+    recordings = RecordingFiles(path)
     router: Router[None] = DEFAULT.router()
     entries: list[Entry] = []
-    runs = (run for run in playlist.play() if isinstance(run, list))
+    runs = (run for run in recordings.play() if isinstance(run, list))
     for raw, received_ns in chain.from_iterable(runs):
         raw = raw.strip()
         route = router.route(raw)
@@ -66,14 +66,14 @@ def load(path: str) -> tuple[list[Entry], list[str]]:
             continue
         key = None if unreadable or not route.symbol else (route.channel, route.symbol)
         entries.append(Entry(received_ns, key, raw))
-    for file in playlist.files:
+    for file in recordings.files:
         if file.damaged:
             raise RecordingError(f"{file.path} is damaged: {file.damage}; record or copy it again.")
     if not entries:
-        faults = [fault for file in playlist.files for fault in file.faults]
+        faults = [fault for file in recordings.files for fault in file.faults]
         why = f"cannot be read: {faults[0]}" if faults else "holds no market messages"
         raise RecordingError(f"{path} {why}; record it again.")
-    return entries, playlist.faults
+    return entries, recordings.faults
 
 
 class Playback:

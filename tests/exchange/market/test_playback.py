@@ -14,7 +14,7 @@ from websockets.asyncio.client import connect
 from mdkit.errors import ExchangeError, RecordingError
 from mdkit.exchange import Exchange
 from mdkit.exchange.market.playback import load
-from mdkit.stream.record import Recorder
+from mdkit.recording.recorder import Recorder
 
 MARKET = Path(__file__).parents[3].parent / "shared" / "market"
 T0 = 1_723_161_255_000

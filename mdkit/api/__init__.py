@@ -1,0 +1,1 @@
+"""The doors: `live()`, `klines()`, and the article's `MarketDataPipeline`."""

@@ -1,0 +1,127 @@
+"""On what terms an account trades, and the rates that its figures rest on: both checked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any, Literal
+
+from mdkit.backtesting.account.fills import Account
+from mdkit.errors import SettingsError
+
+Fill = Literal["next_open", "close"]
+
+
+class BacktestWarning(UserWarning):
+    """A backtest ran, but on less than it was given, or on more than a market would have given."""
+
+
+@dataclass(frozen=True)
+class Terms:
+    """On what terms an account trades; see `backtest`.
+
+    Raises `SettingsError` for whatever is no finite number in its range.
+    """
+
+    fee: float = 0.0
+    slippage: float = 0.0
+    fill: Fill = "next_open"
+    cash: float = 10_000.0
+    stop_loss: float | None = None
+    take_profit: float | None = None
+    weights: Mapping[str, float] | None = None
+    trade: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("fee", "slippage"):
+            value = getattr(self, name)
+            if not (is_finite(value) and 0.0 <= value < 0.5):
+                raise SettingsError(
+                    f"{name} is {value!r}; give a fraction of the value traded, such as 0.001"
+                )
+        for name in ("stop_loss", "take_profit"):
+            value = getattr(self, name)
+            if value is not None and not (is_finite(value) and value > 0.0):
+                raise SettingsError(
+                    f"{name} is {value!r}; give None or a fraction of the entry price, such as 0.05"
+                )
+        if not (is_finite(self.cash) and self.cash > 0.0):
+            raise SettingsError(f"cash is {self.cash!r}; give a positive amount")
+        if self.fill not in ("next_open", "close"):
+            raise SettingsError(f'fill is {self.fill!r}; give "next_open" or "close"')
+        if not isinstance(self.trade, bool):
+            raise SettingsError(f"trade is {self.trade!r}; give True or False")
+        if self.weights is not None:
+            _check_weights(self.weights)
+
+    def is_simple(self, symbols: tuple[str, ...]) -> bool:
+        """Whether `fills.run_single` does: one symbol, no stops."""
+        return len(symbols) == 1 and self.stop_loss is None and self.take_profit is None
+
+    def single(self, symbols: tuple[str, ...]) -> list[float]:
+        """Return the terms that `fills.run_single` takes."""
+        (weight,) = self.shares(symbols)
+        return [weight, float(self.cash), float(self.fee), float(self.slippage)]
+
+    def shares(self, symbols: tuple[str, ...]) -> list[float]:
+        """Return each symbol's share of the equity; equal ones unless there are weights."""
+        weights = self.weights
+        if weights is None:
+            weights = dict.fromkeys(symbols, 1.0 / len(symbols))
+        elif set(weights) != set(symbols):
+            raise SettingsError(
+                f"weights are for {', '.join(map(str, weights))}; the symbols are "
+                f"{', '.join(symbols)}"
+            )
+        return [float(weights[symbol]) for symbol in symbols]
+
+    def account(self, symbols: tuple[str, ...], fills: Any) -> Account:
+        """Return a fresh account for these symbols."""
+        return Account(
+            self.shares(symbols),
+            float(self.cash),
+            float(self.fee),
+            float(self.slippage),
+            math.inf if self.stop_loss is None else float(self.stop_loss),
+            math.inf if self.take_profit is None else float(self.take_profit),
+            fills,
+        )
+
+
+def _check_weights(weights: Any) -> None:
+    if not isinstance(weights, Mapping):
+        raise SettingsError(
+            f"weights is {weights!r}; give each symbol's share of the equity, such as "
+            '{"A": 0.5, "B": 0.5}'
+        )
+    for symbol, weight in weights.items():
+        if not (is_finite(weight) and weight >= 0.0):
+            raise SettingsError(
+                f"weights: that of {symbol} is {weight!r}; give a share of the equity, 0 or more, "
+                "such as 0.5"
+            )
+
+
+def check_rates(periods_per_year: Any, risk_free: Any) -> None:
+    """Raise `SettingsError` unless figures can be annualised with these."""
+    if periods_per_year is not None and not (
+        is_finite(periods_per_year) and 0.0 < periods_per_year <= 366.0
+    ):
+        raise SettingsError(
+            f"periods_per_year is {periods_per_year!r}; give the number of returns a year, above "
+            "0 and at most 366 (returns are daily, whatever the bars), or None to have it counted"
+        )
+    if not (is_finite(risk_free) and -1.0 < risk_free < 2.0):
+        raise SettingsError(
+            f"risk_free is {risk_free!r}; give a yearly rate as a fraction, such as 0.04 for 4 %"
+        )
+
+
+def is_finite(value: Any) -> bool:
+    """Whether a value is a finite real number; True and False are none."""
+    try:
+        return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # a whole number too large for a float
+        return False

@@ -1,0 +1,1 @@
+"""`md.verify`: one strategy, every engine, the same bits."""

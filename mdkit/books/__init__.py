@@ -1,0 +1,1 @@
+"""Order books as columns: levels by name, tables of them, prices as decimals."""

@@ -1,0 +1,1 @@
+"""Pictures and pages of a session: matplotlib charts, cells of a notebook, saved reports."""

@@ -1,0 +1,1 @@
+"""Bars from files: CSV and JSON in the shapes that people have."""

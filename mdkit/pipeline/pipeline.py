@@ -1,0 +1,476 @@
+"""The parts wired together: a source, the buffer, the lanes; started, watched, drained, stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import sys
+import tempfile
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from mdkit.backfill.reconnect import ReconnectBackfill
+from mdkit.backfill.rest import RestBackfill
+from mdkit.channels.channel import Channel
+from mdkit.channels.channels import Channels
+from mdkit.errors import MdkitError, RecordingError, SessionError, StrategyError
+from mdkit.events import REFUSED, Gap, Signal
+from mdkit.frames import Frames, MetricsFrame, SignalFrame
+from mdkit.gap.pending import PendingGap
+from mdkit.pipeline.explain import explain
+from mdkit.pipeline.health import Health, Monitor
+from mdkit.pipeline.receipt import Receipt
+from mdkit.pipeline.sampler import METRICS, Sampler
+from mdkit.processes.lanes import ProcessLanes
+from mdkit.processes.process import dumps, pickled
+from mdkit.processes.protocol import Setup
+from mdkit.queue.buffer import Buffer
+from mdkit.queue.channel import Message
+from mdkit.queue.ledger import Ledger
+from mdkit.queue.policies import Overflow
+from mdkit.recording.file import lines_of
+from mdkit.recording.format import Header, encode_marker
+from mdkit.recording.recorder import Recorder
+from mdkit.recording.session_recordings import SessionRecordings
+from mdkit.sources.connection import RawMessage
+from mdkit.sources.source import Source, codec_of_source
+from mdkit.strategies.contract import Strategy
+from mdkit.venues.messages import MAX_MESSAGE_BYTES, stub
+from mdkit.venues.routes import ANSWER, REST, SEVERAL, Router
+from mdkit.workers.lanes import Lanes, OnError
+from mdkit.workers.outcome import DeadLetter
+from mdkit.workers.watchdog import Held, Watchdog
+
+WorkerKind = Literal["task", "process"]
+
+_ROWS = 10_000
+_LOOK_SECONDS = 0.005
+_logger = logging.getLogger("mdkit")
+
+
+class Pipeline:
+    """One source, one bounded queue, some workers, any number of strategies.
+
+    Args:
+        source: delivers raw messages.
+        strategies: each gets an instance of its own for every symbol, unless it says
+            `per="session"`, which puts all symbols into one lane.
+        workers: how many tasks or processes serve the lanes. More than one task helps only
+            strategies that await: all tasks share one core.
+        worker_kind: "task", or "process" for strategies that need more than one core.
+        maxsize, overflow, block_timeout: see `Buffer`.
+        max_retries, on_error: see `Lanes`.
+        frame_rows, levels: how many rows and book levels the live frames keep.
+        interval, made_of: fold "trade" or "ticker" events into bars of this interval.
+        warmup: how many completed bars of each symbol come before the stream.
+        backfill: who is asked for them, and for what was missed after a reconnect.
+        recorder: writes down what arrives; started and closed with the pipeline.
+        allow_nonpositive: take prices of 0 and below for prices; so does the replay of a
+            recording that was made so.
+
+    For one event loop. All methods must be called in it.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        strategies: Sequence[Strategy] = (),
+        *,
+        workers: int = 4,
+        worker_kind: WorkerKind = "task",
+        maxsize: int = 10_000,
+        overflow: Overflow | Mapping[str, Overflow] = "block",
+        block_timeout: float | None = 30.0,
+        spill_quota_bytes: int = 1 << 30,
+        max_retries: int = 3,
+        on_error: OnError = "dead_letter",
+        frame_rows: int | None = None,
+        levels: int = 10,
+        interval: str | None = None,
+        made_of: str = "trade",
+        warmup: int = 0,
+        backfill: RestBackfill | None = None,
+        recorder: Recorder | None = None,
+        allow_nonpositive: bool = False,
+    ) -> None:
+        self.source = source
+        self.strategies = tuple(strategies)
+        self.workers = workers
+        self.worker_kind = worker_kind
+        self.ledger = Ledger()
+        self.frames = Frames(frame_rows, levels)
+        self.signals = SignalFrame(frame_rows or _ROWS)
+        self.metrics = MetricsFrame(METRICS, frame_rows or _ROWS)
+        self.monitor = Monitor()
+        self._sampler = Sampler(self)
+        self.watchdog = Watchdog(lambda: self.lanes.running, self._note_held)
+        self.gaps: deque[Gap] = deque(maxlen=100_000)
+        self.gap_count = 0
+        self.problems: deque[MdkitError] = deque(maxlen=100)
+        self.problem_counts: Counter[str] = Counter()
+        self.buffer: Buffer[Channel] = Buffer(
+            maxsize,
+            overflow,
+            block_timeout=block_timeout,
+            spill_quota_bytes=spill_quota_bytes,
+            clock_ns=source.clock_ns,
+            groups=workers if worker_kind == "process" else 1,
+        )
+        signed = allow_nonpositive or getattr(source, "allow_nonpositive", False)
+        self.interval = interval
+        """The interval of the bars that are made of trades or tickers; None for no bars."""
+        self._on_error = on_error
+        self.codec = codec_of_source(source)
+        self.router: Router[Channel] = self.codec.router(source.symbols, allow_nonpositive=signed)
+        self.channels = Channels(
+            self.strategies,
+            self.buffer,
+            self.ledger,
+            self.frames,
+            self.router,
+            interval=interval,
+            made_of=made_of,
+            remote=worker_kind == "process",
+        )
+        self.timers = self.channels.timers
+        self.lanes = self._lanes(made_of, max_retries)
+        self.lanes.may_await = any(strategy.is_async for strategy in self.strategies)
+        self.lanes.on_gap = self._note_gap
+        self.lanes.on_failure = self._warn_of_failure
+        self.lanes.on_partial = lambda bar: self.backfill.want(bar)
+        self.backfill = ReconnectBackfill(self, backfill, source, interval, warmup)
+        self.recorder = recorder
+        self.recordings = SessionRecordings(source, self.channels, self.buffer, self.problem)
+        self.failure: BaseException | None = None
+        self.receipt: Receipt | None = None
+        self.finished = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._producer: asyncio.Task[None] | None = None
+        self._stopping: asyncio.Task[Receipt] | None = None
+        self._running = asyncio.Event()
+        self._running.set()
+        self._started_at: float | None = None
+        self.has_own_thread = False  # what runs it may say so; see `explain`
+
+    def _lanes(self, made_of: str, max_retries: int) -> Lanes:
+        """Return what serves the queue."""
+        if self.worker_kind != "process":
+            return Lanes(
+                self.buffer, self.signals, max_retries=max_retries, on_error=self._on_error
+            )
+        setup = Setup(
+            tuple(sys.path),
+            pickled(self.strategies),
+            dumps(self.codec),
+            (),
+            self.interval,
+            made_of,
+            max_retries,
+            self._on_error,
+            allow_nonpositive=self.router.allow_nonpositive,
+        )
+        return ProcessLanes(
+            self.buffer,
+            self.signals,
+            setup=setup,
+            tables=self.frames,
+            timers=tuple(self.timers.values()),
+            channels=self.channels,
+            source_symbols=lambda: self.source.symbols,
+            on_held=self._note_held,
+        )
+
+    # -- the sink: what the source delivers to ----------------------------------------------
+
+    async def deliver(self, batch: Sequence[RawMessage]) -> list[bytes]:
+        """Queue messages in order; return those that are answers to commands."""
+        if not self._running.is_set():
+            await self._running.wait()
+        route_of = self.router.route
+        messages: list[Message[Channel]] = []
+        answers: list[bytes] = []
+        for raw, received_ns in batch:
+            route = route_of(raw)
+            channel = route.place
+            if channel is None:
+                if route.channel == ANSWER:
+                    answers.append(raw)
+                    continue
+                if route is SEVERAL:
+                    for part, item in self.router.split(raw):
+                        messages.append((self.channels.of(part), item, received_ns))
+                    continue
+                channel = self.channels.of(route)
+            messages.append(
+                (channel, raw if len(raw) <= MAX_MESSAGE_BYTES else stub(raw), received_ns)
+            )
+        if messages:
+            if (current := self.recordings.current) is not None:
+                told = set(map(id, answers))
+                current.write(
+                    [item for item in batch if id(item[0]) not in told] if answers else batch
+                )
+            await self.buffer.put_many(messages)
+        return answers
+
+    def gap(self, gap: Gap) -> None:
+        """Keep a gap for `gaps()`; strategies and frames meet it in its place in the stream.
+
+        A gap of which `lost` is 0 was filled, and is a row of `gaps()` only; so is one of what
+        was refused, of which there is no stream.
+        """
+        self._note_gap(gap)
+        if self.recordings.current is not None:
+            self.recordings.current.gap(gap)
+        if gap.symbol and gap.lost != 0 and not gap.reason.startswith(REFUSED):
+            pending = PendingGap(gap.reason, gap.from_ns, gap.to_ns, gap.lost, channel=gap.channel)
+            filling = self.channels.find(gap.symbol, f"{gap.channel}:{REST}")
+            pending.rest_messages = filling.admitted if filling is not None else 0
+            self.channels.expect(gap.symbol, gap.channel).interrupt(pending)
+
+    async def begin_anew(self) -> None:
+        """Handle what is queued; then strategies are new instances, frames and gaps are empty.
+
+        Ledger, dead letters and health go on: they count for the session. A recording ends here,
+        since what comes does not follow what it holds.
+        """
+        while self._stopping is None and self.ledger.waits:  # noqa: ASYNC110 - workers tell nobody
+            await asyncio.sleep(_LOOK_SECONDS)
+        if self._stopping is not None:
+            return
+        if self.recordings.current is not None:
+            self.problem(
+                RecordingError(
+                    f"The recording {self.recordings.current.recorder.path} ends where the replay "
+                    "jumped, or began its next round: record that to another file."
+                )
+            )
+            self.recordings.end()
+        self.channels.begin_anew()
+        self.lanes.begin_anew()
+        self.frames.clear()
+        self.signals.clear()
+        self.gaps.clear()
+
+    def expect(self, symbols: Sequence[str]) -> None:
+        """Take note that messages are about these symbols from now on."""
+        self.router.expect(symbols)
+        if self.recordings.current is not None:
+            self.recordings.current.subscribed(self.source.clock_ns(), symbols)
+
+    def _note_gap(self, gap: Gap) -> None:
+        self.gap_count += 1
+        self.gaps.append(gap)
+
+    async def opened(self, gaps: Sequence[Gap]) -> None:
+        """Take note of a connection, and of what was missed since the last one."""
+        if self.recordings.current is not None:
+            self.recordings.current.connected(self.source.clock_ns())
+        await self.backfill.opened(gaps)
+
+    async def subscribed(self) -> None:
+        """Take note that everything is subscribed to."""
+        await self.backfill.subscribed()
+
+    def closed(self, reason: str) -> None:
+        """Take note of the end of a connection."""
+        if self.recordings.current is not None:
+            self.recordings.current.disconnected(self.source.clock_ns(), reason)
+
+    def _note_held(self, held: Held) -> None:
+        self.problem(StrategyError(f"{held}. Make it return, or interrupt it."))
+
+    def _warn_of_failure(self, letter: DeadLetter) -> None:
+        """Say once that a strategy fails, for nothing else would: the feed goes on."""
+        if letter.strategy and self._on_error == "dead_letter":
+            at = f" ({letter.where})" if letter.where else ""
+            _logger.warning(
+                "mdkit: strategy %s failed on a %s message of %s%s: %s. Every message on which it "
+                "fails becomes a dead letter: see session.dead_letters().",
+                *(letter.strategy, letter.channel, letter.symbol, at, letter.error),
+            )
+
+    def problem(self, error: MdkitError) -> None:
+        """Keep trouble that the source survives."""
+        self.problems.append(error)
+        self.problem_counts[type(error).__name__] += 1
+
+    # -- recording ----------------------------------------------------------------------------
+
+    def record(self, recorder: Recorder) -> None:
+        """Write down from now on what arrives. Raises `SessionError` when that is done already."""
+        if self._started_at is None and self.recorder not in (None, recorder):
+            raise SessionError(
+                f"This session is about to be recorded, into {self.recorder.path}; "
+                "wait for a message, and stop that first."
+            )
+        self.recorder = recorder
+        self.recordings.begin(recorder)
+
+    # -- life ---------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin; returns at once. Needs a running loop."""
+        if self._started_at is not None:
+            raise SessionError("This pipeline has been started before; make a new one.")
+        if self.recorder is not None and self.recordings.current is None:
+            self.record(self.recorder)
+        self._started_at = time.monotonic()
+        self.watchdog.start()
+        self._producer = self._supervise(self.source.run(self), "producer")
+        for number in range(self.workers):
+            self._tasks.append(self._supervise(self.lanes.work(number), f"worker {number}"))
+        self._tasks.append(self._supervise(self._sampler.run(), "sampler"))
+
+    def pause(self) -> None:
+        """Stop taking from the source; it feels that as backpressure."""
+        self._running.clear()
+
+    def resume(self) -> None:
+        """Go on after `pause`."""
+        self._running.set()
+
+    @property
+    def paused(self) -> bool:
+        """Whether `pause` is in force."""
+        return not self._running.is_set()
+
+    async def wait(self) -> Receipt:
+        """Return the receipt once the pipeline has ended by itself or been stopped.
+
+        Raises what made it fail.
+        """
+        await self.finished.wait()
+        if self.failure is not None:
+            raise self.failure
+        assert self.receipt is not None
+        return self.receipt
+
+    def stop(self, timeout: float = 10.0) -> asyncio.Task[Receipt]:
+        """Stop reading, handle what is queued for up to `timeout` seconds, return a receipt.
+
+        Returns a task, so it may be awaited or left alone. Stopping twice is the same stop.
+        """
+        if self._stopping is None:
+            self._stopping = asyncio.ensure_future(self._stop(timeout, "stopped"))
+        return self._stopping
+
+    def _supervise(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        task = asyncio.create_task(work, name=f"mdkit {name}")
+        task.add_done_callback(self._on_done)
+        return task
+
+    def _on_done(self, task: asyncio.Task[None]) -> None:
+        """No task ends unnoticed: a failure stops the pipeline, the source's end drains it."""
+        error = None if task.cancelled() else task.exception()
+        if error is not None and self.failure is None:
+            self.failure = error
+        if self._stopping is None and (error is not None or task is self._producer):
+            reason = f"{type(error).__name__}: {error}" if error else "the source ended"
+            # The source's end may take as long as it takes to handle what it brought.
+            timeout = 10.0 if error else float("inf")
+            self._stopping = asyncio.ensure_future(self._stop(timeout, reason))
+
+    async def _stop(self, timeout: float, reason: str) -> Receipt:
+        deadline = None if timeout == float("inf") else time.monotonic() + timeout
+        try:
+            self.source.stop()
+            self.resume()
+            if self._producer is not None:
+                await asyncio.wait([self._producer], timeout=_left(deadline))
+                # What it still has in hand is saved with the rest.
+                self.buffer.stop_blocking()
+                await self._until(time.monotonic() + 1.0, [self._producer])
+            await self.backfill.stop()
+            self.buffer.close()
+            workers = [task for task in self._tasks if "worker" in task.get_name()]
+            drained = await self._until(deadline, workers)
+            everyone = [task for task in (self._producer, *self._tasks) if task is not None]
+            for task in everyone:
+                task.cancel()
+            await asyncio.gather(*everyone, return_exceptions=True)
+            self._sampler.look()
+            self._end_gaps()
+            totals = self.ledger.totals()
+            left_path = self._save_leftovers() if totals["queued"] + totals["spilled"] else None
+            self.receipt = Receipt(
+                seconds=time.monotonic() - (self._started_at or time.monotonic()),
+                totals=totals,
+                balanced=not self.ledger.imbalance(),
+                signals=self.lanes.outcome.signals,
+                gaps=self.gap_count,
+                connects=getattr(self.source, "connects", 0),
+                drained=drained and left_path is None,
+                left_path=left_path,
+                reason=reason,
+                commonest=self.lanes.outcome.failures.commonest,
+            )
+            return self.receipt
+        finally:
+            self.watchdog.stop()
+            self.buffer.discard()
+            await self.recordings.close()
+            self.finished.set()
+
+    def _end_gaps(self) -> None:
+        """Count the gaps that no message came after, and keep the bars that were forming."""
+        for channel in self.channels:
+            pending = channel.lane.pending.pop(channel, None)
+            for gap in pending.rest() if pending is not None else ():
+                if not gap.reported:
+                    self._note_gap(gap.gap(channel.symbol))
+        for end in self.channels.end():
+            self._note_gap(end)
+
+    async def _until(self, deadline: float | None, tasks: Sequence[asyncio.Task[None]]) -> bool:
+        """Wait for tasks until the deadline; cancel what is left. True if nothing was left."""
+        if not tasks:
+            return True
+        _, pending = await asyncio.wait(tasks, timeout=_left(deadline))
+        for task in pending:
+            task.cancel()
+        if pending:
+            await asyncio.wait(pending)
+        return not pending
+
+    def _save_leftovers(self) -> Path | None:
+        """Write unhandled messages as a recording, so that stopping early loses nothing."""
+        handle, name = tempfile.mkstemp(prefix="mdkit-left-", suffix=".jsonl")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(encode_marker(Header(venue=self.codec.name)) + b"\n")
+                for _, raw, received_ns in self.buffer.leftovers():
+                    file.write(lines_of([(raw, received_ns)]))
+        except OSError as error:
+            self.problem(SessionError(f"Unhandled messages could not be saved: {error}."))
+            with contextlib.suppress(OSError):
+                os.unlink(name)
+            return None
+        return Path(name)
+
+    # -- judging ------------------------------------------------------------------------------
+
+    def health(self) -> Health:
+        """Return the judgement on the last seconds."""
+        return self.monitor.health(
+            connected=self.source.connected,
+            stale_for=self.source.stale_for,
+            utilisation=self.buffer.statistics().utilisation,
+        )
+
+    def explain(self) -> str:
+        """Return one sentence, made of measurements, on how the pipeline is doing."""
+        return explain(self)
+
+    def on_signal(self, callback: Callable[[Signal], Any]) -> None:
+        """Call `callback` with every signal from now on, in the loop, in order by symbol."""
+        self.lanes.callbacks.append(callback)
+
+
+def _left(deadline: float | None) -> float | None:
+    return None if deadline is None else max(0.0, deadline - time.monotonic())

@@ -1,0 +1,143 @@
+"""Keeps a recorder told of everything that a replay needs to know."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from mdkit.channels.channel import Channel
+from mdkit.channels.channels import Channels
+from mdkit.errors import MdkitError
+from mdkit.events import Gap
+from mdkit.queue.channel import Loss
+from mdkit.recording import format as markers
+from mdkit.recording.recorder import Recorder
+from mdkit.sources.connection import RawMessage
+
+_MARKERS: dict[Loss, type[markers.UnseenMarker]] = {
+    "refused": markers.Refused,
+    "dropped": markers.Dropped,
+    "conflated": markers.Conflated,
+    "left": markers.Left,
+}
+
+
+class SessionRecording:
+    """Writes a pipeline's messages and losses into a recorder, in the order they happen.
+
+    Nothing happens any more once the recorder was closed, by whomever.
+    """
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        channels: Channels,
+        *,
+        source: str,
+        symbols: Sequence[str],
+        venue: str,
+        on_problem: Callable[[MdkitError], None],
+    ) -> None:
+        self.recorder = recorder
+        self._channels = channels
+        self._runs: dict[tuple[Channel, Loss], list[int]] = {}
+        self._last: dict[Channel, int] | None = None  # of each channel, the last message taken
+        self._due: dict[Channel, int] = {}  # how many will have been handled when that one is
+        recorder.start(
+            source,
+            symbols,
+            allow_nonpositive=channels.router.allow_nonpositive,
+            venue=venue,
+            counts=self._counts,
+            on_problem=on_problem,
+        )
+
+    def write(self, batch: Sequence[RawMessage]) -> None:
+        """Take messages as they arrived, before they are queued."""
+        self._flush()
+        if not self.recorder.closed:
+            self.recorder.write(batch)
+
+    def lost(self, channel: Channel, what: Loss, first: int, count: int) -> None:
+        """Take note of messages that no strategy will see."""
+        if self._last is not None:
+            if what == "refused":
+                return
+            count = min(count, self._last.get(channel, 0) - first + 1)
+            if count <= 0:
+                return
+        run = self._runs.get((channel, what))
+        if run is not None and run[0] + run[1] == first:
+            run[1] += count
+            return
+        if run is not None:
+            self._mark(channel, what, run)
+        self._runs[channel, what] = [first, count]
+
+    def gap(self, gap: Gap) -> None:
+        """Take note of a gap, in its place among the messages."""
+        self._flush()
+        self._put(markers.Missed.of(gap))
+
+    def subscribed(self, at: int, symbols: Sequence[str]) -> None:
+        """Take note of a change in what is subscribed to."""
+        self._put(markers.Subscribed(at, tuple(symbols)))
+
+    def connected(self, at: int) -> None:
+        """Take note of a connection."""
+        self._put(markers.Connected(at))
+
+    def disconnected(self, at: int, reason: str) -> None:
+        """Take note of the end of a connection."""
+        self._put(markers.Disconnected(at, reason))
+
+    def take_no_more(self) -> None:
+        """Go on to take note of what becomes of the messages taken so far, and of nothing else."""
+        self._last = {
+            channel: channel.admitted
+            for channel in self._channels
+            if channel.admitted > channel.left or channel.in_flight
+        }
+
+    @property
+    def waits(self) -> bool:
+        """Whether messages taken are still queued, or being handled."""
+        if self.recorder.closed:
+            return False
+        for channel, last in (self._last or {}).items():
+            if channel.left < last:
+                return True
+            # A channel's messages are handled in order, so these are before what left later.
+            handled = _handled(channel)
+            if handled < self._due.setdefault(channel, handled + channel.in_flight):
+                return True
+        return False
+
+    def end(self) -> None:
+        """Take note of what still waits: it was never handled."""
+        self._flush()
+        last = self._last
+        for channel in self._channels if last is None else last:
+            count = (channel.admitted if last is None else last[channel]) - channel.left
+            if count > 0:
+                self._mark(channel, "left", (channel.left + 1, count))
+
+    def _flush(self) -> None:
+        for (channel, what), run in self._runs.items():
+            self._mark(channel, what, run)
+        self._runs.clear()
+
+    def _mark(self, channel: Channel, what: Loss, run: Sequence[int]) -> None:
+        self._put(_MARKERS[what](channel.symbol, channel.channel, *run))
+
+    def _put(self, marker: markers.Marker) -> None:
+        if not self.recorder.closed:
+            self.recorder.mark(marker)
+
+    def _counts(self) -> Iterator[tuple[str, str, int, int]]:
+        for channel in self._channels:
+            arrived = channel.admitted + channel.refused
+            yield channel.symbol, channel.channel, arrived, channel.admitted
+
+
+def _handled(channel: Channel) -> int:
+    return channel.processed + channel.dead_lettered + channel.invalid

@@ -1,0 +1,108 @@
+"""What is recorded of a pipeline: the recording that is made, and those that are being finished."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from mdkit.channels.channel import Channel
+from mdkit.channels.channels import Channels
+from mdkit.errors import MdkitError, SessionError
+from mdkit.queue.buffer import Buffer
+from mdkit.queue.channel import Loss
+from mdkit.recording.recorder import Recorder
+from mdkit.recording.session_recording import SessionRecording
+from mdkit.sources.source import Source, codec_of_source
+
+_LOOK_SECONDS = 0.02
+
+
+class SessionRecordings:
+    """Begins and ends recordings while a pipeline runs.
+
+    A recording ends once what it holds has been handled, or was dropped: only then is it known
+    what strategies saw of it.
+
+    Args:
+        source: whose messages are recorded.
+        channels: that they belong to.
+        buffer: that they wait in, which reports what it gives up.
+        on_problem: called with trouble that the session survives.
+
+    Attributes:
+        current: the recording that is written, or None.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        channels: Channels,
+        buffer: Buffer[Channel],
+        on_problem: Callable[[MdkitError], None],
+    ) -> None:
+        self.current: SessionRecording | None = None
+        self._source = source
+        self._channels = channels
+        self._buffer = buffer
+        self._on_problem = on_problem
+        self._ending: dict[SessionRecording, asyncio.Task[None]] = {}
+
+    def begin(self, recorder: Recorder) -> None:
+        """Record from now on what arrives. Raises `SessionError` when that is done already."""
+        if self.current is not None and self.current.recorder.running:
+            raise SessionError(
+                f"This session is being recorded already, into {self.current.recorder.path}; "
+                "stop that first."
+            )
+        self.end()
+        self.current = SessionRecording(
+            recorder,
+            self._channels,
+            source=self._source.name,
+            symbols=self._source.symbols,
+            venue=codec_of_source(self._source).name,
+            on_problem=self._on_problem,
+        )
+        self._listen()
+
+    def end(self) -> None:
+        """Record nothing that comes from now on; the file is complete soon after."""
+        current, self.current = self.current, None
+        if current is not None:
+            current.take_no_more()
+            self._ending[current] = asyncio.ensure_future(self._finish(current))
+            self._listen()
+
+    async def close(self) -> None:
+        """Finish all files at once: what is still queued will not be handled."""
+        for task in self._ending.values():
+            task.cancel()
+        unfinished = [*self._ending] if self.current is None else [*self._ending, self.current]
+        for recording in unfinished:
+            await _close(recording)
+        self.current = None
+        self._ending.clear()
+        self._listen()
+
+    def _listen(self) -> None:
+        """Have the buffer report what it gives up while anything is recorded."""
+        is_recorded = self.current is not None or self._ending
+        self._buffer.on_loss = self._lost if is_recorded else None
+
+    def _lost(self, channel: Channel, what: Loss, first: int, count: int) -> None:
+        if self.current is not None:
+            self.current.lost(channel, what, first, count)
+        for recording in self._ending:
+            recording.lost(channel, what, first, count)
+
+    async def _finish(self, recording: SessionRecording) -> None:
+        while recording.waits:  # noqa: ASYNC110 - workers have better to do than to tell
+            await asyncio.sleep(_LOOK_SECONDS)
+        await _close(recording)
+        del self._ending[recording]
+        self._listen()
+
+
+async def _close(recording: SessionRecording) -> None:
+    recording.end()
+    await asyncio.to_thread(recording.recorder.close)

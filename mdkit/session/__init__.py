@@ -1,0 +1,11 @@
+"""`Session`: what `md.live` returns, from start to stop, and its tables.
+
+session.py      the session
+life.py         start and stop, in this process and on a cluster alike
+arguments.py    what it is given, checked before anything starts
+feeds.py        the source that `source=` means
+subscribing.py  symbols that come and go
+stopping.py     what a stop returns
+lookups.py      errors for tables that it cannot have
+tables.py       its tables
+"""

@@ -1,0 +1,85 @@
+"""The protocols between what delivers messages and what takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+from mdkit.errors import MdkitError
+from mdkit.events import Gap
+from mdkit.sources.connection import RawMessage
+from mdkit.venues.codec import Codec
+from mdkit.venues.registry import DEFAULT
+
+
+class Sink(Protocol):
+    """Where a source delivers to; the pipeline."""
+
+    async def deliver(self, batch: Sequence[RawMessage]) -> list[bytes]:
+        """Take messages in order, suspending when the queue says so.
+
+        Returns those that are not market data: answers to the source's own commands.
+        """
+
+    def gap(self, gap: Gap) -> None:
+        """Take note of a stretch that was not seen."""
+
+    async def begin_anew(self) -> None:
+        """Handle what was delivered, then forget it: what comes now does not follow it."""
+
+    def expect(self, symbols: Sequence[str]) -> None:
+        """Take note that messages are about these symbols from now on."""
+
+    def problem(self, error: MdkitError) -> None:
+        """Take note of trouble that the source survives, to be shown to the user."""
+
+    async def opened(self, gaps: Sequence[Gap]) -> None:
+        """Take note of a connection on which nothing is subscribed yet, and of what was missed
+        since the last one: gaps that end (`to_ns` is 0 meanwhile) when this returns, for then
+        the source subscribes. For sources that connect; cancelled when the source is stopped."""
+
+    async def subscribed(self) -> None:
+        """Take note that everything is subscribed to; what is pushed comes after this.
+        Cancelled when the source is stopped."""
+
+    def closed(self, reason: str) -> None:
+        """Take note that the connection is gone."""
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Anything that delivers raw messages to a sink.
+
+    A source may have a `codec`, which says what its messages mean; without one they are taken
+    for TickDB's. `run` returns when the source is at its end or was stopped, and raises when it
+    cannot go on.
+    """
+
+    name: str
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The symbols it is expected to carry; empty means whatever comes."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether messages can arrive now."""
+
+    @property
+    def stale_for(self) -> float:
+        """Seconds that a connected source has been silent beyond its tolerance, else 0.0."""
+
+    def clock_ns(self) -> int:
+        """The present in the time of `received_ns`: the wall clock, or a recording's."""
+
+    async def run(self, sink: Sink) -> None:
+        """Deliver until the end."""
+
+    def stop(self) -> None:
+        """Ask `run` to return soon; messages in hand are still delivered."""
+
+
+def codec_of_source(source: Source) -> Codec:
+    """Return what a source's messages mean."""
+    codec: Codec = getattr(source, "codec", DEFAULT)
+    return codec

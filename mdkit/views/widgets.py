@@ -1,0 +1,43 @@
+"""ipywidgets' HTML and Image, which in a terminal are a line that says what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets
+
+from mdkit.views.text import hint
+
+if TYPE_CHECKING:
+    from mdkit.views.view import View
+
+
+class _Told:
+    """Tells what a view's widget is, in place of its contents or an object's address."""
+
+    def __init__(self, view: View, **options: Any) -> None:
+        super().__init__(**options)
+        self._line: Callable[[], str] = lambda: hint(
+            f"View {view.title!r} of a session", view.in_terminal
+        )
+        self._still: Callable[[], str] = view.still
+
+    def __repr__(self) -> str:
+        return self._line()
+
+    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
+        """Return the widget, its picture of this moment as HTML, and the line."""
+        bundle: dict[str, Any] = super()._repr_mimebundle_(**options)  # type: ignore[misc]
+        bundle["text/plain"] = repr(self)
+        if still := self._still():
+            bundle["text/html"] = still
+        return bundle
+
+
+class HtmlWidget(_Told, ipywidgets.HTML):  # type: ignore[misc]
+    """Shows a view's HTML."""
+
+
+class ImageWidget(_Told, ipywidgets.Image):  # type: ignore[misc]
+    """Shows a view's picture."""

@@ -1,0 +1,63 @@
+"""What came of the messages that lanes handled, besides the counts of the ledger."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from mdkit.workers.failures import Failures
+
+SignalRow = tuple[int, str, str, float, int]
+"""(received_ns, symbol, strategy, value, exchange_ns)"""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A message on which a strategy failed, with what was tried and what went wrong.
+
+    `where` is the line of the strategy's code, "" where there is none.
+    """
+
+    received_ns: int
+    symbol: str
+    channel: str
+    strategy: str
+    error: str
+    attempts: int
+    traceback: str
+    raw: bytes
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Invalid:
+    """A message that could not be used: why, and its first 512 bytes."""
+
+    received_ns: int
+    symbol: str
+    channel: str
+    reason: str
+    sample: bytes
+
+
+class SignalSink(Protocol):
+    """Where signals go."""
+
+    def extend(self, rows: Sequence[SignalRow], /) -> None:
+        """Take signals, in order by symbol."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """Signals, failures and unusable messages of a session. Bounded, newest kept."""
+
+    signals: int = 0
+    dead_letters: deque[DeadLetter] = field(default_factory=lambda: deque(maxlen=1000))
+    failures: Failures = field(default_factory=Failures)
+    invalid: deque[Invalid] = field(default_factory=lambda: deque(maxlen=100))
+    invalid_reasons: Counter[str] = field(default_factory=Counter)
+    callback_errors: deque[str] = field(default_factory=lambda: deque(maxlen=100))
+    busy_seconds: float = 0.0
+    retries: int = 0
