@@ -88,7 +88,8 @@ def backtest(
             spread in basis points; they are the result's signals, and equity stays `cash`.
         allow_nonpositive: True for markets whose prices can be zero or below (calendar spreads,
             power, oil in April 2020); what happens there stands in
-            `mdkit.backtesting.account.fills`. Otherwise a bar with such a price is left out, with a `BacktestWarning`.
+            `mdkit.backtesting.account.fills`. Otherwise a bar with such a price is left out,
+            with a `BacktestWarning`.
 
     Raises `SettingsError` for arguments or bars that cannot work, `RecordingError` when there is
     no such recording, and `StrategyError` when the strategy fails or says something that is no

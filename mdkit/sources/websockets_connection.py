@@ -35,7 +35,7 @@ _DATA = (Opcode.TEXT, Opcode.BINARY, Opcode.CONT)
 
 # At DEBUG websockets logs request lines, and those hold the key: this logger never gets there,
 # not even where somebody sets every logger to DEBUG.
-_logger = logging.getLogger("mdkit.stream.websockets")
+_logger = logging.getLogger("mdkit.sources.websockets")
 _logger.setLevel(logging.INFO)
 _logger.addFilter(lambda record: record.levelno >= logging.INFO)
 

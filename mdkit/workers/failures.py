@@ -10,6 +10,8 @@ from traceback import walk_tb
 from types import CodeType
 from typing import Protocol
 
+_CALLERS = ("mdkit.workers.", "mdkit.channels.", "mdkit.strategies.contract")
+"""The modules through which strategies are called."""
 _MOST_KINDS = 200
 _LONGEST = 300
 """Characters of an error in a sentence; its dead letter has all of them."""
@@ -47,8 +49,7 @@ def where_failed(error: BaseException) -> str:
     found = ""
     for frame, number in walk_tb(error.__traceback__):
         name = str(frame.f_globals.get("__name__"))
-        ours = name.startswith("mdkit.stream.") or name == "mdkit.strategies.contract"
-        if not ours and (is_users(frame.f_code) or name.startswith("mdkit.")):
+        if not name.startswith(_CALLERS) and (is_users(frame.f_code) or name.startswith("mdkit.")):
             found = line_of(frame.f_code, number)
     return found
 

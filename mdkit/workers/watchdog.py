@@ -23,7 +23,7 @@ NOTED = 1.0
 TOLD = 5.0
 """Seconds after which it is told, while it goes on."""
 _LOOK_SECONDS = 0.5
-_OURS = "mdkit.stream."
+_OURS = "mdkit.workers."
 
 
 @dataclass(frozen=True, slots=True)
