@@ -25,7 +25,7 @@ from websockets.asyncio.client import connect
 
 import mdkit as md
 from mdkit.pipeline.pipeline import Pipeline
-from mdkit.queue.channel import POLICIES, Overflow
+from mdkit.queue.policies import POLICIES, Overflow
 from mdkit.sources.websocket import WebSocketSource
 from mdkit.strategies import pressure
 from mdkit.strategies.contract import Strategy, as_strategy

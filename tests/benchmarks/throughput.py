@@ -34,6 +34,7 @@ from mdkit.sources.websocket import WebSocketSource
 from mdkit.sources.websockets_connection import open_websockets
 from mdkit.strategies import pressure
 from mdkit.strategies.contract import as_strategy
+from mdkit.venues.registry import DEFAULT
 from mdkit.venues.tickdb.commands import subscribe_command
 
 SYMBOLS = ("AAPL.US", "MSFT.US", "GOOGL.US", "AMZN.US", "NVDA.US")
@@ -131,7 +132,7 @@ async def receive_only(feed: Feed) -> Cost:
 
 
 async def batches(feed: Feed) -> Cost:
-    connection = await open_websockets(feed.realtime_url)
+    connection = await open_websockets(feed.realtime_url, DEFAULT)
     await connection.send_text(subscribe_command("depth", SYMBOLS))
     await connection.batch()
     watch = Stopwatch(0)

@@ -283,7 +283,6 @@ def test_processes_serve_it_as_tasks_do():
             "no REST service",
         ),
         (lambda: md.live(["X"], source="simulate"), '"simulated"'),
-        (lambda: md.live(["X"], source=md.Simulated(), transport="picows"), "Leave transport out"),
     ],
 )
 def test_what_cannot_work_is_refused_with_the_cure(make, told):

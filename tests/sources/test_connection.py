@@ -15,6 +15,7 @@ from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFact
 from mdkit.sources import connection as module
 from mdkit.sources.connection import ConnectionEndedError
 from mdkit.sources.websockets_connection import open_websockets
+from mdkit.venues.registry import DEFAULT
 
 TEXT, CONTINUATION, CLOSE, PING, PONG = 0x1, 0x0, 0x8, 0x9, 0xA
 
@@ -102,7 +103,7 @@ class RawServer:
 
 @contextlib.asynccontextmanager
 async def opened(url, **options):
-    connection = await open_websockets(url, **options)
+    connection = await open_websockets(url, DEFAULT, **options)
     try:
         yield connection
     finally:

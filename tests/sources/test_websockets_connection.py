@@ -23,6 +23,7 @@ from mdkit.sources import connection, websockets_connection
 from mdkit.sources.connection import ConnectionEndedError, HandshakeError
 from mdkit.sources.websocket import WebSocketSource
 from mdkit.sources.websockets_connection import open_websockets
+from mdkit.venues.registry import DEFAULT
 
 SYMBOLS = ("AAPL.US", "MSFT.US")
 
@@ -74,7 +75,7 @@ def refused(*lines, **options):
     async def main():
         async with Talker(*lines, ends=True, **options) as talker:
             with pytest.raises(md.MdkitError) as caught:
-                await open_websockets(talker.url)
+                await open_websockets(talker.url, DEFAULT)
         return caught.value
 
     return asyncio.run(main())
@@ -204,7 +205,7 @@ def test_an_answer_that_is_no_handshake_is_told_as_such(line):
     async def main():
         async with Talker(line, ends=True) as talker:
             with pytest.raises((HandshakeError, md.MdkitError)) as caught:
-                await open_websockets(talker.url)
+                await open_websockets(talker.url, DEFAULT)
             assert str(caught.value)
 
     asyncio.run(main())
@@ -216,7 +217,7 @@ def test_a_handshake_that_is_never_answered_is_given_up_and_its_socket_closed(un
     async def main():
         async with Talker() as talker:
             with pytest.raises(TimeoutError):
-                await open_websockets(talker.url)
+                await open_websockets(talker.url, DEFAULT)
             await until(lambda: talker.asked and not talker.open)
 
     asyncio.run(main())
@@ -225,7 +226,7 @@ def test_a_handshake_that_is_never_answered_is_given_up_and_its_socket_closed(un
 def test_connecting_can_be_cancelled_at_once_and_its_socket_is_closed(until):
     async def main():
         async with Talker() as talker:
-            opening = asyncio.ensure_future(open_websockets(talker.url))
+            opening = asyncio.ensure_future(open_websockets(talker.url, DEFAULT))
             await until(lambda: talker.asked)
             opening.cancel()
             with pytest.raises(asyncio.CancelledError):
@@ -254,14 +255,14 @@ def test_a_port_that_nobody_listens_on_is_an_os_error():
         free.bind(("127.0.0.1", 0))
         url = f"ws://127.0.0.1:{free.getsockname()[1]}"
         with pytest.raises(OSError, match="onnect"):
-            asyncio.run(open_websockets(url))
+            asyncio.run(open_websockets(url, DEFAULT))
 
 
 def test_tls_with_a_server_that_has_none_is_an_os_error():
     async def main():
         async with Talker(b"not TLS\r\n", ends=True) as talker:
             with pytest.raises(OSError, match="SSL"):
-                await open_websockets(talker.url.replace("ws://", "wss://"))
+                await open_websockets(talker.url.replace("ws://", "wss://"), DEFAULT)
 
     asyncio.run(main())
 
@@ -274,11 +275,11 @@ def test_a_proxy_of_the_environment_is_used_except_for_this_machine(monkeypatch)
         ):
             url = f"http://127.0.0.1:{proxy.port}"
             monkeypatch.setattr(urllib.request, "getproxies", lambda: {"http": url, "https": url})
-            opened = await open_websockets(exchange.ws_url)
+            opened = await open_websockets(exchange.ws_url, DEFAULT)
             await opened.hang_up()
             assert not proxy.asked
             with pytest.raises(HandshakeError, match="403"):
-                await open_websockets("ws://feed.invalid/v1/realtime")
+                await open_websockets("ws://feed.invalid/v1/realtime", DEFAULT)
             assert proxy.asked.startswith(b"CONNECT feed.invalid:80 ")
 
     asyncio.run(main())
@@ -287,7 +288,7 @@ def test_a_proxy_of_the_environment_is_used_except_for_this_machine(monkeypatch)
 def test_hanging_up_says_goodbye_and_is_not_an_error(until):
     async def main():
         async with md.Exchange(SYMBOLS, process=False) as exchange:
-            opened = await open_websockets(exchange.ws_url)
+            opened = await open_websockets(exchange.ws_url, DEFAULT)
             await until(lambda: exchange.statistics()["connections"] == 1)
             await opened.hang_up()
             await opened.hang_up()
@@ -306,7 +307,7 @@ def test_hanging_up_on_a_peer_that_does_not_answer_takes_a_moment_only(until, mo
     async def main():
         exchange = md.Exchange(SYMBOLS, process=False, scenario="busy")
         async with exchange:
-            opened = await open_websockets(exchange.ws_url)
+            opened = await open_websockets(exchange.ws_url, DEFAULT)
             exchange.inject("freeze", duration=1.0)
             await asyncio.wait_for(opened.hang_up(), 0.8)
             with pytest.raises(ConnectionEndedError, match="closed here with code 1000"):
@@ -320,7 +321,7 @@ def test_hanging_up_while_reading_is_paused_does_not_wait(until, monkeypatch):
 
     async def main():
         async with md.Exchange(SYMBOLS, process=False, scenario="flood") as exchange:
-            opened = await open_websockets(exchange.ws_url)
+            opened = await open_websockets(exchange.ws_url, DEFAULT)
             await opened.send_text(
                 '{"cmd":"subscribe","data":{"channel":"depth","symbols":["AAPL.US"]}}'
             )
