@@ -136,7 +136,9 @@ def open_source(
             source, channels, symbols, api_key=secret, name=shown(source), **options
         )
     if isinstance(source, Source):
-        _check_no_transport(transport, f"{source.name} brings its own connection along")
+        _check_no_transport(
+            transport, f"{source.name} is a Source of your own and brings its connection along"
+        )
         if isinstance(source, Replay) and asked:
             source.only(asked)
         return source

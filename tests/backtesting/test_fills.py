@@ -14,6 +14,8 @@ from mdkit.backtesting.terms import BacktestWarning, Terms
 from mdkit.errors import SettingsError
 from mdkit.strategies import strategy
 
+pytestmark = pytest.mark.outer
+
 CHOICES = [None, 0.0, 1.0, -1.0, 0.5, -0.3]
 
 

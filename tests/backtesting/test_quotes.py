@@ -93,7 +93,8 @@ def test_pressure_over_recorded_books(market):
     with gzip.open(market / "depth.jsonl.gz", "rb") as file:
         lines = [line.rstrip(b"\n").split(b"\t", 1) for line in islice(file, 4000)]
     events = [event for at, raw in lines for event in decode(raw, int(at))]
-    slow, fast = (backtest(pressure, events, latency_ms=ms) for ms in (50, 0))
+    with pytest.warns(BacktestWarning, match="larger than the size that the book showed"):
+        slow, fast = (backtest(pressure, events, latency_ms=ms) for ms in (50, 0))
     assert len(slow.trades) > 10
     assert slow.run.signals.tobytes() == fast.run.signals.tobytes()
     assert slow.run.equity.tobytes() != fast.run.equity.tobytes()

@@ -20,6 +20,8 @@ from mdkit.stream.pipeline import Pipeline
 from mdkit.stream.replay import Replay
 from mdkit.wire.tickdb import encode
 
+pytestmark = pytest.mark.outer
+
 SECOND = 1_000_000_000
 T0 = 1_700_000_000 * SECOND // (60 * SECOND) * 60 * SECOND
 

@@ -19,6 +19,8 @@ from mdkit.strategies.contract import as_strategy
 from mdkit.stream.slots import POLICIES
 from mdkit.wire import tickdb
 
+pytestmark = pytest.mark.outer
+
 _FILE = Path(__file__).with_name("market_open.py")
 _spec = importlib.util.spec_from_file_location("mdkit_market_open", _FILE)
 market_open = importlib.util.module_from_spec(_spec)

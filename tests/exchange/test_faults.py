@@ -18,6 +18,8 @@ from mdkit.exchange.faults import malformed
 from mdkit.exchange.simulator import SimulatedFeed
 from mdkit.wire import tickdb
 
+pytestmark = pytest.mark.outer
+
 SYMBOL = ["AAPL.US"]
 
 

@@ -16,6 +16,8 @@ from mdkit.exchange import Exchange
 from mdkit.exchange.playback import load
 from mdkit.stream.record import Recorder
 
+pytestmark = pytest.mark.outer
+
 MARKET = Path(__file__).parents[2].parent / "shared" / "market"
 T0 = 1_723_161_255_000
 

@@ -27,6 +27,8 @@ from mdkit.history.client import TIMEOUTS, Budget, RestClient, shared_budget
 from mdkit.history.klines import Loader, Pager
 from mdkit.history.patience import LONGEST_WAIT
 
+pytestmark = pytest.mark.outer
+
 KEY = "sk-very-secret-0123456789"
 SERVICE = Service(minutes(T0, 3000))
 

@@ -11,6 +11,8 @@ from mdkit.errors import FeedError
 from mdkit.history import client as clients
 from mdkit.history.client import RestClient
 
+pytestmark = pytest.mark.outer
+
 
 @contextlib.contextmanager
 def raw_service(answer):

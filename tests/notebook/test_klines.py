@@ -13,6 +13,8 @@ from mdkit.history.reshape import gaps, resample
 from mdkit.notebook import klines as door
 from mdkit.notebook.klines import klines
 
+pytestmark = pytest.mark.outer
+
 KEY = "sk-very-secret-0123456789"
 DAYS = {"start": "2025-03-01", "end": "2025-03-04"}
 

@@ -78,6 +78,7 @@ def where(changed):
     return np.flatnonzero(changed.any(axis=1)), np.flatnonzero(changed.any(axis=0))
 
 
+@pytest.mark.outer
 @pytest.mark.parametrize("name", VIEWS)
 def test_a_view_shows_what_the_session_saw(session, name):
     view = VIEWS[name]()
@@ -348,6 +349,7 @@ def test_a_picture_is_hidden_until_there_is_one(session, make):
     assert view.widget.layout.visibility == "visible"
 
 
+@pytest.mark.outer
 def test_drawing_leaves_the_users_matplotlib_alone():
     code = """
 import sys, warnings

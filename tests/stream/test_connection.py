@@ -16,6 +16,8 @@ from mdkit.stream import connection as module
 from mdkit.stream.connection import ConnectionEndedError
 from mdkit.stream.transports import connector
 
+pytestmark = pytest.mark.outer
+
 TEXT, CONTINUATION, CLOSE, PING, PONG = 0x1, 0x0, 0x8, 0x9, 0xA
 
 

@@ -20,6 +20,8 @@ from mdkit.stream.pipeline import Pipeline
 from mdkit.stream.record import Recorder
 from mdkit.stream.replay import replay
 
+pytestmark = pytest.mark.outer
+
 SYMBOLS = [f"S{number}" for number in range(6)]
 T0 = 1_700_000_000_000_000_000
 

@@ -17,6 +17,8 @@ from mdkit.stream.recordings import read_recording
 from mdkit.stream.replay import Replay
 from mdkit.stream.steps import steps
 
+pytestmark = pytest.mark.outer
+
 SYMBOLS = ("A", "B", "C")
 SECOND = 1_000_000_000
 
@@ -250,6 +252,7 @@ def test_a_session_through_three_disconnects_replays_to_the_same_signals(
         assert [count for count in shades if count] == [3, 3], "in queue depth and pressure"
 
 
+@pytest.mark.filterwarnings("ignore:.*larger than the size that the book showed")
 @pytest.mark.parametrize("strategy", [md.strategies.pressure, Everything])
 def test_a_backtest_over_the_file_says_the_same(market, strategy):
     path = market / "depth.jsonl.gz"

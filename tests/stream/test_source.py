@@ -18,6 +18,8 @@ from mdkit.stream.connection import shown
 from mdkit.stream.pipeline import Pipeline
 from mdkit.stream.source import Source, WebSocketSource
 
+pytestmark = pytest.mark.outer
+
 KEY = "sk-very-secret-0123456789"
 SYMBOLS = ("AAPL.US", "MSFT.US")
 PAIRS = {(symbol, channel) for symbol in SYMBOLS for channel in ("depth", "trade")}

@@ -28,6 +28,8 @@ from mdkit.stream.connection import ConnectionEndedError, HandshakeError
 from mdkit.stream.source import WebSocketSource
 from mdkit.stream.transports import TRANSPORTS, connector
 
+pytestmark = pytest.mark.outer
+
 SYMBOLS = ("AAPL.US", "MSFT.US")
 
 

@@ -15,6 +15,8 @@ from mdkit.history.client import RestClient
 from mdkit.stream.source import WebSocketSource
 from mdkit.stream.transports import TRANSPORTS
 
+pytestmark = pytest.mark.outer
+
 CONFIG = """
 [ca]
 default_ca = all

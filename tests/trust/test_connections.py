@@ -9,6 +9,8 @@ from mdkit.exchange import FAULTS, RECOVERABLE
 from mdkit.stream.source import WebSocketSource
 from mdkit.stream.transports import TRANSPORTS
 
+pytestmark = pytest.mark.outer
+
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_a_name_that_does_not_exist_is_said_so(transport, until):
