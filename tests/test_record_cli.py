@@ -89,6 +89,7 @@ def test_a_recording_that_fails_exits_with_1_and_says_why(cli):
     assert "<Recorder full.jsonl failed" in out
 
 
+@pytest.mark.outer
 def test_signals_are_summed_up_beyond_those_that_are_kept(cli, tmp_path):
     path = tmp_path / "many.jsonl"
     count = 100_500

@@ -78,6 +78,7 @@ def test_it_says_what_an_exchange_sends_byte_for_byte(options, channels):
     assert len(expected) >= 100
 
 
+@pytest.mark.outer
 def test_what_is_repeated_is_repeated_as_an_exchange_does():
     # An unpaced market makes 20,000 depth messages and says them again and again.
     texts = texts_of(md.Simulated(speed=0, start=START), ("depth",), enough=25_000)

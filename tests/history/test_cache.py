@@ -271,6 +271,7 @@ def test_clearing(series):
         KlineCache().clear(symbol="A")
 
 
+@pytest.mark.outer
 def test_half_a_million_cached_bars_load_without_a_request(series):
     count = 500_000
     klines = bars(0, count)

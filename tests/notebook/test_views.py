@@ -610,6 +610,7 @@ def test_kernels_that_lose_cells_are_known(version, loses):
 # -- reports ------------------------------------------------------------------------------------
 
 
+@pytest.mark.outer
 def test_a_saved_session_is_charts_tables_and_a_page(session, tmp_path):
     report = session.save(tmp_path / "out")
     names = {path.name for path in report.parent.iterdir()}

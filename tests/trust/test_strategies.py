@@ -70,6 +70,7 @@ BAD = {
 }
 
 
+@pytest.mark.outer
 @pytest.mark.parametrize("kind", ["depth", "bar"])
 @pytest.mark.parametrize("name", BAD)
 def test_a_failing_strategy_buries_its_messages_alone(name, kind, list_source, depth_message):
