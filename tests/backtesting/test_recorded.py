@@ -20,7 +20,7 @@ from mdkit.stream.pipeline import Pipeline
 from mdkit.stream.replay import Replay
 from mdkit.wire.tickdb import encode
 
-pytestmark = pytest.mark.outer
+pytestmark = [pytest.mark.outer, pytest.mark.xdist_group("recorded")]
 
 SECOND = 1_000_000_000
 T0 = 1_700_000_000 * SECOND // (60 * SECOND) * 60 * SECOND

@@ -19,7 +19,7 @@ from mdkit.strategies.contract import as_strategy
 from mdkit.stream.slots import POLICIES
 from mdkit.wire import tickdb
 
-pytestmark = pytest.mark.outer
+pytestmark = [pytest.mark.outer, pytest.mark.xdist_group("idle machine")]
 
 _FILE = Path(__file__).with_name("market_open.py")
 _spec = importlib.util.spec_from_file_location("mdkit_market_open", _FILE)

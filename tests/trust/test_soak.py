@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.outer
+pytestmark = [pytest.mark.outer, pytest.mark.xdist_group("idle machine")]
 
 _spec = importlib.util.spec_from_file_location(
     "mdkit_soak", Path(__file__).parent.parent / "soak.py"
