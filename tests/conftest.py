@@ -48,8 +48,9 @@ def pytest_configure(config):
 def pytest_cmdline_main(config):
     """Run folders of tests in parallel; single files and tests, and all with --pdb, are not.
 
-    Tests wait more than they compute, so there are twice as many workers as cores. `-n` says
-    another number, `-n 0` none; without pytest-xdist there are none either.
+    Tests wait more than they compute, so there are twice as many workers as cores; those of the
+    inner tier only compute. `-n` says another number, `-n 0` none; without pytest-xdist there are
+    none either.
     """
     option = config.option
     if hasattr(config, "workerinput"):
@@ -59,7 +60,8 @@ def pytest_cmdline_main(config):
         return
     if option.numprocesses is None and not (option.usepdb or option.collectonly):
         folders = any(Path(argument.split("::")[0]).is_dir() for argument in config.args)
-        option.numprocesses = 2 * (os.cpu_count() or 1) if folders else 0
+        each = 1 if option.markexpr == "inner" else 2
+        option.numprocesses = each * (os.cpu_count() or 1) if folders else 0
     if option.numprocesses and option.dist == "no":
         option.dist = "loadgroup"
 
@@ -68,8 +70,8 @@ def pytest_cmdline_main(config):
 def pytest_collection_modifyitems(items):
     for item in items:
         kinds = {mark.name for mark in item.iter_markers()}
-        if not kinds & {"system", "slow", "browser"}:
-            item.add_marker(pytest.mark.quick)
+        if not kinds & {"outer", "slow", "browser"}:
+            item.add_marker(pytest.mark.inner)
         if "browser" in kinds:
             item.add_marker(pytest.mark.xdist_group("browser"))
 

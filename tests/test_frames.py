@@ -180,6 +180,7 @@ def test_a_bad_last_is_named(wrong):
 # Depth
 
 
+@pytest.mark.outer
 @settings(deadline=None)
 @given(batch=st.lists(books, max_size=20), levels=st.integers(1, 12))
 def test_depth_columns_are_the_books_and_their_measures(batch, levels):
@@ -462,6 +463,7 @@ def test_rows_that_the_exchange_dates_before_the_last_are_flagged():
     assert not frames.frame("trade").backwards.any()
 
 
+@pytest.mark.outer
 @given(
     st.lists(
         st.tuples(

@@ -5,7 +5,11 @@ import gzip
 import json
 from collections import defaultdict
 
+import pytest
+
 import mdkit as md
+
+pytestmark = pytest.mark.outer
 
 MESSAGES = 62_650
 

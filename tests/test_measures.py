@@ -174,6 +174,7 @@ def test_rolling_over_a_time_does_not_reach_across_a_clock_that_was_set_back():
 # Tables of books
 
 
+@pytest.mark.outer
 @given(batch=st.lists(books, max_size=12), levels=st.integers(1, 12))
 def test_a_table_of_books_gives_the_bits_of_each(batch, levels):
     frame = DepthFrame(12)
@@ -189,6 +190,7 @@ def test_a_table_of_books_gives_the_bits_of_each(batch, levels):
             assert np.array_equal(got.to_numpy(), np.array(expected, float), equal_nan=True)
 
 
+@pytest.mark.outer
 @given(batch=st.lists(books, max_size=12), levels=st.integers(1, 12))
 def test_the_plain_table_and_its_parts_have_what_measures_need(batch, levels):
     frame = DepthFrame(12)

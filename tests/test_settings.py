@@ -4,6 +4,7 @@ import json
 import pickle
 import traceback
 
+import pydantic
 import pytest
 
 from mdkit.errors import AuthenticationError, MdkitError, SettingsError
@@ -114,7 +115,7 @@ def test_an_unknown_setting_lists_the_known_ones():
 
 def test_settings_do_not_change():
     settings = Settings()
-    with pytest.raises(Exception, match="frozen"):
+    with pytest.raises(pydantic.ValidationError, match="frozen"):
         settings.worker_count = 3
 
 

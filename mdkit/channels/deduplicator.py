@@ -42,12 +42,14 @@ class TradeDeduplicator:
         known = self._known
         keys = [_key(event) for event in events]
         if origin == REST:
-            seen = [e.exchange_ns for e, key in zip(events, keys, strict=True) if key in known]
-            least = max(seen, default=0)
+            # Trades of one time, which services give in milliseconds, are in the answer's order.
+            places = [(event.exchange_ns, i) for i, event in enumerate(events)]
+            seen = [place for place, key in zip(places, keys, strict=True) if key in known]
+            last = max(seen, default=(-1, -1))
             kept = [
-                i
-                for i, (event, key) in enumerate(zip(events, keys, strict=True))
-                if key not in known and event.exchange_ns >= least
+                place[1]
+                for place, key in zip(places, keys, strict=True)
+                if key not in known and place > last
             ]
             # Added to those of earlier answers: a feed that lags behind REST may push them yet.
             self._filled.update(dict.fromkeys(keys[i] for i in kept))

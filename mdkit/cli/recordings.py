@@ -37,7 +37,7 @@ def record(
         str, typer.Option(help="depth, trade, ticker, separated by commas.")
     ] = "depth,trade",
     source: Annotated[
-        str | None, typer.Option(help='"tickdb", "demo", or a ws(s):// URL; default as md.live.')
+        str | None, typer.Option(help='"tickdb", "demo", "simulated", or a ws(s):// URL.')
     ] = None,
     seconds: Annotated[
         float | None, typer.Option(help="How long; default: until Ctrl-C.", min=0.1)

@@ -9,6 +9,8 @@ import pytest
 from mdkit.backtesting.engine import backtest
 from mdkit.strategies import SmaCross, strategy
 
+pytestmark = pytest.mark.outer
+
 
 @strategy("bar")
 class LateCross(SmaCross):

@@ -7,7 +7,7 @@ from mdkit.backtesting.verify.parity import verify
 from mdkit.errors import StrategyError
 from mdkit.strategies import strategy
 
-pytestmark = pytest.mark.usefixtures("numba")
+pytestmark = [pytest.mark.outer, pytest.mark.usefixtures("numba")]
 
 RETURNS = {
     "sum of times": "float((self.n * bar.start_ns + self.n) % 7) / 7.0",

@@ -12,6 +12,8 @@ from mdkit.errors import SettingsError, StrategyError
 from mdkit.events import Bar
 from mdkit.strategies import ALL, SmaCross, as_strategy, strategy
 
+pytestmark = pytest.mark.outer
+
 ON_BARS = [name for name, found in ALL.items() if "bar" in as_strategy(found).kinds]
 
 

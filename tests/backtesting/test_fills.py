@@ -14,6 +14,8 @@ from mdkit.backtesting.runs import account_run
 from mdkit.errors import SettingsError
 from mdkit.strategies import strategy
 
+pytestmark = pytest.mark.outer
+
 CHOICES = [None, 0.0, 1.0, -1.0, 0.5, -0.3]
 
 

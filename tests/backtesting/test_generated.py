@@ -4,6 +4,7 @@ import random
 import warnings
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +16,8 @@ from mdkit.strategies import as_strategy
 from mdkit.strategies.contract import as_signal
 from tests.backtesting.generated import made
 from tests.backtesting.seeded import seeded_bars
+
+pytestmark = pytest.mark.outer
 
 COLUMNS = make_panel(seeded_bars(60, 3, volatility=0.01)).bars[0]
 # Each example takes a compilation of a second; the thorough profile asks for more.

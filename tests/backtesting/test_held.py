@@ -33,6 +33,7 @@ def test_the_exact_name_counts_where_there_is_one(seeded_bars):
     assert same_run(md.backtest(BuyAndHold, bars.assign(Close=1.0)), md.backtest(BuyAndHold, bars))
 
 
+@pytest.mark.outer
 @pytest.mark.parametrize("engine", ["python", "auto"])
 def test_bars_need_no_volume_that_nobody_reads(seeded_bars, engine):
     bars = seeded_bars(200)
@@ -120,6 +121,7 @@ class Held:
         return ""
 
 
+@pytest.mark.outer
 @pytest.mark.parametrize("levels", [1, 3, 5, 8])
 def test_a_table_of_books_and_a_session_are_the_events_they_were_made_of(levels):
     events = list(books(120))
@@ -179,8 +181,9 @@ def test_the_bars_of_a_session_are_its_whole_ones():
 
 
 def test_a_live_session_can_be_backtested():
-    session = md.live(["AAPL.US"], source="demo", strategies=[md.strategies.pressure])
-    session.run_blocking(1.0)
+    source = md.Simulated(["AAPL.US"], count=100, speed=10)
+    session = md.live(source=source, strategies=[md.strategies.pressure])
+    session.run_blocking()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", BacktestWarning)  # of fills larger than the book showed
         result = md.backtest(md.strategies.pressure, session)

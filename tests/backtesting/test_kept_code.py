@@ -8,7 +8,7 @@ from mdkit.backtesting.compiled import native
 from mdkit.backtesting.engine import backtest
 from mdkit.strategies import strategy
 
-pytestmark = pytest.mark.usefixtures("numba")
+pytestmark = [pytest.mark.outer, pytest.mark.usefixtures("numba")]
 
 
 @strategy("bar")

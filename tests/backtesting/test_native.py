@@ -14,7 +14,7 @@ from mdkit.errors import SettingsError, StrategyError
 from mdkit.strategies import SmaCross, as_strategy, strategy
 from mdkit.strategies.indicators import INDICATORS, SMA
 
-pytestmark = pytest.mark.usefixtures("numba")
+pytestmark = [pytest.mark.outer, pytest.mark.usefixtures("numba")]
 LIMIT = 1.0
 
 

@@ -8,7 +8,7 @@ import pytest
 from mdkit.backtesting.engine import backtest
 from mdkit.strategies import strategy
 
-pytestmark = pytest.mark.usefixtures("numba")
+pytestmark = [pytest.mark.outer, pytest.mark.usefixtures("numba")]
 
 HELPERS = """
 def scaled(x, k=1.0):

@@ -18,6 +18,8 @@ from mdkit.errors import SettingsError
 from mdkit.events import Depth, Trade
 from mdkit.strategies import ALL, SmaCross, as_strategy, strategy
 
+pytestmark = pytest.mark.outer
+
 
 def books(count=300):
     found = []

@@ -20,6 +20,8 @@ from mdkit.recording.replay.replay import Replay
 from mdkit.strategies.contract import as_strategy
 from mdkit.venues.tickdb import encode
 
+pytestmark = [pytest.mark.outer, pytest.mark.xdist_group("recorded")]
+
 SECOND = 1_000_000_000
 T0 = 1_700_000_000 * SECOND // (60 * SECOND) * 60 * SECOND
 

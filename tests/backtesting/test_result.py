@@ -61,6 +61,7 @@ def test_no_trade_at_all_is_a_result_too(seeded_bars):
     assert repr(quiet)
 
 
+@pytest.mark.outer
 def test_pictures_and_files(result, tmp_path):
     assert result.save(tmp_path / "r.png").read_bytes().startswith(b"\x89PNG")
     page = result.save(tmp_path / "r.html").read_text(encoding="utf-8")

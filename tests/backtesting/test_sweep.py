@@ -17,6 +17,8 @@ from mdkit.backtesting.walk import walk_forward
 from mdkit.errors import SettingsError
 from mdkit.strategies import BuyAndHold, SmaCross, pressure, strategy
 
+pytestmark = pytest.mark.outer
+
 GRID = {"fast": [3, 5], "slow": np.arange(10, 40, 10)}
 
 
@@ -151,7 +153,7 @@ def dask():
         seen.append(done)
         if len(seen) == 1:
             next(iter(cluster.workers.values())).process.process.kill()
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster:
         with Client(cluster) as client:
             spread = sweep(client=client, progress=kill_one)
     assert seen[-1] == 9, seen

@@ -19,6 +19,8 @@ from mdkit.queue.policies import POLICIES
 from mdkit.strategies.contract import as_strategy
 from mdkit.venues import tickdb
 
+pytestmark = [pytest.mark.outer, pytest.mark.xdist_group("idle machine")]
+
 _FILE = Path(__file__).with_name("market_open.py")
 _spec = importlib.util.spec_from_file_location("mdkit_market_open", _FILE)
 market_open = importlib.util.module_from_spec(_spec)

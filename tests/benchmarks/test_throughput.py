@@ -9,6 +9,10 @@ import importlib.util
 import sys
 from pathlib import Path
 
+import pytest
+
+pytestmark = [pytest.mark.outer, pytest.mark.xdist_group("idle machine")]
+
 _FILE = Path(__file__).with_name("throughput.py")
 _spec = importlib.util.spec_from_file_location("mdkit_throughput", _FILE)
 throughput = importlib.util.module_from_spec(_spec)

@@ -151,6 +151,7 @@ def test_this_machines_clock_makes_no_bar_partial():
     assert shown(one, trade(2)) == [(False, 1)]
 
 
+@pytest.mark.outer
 @pytest.mark.parametrize("kind", ["task", "process"])
 def test_a_late_trade_is_seen_in_frame_gaps_and_explain(kind, list_source, tmp_path):
     def message(minute, second, price):
@@ -226,6 +227,7 @@ class Starts:
         self.gaps += 1
 
 
+@pytest.mark.outer
 def test_a_session_warms_up_and_mends_bars_after_a_reconnect(exchange_process, until):
     """At sixty times the clock, a bar lasts a second.
 

@@ -12,6 +12,8 @@ import requests
 
 import mdkit as md
 
+pytestmark = pytest.mark.outer
+
 
 @pytest.fixture
 def cli(tmp_path):

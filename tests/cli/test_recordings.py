@@ -46,7 +46,8 @@ def recording(tmp_path, depth_message):
 
 
 def test_what_was_recorded_is_told_and_replayed(cli, tmp_path):
-    out = cli("record", "AAPL.US,MSFT.US", "--source", "demo", "--seconds", 1.5, "--out", "a/b.gz")
+    options = ("--source", "simulated", "--seconds", 1, "--out", "a/b.gz")
+    out = cli("record", "AAPL.US,MSFT.US", *options)
     info = recording_info(tmp_path / "a" / "b.gz")
     assert info.complete
     assert set(info.symbols) == {"AAPL.US", "MSFT.US"}
@@ -74,6 +75,7 @@ def test_patterns_and_paced_replay(cli, recording):
     assert "messages     600" in cli("info", recording.parent / "*.jsonl")
 
 
+@pytest.mark.outer
 def test_a_recording_that_fails_exits_with_1_and_says_why(cli):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
@@ -87,6 +89,7 @@ def test_a_recording_that_fails_exits_with_1_and_says_why(cli):
     assert "<Recorder full.jsonl failed" in out
 
 
+@pytest.mark.outer
 def test_signals_are_summed_up_beyond_those_that_are_kept(cli, tmp_path):
     path = tmp_path / "many.jsonl"
     count = 100_500
@@ -137,6 +140,7 @@ def test_a_replay_of_an_empty_file_says_so_and_fails(cli, tmp_path, content, why
     assert said in cli.output
 
 
+@pytest.mark.outer
 def test_recording_a_server_that_is_not_there_says_so_and_fails(cli):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound and not listening: it refuses
@@ -150,7 +154,7 @@ def test_recording_a_server_that_is_not_there_says_so_and_fails(cli):
 @pytest.mark.parametrize("out", [[], ["--out", "mine"]])
 def test_recordings_go_into_the_folder_that_the_help_names_or_the_one_given(cli, tmp_path, out):
     (tmp_path / "mine").mkdir()
-    cli("record", "AAPL.US", "--source", "demo", "--seconds", 1.5, *out)
+    cli("record", "AAPL.US", "--source", "simulated", "--seconds", 1, *out)
     folder = tmp_path / (out[1] if out else "mdkit-record")
     assert {path.name for path in tmp_path.iterdir()} == {"mine", folder.name}
     assert [path.name[-9:] for path in folder.iterdir()] == [".jsonl.gz"]

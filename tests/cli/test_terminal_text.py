@@ -11,9 +11,9 @@ _WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
 @pytest.fixture
-def session(exchange_process):
-    made = md.live(source=exchange_process(["A"], scenario="busy"), name="text")
-    made.run_blocking(0.5)
+def session():
+    made = md.live(source=md.Simulated(["A"], scenario="busy", count=500), name="text")
+    made.run_blocking()
     return made
 
 

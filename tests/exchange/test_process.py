@@ -20,6 +20,8 @@ from websockets.asyncio.client import connect
 from mdkit.errors import ExchangeError, SettingsError
 from mdkit.exchange import Exchange, configure, serve_forever
 
+pytestmark = pytest.mark.outer
+
 KEY = "very-secret-key-42"
 
 

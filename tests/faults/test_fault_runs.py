@@ -4,6 +4,8 @@ import pytest
 from fault_plans import make_plan
 from fault_runs import run_plan
 
+pytestmark = [pytest.mark.outer, pytest.mark.xdist_group("idle machine")]
+
 # Between them both dialects and runners, all overflow policies, recordings, processes, names
 # that cannot be looked up, and a burst.
 SEEDS = (2, 4, 7, 8, 9, 12)

@@ -20,6 +20,7 @@ def spoilt(draw, seeds):
     return data
 
 
+@pytest.mark.outer
 @pytest.mark.parametrize("name", TARGETS)
 def test_any_bytes_are_taken_or_refused_in_words(name, capsys):
     @settings(suppress_health_check=list(HealthCheck), max_examples=50)

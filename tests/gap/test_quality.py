@@ -91,6 +91,7 @@ def test_empty_books_and_unusable_messages_are_told():
     assert [told(gap) for gap in watch.end()] == [("unusable messages", 8, 8, 1)]
 
 
+@pytest.mark.outer
 @pytest.mark.parametrize("kind", ["task", "process"])
 def test_crossed_and_empty_books_are_holes_to_everybody(kind, list_source, depth_message, tmp_path):
     empty = b'{"cmd":"depth","data":{"symbol":"A","bids":[],"asks":[],"timestamp":5}}'
@@ -246,6 +247,7 @@ def _stamped(list_source, batches):
     return source
 
 
+@pytest.mark.outer
 @pytest.mark.parametrize("kind", ["task", "process"])
 def test_one_bad_trade_of_many_costs_one_trade_counted_and_told(kind, list_source, tmp_path):
     def message(*prices):

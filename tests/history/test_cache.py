@@ -140,6 +140,7 @@ def writer(folder, first, last):
     )
 
 
+@pytest.mark.outer
 def test_two_processes_lose_nothing_of_each_other(tmp_path):
     writers = [writer(tmp_path, first, 60) for first in (0, 1)]
     for process in writers:
@@ -151,6 +152,7 @@ def test_two_processes_lose_nothing_of_each_other(tmp_path):
     assert month.klines.bars == 600
 
 
+@pytest.mark.outer
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is of POSIX")
 def test_after_kill_9_everything_that_was_stored_is_there_and_right(tmp_path):
     series = KlineCache(tmp_path).series("s", "A", "1m")
@@ -269,6 +271,7 @@ def test_clearing(series):
         KlineCache().clear(symbol="A")
 
 
+@pytest.mark.outer
 def test_half_a_million_cached_bars_load_without_a_request(series):
     count = 500_000
     klines = bars(0, count)

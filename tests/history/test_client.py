@@ -27,6 +27,8 @@ from mdkit.history.http.client import TIMEOUTS, Budget, RestClient, shared_budge
 from mdkit.history.http.patience import LONGEST_WAIT
 from mdkit.history.klines import Loader, Pager
 
+pytestmark = pytest.mark.outer
+
 KEY = "sk-very-secret-0123456789"
 SERVICE = Service(minutes(T0, 3000))
 

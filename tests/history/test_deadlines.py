@@ -11,6 +11,8 @@ from mdkit.errors import FeedError
 from mdkit.history.http import client as clients
 from mdkit.history.http.client import RestClient
 
+pytestmark = pytest.mark.outer
+
 
 @contextlib.contextmanager
 def raw_service(answer):

@@ -263,6 +263,7 @@ def test_nothing_from_the_final_time_on_is_cached(series):
     assert series.read(T0, NOW).klines.bars == 1000
 
 
+@pytest.mark.outer
 @given(
     st.sets(st.integers(0, 90), max_size=60),
     st.lists(st.tuples(st.integers(0, 95), st.integers(0, 95)), min_size=1, max_size=5),

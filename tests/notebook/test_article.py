@@ -11,6 +11,8 @@ import pytest
 import mdkit as md
 from mdkit.errors import SessionError
 
+pytestmark = pytest.mark.outer
+
 ARTICLE = """
 def compute_pressure_ratio(message):
     bids = message.get("bids", [])[:5]

@@ -131,6 +131,7 @@ def test_a_session_that_just_began_can_be_drawn(rows, tmp_path):
     assert "no order books yet" in [text.get_text() for text in panels(figure)[1].texts]
 
 
+@pytest.mark.outer
 def test_the_users_own_matplotlib_is_neither_followed_nor_touched(tmp_path):
     had_pyplot = "matplotlib.pyplot" in sys.modules
     data = metrics([1, 5, 2])

@@ -34,6 +34,8 @@ from mdkit.events import Signal
 from mdkit.pipeline.health import Health
 from mdkit.queue.ledger import COLUMNS
 
+pytestmark = pytest.mark.outer
+
 SYMBOLS = ("AAPL.US", "MSFT.US", "GOOGL.US", "AMZN.US")
 KEY = "open-sesame-4711"
 BOOKS = 1200
@@ -329,7 +331,7 @@ def main(scenario):
     from distributed import Client, LocalCluster
 
     size = {"n_workers": 2, "threads_per_worker": 1}
-    with LocalCluster(**size, dashboard_address=None) as cluster, Client(cluster) as client:
+    with LocalCluster(**size, dashboard_address=":0") as cluster, Client(cluster) as client:
         for name in scenario.split(" and "):
             globals()[name](cluster, client)
     print("fine")

@@ -15,7 +15,7 @@ jupyter_client = pytest.importorskip("jupyter_client")
 
 import mdkit as md  # noqa: E402
 
-pytestmark = [pytest.mark.system, pytest.mark.xdist_group("kernel")]
+pytestmark = [pytest.mark.outer, pytest.mark.xdist_group("kernel")]
 
 BUSY_SECONDS = 3
 KEEPALIVE = 9
@@ -227,14 +227,14 @@ def test_running_a_cell_again_replaces_the_session(kernel, exchange, runner, wai
 
 
 @pytest.mark.parametrize("runner", ["notebook", "thread"])
-def test_restarting_the_kernel_closes_the_connection(kernel, exchange, runner, wait_until):
-    kernel.run(begin(exchange, runner=runner) + settle())
+def test_restarting_the_kernel_closes_the_connection(fresh_kernel, exchange, runner, wait_until):
+    fresh_kernel.run(begin(exchange, runner=runner) + settle())
     wait_until(lambda: exchange.statistics()["connections"] == 1)
-    kernel.client.stop_channels()
-    kernel.manager.restart_kernel(now=False)
+    fresh_kernel.client.stop_channels()
+    fresh_kernel.manager.restart_kernel(now=False)
     wait_until(lambda: exchange.statistics()["connections"] == 0)
-    kernel.connect()
-    kernel.run(begin(exchange, runner=runner) + settle())
+    fresh_kernel.connect()
+    fresh_kernel.run(begin(exchange, runner=runner) + settle())
     assert exchange.statistics()["connections"] == 1
 
 

@@ -13,6 +13,8 @@ from mdkit.history.cache import KlineCache
 from mdkit.history.http.client import RestClient
 from mdkit.history.reshape import gaps, resample
 
+pytestmark = pytest.mark.outer
+
 KEY = "sk-very-secret-0123456789"
 DAYS = {"start": "2025-03-01", "end": "2025-03-04"}
 

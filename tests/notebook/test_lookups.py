@@ -28,16 +28,16 @@ from mdkit.errors import SettingsError
 @pytest.mark.parametrize("is_over", [False, True])
 def test_a_name_that_is_not_there_is_told_with_what_may_be_meant(look, told, is_over, until):
     async def main():
-        async with md.Exchange(process=False, scenario="busy") as exchange:
-            session = md.live(["AAPL.US", "MSFT.US"], source=exchange, name="names")
+        source = md.Simulated(scenario="busy")
+        session = md.live(["AAPL.US", "MSFT.US"], source=source, name="names")
+        with pytest.raises(SettingsError, match=told):
+            look(session)  # before it has begun
+        async with session:
+            await until(lambda: session.ledger()["received"].sum() > 50)
+            if is_over:
+                await session.stop()
             with pytest.raises(SettingsError, match=told):
-                look(session)  # before it has begun
-            async with session:
-                await until(lambda: session.ledger()["received"].sum() > 50)
-                if is_over:
-                    await session.stop()
-                with pytest.raises(SettingsError, match=told):
-                    look(session)
+                look(session)
 
     asyncio.run(main())
 
@@ -65,10 +65,8 @@ def test_of_a_source_that_does_not_say_what_it_carries_anything_may_come(
 
 def test_what_was_unsubscribed_can_still_be_seen(until):
     async def main():
-        async with (
-            md.Exchange(["A", "B"], process=False, scenario="busy") as exchange,
-            md.live(source=exchange, name="before") as session,
-        ):
+        source = md.Simulated(["A", "B"], scenario="busy")
+        async with md.live(source=source, name="before") as session:
             await until(lambda: len(session.frame("depth", "A")))
             session.unsubscribe("depth", "A")
             await until(lambda: session.pipeline.source.symbols == ("B",))
@@ -82,8 +80,8 @@ def test_symbols_that_are_none_are_not_the_default_ones():
         md.live([], source="demo")
 
 
-def test_a_session_of_trades_alone_is_plotted_and_saved(exchange_process, tmp_path):
-    exchange = exchange_process(["A"], scenario="busy")
-    session = md.live(source=exchange, channels=["trade"], name="trades")
-    assert session.run_blocking(0.5).balanced
+def test_a_session_of_trades_alone_is_plotted_and_saved(tmp_path):
+    source = md.Simulated(["A"], scenario="busy", count=500)
+    session = md.live(source=source, channels=["trade"], name="trades")
+    assert session.run_blocking().totals["processed"] > 50
     assert session.save(tmp_path).exists()

@@ -51,6 +51,7 @@ def test_a_notebook_is_saved_with_its_outputs(path):
     assert notebook.cells[0].cell_type == "markdown"
 
 
+@pytest.mark.outer
 def test_an_exported_notebook_shows_the_last_picture(tmp_path):
     nbconvert = pytest.importorskip("nbconvert")
     notebook = nbformat.read(NOTEBOOKS[0], as_version=4)

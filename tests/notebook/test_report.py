@@ -25,8 +25,9 @@ def test_a_spreadsheet_runs_no_text(tmp_path):
 
 
 def test_a_picture_that_fails_costs_no_table(tmp_path, monkeypatch):
-    session = md.live(["AAPL.US"], source="demo", strategies=[md.strategies.pressure], name="saved")
-    session.run_blocking(1)
+    source = md.Simulated(["AAPL.US"], speed=0, count=100)
+    session = md.live(source=source, strategies=[md.strategies.pressure], name="saved")
+    session.run_blocking()
 
     def fails(session):
         raise ValueError("a picture of nothing")

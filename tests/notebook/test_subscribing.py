@@ -8,6 +8,8 @@ import mdkit as md
 from mdkit.errors import SettingsError
 from mdkit.exchange.config import PlanLimits
 
+pytestmark = pytest.mark.outer
+
 SYMBOLS = ("AAPL.US", "MSFT.US")
 
 

@@ -78,6 +78,7 @@ def where(changed):
     return np.flatnonzero(changed.any(axis=1)), np.flatnonzero(changed.any(axis=0))
 
 
+@pytest.mark.outer
 @pytest.mark.parametrize("name", VIEWS)
 def test_a_view_shows_what_the_session_saw(session, name):
     view = VIEWS[name]()
@@ -348,6 +349,7 @@ def test_a_picture_is_hidden_until_there_is_one(session, make):
     assert view.widget.layout.visibility == "visible"
 
 
+@pytest.mark.outer
 def test_drawing_leaves_the_users_matplotlib_alone():
     code = """
 import sys, warnings
@@ -608,6 +610,7 @@ def test_kernels_that_lose_cells_are_known(version, loses):
 # -- reports ------------------------------------------------------------------------------------
 
 
+@pytest.mark.outer
 def test_a_saved_session_is_charts_tables_and_a_page(session, tmp_path):
     report = session.save(tmp_path / "out")
     names = {path.name for path in report.parent.iterdir()}

@@ -70,6 +70,7 @@ def test_a_feed_that_invents_symbols_without_end_stays_bounded(
     assert "not subscribed to" in reason
 
 
+@pytest.mark.outer
 def test_a_session_tells_where_its_memory_is(exchange_process, until):
     exchange = exchange_process(["AAPL.US"])
 

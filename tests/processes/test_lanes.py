@@ -19,6 +19,8 @@ from mdkit.recording.replay.replay import replay
 from mdkit.strategies.contract import as_strategy
 from mdkit.views.gaps import RecentGaps
 
+pytestmark = pytest.mark.outer
+
 SYMBOLS = [f"S{number}" for number in range(6)]
 T0 = 1_700_000_000_000_000_000
 

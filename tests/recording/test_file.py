@@ -224,6 +224,7 @@ def test_a_tilde_is_the_users_home(tmp_path, monkeypatch):
     assert find_files("~/a.jsonl") == find_files("~/*.jsonl") == [tmp_path / "a.jsonl"]
 
 
+@pytest.mark.outer
 def test_a_file_without_lines_is_refused_without_reading_it_all(tmp_path):
     path = tmp_path / "zeros.gz"
     path.write_bytes(gzip.compress(bytes(64 << 20), 1))

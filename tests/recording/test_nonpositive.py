@@ -10,6 +10,8 @@ from mdkit.pipeline.pipeline import Pipeline
 from mdkit.recording.recorder import Recorder
 from mdkit.venues import tickdb
 
+pytestmark = pytest.mark.outer
+
 BOOK = (
     b'{"cmd":"depth","data":{"symbol":"CL","bids":[["-37.7","1"],["-38","2"]],'
     b'"asks":[["-37.5","3"],["0","1"],["0.5","1"]],"timestamp":%d}}'

@@ -562,6 +562,7 @@ def test_parquet_is_written_in_batches(tmp_path, monkeypatch):
 # -- real ones ---------------------------------------------------------------------------------
 
 
+@pytest.mark.outer
 def test_the_real_recordings(market, tmp_path):
     info = recording_info(str(market / "*.jsonl.gz"))
     assert info.messages == 62_650 + 39_381

@@ -256,6 +256,7 @@ print(json.dumps([given, recorder.messages, recorder.lost, recorder.bytes, probl
 """
 
 
+@pytest.mark.outer
 @pytest.mark.parametrize("suffix", ["", ".gz"])
 def test_a_full_disk_ends_the_recording_and_keeps_what_is_written(tmp_path, suffix):
     pytest.importorskip("resource", reason="file-size limits are a Unix matter")
@@ -296,6 +297,7 @@ while True:
 """
 
 
+@pytest.mark.outer
 @pytest.mark.skipif(os.name != "posix", reason="kill -9 is a Unix matter")
 @pytest.mark.parametrize("seed", range(6))
 def test_killed_at_any_moment_it_reads_to_the_last_whole_line(tmp_path, seed):
@@ -319,6 +321,7 @@ def test_killed_at_any_moment_it_reads_to_the_last_whole_line(tmp_path, seed):
     assert "no end marker" in faults_of(parts[-1])
 
 
+@pytest.mark.outer
 def test_a_recorder_that_nobody_closes_is_finished_at_exit(tmp_path):
     path = tmp_path / "a.jsonl"
     code = (

@@ -914,6 +914,7 @@ def test_a_session_over_a_replay_may_name_its_symbols(tmp_path):
         md.live(["NVDA.US"], source=md.replay(sample))
 
 
+@pytest.mark.outer
 def test_what_was_subscribed_to_while_recording_replays_by_name(tmp_path, exchange_process, until):
     exchange = exchange_process(["AAPL.US", "MSFT.US"], scenario="busy")
     path = tmp_path / "a.jsonl"

@@ -19,6 +19,8 @@ from mdkit.recording.replay.replay import Replay
 from mdkit.strategies.contract import as_strategy
 from tests.channels.naive_reader import naive_steps
 
+pytestmark = pytest.mark.outer
+
 SYMBOLS = ("A", "B", "C")
 SECOND = 1_000_000_000
 
@@ -254,6 +256,7 @@ def test_a_session_through_three_disconnects_replays_to_the_same_signals(
         assert [count for count in shades if count] == [3, 3], "in queue depth and pressure"
 
 
+@pytest.mark.filterwarnings("ignore:.*larger than the size that the book showed")
 @pytest.mark.parametrize("strategy", [md.strategies.pressure, Everything])
 def test_a_backtest_over_the_file_says_the_same(market, strategy):
     path = market / "depth.jsonl.gz"

@@ -17,6 +17,8 @@ from mdkit.sources.connection import ConnectionEndedError
 from mdkit.sources.websockets_connection import open_websockets
 from mdkit.venues.registry import DEFAULT
 
+pytestmark = pytest.mark.outer
+
 TEXT, CONTINUATION, CLOSE, PING, PONG = 0x1, 0x0, 0x8, 0x9, 0xA
 
 

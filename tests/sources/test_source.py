@@ -19,6 +19,8 @@ from mdkit.sources.source import Source
 from mdkit.sources.websocket import WebSocketSource
 from mdkit.strategies.contract import as_strategy
 
+pytestmark = pytest.mark.outer
+
 KEY = "sk-very-secret-0123456789"
 SYMBOLS = ("AAPL.US", "MSFT.US")
 PAIRS = {(symbol, channel) for symbol in SYMBOLS for channel in ("depth", "trade")}

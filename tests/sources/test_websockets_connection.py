@@ -25,6 +25,8 @@ from mdkit.sources.websocket import WebSocketSource
 from mdkit.sources.websockets_connection import open_websockets
 from mdkit.venues.registry import DEFAULT
 
+pytestmark = pytest.mark.outer
+
 SYMBOLS = ("AAPL.US", "MSFT.US")
 
 

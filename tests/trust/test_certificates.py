@@ -14,6 +14,8 @@ from mdkit.errors import FeedError
 from mdkit.history.http.client import RestClient
 from mdkit.sources.websocket import WebSocketSource
 
+pytestmark = pytest.mark.outer
+
 CONFIG = """
 [ca]
 default_ca = all

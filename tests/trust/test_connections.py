@@ -8,6 +8,8 @@ import mdkit as md
 from mdkit.exchange import FAULTS, RECOVERABLE
 from mdkit.sources.websocket import WebSocketSource
 
+pytestmark = pytest.mark.outer
+
 
 def test_a_name_that_does_not_exist_is_said_so(until):
     async def main():

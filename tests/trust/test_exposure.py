@@ -17,6 +17,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 import mdkit as md
 from mdkit.exchange.server import sockets
 
+pytestmark = pytest.mark.outer
+
 PACKAGE = Path(md.__file__).parent
 # What talks to processes of its own over pipes that nobody else holds, and what a cluster's
 # scheduler, which runs anybody's code by its nature, hands to a worker.

@@ -3,6 +3,8 @@
 import asyncio
 import time
 
+import pytest
+
 import mdkit as md
 from mdkit.backfill.reconnect import ReconnectBackfill
 from mdkit.backfill.rest import Answers
@@ -52,6 +54,7 @@ def test_a_connection_lost_before_it_was_subscribed_keeps_the_gap_before_it():
     assert asyncio.run(main("first")) == ["first"]  # stopped before it was subscribed
 
 
+@pytest.mark.outer
 def test_what_rest_fills_is_never_stamped_later_than_what_is_pushed(until):
     async def main():
         async with md.Exchange("AAPL.US", process=False, rate=2000) as exchange:

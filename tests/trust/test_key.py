@@ -9,6 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+pytestmark = pytest.mark.outer
+
 KEY = "sk-planted-7f3c9a2e51"
 RUN = Path(__file__).with_name("key_run.py")
 

@@ -124,6 +124,7 @@ def test_reading_ends_after_so_many_lines_that_are_no_messages(tmp_path, line):
     assert len(frame) == 1
 
 
+@pytest.mark.outer
 def test_a_line_without_end_is_refused_by_every_reader(tmp_path):
     path = tmp_path / "long.jsonl.gz"
     with gzip.open(path, "wb", compresslevel=1) as file:

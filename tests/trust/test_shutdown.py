@@ -10,7 +10,7 @@ import pytest
 import mdkit as md
 
 PROGRAM = Path(__file__).with_name("ending.py")
-pytestmark = pytest.mark.system
+pytestmark = pytest.mark.outer
 posix = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 
 

@@ -4,6 +4,10 @@ import importlib.util
 import sys
 from pathlib import Path
 
+import pytest
+
+pytestmark = [pytest.mark.outer, pytest.mark.xdist_group("idle machine")]
+
 _spec = importlib.util.spec_from_file_location(
     "mdkit_soak", Path(__file__).parent.parent / "soak.py"
 )

@@ -71,6 +71,7 @@ BAD = {
 }
 
 
+@pytest.mark.outer
 @pytest.mark.parametrize("kind", ["depth", "bar"])
 @pytest.mark.parametrize("name", BAD)
 def test_a_failing_strategy_buries_its_messages_alone(name, kind, list_source, depth_message):
@@ -220,6 +221,7 @@ def test_a_session_takes_the_name_of_one_that_any_exception_ended(list_source, d
     asyncio.run(main())
 
 
+@pytest.mark.outer
 def test_a_panic_in_a_worker_process_is_a_dead_letter(list_source, depth_message):
     async def main():
         session = md.live(
@@ -355,17 +357,17 @@ def test_stopping_does_not_wait_for_ever_for_a_strategy(held_session):
         asyncio.run(main())
 
 
-def test_the_longest_block_is_blamed_on_the_strategy(list_source, depth_message, until):
+def test_the_longest_block_is_blamed_on_the_strategy(until):
     async def main():
-        source = list_source([[depth_message("A", n)] for n in range(3)], ends=False)
         dog = Watchdog(lambda: session.pipeline.lanes.running, lambda held: None, noted=0.2)
 
         @md.strategy("depth")
         def sleeps(book):
-            while dog.longest is None or dog.longest.seconds < 0.8:
-                time.sleep(0.01)
+            if session.pipeline.monitor.recent():  # how late the loop is has been looked at before
+                while dog.longest is None or dog.longest.seconds < 0.8:
+                    time.sleep(0.01)
 
-        session = md.live(source=source, strategies=[sleeps], name="sleeps")
+        session = md.live(["AAPL.US"], source="simulated", strategies=[sleeps], name="sleeps")
         session.pipeline.watchdog = dog
         session.start()
         await until(lambda: session.pipeline.monitor.blocks)

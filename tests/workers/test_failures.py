@@ -41,6 +41,7 @@ def _run(strategies, messages, caplog, until, **options):
         return asyncio.run(main())
 
 
+@pytest.mark.outer
 @pytest.mark.parametrize("kind", ["task", "process"])
 def test_a_session_whose_every_message_fails_says_so_everywhere(
     list_source, depth_message, caplog, until, kind

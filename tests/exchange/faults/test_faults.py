@@ -18,6 +18,8 @@ from mdkit.exchange.faults.faults import malformed
 from mdkit.exchange.market.simulator import SimulatedFeed
 from mdkit.venues import routes, tickdb
 
+pytestmark = pytest.mark.outer
+
 SYMBOL = ["AAPL.US"]
 
 

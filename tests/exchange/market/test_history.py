@@ -60,6 +60,7 @@ def test_every_interval_is_its_minutes(interval):
         assert row == merge([minute for _, minute in minutes])
 
 
+@pytest.mark.outer
 def test_minutes_join_up_and_are_possible():
     feed, history, tape = market(seconds=300)
     bars = history.bars(tape, "1m", feed.now_ms, None, None, 3000)
@@ -137,6 +138,7 @@ def test_bounds_are_inclusive_and_limit_counts_from_the_right_end():
     assert ask(tape, "1h", feed.now_ms, None, 5, 5) == []
 
 
+@pytest.mark.outer
 def test_the_whole_past_is_there_and_plausible():
     feed, history, tape = market()
     months = history.bars(tape, "1M", feed.now_ms, None, None, 1000)

@@ -121,6 +121,7 @@ def test_a_forming_bar_outside_the_hours_is_flat_and_the_day_before_is_one_with_
     assert history.previous_day() == friday[1]
 
 
+@pytest.mark.outer
 def test_klines_of_such_an_exchange(exchange_process):
     exchange = exchange_process(["AAPL.US"], hours="us", start="2026-02-02T15:00")
     bars = md.klines("AAPL.US", "30m", source=exchange, limit=27)

@@ -16,6 +16,8 @@ from mdkit.exchange import Exchange
 from mdkit.exchange.market.playback import load
 from mdkit.recording.recorder import Recorder
 
+pytestmark = pytest.mark.outer
+
 MARKET = Path(__file__).parents[3].parent / "shared" / "market"
 T0 = 1_723_161_255_000
 

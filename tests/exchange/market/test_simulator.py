@@ -148,6 +148,7 @@ def test_an_unpaced_stream_repeats_itself_and_ends_at_count():
     assert market.finished
 
 
+@pytest.mark.outer
 @settings(max_examples=25, deadline=None)
 @given(
     seed=st.integers(0, 2**32),
@@ -189,6 +190,7 @@ def test_trades_happen_at_the_touch():
                 assert event.price in [price for price, _ in touch]
 
 
+@pytest.mark.outer
 @pytest.mark.parametrize(
     "options",
     [

@@ -7,6 +7,8 @@ from websockets.sync.client import connect
 
 from mdkit.exchange import Exchange, Fault
 
+pytestmark = pytest.mark.outer
+
 
 @pytest.fixture(scope="module")
 def exchange():

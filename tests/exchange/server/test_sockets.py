@@ -15,6 +15,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from mdkit.exchange import FREE_TRIAL, Exchange, PlanLimits
 from mdkit.venues import routes, tickdb
 
+pytestmark = pytest.mark.outer
+
 START = 1_735_732_800_000
 
 

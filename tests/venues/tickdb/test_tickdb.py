@@ -53,6 +53,7 @@ def test_what_is_encoded_decodes_to_the_same_event(dialect, event):
     assert decode(encode(event, dialect)) == (event,)
 
 
+@pytest.mark.outer
 @given(st.lists(trades, min_size=1, max_size=20), symbols)
 def test_several_trades_share_a_realtime_message(several, symbol):
     same = [Trade(symbol, t.price, t.size, t.side, t.id, t.exchange_ns) for t in several]
