@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
+from mdkit.pipeline.explain import explain
 from mdkit.queue.ledger import COLUMNS
 from mdkit.views.ladder import FAINT, TEXT
 from mdkit.views.tables import table_html
@@ -39,6 +40,6 @@ def session_html(session: Session) -> str:
         f'<div style="color:{TEXT};font-size:12.5px;line-height:1.5">'
         f"<b>Session {escape(session.name)}</b> {session.state} on "
         f"{escape(pipeline.source.name)}, {escape(', '.join(session.symbols[:8]))}<br>"
-        f'<span style="color:{FAINT}">{escape(pipeline.explain())}</span>'
+        f'<span style="color:{FAINT}">{escape(explain(pipeline))}</span>'
         f"{table_html(f'Ledger{more}', heads, rows)}</div>"
     )
