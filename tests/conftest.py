@@ -82,10 +82,10 @@ def collects_only_what_is_new():
 
     With every library loaded that is some million objects, and half a second each time.
     """
-    live = sys.modules.get("mdkit.api.live")
-    for session in list(live._sessions.values()) if live is not None else ():
+    opening = sys.modules.get("mdkit.session.opening")
+    for session in list(opening._sessions.values()) if opening is not None else ():
         if not session.running:
-            live.forget(session)
+            opening.forget(session)
     gc.collect()
     gc.freeze()
 

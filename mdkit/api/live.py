@@ -2,44 +2,22 @@
 
 from __future__ import annotations
 
-import atexit
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from mdkit.backfill.rest import RestBackfill
-from mdkit.errors import SettingsError
 from mdkit.exchange import Exchange
 from mdkit.exchange.simulated import Simulated
-from mdkit.history.intervals import KLINE_INTERVALS, check_interval
-from mdkit.machine import cores
 from mdkit.notebook.kernel import load_what_notebooks_show
-from mdkit.pipeline.pipeline import Pipeline, WorkerKind
-from mdkit.queue.policies import Overflow, check_overflow
+from mdkit.pipeline.options import WorkerKind
+from mdkit.queue.policies import Overflow
 from mdkit.recording.recorder import Recorder
-from mdkit.session.arguments import (
-    check_policies_channels,
-    checked_channel,
-    checked_count,
-    checked_strategies,
-    checked_symbols,
-    with_called_for,
-)
-from mdkit.session.feeds import key_of, open_history, open_source
-from mdkit.session.session import Runner, Session
+from mdkit.session.opening import open_session
+from mdkit.session.options import Runner, SessionOptions
+from mdkit.session.session import Session
 from mdkit.settings import Settings
 from mdkit.sources.source import Source
-from mdkit.venues.routes import CHANNELS
 from mdkit.workers.lanes import OnError
-
-_sessions: dict[str, Any] = {}
-
-
-@atexit.register
-def _stop_all() -> None:
-    """End sessions that run in threads while their loops still turn: sockets, files, processes."""
-    for session in list(_sessions.values()):
-        session.close_at_exit()
 
 
 def live(
@@ -125,123 +103,33 @@ def live(
     asked for without a key.
     """
     load_what_notebooks_show()
-    settings = settings or Settings()
-    asked_workers = workers
-    wanted = checked_symbols(() if symbols is None else symbols)
-    if symbols is not None and not wanted:
-        raise SettingsError(
-            'symbols is empty: name at least one, such as "AAPL.US", or leave it out for '
-            "SUBSCRIBED_SYMBOLS, or what the source carries."
-        )
-    if channels is None:
-        chosen: tuple[str, ...] = ("depth",)
-    else:
-        chosen = (channels,) if isinstance(channels, str) else tuple(channels)
-    for channel in chosen:
-        checked_channel(channel)
-    if not chosen:
-        raise SettingsError(f"channels is empty: choose from {', '.join(CHANNELS)}.")
-    if runner not in ("notebook", "thread"):
-        raise SettingsError(f'runner={runner!r} does not exist: choose "notebook" or "thread".')
-    if on_error not in ("dead_letter", "raise"):
-        raise SettingsError(f'on_error={on_error!r} is not "dead_letter" or "raise".')
-    asked: dict[str, Any] = {"workers": workers, "worker_kind": worker_kind}
-    for name_of, given in asked.items():
-        if given == "auto":
-            raise SettingsError(
-                f'{name_of}="auto" does not exist any more: leave it out, and once messages come '
-                'session.diagnose().advice says whether worker_kind="process" would help.'
-            )
-    if worker_kind not in ("task", "process"):
-        raise SettingsError(f'worker_kind={worker_kind!r} does not exist: "task" or "process".')
-    if workers is None:
-        workers = cores() if worker_kind == "process" else settings.worker_count
-    workers = checked_count("workers", workers, 1, "at least 1 must serve the queue")
-    max_retries = checked_count("max_retries", max_retries, 0, "0 never tries again")
-    check_overflow(overflow)
-    check_policies_channels(overflow)
-    ready = checked_strategies(strategies)
-    if bars is not None:
-        bars = check_interval(bars)
-        if not {"trade", "ticker"} & set(chosen):
-            chosen = (*chosen, "trade")
-    elif warmup:
-        raise SettingsError(f'warmup={warmup} needs bars of some interval, such as bars="1m".')
-    if type(warmup) is not int or warmup < 0:
-        raise SettingsError(f"warmup={warmup!r} is not a number of bars.")
-    if warmup and bars not in KLINE_INTERVALS:
-        raise SettingsError(
-            f"warmup={warmup} cannot be had for bars={bars!r}: the service keeps history for "
-            f"{', '.join(KLINE_INTERVALS)}."
-        )
-    if source is None or isinstance(source, str | Exchange | Simulated):
-        chosen = with_called_for(ready, chosen, bars, may_add=channels is None)
-    else:  # it brings what it brings
-        with_called_for(ready, CHANNELS, bars)
-    feed = open_source(source, chosen, wanted, settings, api_key)
-    predecessor = _sessions.get(name)
-    if client is not None:
-        from mdkit.cluster import ClusterSession
-
-        if record is not None:
-            raise SettingsError(
-                "record= cannot be had with client=, since each worker would write a file of its "
-                "own: record the same feed with a session in this process."
-            )
-        options = {
-            "channels": chosen,
-            "workers": asked_workers,
-            "worker_kind": worker_kind,
-            "maxsize": maxsize,
-            "overflow": overflow,
-            "block_timeout": block_timeout,
-            "max_retries": max_retries,
-            "on_error": on_error,
-            "bars": bars,
-            "warmup": warmup,
-            "backfill": backfill,
-            "rows": rows,
-            "levels": levels,
-            "allow_nonpositive": allow_nonpositive,
-        }
-        # The key of this feed, which a worker's settings would send nowhere else.
-        options["api_key"] = key_of(feed)
-        spread = _sessions[name] = ClusterSession(
-            client, shards, feed, ready, settings, options, name, predecessor
-        )
-        # It has a session's methods; saying so in types would take two overloads of 27 keywords.
-        return cast(Session, spread)
-    history = open_history(feed, settings, api_key) if backfill or warmup else None
-    if warmup and history is None:
-        raise SettingsError(
-            f"warmup={warmup} cannot be had from {feed.name}, which has no REST service to ask "
-            "for bars: leave warmup out."
-        )
-    pipeline = Pipeline(
-        feed,
-        ready,
+    options = SessionOptions(
+        symbols=symbols,
+        channels=channels,
+        source=source,
+        api_key=api_key,
+        strategies=strategies,
         workers=workers,
         worker_kind=worker_kind,
-        maxsize=settings.max_queue_depth if maxsize is None else maxsize,
+        maxsize=maxsize,
         overflow=overflow,
-        block_timeout=settings.heartbeat_interval if block_timeout is None else block_timeout,
-        spill_quota_bytes=settings.spill_quota_bytes,
+        block_timeout=block_timeout,
         max_retries=max_retries,
         on_error=on_error,
-        frame_rows=rows,
-        levels=levels,
-        interval=bars,
-        made_of="trade" if "trade" in chosen else "ticker",
+        runner=runner,
+        bars=bars,
         warmup=warmup,
-        backfill=RestBackfill(history) if history is not None else None,
+        backfill=backfill,
+        record=record,
+        rows=rows,
+        levels=levels,
         allow_nonpositive=allow_nonpositive,
-        recorder=record if record is None or isinstance(record, Recorder) else Recorder(record),
+        name=name,
+        settings=settings or Settings(),
     )
-    session = _sessions[name] = Session(pipeline, runner, name, predecessor)
-    return session
+    if client is None:
+        return open_session(options)
+    from mdkit.cluster.session import open_cluster_session
 
-
-def forget(session: Session) -> None:
-    """Let go of a session that has ended, for whoever makes many."""
-    if _sessions.get(session.name) is session:
-        del _sessions[session.name]
+    # It has a session's methods; saying so in types would take two overloads of 24 keywords.
+    return cast(Session, open_cluster_session(options, client, shards))

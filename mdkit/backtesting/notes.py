@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
-from mdkit.backtesting.account.metrics import METRICS, MIN_RETURNS
+from mdkit.backtesting.account.metrics import METRICS, MIN_RETURNS, Account
+from mdkit.backtesting.account.terms import Terms
+from mdkit.backtesting.data.panel import Panel
+from mdkit.backtesting.runs import Run
 
-if TYPE_CHECKING:
-    from mdkit.backtesting.result import Result
 
+def notes_on(
+    terms: Terms, account: Account, panel: Panel, run: Run, units: np.ndarray[Any, Any]
+) -> tuple[str, ...]:
+    """Return sentences: on figures that are nan, on symbols that ended, on sizes not shown.
 
-def notes_on(result: Result) -> tuple[str, ...]:
-    """Return sentences: on figures that are nan, on symbols that ended, on sizes not shown."""
-    if not result.terms.trade:
+    `units` are those held after each close, shape (symbols, bars).
+    """
+    if not terms.trade:
         return ()
-    return tuple(filter(None, (few_returns(result), *ended_held(result), larger(result))))
+    return tuple(
+        filter(None, (few_returns(account), *ended_held(panel, run, units), larger(panel, run)))
+    )
 
 
-def few_returns(result: Result) -> str:
+def few_returns(account: Account) -> str:
     """Return why figures of a year are nan, or an empty text where they are not."""
-    account = result.account
     if not account.is_short:
         return ""
     count = len(account.returns)
@@ -36,28 +42,26 @@ def few_returns(result: Result) -> str:
     )
 
 
-def ended_held(result: Result) -> list[str]:
+def ended_held(panel: Panel, run: Run, units: np.ndarray[Any, Any]) -> list[str]:
     """Return a sentence on each symbol whose bars ended, before the others', while it was held."""
-    panel = result.panel
-    if result.run.times is not None:  # of depth: a book stays in force, however old
+    if run.times is not None:  # of depth: a book stays in force, however old
         return []
     found = []
-    for symbol, last, units in zip(
-        panel.symbols, panel.last_bars, result.units[:, -1].tolist(), strict=True
+    for symbol, last, held in zip(
+        panel.symbols, panel.last_bars, units[:, -1].tolist(), strict=True
     ):
-        if units != 0.0 and 0 <= last < len(panel) - 1:
-            price = result.panel.closes[panel.symbols.index(symbol), -1]
+        if held != 0.0 and 0 <= last < len(panel) - 1:
+            price = panel.closes[panel.symbols.index(symbol), -1]
             found.append(
-                f"{symbol} was still held ({units:,.6g} units) when its bars ended on "
+                f"{symbol} was still held ({held:,.6g} units) when its bars ended on "
                 f"{panel.index[last]:%Y-%m-%d %H:%M} UTC, {len(panel) - 1 - last:,} bars before "
                 f"the last; it counts at its last price, {price:,.6g}, until the end"
             )
     return found
 
 
-def larger(result: Result) -> str:
+def larger(panel: Panel, run: Run) -> str:
     """Return how many fills were larger than what the book showed at their price, if any were."""
-    run = result.run
     if run.shown is None:
         return ""
     wanted = np.abs(run.fills[:, 2])
@@ -66,7 +70,7 @@ def larger(result: Result) -> str:
         return ""
     with np.errstate(divide="ignore"):
         worst = int(np.argmax(wanted / run.shown))
-    symbol = result.panel.symbols[int(run.fills[worst, 1])]
+    symbol = panel.symbols[int(run.fills[worst, 1])]
     return (
         f"{int(over.sum()):,} of {len(wanted):,} fills are larger than the size that the book "
         f"showed at their price: at most {wanted[worst]:,.6g} of {symbol} against "

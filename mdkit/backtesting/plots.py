@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import html
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,10 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
+from mdkit.backtesting.account.metrics import Account
+from mdkit.backtesting.account.shown import shown_value
+from mdkit.backtesting.account.terms import Terms
+from mdkit.backtesting.data.panel import Panel
 from mdkit.figures import (
     AMBER,
     BLUE,
@@ -36,17 +40,38 @@ from mdkit.figures import (
     png,
     time_axis,
 )
-
-if TYPE_CHECKING:
-    from mdkit.backtesting.result import Result
+from mdkit.strategies.contract import Strategy
 
 _MAX_MARKS = 150
 
 
-def draw_result(result: Result, points: int) -> Figure:
-    """Return the picture of one backtest: price and trades, exposure, equity, drawdown."""
-    from mdkit.backtesting.result import shown_value
+class DrawnResult(Protocol):
+    """What a finished backtest has that its pictures show; see `Result`."""
 
+    @property
+    def strategy(self) -> Strategy: ...
+    @property
+    def panel(self) -> Panel: ...
+    @property
+    def terms(self) -> Terms: ...
+    @property
+    def account(self) -> Account: ...
+    @property
+    def engine(self) -> str: ...
+    @property
+    def stats(self) -> pd.Series[Any]: ...
+    @property
+    def equity(self) -> pd.DataFrame: ...
+    @property
+    def signals(self) -> pd.DataFrame: ...
+    @property
+    def trades(self) -> pd.DataFrame: ...
+    def plot(self) -> Figure: ...
+    def _repr_html_(self) -> str: ...
+
+
+def draw_result(result: DrawnResult, points: int) -> Figure:
+    """Return the picture of one backtest: price and trades, exposure, equity, drawdown."""
     stats = result.stats
     names = ("return", "buy_and_hold", "cagr", "sharpe", "max_drawdown", "trades")
     told = "     ".join(f"{n.replace('_', ' ')} {shown_value(n, stats[n])}" for n in names)
@@ -102,7 +127,7 @@ def draw_result(result: Result, points: int) -> Figure:
     return figure
 
 
-def draw_signals(result: Result, points: int) -> Figure:
+def draw_signals(result: DrawnResult, points: int) -> Figure:
     """Return the picture of what a strategy said that was not traded: prices, and signals."""
     head = (repr(result.strategy), str(result).splitlines()[1])
     figure, (price, signals) = _figure((10, 5.6), (1, 1.2), head)
@@ -124,7 +149,7 @@ def draw_signals(result: Result, points: int) -> Figure:
     return figure
 
 
-def draw_comparison(results: Mapping[str, Result], points: int) -> Figure:
+def draw_comparison(results: Mapping[str, DrawnResult], points: int) -> Figure:
     """Return equities, as multiples of their beginnings, and drawdowns of several backtests."""
     figure, (equity, drawdown) = _figure((10, 5.6), (2.4, 1), ())
     _name(equity, "Equity", "multiple of the beginning")
@@ -242,7 +267,7 @@ def draw_walk_forward(
     return figure
 
 
-def html_page(result: Result) -> str:
+def html_page(result: DrawnResult) -> str:
     """Return a page of its own: figures, picture, and trades (the last 1,000) if it traded."""
     picture = base64.b64encode(png(result.plot())).decode()
     trades = ""
@@ -264,7 +289,7 @@ def html_page(result: Result) -> str:
     )
 
 
-def _closes(result: Result) -> pd.DataFrame:
+def _closes(result: DrawnResult) -> pd.DataFrame:
     """Return each symbol's prices, nan where it has no row."""
     symbols = result.panel.symbols
     prices = result.panel.flat("close").reshape(len(symbols), -1).T
@@ -309,7 +334,7 @@ def _figure(
     return figure, list(panels[:, 0])
 
 
-def _mark_trades(axes: Any, result: Result) -> None:
+def _mark_trades(axes: Any, result: DrawnResult) -> None:
     trades = result.trades
     if not len(trades) or len(trades) > _MAX_MARKS:
         if len(trades):

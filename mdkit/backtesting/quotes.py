@@ -145,7 +145,7 @@ def backtest_depth(
             BacktestWarning,
             stacklevel=3,
         )
-    note = larger(result)
+    note = larger(result.panel, result.run)
     if note:
         warnings.warn(note, BacktestWarning, stacklevel=3)
     return result

@@ -16,6 +16,7 @@ import pandas as pd
 
 from mdkit.backtesting.account import metrics
 from mdkit.backtesting.account.fills import REASONS
+from mdkit.backtesting.account.shown import shown_value
 from mdkit.backtesting.account.terms import Terms, check_rates
 from mdkit.backtesting.account.trades import Trades, group, held_after, trades_frame
 from mdkit.backtesting.data.panel import Panel
@@ -97,7 +98,7 @@ class Result:
         Too few returns for figures of a year; symbols that were held when their bars ended;
         fills of depth larger than what the book showed.
         """
-        return notes_on(self)
+        return notes_on(self.terms, self.account, self.panel, self.run, self.units)
 
     @cached_property
     def _trades(self) -> Trades:
@@ -287,22 +288,6 @@ class Result:
             f"<table>{rows}</table><small>{html.escape(ratios)}"
             f"{''.join(f'<br>Note: {html.escape(note)}.' for note in self.notes)}</small></div>"
         )
-
-
-def shown_value(name: str, value: Any) -> str:
-    """Return a figure as a reader expects it."""
-    form = metrics.METRICS[name].form if name in metrics.METRICS else ""
-    if isinstance(value, pd.Timestamp):
-        return f"{value:%Y-%m-%d %H:%M}"
-    if isinstance(value, pd.Timedelta):
-        return str(value).removesuffix(" 00:00:00")
-    if isinstance(value, float) and not math.isfinite(value):
-        return "-" if math.isnan(value) else str(value)
-    if form == "share":
-        return f"{value:,.2%}"
-    if isinstance(value, float):
-        return f"{value:,.2f}"
-    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 class Comparison:

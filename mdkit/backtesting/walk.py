@@ -13,10 +13,11 @@ import numpy as np
 import pandas as pd
 
 from mdkit.backtesting.account.metrics import METRICS
+from mdkit.backtesting.account.shown import shown_value
 from mdkit.backtesting.account.terms import BacktestWarning
 from mdkit.backtesting.data.panel import Panel, make_panel
 from mdkit.backtesting.engine import Engine, run_engine
-from mdkit.backtesting.result import Result, shown_value
+from mdkit.backtesting.result import Result
 from mdkit.backtesting.runs import account_run
 from mdkit.backtesting.sweep import (
     Job,

@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
-from typing import TYPE_CHECKING
+from typing import Protocol
 
+from mdkit.pipeline.explain import explain
+from mdkit.pipeline.pipeline import Pipeline
 from mdkit.queue.ledger import COLUMNS
 from mdkit.views.ladder import FAINT, TEXT
 from mdkit.views.tables import table_html
 
-if TYPE_CHECKING:
-    from mdkit.session.session import Session
-
 _MOST_ROWS = 12
 
 
-def session_html(session: Session) -> str:
+class ShownSession(Protocol):
+    """What a session has that its cell shows."""
+
+    name: str
+    pipeline: Pipeline
+
+    @property
+    def state(self) -> str:
+        """How far it is, in a word or two."""
+
+    @property
+    def symbols(self) -> Sequence[str]:
+        """The symbols subscribed to, and those that came."""
+
+
+def session_html(session: ShownSession) -> str:
     """Return a session as HTML: what it is, how it does, and its ledger."""
     pipeline = session.pipeline
     accounts = sorted(pipeline.ledger, key=lambda account: (account.symbol, account.channel))
@@ -39,6 +54,6 @@ def session_html(session: Session) -> str:
         f'<div style="color:{TEXT};font-size:12.5px;line-height:1.5">'
         f"<b>Session {escape(session.name)}</b> {session.state} on "
         f"{escape(pipeline.source.name)}, {escape(', '.join(session.symbols[:8]))}<br>"
-        f'<span style="color:{FAINT}">{escape(pipeline.explain())}</span>'
+        f'<span style="color:{FAINT}">{escape(explain(pipeline))}</span>'
         f"{table_html(f'Ledger{more}', heads, rows)}</div>"
     )

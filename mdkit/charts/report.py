@@ -6,19 +6,17 @@ import base64
 import warnings
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from matplotlib.figure import Figure
 
 from mdkit.books.levels import books_of
-from mdkit.charts.cells import session_html
+from mdkit.charts.cells import ShownSession, session_html
 from mdkit.charts.session import busiest, overview, save_png
 from mdkit.venues.routes import CHANNELS
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from mdkit.session.session import Session
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _PAGE = """<!doctype html>
@@ -30,7 +28,32 @@ color-scheme:light dark}}img{{max-width:100%;background:white}}table{{font-size:
 """
 
 
-def save(session: Session, folder: Path) -> Path:
+class ReportedSession(ShownSession, Protocol):
+    """What a session has that its report shows: its tables, by the names of its methods."""
+
+    def ledger(self) -> pd.DataFrame:
+        """Return where every message went."""
+
+    def frame(self, channel: str, symbol: str | None = None) -> pd.DataFrame:
+        """Return the events of a channel, of one symbol or of all."""
+
+    def signals(self) -> pd.DataFrame:
+        """Return what the strategies said."""
+
+    def metrics(self) -> pd.DataFrame:
+        """Return queue depth, rates and loop lag."""
+
+    def gaps(self) -> pd.DataFrame:
+        """Return the stretches that were not seen."""
+
+    def dead_letters(self) -> pd.DataFrame:
+        """Return the messages on which a strategy failed."""
+
+    def invalid(self) -> pd.DataFrame:
+        """Return the messages that could not be used."""
+
+
+def save(session: ReportedSession, folder: Path) -> Path:
     """Write overview.png, a CSV for every table that has rows, and report.html; return that."""
     import pandas as pd
 
@@ -102,7 +125,7 @@ def as_csv(table: pd.DataFrame) -> pd.DataFrame:
     return safe
 
 
-def draw(session: Session) -> Figure:
+def draw(session: ReportedSession) -> Figure:
     """Return the session's chart: queue depth and rates, and the pressure of its busiest symbols.
 
     Only of those drawn is anything turned into columns: of a thousand symbols that takes seconds.
@@ -123,6 +146,6 @@ def draw(session: Session) -> Figure:
     )
 
 
-def _seen(session: Session, channel: str) -> tuple[str, ...]:
+def _seen(session: ReportedSession, channel: str) -> tuple[str, ...]:
     """Return the symbols of which something came on a channel."""
-    return session._look(lambda: session.pipeline.frames.symbols(channel))
+    return session.pipeline.frames.symbols(channel)

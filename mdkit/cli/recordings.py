@@ -146,7 +146,7 @@ def replay(
     Exits with 1 when nothing was played.
     """
     from mdkit.api.live import live
-    from mdkit.recording.replay.moments import moment
+    from mdkit.recording.moments import moment
     from mdkit.recording.replay.replay import replay as play
 
     chosen = [_strategy(name, bars) for name in strategy or ["pressure"]]

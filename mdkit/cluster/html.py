@@ -11,10 +11,8 @@ from mdkit.views.tables import table_html
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mdkit.cluster.together import ShardsTogether
 
-
-def cluster_html(session: ShardsTogether, sentence: str, table: pd.DataFrame) -> str:
+def cluster_html(name: str, state: str, source: str, sentence: str, table: pd.DataFrame) -> str:
     """Return a session on a cluster as HTML: what it is, how it does, and its shards."""
     rows = [
         (
@@ -30,8 +28,8 @@ def cluster_html(session: ShardsTogether, sentence: str, table: pd.DataFrame) ->
     ]
     return (
         f'<div style="color:{TEXT};font-size:12.5px;line-height:1.5">'
-        f"<b>Cluster session {escape(session.name)}</b> {session.state} on "
-        f"{escape(session.source)}<br>"
+        f"<b>Cluster session {escape(name)}</b> {state} on "
+        f"{escape(source)}<br>"
         f'<span style="color:{FAINT}">{escape(sentence)}</span>'
         f"{table_html('Shards', ('shard', *table.columns), rows)}</div>"
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from mdkit.cluster.shard import Look
+from mdkit.cluster.shard import Snapshot
 from mdkit.pipeline.health import Bottleneck, Health, state_of
 from mdkit.queue.ledger import COLUMNS, Ledger
 
@@ -16,23 +16,23 @@ METRICS_EVERY = "200ms"
 _WORST_FIRST: tuple[Bottleneck, ...] = ("consumer_bound", "balanced", "producer_bound")
 
 
-def merged_ledger(looks: Iterable[Look]) -> Ledger:
+def merged_ledger(snapshots: Iterable[Snapshot]) -> Ledger:
     """Return the sum of the shards' ledgers, lost ones included."""
     ledger = Ledger()
-    for look in looks:
-        for symbol, channel, counts in look.accounts:
+    for snapshot in snapshots:
+        for symbol, channel, counts in snapshot.accounts:
             merged = ledger.counts(symbol, channel)
             for name, count in zip(COLUMNS, counts, strict=True):
                 setattr(merged, name, getattr(merged, name) + count)
     return ledger
 
 
-def merged_health(looks: Sequence[Look], missing: int) -> Health:
+def merged_health(snapshots: Sequence[Snapshot], missing: int) -> Health:
     """Return the worst of the shards' states; rates and worker time are their sums.
 
     `missing` shards have no worker or were not seen yet: the session is not connected then.
     """
-    healths = [look.health for look in looks]
+    healths = [snapshot.health for snapshot in snapshots]
     worst = max((health.utilisation for health in healths), default=0.0)
     bottlenecks = {health.bottleneck for health in healths}
     return Health(

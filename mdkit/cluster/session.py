@@ -4,31 +4,44 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from mdkit.cluster.clients import check_client, is_here
-from mdkit.cluster.keeper import Keeper
+from mdkit.cluster.coordinator import Coordinator
 from mdkit.cluster.merging import merged_ledger
 from mdkit.cluster.receipt import ClusterReceipt
-from mdkit.cluster.shard import Order
+from mdkit.cluster.shard import ShardConfig
 from mdkit.cluster.together import ASK_SECONDS, ShardsTogether
 from mdkit.errors import SettingsError
 from mdkit.events import Signal
 from mdkit.exchange import Exchange
 from mdkit.exchange.config import LOOPBACK
 from mdkit.processes.process import pickled
-from mdkit.session.feeds import ExchangeSource
+from mdkit.session.feeds import ExchangeSource, key_of
 from mdkit.session.life import SessionLife
+from mdkit.session.opening import named, open_feed, register
+from mdkit.session.options import SessionOptions
 from mdkit.session.stopping import Stopping
-from mdkit.settings import Settings
 from mdkit.sources.source import Source
 from mdkit.sources.websocket import WebSocketSource
-from mdkit.strategies.contract import Strategy
 
 _TURN_SECONDS = 0.05
 _REPLACED_SECONDS = 8.0
+
+
+def open_cluster_session(
+    options: SessionOptions, client: Any, shards: int | None = None
+) -> ClusterSession:
+    """Make a session on a Dask cluster, which replaces the one of its name.
+
+    Raises `SettingsError` for what cannot be had there, and `AuthenticationError` when TickDB is
+    asked for without a key.
+    """
+    feed = open_feed(options)
+    return register(ClusterSession(options, client, shards, feed, named(options.name)))
 
 
 class ClusterSession(ShardsTogether):
@@ -41,28 +54,34 @@ class ClusterSession(ShardsTogether):
     When a worker is lost, its symbols move to another worker, with fresh strategies; `gaps()`
     has a row for each symbol and channel from when the lost shard was last seen, at most about
     a second before, to when the new one was connected. Of the lost shard there remains what was
-    seen by then: signals, gaps, and its ledger as of that look. Nobody can know what it received
+    seen by then: signals, gaps, and its ledger as of then. Nobody can know what it received
     after that, nor what became of messages that were waiting then, which stay `queued`; the
     gap is where they belong. Frames live on the workers: rows from before the loss are there as
     far as `frame()` had fetched them. When the session stops they come to this process: of each
     channel the newest 500,000.
 
     Args:
-        feed: what `open_source` returned; says where the workers shall connect to.
-        options: further keywords of `live`, for the shards.
+        options: as for a session in this process; every shard is made with them.
+        client: a `distributed.Client`.
+        shards: how many there are; one a worker unless given.
+        feed: the source that the options mean; says where the workers shall connect to.
+
+    Raises `SettingsError` for what cannot be had on a cluster.
     """
 
     def __init__(
         self,
+        options: SessionOptions,
         client: Any,
         shards: int | None,
         feed: Source,
-        strategies: Sequence[Strategy],
-        settings: Settings,
-        options: Mapping[str, Any],
-        name: str = "default",
         predecessor: SessionLife[Any] | None = None,
     ) -> None:
+        if options.record is not None:
+            raise SettingsError(
+                "record= cannot be had with client=, since each worker would write a file of its "
+                "own: record the same feed with a session in this process."
+            )
         check_client(client)
         if not isinstance(feed, WebSocketSource):
             raise SettingsError(
@@ -72,18 +91,24 @@ class ClusterSession(ShardsTogether):
             )
         if shards is not None and (type(shards) is not int or shards < 1):
             raise SettingsError(f"shards={shards!r} is not usable: at least 1 reads the feed.")
-        super().__init__(name, predecessor)
+        super().__init__(options.name, predecessor)
         self.source = feed.name
         self._client = client
         self._shards = shards
         self._wanted = feed.symbols
         self._exchange = feed.exchange if isinstance(feed, ExchangeSource) else None
-        self._strategies = tuple(strategies)
-        self._options = dict(options)
-        self._levels = int(options["levels"])
-        url = "tickdb" if feed.name == "tickdb" else feed.url
-        order = Order(url, pickled(strategies, "leave client= out"), settings, self._options)
-        self._keeper = Keeper(client, order, self._options["channels"])
+        self._options = options
+        shared = replace(
+            options,
+            source="tickdb" if feed.name == "tickdb" else feed.url,
+            symbols=None,
+            channels=options.subscribed_channels,
+            strategies=(),
+            # The key of this feed, which a worker's settings would send nowhere else.
+            api_key=key_of(feed),
+        )
+        config = ShardConfig(shared, pickled(options.ready, "leave client= out"))
+        self._coordinator = Coordinator(client, config)
         self._count_shards()
         self._failed: BaseException | None = None
         self._asked_to_stop = threading.Event()
@@ -92,7 +117,7 @@ class ClusterSession(ShardsTogether):
 
     def _count_shards(self) -> int:
         """Return how many shards there shall be, one a worker unless told; raises if none can."""
-        count = self._shards or len(self._keeper.workers())
+        count = self._shards or len(self._coordinator.workers())
         if not count:
             raise SettingsError(
                 "The Dask cluster has no workers: start some, or wait for them with "
@@ -100,7 +125,7 @@ class ClusterSession(ShardsTogether):
             )
         if self._wanted:
             count = min(count, len(self._wanted))
-        for strategy in self._strategies:
+        for strategy in self._options.ready:
             if strategy.per == "session" and count > 1:
                 raise SettingsError(
                     f"Strategy {strategy.name} must see all symbols together, but {count} shards "
@@ -119,7 +144,7 @@ class ClusterSession(ShardsTogether):
 
     def _run(self) -> None:
         """The whole life of the session, in a thread: nothing here is anybody's loop."""
-        keeper = self._keeper
+        coordinator = self._coordinator
         exchange, ours = self._exchange, False
         try:
             if self._predecessor is not None:
@@ -129,13 +154,13 @@ class ClusterSession(ShardsTogether):
                 ours = not exchange.running
                 exchange = exchange.start() if ours else exchange
                 self._reach(exchange)
-            keeper.begin(self._wanted, self._count_shards())
+            coordinator.begin(self._wanted, self._count_shards())
             while not self._asked_to_stop.wait(_TURN_SECONDS):
-                keeper.turn()
+                coordinator.turn()
         except BaseException as error:
             self._failed = error
         try:
-            keeper.end(self._stop_timeout)
+            coordinator.end(self._stop_timeout)
             receipt = self._make_receipt()
         except BaseException as error:
             self._failed = self._failed or error
@@ -150,7 +175,7 @@ class ClusterSession(ShardsTogether):
     def _reach(self, exchange: Exchange) -> None:
         """Tell the shards where the exchange is, now that it has a port."""
         if exchange.config.host in LOOPBACK:
-            for worker in self._keeper.workers():
+            for worker in self._coordinator.workers():
                 if not is_here(worker):
                     raise SettingsError(
                         f"The exchange listens on {exchange.config.host}, which worker {worker} "
@@ -158,29 +183,34 @@ class ClusterSession(ShardsTogether):
                         "the workers' network."
                     )
         self._wanted = self._wanted or exchange.symbols
-        order = self._keeper.order
-        self._keeper.order = Order(exchange.ws_url, order.strategies, order.settings, order.options)
+        config = self._coordinator.config
+        reached = replace(config.options, source=exchange.ws_url)
+        self._coordinator.config = replace(config, options=reached)
 
     def _make_receipt(self) -> ClusterReceipt:
-        keeper = self._keeper
-        ledger = merged_ledger(self._looks(past=True))
+        coordinator = self._coordinator
+        ledger = merged_ledger(self._snapshots(lost=True))
         totals = ledger.totals()
-        receipts = [post.look.receipt for post in keeper.posts if post.look and post.look.receipt]
+        receipts = [
+            handle.snapshot.receipt
+            for handle in coordinator.handles
+            if handle.snapshot and handle.snapshot.receipt
+        ]
         return ClusterReceipt(
             seconds=time.monotonic() - self._started_at,
             totals=totals,
             balanced=not ledger.imbalance(),
-            signals=sum(look.signal_count for look in self._looks(past=True)),
-            gaps=keeper.gap_count,
-            connects=sum(look.connects for look in self._looks(past=True)),
+            signals=sum(snapshot.signal_count for snapshot in self._snapshots(lost=True)),
+            gaps=coordinator.gap_count,
+            connects=sum(snapshot.connects for snapshot in self._snapshots(lost=True)),
             drained=all(receipt.drained for receipt in receipts)
-            and len(receipts) == len(keeper.posts)
+            and len(receipts) == len(coordinator.handles)
             and not totals["queued"] + totals["spilled"] + totals["in_flight"],
             left_path=None,
             reason="stopped",
             commonest=next((r.commonest for r in receipts if r.commonest), ""),
-            shards=len(keeper.posts),
-            losses=len(keeper.losses),
+            shards=len(coordinator.handles),
+            losses=len(coordinator.losses),
             left_paths=tuple(receipt.left_path for receipt in receipts if receipt.left_path),
         )
 
@@ -192,15 +222,17 @@ class ClusterSession(ShardsTogether):
         return Stopping(self._ended, None, _nothing)
 
     def _pause(self, on: bool) -> None:
-        self._keeper.paused = on  # also for shards that are being made
-        self._keeper.call(self._keeper.posts, "pause", lambda post: (on,), ASK_SECONDS)
+        self._coordinator.paused = on  # also for shards that are being made
+        self._coordinator.call(
+            self._coordinator.handles, "pause", lambda handle: (on,), ASK_SECONDS
+        )
 
     def on_signal(self, callback: Callable[[Signal], Any]) -> None:
         """Call `callback` with every signal that comes from now on to this process.
 
         That is about once a second, in a thread of the session's.
         """
-        self._keeper.callbacks.append(callback)
+        self._coordinator.callbacks.append(callback)
 
     @property
     def _failure(self) -> BaseException | None:
@@ -212,7 +244,7 @@ class ClusterSession(ShardsTogether):
 
     @property
     def _paused(self) -> bool:
-        return self._keeper.paused
+        return self._coordinator.paused
 
 
 def _end_quietly(session: SessionLife[Any]) -> None:

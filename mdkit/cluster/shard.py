@@ -7,30 +7,29 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
-# Loaded here and now: the first look would load it in the session's loop, which stands still then.
+# Loaded here and now: the first snapshot would load it in the session's loop, and hold that up.
 import pandas as pd
 
-from mdkit.api.live import forget, live
 from mdkit.errors import SettingsError
 from mdkit.events import Depth, Gap, Signal
 from mdkit.frames import KINDS
+from mdkit.pipeline.explain import explain
 from mdkit.pipeline.health import Health
 from mdkit.pipeline.receipt import Receipt
 from mdkit.queue.ledger import COLUMNS
-from mdkit.settings import Settings
-
-if TYPE_CHECKING:
-    from mdkit.session.session import Session
+from mdkit.session.opening import forget, open_session
+from mdkit.session.options import SessionOptions
+from mdkit.session.session import Session
 
 T = TypeVar("T")
 
 LEASE_SECONDS = 30.0
-"""A shard that nobody has looked at for so long ends by itself: its notebook is gone."""
+"""A shard that nobody has asked for so long ends by itself: its notebook is gone."""
 
 TABLES = ("dead_letters", "invalid", "clocks", "metrics", "memory", "stats")
 """Methods of a session whose results are wanted of a shard as well."""
@@ -40,28 +39,25 @@ SignalRow = tuple[int, str, str, float, int]
 
 
 @dataclass(frozen=True)
-class Order:
-    """What every shard of a session is told.
+class ShardConfig:
+    """What every shard of a session is made with.
 
     It travels inside a task's arguments, which Dask prints when a task fails: so its repr shows
     neither the key nor the strategies.
 
     Attributes:
-        source: "tickdb" or a URL.
+        options: those of the session, without strategies. The source is "tickdb" or a URL, and
+            the settings are the notebook's, the key included; a worker's environment has no say.
         strategies: a pickled tuple of them.
-        settings: as the notebook has them, the key included; a worker's environment has no say.
-        options: further keywords of `live`.
     """
 
-    source: str
+    options: SessionOptions = field(repr=False)
     strategies: bytes = field(repr=False)
-    settings: Settings = field(repr=False)
-    options: Mapping[str, Any] = field(repr=False)
 
 
 @dataclass(frozen=True)
-class Look:
-    """What one look at a shard brings; signals and gaps are those since the look before.
+class Snapshot:
+    """The state of a shard at one moment, with the signals and gaps since the snapshot before.
 
     Attributes:
         at_ns: the worker's clock, which also stamps the messages.
@@ -104,15 +100,15 @@ class Remains:
 
 @dataclass
 class Lease:
-    """How long a shard may live without being looked at."""
+    """How long a shard may live without being asked."""
 
-    looked_at: float = field(default_factory=time.monotonic)
+    asked_at: float = field(default_factory=time.monotonic)
     over: threading.Event = field(default_factory=threading.Event)
 
     @property
     def left(self) -> float:
         """Seconds."""
-        return self.looked_at + LEASE_SECONDS - time.monotonic()
+        return self.asked_at + LEASE_SECONDS - time.monotonic()
 
 
 class Heard:
@@ -143,28 +139,23 @@ class Shard:
     """
 
     def __init__(
-        self, order: Order, symbols: Sequence[str], name: str, takes_over: bool = False
+        self, config: ShardConfig, symbols: Sequence[str], name: str, takes_over: bool = False
     ) -> None:
         try:
-            strategies = pickle.loads(order.strategies)
+            strategies = pickle.loads(config.strategies)
         except ModuleNotFoundError as error:
             raise SettingsError(
                 f"A worker cannot import {error.name!r}, which a strategy needs: install it "
                 "there, or send it with client.upload_file(...)."
             ) from None
-        self._session: Session = live(
-            symbols,
-            source=order.source,
-            strategies=strategies,
-            runner="thread",
-            name=name,
-            settings=order.settings,
-            **order.options,
+        options = replace(
+            config.options, symbols=symbols, strategies=strategies, runner="thread", name=name
         )
+        self._session = open_session(options)
         if takes_over:
             frames = self._session.pipeline.frames
             for symbol in symbols:
-                for channel in order.options["channels"]:
+                for channel in options.subscribed_channels:
                     frames.table(channel, symbol).break_off()
         self._heard = Heard(self._session.pipeline.signals.capacity)
         self._session.on_signal(self._heard.note)
@@ -179,18 +170,18 @@ class Shard:
         # Dask lets go of an actor when its client is gone; that is sooner than the lease ends.
         weakref.finalize(self, self._lease.over.set).atexit = False
 
-    def look(self, signals_seen: int, gaps_seen: int) -> Look:
+    def snapshot(self, signals_seen: int, gaps_seen: int) -> Snapshot:
         """Return how it does, with the signals and gaps that came after those seen already."""
-        self._lease.looked_at = time.monotonic()
+        self._lease.asked_at = time.monotonic()
         session = self._session
         pipeline = session.pipeline
 
-        def read() -> Look:
+        def read() -> Snapshot:
             heard, gaps = self._heard, pipeline.gaps
             new_signals = min(heard.count - signals_seen, len(heard.rows))
             new_gaps = min(pipeline.gap_count - gaps_seen, len(gaps))
             queue = pipeline.buffer.statistics()
-            return Look(
+            return Snapshot(
                 at_ns=time.time_ns(),
                 accounts=tuple(
                     (account.symbol, account.channel, tuple(getattr(account, c) for c in COLUMNS))
@@ -205,7 +196,7 @@ class Shard:
                 waiting=queue.depth + queue.spilled,
                 maxsize=queue.maxsize,
                 connects=getattr(pipeline.source, "connects", 0),
-                explanation=pipeline.explain(),
+                explanation=explain(pipeline),
                 receipt=pipeline.receipt,
                 failure=pipeline.failure,
             )
@@ -229,7 +220,7 @@ class Shard:
         try:
             return getattr(self._session, name)()
         except Exception:
-            # A failure is told once by the session itself, and by every look.
+            # A failure is told once by the session itself, and by every snapshot.
             if self._session.pipeline.failure is None:
                 raise
             return getattr(self._session, name)()
@@ -239,7 +230,7 @@ class Shard:
         (self._session.pause if on else self._session.resume)()
 
     def stop(self, timeout: float) -> None:
-        """Begin to stop; `look` has the receipt once it has."""
+        """Begin to stop; `snapshot` has the receipt once it has."""
         self._session._begin_to_stop(timeout)
 
     def remains(self, last: int) -> Remains:

@@ -9,7 +9,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from mdkit.books.levels import books_of, narrowed
-from mdkit.cluster.keeper import Keeper
+from mdkit.cluster.coordinator import Coordinator
+from mdkit.cluster.handle import ShardHandle
 from mdkit.cluster.merging import (
     by_time,
     merged_health,
@@ -18,9 +19,8 @@ from mdkit.cluster.merging import (
     merged_metrics,
     merged_stats,
 )
-from mdkit.cluster.post import Post
 from mdkit.cluster.receipt import ClusterReceipt
-from mdkit.cluster.shard import Look
+from mdkit.cluster.shard import Snapshot
 from mdkit.errors import ShardWarning
 from mdkit.frames import Frames, book_frame
 from mdkit.frames.sampling import at_each_end, checked_step
@@ -28,6 +28,7 @@ from mdkit.pipeline.health import Health
 from mdkit.session import tables
 from mdkit.session.life import SessionLife
 from mdkit.session.lookups import check_names
+from mdkit.session.options import SessionOptions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,17 +38,16 @@ ASK_SECONDS = 30.0
 
 
 class ShardsTogether(SessionLife[ClusterReceipt]):
-    """The half of a session on a cluster that looks; the other half is its life.
+    """The half of a session on a cluster that shows it; the other half is its life.
 
-    Most looks ask the workers, all at once. Of a shard that does not answer counts, health and
+    Most methods ask the workers, all at once. Of a shard that does not answer counts, health and
     signals are as they were last seen; its tables are absent, which a `ShardWarning` says.
     """
 
     source: str
-    _keeper: Keeper
+    _coordinator: Coordinator
     _wanted: tuple[str, ...]
-    _levels: int
-    _options: dict[str, Any]
+    _options: SessionOptions
 
     @property
     def receipt(self) -> ClusterReceipt | None:
@@ -60,7 +60,9 @@ class ShardsTogether(SessionLife[ClusterReceipt]):
     @property
     def symbols(self) -> tuple[str, ...]:
         """The symbols subscribed to, and those that came without being asked for."""
-        came = (symbol for look in self._looks() for symbol, *_ in look.accounts if symbol)
+        came = (
+            symbol for snapshot in self._snapshots() for symbol, *_ in snapshot.accounts if symbol
+        )
         return tuple(dict.fromkeys((*self._wanted, *came)))
 
     def shards(self) -> pd.DataFrame:
@@ -73,14 +75,14 @@ class ShardsTogether(SessionLife[ClusterReceipt]):
 
         rows = [
             (
-                post.worker if post.future is not None or post.ended else None,
-                ", ".join(post.symbols),
-                post.look is not None and post.look.health.connected,
-                post.look.waiting if post.look else 0,
-                merged_ledger([post.look]).totals()["received"] if post.look else 0,
-                post.look.signal_count if post.look else 0,
+                handle.worker if handle.future is not None or handle.ended else None,
+                ", ".join(handle.symbols),
+                handle.snapshot is not None and handle.snapshot.health.connected,
+                handle.snapshot.waiting if handle.snapshot else 0,
+                merged_ledger([handle.snapshot]).totals()["received"] if handle.snapshot else 0,
+                handle.snapshot.signal_count if handle.snapshot else 0,
             )
-            for post in self._keeper.posts
+            for handle in self._coordinator.handles
         ]
         columns = ["worker", "symbols", "connected", "waiting", "received", "signals"]
         return pd.DataFrame(rows, columns=columns).rename_axis("shard")
@@ -101,16 +103,22 @@ class ShardsTogether(SessionLife[ClusterReceipt]):
         """
         self._tell_failure()
         self._check_table(channel, symbol)
-        frames = Frames(1, self._levels)
+        frames = Frames(1, self._options.levels)
         columns = frames.frame(channel, symbol, levels=levels).columns
         empty = books_of(frames.frame(channel, symbol, last))
         step = None if every is None else checked_step(channel, every)
         wanted, last = last, None if step else last
-        posts = [post for post in self._keeper.posts if symbol is None or symbol in post.symbols]
-        if symbol is not None and not posts:  # one that nobody asked for may have come
-            posts = list(self._keeper.posts)
-        ended = [(p, p.remains.frame(channel, symbol)) for p in posts if p.remains]
-        found = self._or_asked(ended, posts, "frame", channel, symbol, last)
+        handles = [
+            handle
+            for handle in self._coordinator.handles
+            if symbol is None or symbol in handle.symbols
+        ]
+        if symbol is not None and not handles:  # one that nobody asked for may have come
+            handles = list(self._coordinator.handles)
+        ended = [
+            (handle, handle.remains.frame(channel, symbol)) for handle in handles if handle.remains
+        ]
+        found = self._or_asked(ended, handles, "frame", channel, symbol, last)
         whole = by_time([table for _, table in found] or [empty], last)
         if symbol is None:
             whole = whole.assign(symbol=whole["symbol"].astype("category"))
@@ -121,30 +129,34 @@ class ShardsTogether(SessionLife[ClusterReceipt]):
         """Return the current order book of a symbol: one row a level, best first."""
         self._tell_failure()
         self._check_table("depth", symbol)
-        posts = self._keeper.posts
-        posts = [post for post in posts if symbol in post.symbols] or posts
-        ended = [(post, post.remains.books.get(symbol)) for post in posts if post.remains]
-        books = [book for _, book in self._or_asked(ended, posts, "book", symbol)]
+        handles = self._coordinator.handles
+        handles = [handle for handle in handles if symbol in handle.symbols] or handles
+        ended = [(handle, handle.remains.books.get(symbol)) for handle in handles if handle.remains]
+        books = [book for _, book in self._or_asked(ended, handles, "book", symbol)]
         return book_frame(next((book for book in books if book is not None), None))
 
     def _check_table(self, channel: str, symbol: str | None) -> None:
         """Raise `SettingsError`, with near matches, for what no shard is subscribed to."""
         symbols = self._wanted if symbol in self._wanted else self.symbols
-        came = {name.partition(":")[0] for look in self._looks() for _, name, *_ in look.accounts}
+        came = {
+            name.partition(":")[0]
+            for snapshot in self._snapshots()
+            for _, name, *_ in snapshot.accounts
+        }
         check_names(
             channel,
             symbol,
-            channels=came | set(self._options["channels"]),
+            channels=came | set(self._options.subscribed_channels),
             symbols=symbols if self._wanted else (),
-            interval=self._options["bars"],
+            interval=self._options.bars,
             can_add=False,
         )
 
     def signals(self, last: int | None = None) -> pd.DataFrame:
         """Return what the strategies said: symbol, strategy, value, by time received."""
         self._refresh()
-        with self._keeper.lock:
-            table = self._keeper.signals.snapshot()
+        with self._coordinator.lock:
+            table = self._coordinator.signals.snapshot()
         return by_time([table.sort_index(kind="stable")], last)
 
     def metrics(self, last: int | None = None) -> pd.DataFrame:
@@ -157,7 +169,7 @@ class ShardsTogether(SessionLife[ClusterReceipt]):
         It is balanced in every row. What lost workers did counts as it was last seen.
         """
         self._refresh()
-        return merged_ledger(self._looks(past=True)).frame()
+        return merged_ledger(self._snapshots(lost=True)).frame()
 
     def dead_letters(self) -> pd.DataFrame:
         """Return each shard's newest 1,000 messages on which a strategy failed."""
@@ -179,8 +191,8 @@ class ShardsTogether(SessionLife[ClusterReceipt]):
     def gaps(self) -> pd.DataFrame:
         """Return the stretches that were not seen, those after the loss of a worker included."""
         self._refresh()
-        with self._keeper.lock:
-            found = list(self._keeper.gaps)
+        with self._coordinator.lock:
+            found = list(self._coordinator.gaps)
         return tables.gaps(sorted(found, key=lambda gap: gap.from_ns))
 
     def health(self) -> Health:
@@ -197,25 +209,25 @@ class ShardsTogether(SessionLife[ClusterReceipt]):
         """Return bytes on the workers by what holds them; see `mdkit.pipeline.memory.memory`."""
         import pandas as pd
 
-        found = [(post.worker, part) for post, part in self._table("memory")]
+        found = [(handle.worker, part) for handle, part in self._table("memory")]
         return merged_memory(found) if found else pd.Series(dtype="int64", name="bytes")
 
     def stats(self) -> dict[str, Any]:
         """Return the session's figures: ledger totals, shards, losses, strategies, problems."""
         self._refresh()
-        keeper = self._keeper
+        coordinator = self._coordinator
         parts = [part for _, part in self._table("stats")]
         return {
             "source": self.source,
             "connected": self._health().connected,
-            "messages": merged_ledger(self._looks(past=True)).totals(),
+            "messages": merged_ledger(self._snapshots(lost=True)).totals(),
             "health": asdict(self._health()),
-            "signals": sum(look.signal_count for look in self._looks(past=True)),
-            "signals_not_fetched": keeper.signals_missed,
-            "gaps": keeper.gap_count,
-            "shards": {post.number: post.worker for post in keeper.posts},
-            "losses": list(keeper.losses),
-            "callback_errors": list(keeper.callback_errors),
+            "signals": sum(snapshot.signal_count for snapshot in self._snapshots(lost=True)),
+            "signals_not_fetched": coordinator.signals_missed,
+            "gaps": coordinator.gap_count,
+            "shards": {handle.number: handle.worker for handle in coordinator.handles},
+            "losses": list(coordinator.losses),
+            "callback_errors": list(coordinator.callback_errors),
             **merged_stats(parts),
         }
 
@@ -227,8 +239,10 @@ class ShardsTogether(SessionLife[ClusterReceipt]):
         from mdkit.charts.session import busiest, overview
 
         shown, symbols = busiest(self.ledger())
-        has_books = any(channel == "depth" for s in self._looks() for _, channel, _ in s.accounts)
-        books = self.frame("depth") if has_books else Frames(1, self._levels).frame("depth")
+        has_books = any(
+            channel == "depth" for s in self._snapshots() for _, channel, _ in s.accounts
+        )
+        books = self.frame("depth") if has_books else Frames(1, self._options.levels).frame("depth")
         books = books[books["symbol"].isin(shown)]
         return overview(
             self.metrics(),
@@ -238,45 +252,48 @@ class ShardsTogether(SessionLife[ClusterReceipt]):
             },
             symbols=symbols,
             title=f"mdkit {self.name}",
-            maxsize=sum(look.maxsize for look in self._looks()) or None,
+            maxsize=sum(snapshot.maxsize for snapshot in self._snapshots()) or None,
             gaps=self.gaps(),
         )
 
     def _repr_html_(self) -> str:
         from mdkit.cluster.html import cluster_html
 
-        return cluster_html(self, self._explain(), self._shard_table())
+        return cluster_html(
+            self.name, self.state, self.source, self._explain(), self._shard_table()
+        )
 
     def __repr__(self) -> str:
-        totals = merged_ledger(self._looks(past=True)).totals()
+        totals = merged_ledger(self._snapshots(lost=True)).totals()
         health = self._health()
         lost = totals["dropped"] + totals["conflated"]
-        posts = self._keeper.posts
+        signals = sum(snapshot.signal_count for snapshot in self._snapshots(lost=True))
+        handles = self._coordinator.handles
         return (
-            f"<ClusterSession {self.name!r} {self.state} on {self.source}, {len(posts)} shards "
-            f"({len(self._keeper.losses)} moved): {totals['received']:,} received at "
+            f"<ClusterSession {self.name!r} {self.state} on {self.source}, {len(handles)} shards "
+            f"({len(self._coordinator.losses)} moved): {totals['received']:,} received at "
             f"{health.in_rate:,.0f}/s, {totals['queued'] + totals['spilled']:,} waiting "
             f"{health.state}, {lost:,} lost, {totals['dead_lettered'] + totals['invalid']:,} bad, "
-            f"{sum(look.signal_count for look in self._looks(past=True)):,} signals>"
+            f"{signals:,} signals>"
         )
 
     # -- asking the shards ----------------------------------------------------------------------
 
-    def _looks(self, past: bool = False) -> list[Look]:
-        """The last look at every shard, and with `past` at those that were lost."""
-        with self._keeper.lock:
-            looks = [post.look for post in self._keeper.posts]
-            looks += self._keeper.past if past else []
-        return [look for look in looks if look is not None]
+    def _snapshots(self, lost: bool = False) -> list[Snapshot]:
+        """The last snapshot of every shard, and with `lost` of those that were lost."""
+        with self._coordinator.lock:
+            snapshots = [handle.snapshot for handle in self._coordinator.handles]
+            snapshots += self._coordinator.lost if lost else []
+        return [snapshot for snapshot in snapshots if snapshot is not None]
 
     def _refresh(self) -> None:
         self._tell_failure()
         if self.running:
-            self._keeper.refresh()
+            self._coordinator.refresh()
 
     def _health(self) -> Health:
-        looks = self._looks()
-        return merged_health(looks, len(self._keeper.posts) - len(looks))
+        snapshots = self._snapshots()
+        return merged_health(snapshots, len(self._coordinator.handles) - len(snapshots))
 
     def _explain(self) -> str:
         if self._failure is not None:
@@ -286,44 +303,58 @@ class ShardsTogether(SessionLife[ClusterReceipt]):
         if not self._begun.is_set():
             return "Not started."
         said = []
-        for post in self._keeper.posts:
-            if post.look is None:
-                said.append(f"shard {post.number} ({', '.join(post.symbols)}) has no worker yet")
-            elif post.trouble:
-                said.append(f"shard {post.number} on {post.worker}: {post.trouble.rstrip('.')}")
-            elif not post.look.explanation.startswith("All is well"):
-                said.append(f"shard {post.number} on {post.worker}: {post.look.explanation}")
-        if self._keeper.losses:
-            said.append(f"{len(self._keeper.losses):,} moved, the last: {self._keeper.losses[-1]}")
+        for handle in self._coordinator.handles:
+            if handle.snapshot is None:
+                said.append(
+                    f"shard {handle.number} ({', '.join(handle.symbols)}) has no worker yet"
+                )
+            elif handle.trouble:
+                said.append(
+                    f"shard {handle.number} on {handle.worker}: {handle.trouble.rstrip('.')}"
+                )
+            elif not handle.snapshot.explanation.startswith("All is well"):
+                said.append(
+                    f"shard {handle.number} on {handle.worker}: {handle.snapshot.explanation}"
+                )
+        if self._coordinator.losses:
+            said.append(
+                f"{len(self._coordinator.losses):,} moved, the last: {self._coordinator.losses[-1]}"
+            )
         health = self._health()
         flow = f"{health.in_rate:,.0f} messages a second in, {health.out_rate:,.0f} out"
         return f"{'; '.join(said)} ({flow})." if said else f"All is well: {flow}."
 
-    def _table(self, name: str) -> list[tuple[Post, Any]]:
+    def _table(self, name: str) -> list[tuple[ShardHandle, Any]]:
         """Return what a method of the shards' sessions gives; after the end what it gave then."""
         self._tell_failure()
-        posts = self._keeper.posts
-        ended = [(p, p.remains.tables[name]) for p in posts if p.remains]
-        return self._or_asked(ended, posts, "table", name)
+        handles = self._coordinator.handles
+        ended = [(handle, handle.remains.tables[name]) for handle in handles if handle.remains]
+        return self._or_asked(ended, handles, "table", name)
 
     def _or_asked(
-        self, ended: list[tuple[Post, Any]], posts: Sequence[Post], method: str, *args: Any
-    ) -> list[tuple[Post, Any]]:
+        self,
+        ended: list[tuple[ShardHandle, Any]],
+        handles: Sequence[ShardHandle],
+        method: str,
+        *args: Any,
+    ) -> list[tuple[ShardHandle, Any]]:
         """Return what shards left when they ended, or what a method of them gives, all at once.
 
         Those that give nothing are left out, with a `ShardWarning` if there was anything of them.
         """
         found = ended or [
-            (post, answer)
-            for post, _, answer in self._keeper.call(posts, method, lambda post: args, ASK_SECONDS)
+            (handle, answer)
+            for handle, _, answer in self._coordinator.call(
+                handles, method, lambda handle: args, ASK_SECONDS
+            )
         ]
-        given = {post for post, _ in found}
-        absent = [post.absence for post in posts if post not in given and post.absence]
+        given = {handle for handle, _ in found}
+        absent = [handle.absence for handle in handles if handle not in given and handle.absence]
         if absent:
             warnings.warn(
                 f"Not all shards are in this: {'; '.join(absent)}; see shards() and gaps()",
                 ShardWarning,
                 stacklevel=4,
             )
-        order = {post: number for number, post in enumerate(posts)}
+        order = {handle: number for number, handle in enumerate(handles)}
         return sorted(found, key=lambda item: order[item[0]])

@@ -1,12 +1,12 @@
 """The embedded exchange: a market on this machine that speaks the data service's wire."""
 
+from mdkit.exchange.checks import configure
 from mdkit.exchange.config import (
     DEFAULT_SYMBOLS,
     FREE_TRIAL,
     ExchangeConfig,
     Fault,
     PlanLimits,
-    configure,
 )
 from mdkit.exchange.exchange import Exchange, serve_forever
 from mdkit.exchange.faults.faults import FAULTS, RECOVERABLE, random_faults

@@ -18,13 +18,13 @@ from urllib.parse import urlencode
 import msgspec
 
 from mdkit.errors import ExchangeError, SettingsError
+from mdkit.exchange.checks import configure
 from mdkit.exchange.config import (
     FLAT_PATH,
     REALTIME_PATH,
     ExchangeConfig,
     Fault,
     PlanLimits,
-    configure,
 )
 from mdkit.exchange.faults.faults import check_fault, make_fault
 from mdkit.exchange.process import end_process, start_process

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from mdkit.errors import SettingsError
 from mdkit.events import SET_BACK, Gap
-from mdkit.exchange.config import ExchangeConfig, configure
+from mdkit.exchange.checks import configure
+from mdkit.exchange.config import ExchangeConfig
 from mdkit.exchange.market.instruments import LISTED
 from mdkit.exchange.messages import Key, Message
 from mdkit.near import instead

@@ -159,9 +159,12 @@ class Frames:
         return None if frame is None else frame.latest
 
     def symbols(self, kind: str) -> tuple[str, ...]:
-        """Return the symbols of which events of this kind arrived, first arrivals first."""
+        """Return the symbols of which events of this kind arrived, first arrivals first.
+
+        May be called from any thread.
+        """
         self._check_kind(kind)
-        return tuple(symbol for k, symbol in self._frames if k == kind)
+        return tuple(symbol for k, symbol in tuple(self._frames) if k == kind)
 
     def _share_out(self) -> None:
         """Halve every table's rows whenever together they could be too many."""

@@ -1,9 +1,11 @@
 """The parts wired together: a source, the queue, the workers; and how they are doing.
 
-pipeline.py  started, watched, drained, stopped
-health.py    the judgement on the last seconds, from samples
-sampler.py   what is sampled, several times a second
-explain.py   how it is doing, in a sentence, and what would help
-memory.py    what takes how much memory
-receipt.py   what a session has done, when it is over
+options.py    what it is asked to be
+pipeline.py   started, watched, drained, stopped
+leftovers.py  what was not handled, saved
+health.py     the judgement on the last seconds, from samples
+sampler.py    what is sampled, several times a second
+explain.py    how it is doing, in a sentence, and what would help
+memory.py     what takes how much memory
+receipt.py    what a session has done, when it is over
 """

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
+from mdkit.channels.handlers import Handler
 from mdkit.machine import cores
 from mdkit.pipeline.health import BLOCKED
+from mdkit.pipeline.pipeline import Pipeline
 from mdkit.processes.lanes import ProcessLanes
-
-if TYPE_CHECKING:
-    from mdkit.channels.handlers import Handler
-    from mdkit.pipeline.pipeline import Pipeline
-
 
 _LONG = 5.0
 """Seconds that an async strategy may await before that is worth a word."""

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from mdkit.machine import memory_bytes
+from mdkit.pipeline.pipeline import Pipeline
 from mdkit.processes.lanes import ProcessLanes
 from mdkit.queue.channel import MESSAGE_BYTES
-
-if TYPE_CHECKING:
-    from mdkit.pipeline.pipeline import Pipeline
 
 
 def memory(pipeline: Pipeline) -> dict[str, int]:

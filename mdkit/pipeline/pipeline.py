@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import os
 import sys
-import tempfile
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from mdkit.backfill.reconnect import ReconnectBackfill
 from mdkit.backfill.rest import RestBackfill
@@ -22,8 +20,9 @@ from mdkit.errors import MdkitError, RecordingError, SessionError, StrategyError
 from mdkit.events import REFUSED, Gap, Signal
 from mdkit.frames import Frames, MetricsFrame, SignalFrame
 from mdkit.gap.pending import PendingGap
-from mdkit.pipeline.explain import explain
 from mdkit.pipeline.health import Health, Monitor
+from mdkit.pipeline.leftovers import save_leftovers
+from mdkit.pipeline.options import PipelineOptions
 from mdkit.pipeline.receipt import Receipt
 from mdkit.pipeline.sampler import METRICS, Sampler
 from mdkit.processes.lanes import ProcessLanes
@@ -32,9 +31,6 @@ from mdkit.processes.protocol import Setup
 from mdkit.queue.buffer import Buffer
 from mdkit.queue.channel import Message
 from mdkit.queue.ledger import Ledger
-from mdkit.queue.policies import Overflow
-from mdkit.recording.file import lines_of
-from mdkit.recording.format import Header, encode_marker
 from mdkit.recording.recorder import Recorder
 from mdkit.recording.session_recordings import SessionRecordings
 from mdkit.sources.connection import RawMessage
@@ -42,11 +38,9 @@ from mdkit.sources.source import Source, codec_of_source
 from mdkit.strategies.contract import Strategy
 from mdkit.venues.messages import MAX_MESSAGE_BYTES, stub
 from mdkit.venues.routes import ANSWER, REST, SEVERAL, Router
-from mdkit.workers.lanes import Lanes, OnError
+from mdkit.workers.lanes import Lanes
 from mdkit.workers.outcome import DeadLetter
 from mdkit.workers.watchdog import Held, Watchdog
-
-WorkerKind = Literal["task", "process"]
 
 _ROWS = 10_000
 _LOOK_SECONDS = 0.005
@@ -60,18 +54,9 @@ class Pipeline:
         source: delivers raw messages.
         strategies: each gets an instance of its own for every symbol, unless it says
             `per="session"`, which puts all symbols into one lane.
-        workers: how many tasks or processes serve the lanes. More than one task helps only
-            strategies that await: all tasks share one core.
-        worker_kind: "task", or "process" for strategies that need more than one core.
-        maxsize, overflow, block_timeout: see `Buffer`.
-        max_retries, on_error: see `Lanes`.
-        frame_rows, levels: how many rows and book levels the live frames keep.
-        interval, made_of: fold "trade" or "ticker" events into bars of this interval.
-        warmup: how many completed bars of each symbol come before the stream.
-        backfill: who is asked for them, and for what was missed after a reconnect.
+        options: see `PipelineOptions`; any of them can be given as a keyword instead.
+        backfill: who is asked for warmup bars, and for what was missed after a reconnect.
         recorder: writes down what arrives; started and closed with the pipeline.
-        allow_nonpositive: take prices of 0 and below for prices; so does the replay of a
-            recording that was made so.
 
     For one event loop. All methods must be called in it.
     """
@@ -80,51 +65,38 @@ class Pipeline:
         self,
         source: Source,
         strategies: Sequence[Strategy] = (),
+        options: PipelineOptions | None = None,
         *,
-        workers: int = 4,
-        worker_kind: WorkerKind = "task",
-        maxsize: int = 10_000,
-        overflow: Overflow | Mapping[str, Overflow] = "block",
-        block_timeout: float | None = 30.0,
-        spill_quota_bytes: int = 1 << 30,
-        max_retries: int = 3,
-        on_error: OnError = "dead_letter",
-        frame_rows: int | None = None,
-        levels: int = 10,
-        interval: str | None = None,
-        made_of: str = "trade",
-        warmup: int = 0,
         backfill: RestBackfill | None = None,
         recorder: Recorder | None = None,
-        allow_nonpositive: bool = False,
+        **keywords: Any,
     ) -> None:
         self.source = source
         self.strategies = tuple(strategies)
-        self.workers = workers
-        self.worker_kind = worker_kind
+        self.options = options = replace(options or PipelineOptions(), **keywords)
+        self.workers = options.workers
+        self.worker_kind = options.worker_kind
         self.ledger = Ledger()
-        self.frames = Frames(frame_rows, levels)
-        self.signals = SignalFrame(frame_rows or _ROWS)
-        self.metrics = MetricsFrame(METRICS, frame_rows or _ROWS)
+        self.frames = Frames(options.frame_rows, options.levels)
+        self.signals = SignalFrame(options.frame_rows or _ROWS)
+        self.metrics = MetricsFrame(METRICS, options.frame_rows or _ROWS)
         self.monitor = Monitor()
-        self._sampler = Sampler(self)
         self.watchdog = Watchdog(lambda: self.lanes.running, self._note_held)
         self.gaps: deque[Gap] = deque(maxlen=100_000)
         self.gap_count = 0
         self.problems: deque[MdkitError] = deque(maxlen=100)
         self.problem_counts: Counter[str] = Counter()
         self.buffer: Buffer[Channel] = Buffer(
-            maxsize,
-            overflow,
-            block_timeout=block_timeout,
-            spill_quota_bytes=spill_quota_bytes,
+            options.maxsize,
+            options.overflow,
+            block_timeout=options.block_timeout,
+            spill_quota_bytes=options.spill_quota_bytes,
             clock_ns=source.clock_ns,
-            groups=workers if worker_kind == "process" else 1,
+            groups=options.workers if options.worker_kind == "process" else 1,
         )
-        signed = allow_nonpositive or getattr(source, "allow_nonpositive", False)
-        self.interval = interval
+        signed = options.allow_nonpositive or getattr(source, "allow_nonpositive", False)
+        self.interval = options.interval
         """The interval of the bars that are made of trades or tickers; None for no bars."""
-        self._on_error = on_error
         self.codec = codec_of_source(source)
         self.router: Router[Channel] = self.codec.router(source.symbols, allow_nonpositive=signed)
         self.channels = Channels(
@@ -133,17 +105,18 @@ class Pipeline:
             self.ledger,
             self.frames,
             self.router,
-            interval=interval,
-            made_of=made_of,
-            remote=worker_kind == "process",
+            interval=options.interval,
+            made_of=options.made_of,
+            remote=options.worker_kind == "process",
         )
         self.timers = self.channels.timers
-        self.lanes = self._lanes(made_of, max_retries)
+        self.lanes = self._lanes()
+        self._sampler = Sampler(self)
         self.lanes.may_await = any(strategy.is_async for strategy in self.strategies)
         self.lanes.on_gap = self._note_gap
         self.lanes.on_failure = self._warn_of_failure
         self.lanes.on_partial = lambda bar: self.backfill.want(bar)
-        self.backfill = ReconnectBackfill(self, backfill, source, interval, warmup)
+        self.backfill = ReconnectBackfill(self, backfill, source, options.interval, options.warmup)
         self.recorder = recorder
         self.recordings = SessionRecordings(source, self.channels, self.buffer, self.problem)
         self.failure: BaseException | None = None
@@ -157,21 +130,25 @@ class Pipeline:
         self._started_at: float | None = None
         self.has_own_thread = False  # what runs it may say so; see `explain`
 
-    def _lanes(self, made_of: str, max_retries: int) -> Lanes:
+    def _lanes(self) -> Lanes:
         """Return what serves the queue."""
-        if self.worker_kind != "process":
+        options = self.options
+        if options.worker_kind != "process":
             return Lanes(
-                self.buffer, self.signals, max_retries=max_retries, on_error=self._on_error
+                self.buffer,
+                self.signals,
+                max_retries=options.max_retries,
+                on_error=options.on_error,
             )
         setup = Setup(
             tuple(sys.path),
             pickled(self.strategies),
             dumps(self.codec),
             (),
-            self.interval,
-            made_of,
-            max_retries,
-            self._on_error,
+            options.interval,
+            options.made_of,
+            options.max_retries,
+            options.on_error,
             allow_nonpositive=self.router.allow_nonpositive,
         )
         return ProcessLanes(
@@ -287,7 +264,7 @@ class Pipeline:
 
     def _warn_of_failure(self, letter: DeadLetter) -> None:
         """Say once that a strategy fails, for nothing else would: the feed goes on."""
-        if letter.strategy and self._on_error == "dead_letter":
+        if letter.strategy and self.options.on_error == "dead_letter":
             at = f" ({letter.where})" if letter.where else ""
             _logger.warning(
                 "mdkit: strategy %s failed on a %s message of %s%s: %s. Every message on which it "
@@ -439,19 +416,12 @@ class Pipeline:
         return not pending
 
     def _save_leftovers(self) -> Path | None:
-        """Write unhandled messages as a recording, so that stopping early loses nothing."""
-        handle, name = tempfile.mkstemp(prefix="mdkit-left-", suffix=".jsonl")
+        """Write what was not handled to a file; return that, or None where it could not be."""
         try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(encode_marker(Header(venue=self.codec.name)) + b"\n")
-                for _, raw, received_ns in self.buffer.leftovers():
-                    file.write(lines_of([(raw, received_ns)]))
+            return save_leftovers(self.buffer.leftovers(), self.codec.name)
         except OSError as error:
             self.problem(SessionError(f"Unhandled messages could not be saved: {error}."))
-            with contextlib.suppress(OSError):
-                os.unlink(name)
             return None
-        return Path(name)
 
     # -- judging ------------------------------------------------------------------------------
 
@@ -462,10 +432,6 @@ class Pipeline:
             stale_for=self.source.stale_for,
             utilisation=self.buffer.statistics().utilisation,
         )
-
-    def explain(self) -> str:
-        """Return one sentence, made of measurements, on how the pipeline is doing."""
-        return explain(self)
 
     def on_signal(self, callback: Callable[[Signal], Any]) -> None:
         """Call `callback` with every signal from now on, in the loop, in order by symbol."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
-from mdkit.pipeline.health import Sample
-
-if TYPE_CHECKING:
-    from mdkit.pipeline.pipeline import Pipeline
+from mdkit.frames import MetricsFrame
+from mdkit.pipeline.health import Monitor, Sample
+from mdkit.queue.buffer import Buffer
+from mdkit.queue.ledger import Ledger
+from mdkit.sources.source import Source
+from mdkit.workers.lanes import Lanes
+from mdkit.workers.watchdog import Watchdog
 
 METRICS = ("queued", "spilled", "in_rate", "out_rate", "dropped", "lag_ms")
 """Columns of `pipeline.metrics`: messages, messages a second, and milliseconds."""
@@ -19,10 +22,22 @@ _SHARE = 0.005
 """Of the loop's time that looking may take."""
 
 
+class Sampled(Protocol):
+    """What is looked at, and what the samples go into; the pipeline."""
+
+    source: Source
+    ledger: Ledger
+    buffer: Buffer[Any]
+    lanes: Lanes
+    watchdog: Watchdog
+    monitor: Monitor
+    metrics: MetricsFrame
+
+
 class Sampler:
     """Fills a pipeline's monitor and metrics, and tells its watchdog that the loop turns."""
 
-    def __init__(self, pipeline: Pipeline) -> None:
+    def __init__(self, pipeline: Sampled) -> None:
         self._pipeline = pipeline
         self._began: float | None = None
 

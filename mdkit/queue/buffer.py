@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, Literal
 
-from mdkit.errors import SessionError, SettingsError, SpillQuotaError
+from mdkit.errors import SessionError, SpillQuotaError
 from mdkit.queue.arrivals import Arrivals
 from mdkit.queue.channel import MESSAGE_BYTES, C, Lane, Message, OnLoss
-from mdkit.queue.policies import LOSSLESS, Overflow, check_overflow
+from mdkit.queue.policies import LOSSLESS, Overflow, check_bounds, check_overflow
 from mdkit.queue.spill import SpillFile
 
 
@@ -86,17 +86,7 @@ class Buffer(Generic[C]):
         clock_ns: Callable[[], int] | None = None,
         groups: int = 1,
     ) -> None:
-        if not (isinstance(maxsize, int) and maxsize >= 1):
-            raise SettingsError(
-                f"maxsize={maxsize!r} is not usable: give the number of messages that the queue "
-                "holds, at least 1."
-            )
-        if block_timeout is not None and not (
-            isinstance(block_timeout, int | float) and block_timeout >= 0
-        ):
-            raise SettingsError(
-                f"block_timeout={block_timeout!r} is not usable: it is in seconds, or None."
-            )
+        check_bounds(maxsize, block_timeout)
         self.maxsize = maxsize
         self.block_timeout = block_timeout
         self.spill = SpillFile(spill_quota_bytes)

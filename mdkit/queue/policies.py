@@ -25,3 +25,18 @@ def check_overflow(overflow: str | Mapping[str, str]) -> dict[str, Overflow]:
             )
         checked[channel] = policy
     return checked
+
+
+def check_bounds(maxsize: object, block_timeout: object) -> None:
+    """Raise `SettingsError` for a size, or a time in seconds, that a queue cannot have."""
+    if not (isinstance(maxsize, int) and maxsize >= 1):
+        raise SettingsError(
+            f"maxsize={maxsize!r} is not usable: give the number of messages that the queue "
+            "holds, at least 1."
+        )
+    if block_timeout is not None and not (
+        isinstance(block_timeout, int | float) and block_timeout >= 0
+    ):
+        raise SettingsError(
+            f"block_timeout={block_timeout!r} is not usable: it is in seconds, or None."
+        )

@@ -7,6 +7,7 @@ files.py               files that belong together: parts, recordings, patterns
 recorder.py            a recording as users ask for it
 session_recording.py   what a pipeline writes into one; session_recordings.py: those it makes
 reader.py              `read_recording`: events and DataFrames
+moments.py             times of a recording, as users write them and as they are shown
 info.py                what a recording holds
 unseen.py              what strategies did not see of it
 joins.py               what lies between recordings that are played as one

@@ -21,7 +21,7 @@ import msgspec
 from mdkit.errors import RecordingError
 from mdkit.recording.compression import GZIP_MAGIC, ZSTD_MAGIC, read_chunks
 from mdkit.recording.format import MARK, End, Header, Lost, Marker, read_marker
-from mdkit.recording.replay.moments import moment
+from mdkit.recording.moments import moment
 from mdkit.sources.connection import MAX_INCOMING_BYTES, RawMessage
 
 _MOST_NS = 1 << 63

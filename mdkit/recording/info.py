@@ -12,7 +12,7 @@ from mdkit.events import Gap
 from mdkit.recording.file import size
 from mdkit.recording.files import Paths, RecordingFiles
 from mdkit.recording.format import Connected, Disconnected, Subscribed
-from mdkit.recording.replay.moments import moment
+from mdkit.recording.moments import moment
 from mdkit.venues.routes import ANSWER, SEVERAL, Router
 
 if TYPE_CHECKING:

@@ -2,7 +2,9 @@
 
 session.py      the session
 life.py         start and stop, in this process and on a cluster alike
-arguments.py    what it is given, checked before anything starts
+options.py      what it is asked to be: one frozen object that checks itself
+arguments.py    the checks of single arguments
+opening.py      a session made of options; sessions by name
 feeds.py        the source that `source=` means
 subscribing.py  symbols that come and go
 stopping.py     what a stop returns

@@ -7,13 +7,13 @@ import contextlib
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mdkit.errors import SessionError
 from mdkit.events import Signal
 from mdkit.frames import book_frame
 from mdkit.notebook.loops import LoopThread, call_in, running_loop
-from mdkit.pipeline.explain import Diagnosis, diagnose
+from mdkit.pipeline.explain import Diagnosis, diagnose, explain
 from mdkit.pipeline.health import Health
 from mdkit.pipeline.pipeline import Pipeline
 from mdkit.pipeline.receipt import Receipt
@@ -22,6 +22,7 @@ from mdkit.session import tables
 from mdkit.session.arguments import checked_count
 from mdkit.session.life import SessionLife
 from mdkit.session.lookups import check_table
+from mdkit.session.options import Runner
 from mdkit.session.stopping import Stopping
 from mdkit.session.subscribing import SubscriptionChanges
 from mdkit.views.clock import Clock
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from mdkit.views.dashboard import Dashboard
     from mdkit.views.view import View
 
-Runner = Literal["notebook", "thread"]
 T = TypeVar("T")
 
 
@@ -276,7 +276,7 @@ class Session(SessionLife[Receipt]):
         held = self.pipeline.watchdog.held
         if held is not None and running_loop() is not self._loop:
             return f"{held}; nothing else happens meanwhile."
-        return self._look(self.pipeline.explain)
+        return self._look(lambda: explain(self.pipeline))
 
     def memory(self) -> pd.Series[Any]:
         """Return bytes by what holds them; see `mdkit.pipeline.memory.memory`."""

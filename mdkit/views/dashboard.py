@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 import ipywidgets
 from PIL import Image
 
 from mdkit.notebook.kernel import in_notebook
+from mdkit.pipeline.pipeline import Pipeline
 from mdkit.views.clock import Clock
 from mdkit.views.health import HealthView
 from mdkit.views.ladder import DepthCurveView, LadderView
@@ -19,12 +20,23 @@ from mdkit.views.queue import QueueView
 from mdkit.views.tables import SignalsView, TapeView
 from mdkit.views.text import hint
 
-if TYPE_CHECKING:
-    from mdkit.session.session import Session
-
 _ALL = "(all)"
 _PARTS = ("layout", "style")
 _WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+
+
+class WatchedSession(Protocol):
+    """What a session has that its dashboard needs."""
+
+    name: str
+    pipeline: Pipeline
+
+    @property
+    def symbols(self) -> Sequence[str]:
+        """The symbols subscribed to, and those that came."""
+
+    def stop(self) -> object:
+        """Stop the feed."""
 
 
 class Dashboard:
@@ -41,7 +53,7 @@ class Dashboard:
     """
 
     def __init__(
-        self, session: Session, clock: Clock, *, hz: float = 4.0, levels: int = 10
+        self, session: WatchedSession, clock: Clock, *, hz: float = 4.0, levels: int = 10
     ) -> None:
         self.session = session
         self.clock = clock

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from html import escape
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+from mdkit.pipeline.explain import explain
+from mdkit.pipeline.pipeline import Pipeline
 from mdkit.views.ladder import FAINT, TEXT
 from mdkit.views.view import HtmlView
-
-if TYPE_CHECKING:
-    from mdkit.pipeline.pipeline import Pipeline
 
 _COLOURS = {
     "normal": "#3aa676",
@@ -54,7 +53,7 @@ class HealthView(HtmlView):
             state = "not connected"
         else:
             state = health.state
-        return HealthData(state, pipeline.explain(), pipeline.source.name)
+        return HealthData(state, explain(pipeline), pipeline.source.name)
 
     def draw(self, data: Any) -> None:
         """Show the line."""

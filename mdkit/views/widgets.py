@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import ipywidgets
 
 from mdkit.views.text import hint
 
-if TYPE_CHECKING:
-    from mdkit.views.view import View
+
+class ShownView(Protocol):
+    """What a widget asks of the view that it shows."""
+
+    title: str
+    in_terminal: str
+
+    def still(self) -> str:
+        """Return the view as it looks now as HTML that needs no widgets."""
 
 
 class _Told:
     """Tells what a view's widget is, in place of its contents or an object's address."""
 
-    def __init__(self, view: View, **options: Any) -> None:
+    def __init__(self, view: ShownView, **options: Any) -> None:
         super().__init__(**options)
         self._line: Callable[[], str] = lambda: hint(
             f"View {view.title!r} of a session", view.in_terminal

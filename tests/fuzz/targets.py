@@ -12,7 +12,7 @@ import msgspec
 
 from mdkit.cli import main as cli
 from mdkit.errors import MdkitError, RecordingWarning
-from mdkit.exchange.config import configure
+from mdkit.exchange import configure
 from mdkit.exchange.faults.faults import make_fault
 from mdkit.exchange.market.simulator import SimulatedFeed
 from mdkit.exchange.server.commands import Commands

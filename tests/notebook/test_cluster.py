@@ -21,7 +21,6 @@ import psutil
 import pytest
 
 import mdkit as md
-from mdkit.api import live
 from mdkit.errors import (
     AuthenticationError,
     MdkitError,
@@ -33,6 +32,8 @@ from mdkit.errors import (
 from mdkit.events import Signal
 from mdkit.pipeline.health import Health
 from mdkit.queue.ledger import COLUMNS
+from mdkit.session import opening
+from mdkit.session.options import SessionOptions
 
 pytestmark = pytest.mark.outer
 
@@ -102,10 +103,10 @@ def spread(cluster, client):
     assert session.dead_letters().empty
     session.pause()
     assert session.state == "paused"
-    _wait(lambda: all("aused" in look.explanation for look in session._looks()))
+    _wait(lambda: all("aused" in snapshot.explanation for snapshot in session._snapshots()))
     session.resume()
     tasks = client.run_on_scheduler(lambda dask_scheduler: repr(dict(dask_scheduler.tasks)))
-    for shown in (repr(session), session._repr_html_(), repr(session._keeper.order), tasks):
+    for shown in (repr(session), session._repr_html_(), repr(session._coordinator.config), tasks):
         assert KEY not in shown
     assert "mdkit-shard-" in tasks
     assert not any(symbol in tasks for symbol in SYMBOLS)
@@ -129,7 +130,7 @@ def spread(cluster, client):
 
     async def in_a_loop():
         async with _seeded(md.Exchange(SYMBOLS), client=client, shards=1) as one:
-            await asyncio.to_thread(_wait, lambda: one._looks() and one.health().connected)
+            await asyncio.to_thread(_wait, lambda: one._snapshots() and one.health().connected)
             return await one.run(0.1)
 
     receipt = asyncio.run(in_a_loop())
@@ -141,14 +142,14 @@ def spread(cluster, client):
 
 def losses(cluster, client):
     """A killed and a frozen worker: their symbols move, the hole is told, stop stops all."""
-    from mdkit.cluster import keeper
+    from mdkit.cluster import coordinator
 
     exchange = md.Exchange(SYMBOLS, scenario="busy").start()
     session = _seeded(exchange, client=client, name="losses").start()
-    _wait(lambda: len(session._looks()) == 2 and session.health().connected)
+    _wait(lambda: len(session._snapshots()) == 2 and session.health().connected)
     _wait(lambda: session.ledger()["received"].groupby("symbol").sum().min() > 100)
     seen, rows = session.ledger(), session.frame("depth")
-    first = session._keeper.posts[0]
+    first = session._coordinator.handles[0]
     lost, symbols = first.worker, set(first.symbols)
     os.kill(_pid(cluster, lost), signal.SIGKILL)
     _wait(lambda: len(session.gaps()) == 4, what="for the gaps")
@@ -180,20 +181,24 @@ def losses(cluster, client):
 
     # One that does not answer is given up as well.
     client.wait_for_workers(2)
-    keeper.LEASE_SECONDS = 1.0
+    coordinator.LEASE_SECONDS = 1.0
     frozen = psutil.Process(_pid(cluster, first.worker))
     frozen.suspend()
     try:
-        _wait(lambda: len(session._keeper.losses) >= 2)
-        keeper.LEASE_SECONDS = 30.0
+        _wait(lambda: len(session._coordinator.losses) >= 2)
+        coordinator.LEASE_SECONDS = 30.0
         with warnings.catch_warnings(action="ignore", category=ShardWarning):
             assert "has not answered" in session.stats()["losses"][1]
-        _wait(lambda: session.health().connected and all(p.actor for p in session._keeper.posts))
+        _wait(
+            lambda: (
+                session.health().connected and all(p.actor for p in session._coordinator.handles)
+            )
+        )
     finally:
         frozen.kill()
 
     # Killed again and stopped before anybody could take over.
-    os.kill(_pid(cluster, session._keeper.posts[1].worker), signal.SIGKILL)
+    os.kill(_pid(cluster, session._coordinator.handles[1].worker), signal.SIGKILL)
     receipt = session.stop().result(30)
     assert receipt.balanced
     assert receipt.losses >= 2
@@ -319,9 +324,11 @@ def _nothing_left(client):
     def threads():
         import threading
 
-        from mdkit.api import live
+        from mdkit.session import opening
 
-        return [t.name for t in threading.enumerate() if "mdkit" in t.name] + list(live._sessions)
+        return [t.name for t in threading.enumerate() if "mdkit" in t.name] + list(
+            opening._sessions
+        )
 
     _wait(lambda: not any(client.run(threads).values()), what=f"for {client.run(threads)}")
     _wait(lambda: not [t for t in threading.enumerate() if "mdkit" in t.name])
@@ -355,30 +362,31 @@ def test_a_client_is_checked():
 @pytest.fixture
 def shard(exchange_process):
     """A shard in this very process, as a worker would make it."""
-    from mdkit.cluster.shard import Order, Shard
+    from mdkit.cluster.shard import Shard, ShardConfig
     from mdkit.processes.process import pickled
-    from mdkit.settings import Settings
 
     exchange = exchange_process(SYMBOLS, scenario="busy")
     strategies = pickled([md.strategies.pressure])
-    order = Order(exchange.ws_url, strategies, Settings(), {"channels": ("depth",)})
-    made = Shard(order, SYMBOLS[:2], "a shard")
+    config = ShardConfig(SessionOptions(source=exchange.ws_url), strategies)
+    made = Shard(config, SYMBOLS[:2], "a shard")
     yield made
     made.close()
 
 
 def test_a_look_brings_what_the_last_one_did_not(shard, wait_until):
-    first = wait_until(lambda: (look := shard.look(0, 0)).signals and look)
+    first = wait_until(lambda: (snapshot := shard.snapshot(0, 0)).signals and snapshot)
     assert first.signals_from == 0
     assert first.signal_count == len(first.signals)
-    later = wait_until(lambda: (look := shard.look(first.signal_count, 0)).signals and look)
+    later = wait_until(
+        lambda: (snapshot := shard.snapshot(first.signal_count, 0)).signals and snapshot
+    )
     assert later.signals_from == first.signal_count
     assert later.signals[0][0] >= first.signals[-1][0]
     for _, _, (received, *rest) in later.accounts:
         assert received == sum(rest)
     assert {symbol for symbol, *_ in later.accounts} == set(SYMBOLS[:2])
     shard.stop(5.0)
-    ended = wait_until(lambda: (look := shard.look(0, 0)).receipt and look)
+    ended = wait_until(lambda: (snapshot := shard.snapshot(0, 0)).receipt and snapshot)
     assert ended.receipt.drained
     assert set(shard.remains(5).books) == set(SYMBOLS[:2])
     assert all(len(table) <= 5 for table in shard.remains(5).frames.values())
@@ -388,22 +396,22 @@ def test_a_shard_that_nobody_looks_at_ends(request, wait_until, monkeypatch):
     monkeypatch.setattr("mdkit.cluster.shard.LEASE_SECONDS", 0.3)
     shard = request.getfixturevalue("shard")
     wait_until(lambda: shard._session.receipt)
-    wait_until(lambda: "a shard" not in live._sessions)
+    wait_until(lambda: "a shard" not in opening._sessions)
 
 
 def test_the_worst_of_the_shards_is_the_health(shard, wait_until):
     from mdkit.cluster.merging import merged_health, merged_ledger
 
-    wait_until(lambda: shard.look(0, 0).accounts)
-    look = shard.look(0, 0)
+    wait_until(lambda: shard.snapshot(0, 0).accounts)
+    snapshot = shard.snapshot(0, 0)
     calm = Health("normal", "producer_bound", 0.1, 100.0, 100.0, 0.2, 0.0, True)
     full = Health("critical", "consumer_bound", 0.99, 50.0, 20.0, 1.0, 0.3, True, 2.0)
-    both = merged_health([replace(look, health=calm), replace(look, health=full)], 0)
+    both = merged_health([replace(snapshot, health=calm), replace(snapshot, health=full)], 0)
     assert both == Health("critical", "consumer_bound", 0.99, 150.0, 120.0, 1.2, 0.3, True, 2.0)
-    assert not merged_health([replace(look, health=calm)], 1).connected
+    assert not merged_health([replace(snapshot, health=calm)], 1).connected
     assert not merged_health([], 0).connected
-    twice = merged_ledger([look, look])
-    assert twice.totals()["received"] == 2 * merged_ledger([look]).totals()["received"]
+    twice = merged_ledger([snapshot, snapshot])
+    assert twice.totals()["received"] == 2 * merged_ledger([snapshot]).totals()["received"]
     assert not twice.imbalance()
 
 
@@ -420,25 +428,24 @@ def test_a_worker_elsewhere_is_known_by_its_address():
     ("error", "turns", "told"),
     [
         (RuntimeError("Worker holding Actor was lost"), 5, "lost its worker 5 times"),
-        (TypeError("an older Order"), 1, "could not make its shard"),
+        (TypeError("an older mdkit"), 1, "could not make its shard"),
         (ModuleNotFoundError("no", name="mdkit"), 1, "cannot import 'mdkit'"),
     ],
 )
 def test_what_ends_every_worker_does_not_go_through_the_whole_cluster(error, turns, told):
-    from mdkit.cluster.keeper import Keeper
-    from mdkit.cluster.shard import Order
-    from mdkit.settings import Settings
+    from mdkit.cluster.coordinator import Coordinator
+    from mdkit.cluster.shard import ShardConfig
 
-    keeper = Keeper(_Fatal(error), Order("ws://x", b"", Settings(), {}), ["depth"])
-    keeper.begin(["A"], 1)
+    coordinator = Coordinator(_Fatal(error), ShardConfig(SessionOptions(source="ws://x"), b""))
+    coordinator.begin(["A"], 1)
     for _ in range(turns - 1):
-        keeper.turn()
+        coordinator.turn()
     with pytest.raises(MdkitError, match=told):
-        keeper.turn()
-    keeper.end(0.1)
-    workers = {reason.split()[2] for reason in keeper.losses}
-    assert len(workers) == min(len(keeper.losses), 2)  # it never stayed where it was lost
-    assert len(keeper.gaps) == bool(keeper.losses)
+        coordinator.turn()
+    coordinator.end(0.1)
+    workers = {reason.split()[2] for reason in coordinator.losses}
+    assert len(workers) == min(len(coordinator.losses), 2)  # it never stayed where it was lost
+    assert len(coordinator.gaps) == bool(coordinator.losses)
 
 
 class _Fatal:
@@ -473,10 +480,9 @@ class _Silent:
 def test_a_shard_that_does_not_answer_is_absent_and_said_to_be(shard, wait_until, is_lost):
     """Neither a silent worker's frames nor a lost one's are served as they once were."""
     from mdkit.cluster import ClusterSession, together
-    from mdkit.cluster.keeper import Keeper
-    from mdkit.cluster.post import Post
-    from mdkit.cluster.shard import Order
-    from mdkit.settings import Settings
+    from mdkit.cluster.coordinator import Coordinator
+    from mdkit.cluster.handle import ShardHandle
+    from mdkit.cluster.shard import ShardConfig
 
     class Here(_Silent):
         """A shard that answers at once."""
@@ -485,17 +491,17 @@ def test_a_shard_that_does_not_answer_is_absent_and_said_to_be(shard, wait_until
             table = shard.frame(*args)
             return types.SimpleNamespace(done=lambda: True, result=lambda timeout: table)
 
-    look = wait_until(lambda: (look := shard.look(0, 0)).signals and look)
-    keeper = Keeper(None, Order("ws://x", b"", Settings(), {}), ["depth"])
-    keeper.posts = [
-        Post(0, tuple(SYMBOLS[:2]), "tcp://a:1", actor=Here(), look=look),
-        Post(1, ("Z",), "tcp://b:1", actor=_Silent(), look=look),
+    snapshot = wait_until(lambda: (snapshot := shard.snapshot(0, 0)).signals and snapshot)
+    coordinator = Coordinator(None, ShardConfig(SessionOptions(source="ws://x"), b""))
+    coordinator.handles = [
+        ShardHandle(0, tuple(SYMBOLS[:2]), "tcp://a:1", actor=Here(), snapshot=snapshot),
+        ShardHandle(1, ("Z",), "tcp://b:1", actor=_Silent(), snapshot=snapshot),
     ]
     if is_lost:
-        keeper._lose(keeper.posts[1], "its process ended")
+        coordinator._lose(coordinator.handles[1], "its process ended")
     session = object.__new__(ClusterSession)
-    session.__dict__.update(_failed=None, _keeper=keeper, _wanted=(*SYMBOLS[:2], "Z"), _levels=10)
-    session._options = {"channels": ("depth",), "bars": None}
+    session.__dict__.update(_failed=None, _coordinator=coordinator, _wanted=(*SYMBOLS[:2], "Z"))
+    session._options = SessionOptions()
     said = "was lost, and no other has taken over" if is_lost else "does not answer"
     told = rf"Not all shards are in this: shard 1 \(Z\) on tcp://b:1 {said}; see shards"
     with pytest.MonkeyPatch.context() as patch:
@@ -508,13 +514,13 @@ def test_a_shard_that_does_not_answer_is_absent_and_said_to_be(shard, wait_until
 
 
 def test_a_shard_that_takes_over_begins_with_a_gap(exchange_process, wait_until):
-    from mdkit.cluster.shard import Order, Shard
+    from mdkit.cluster.shard import Shard, ShardConfig
     from mdkit.processes.process import pickled
-    from mdkit.settings import Settings
 
     exchange = exchange_process(SYMBOLS, scenario="busy")
-    order = Order(exchange.ws_url, pickled([]), Settings(), {"channels": ("depth", "trade")})
-    shard = Shard(order, SYMBOLS[:2], "a shard", True)
+    options = SessionOptions(source=exchange.ws_url, channels=("depth", "trade"))
+    config = ShardConfig(options, pickled([]))
+    shard = Shard(config, SYMBOLS[:2], "a shard", True)
     try:
         for symbol in SYMBOLS[:2]:
             for channel in ("depth", "trade"):

@@ -69,8 +69,8 @@ class Kernel:
     def clear(self) -> None:
         """End what cells have begun and forget their names."""
         self.run(
-            "import ipywidgets, mdkit.api.live as live\n"
-            "for one in list(live._sessions.values()):\n"
+            "import ipywidgets, mdkit.session.opening as opening\n"
+            "for one in list(opening._sessions.values()):\n"
             "    await one.stop() if one.running else None\n"
             "ipywidgets.Widget.close_all()"
         )

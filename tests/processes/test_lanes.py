@@ -11,7 +11,7 @@ import pytest
 import mdkit as md
 from mdkit.errors import SessionError, SettingsError, StrategyError
 from mdkit.events import Gap
-from mdkit.pipeline.explain import diagnose
+from mdkit.pipeline.explain import diagnose, explain
 from mdkit.pipeline.memory import memory
 from mdkit.pipeline.pipeline import Pipeline
 from mdkit.recording.recorder import Recorder
@@ -442,7 +442,7 @@ def test_a_diagnosis_recommends_processes_for_heavy_strategies(
         pipeline.start()
         await until(lambda: diagnose(pipeline) == "consumer_bound")
         told = diagnose(pipeline)
-        sentence = pipeline.explain()
+        sentence = explain(pipeline)
         receipt = await pipeline.stop(0.0)
         if receipt.left_path is not None:
             receipt.left_path.unlink()

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from mdkit.errors import SettingsError
-from mdkit.recording.replay.moments import nanoseconds
+from mdkit.recording.moments import nanoseconds
 
 T0 = 1_735_689_600_000_000_000
 

@@ -12,6 +12,7 @@ import mdkit as md
 from mdkit.errors import AuthenticationError, FeedError, RateLimitError, SubscriptionError
 from mdkit.events import SET_BACK
 from mdkit.exchange import PlanLimits
+from mdkit.pipeline.explain import explain
 from mdkit.pipeline.pipeline import Pipeline
 from mdkit.settings import Settings
 from mdkit.sources.connection import shown
@@ -342,7 +343,7 @@ def test_a_connected_but_silent_feed_is_stale_and_leaves_a_gap(until):
             exchange.inject("stall", duration=0.7)
             stale = await until(lambda: rig.source.stale_for)
             assert stale > 0.2
-            assert "silent" in rig.pipeline.explain()
+            assert "silent" in explain(rig.pipeline)
             assert not rig.pipeline.health().ok
             await until(lambda: rig.pipeline.gap_count)
             assert rig.source.stale_for == 0.0
@@ -511,7 +512,7 @@ def test_the_key_is_in_no_repr_log_error_problem_or_gap(until, caplog, capsys):
             exchange.inject("drop")
             await until(lambda: rig.source.connects == 2)
             await rig.more(until)
-            shown = [repr(rig.source), rig.pipeline.explain(), str(list(rig.pipeline.gaps))]
+            shown = [repr(rig.source), explain(rig.pipeline), str(list(rig.pipeline.gaps))]
             shown += ["".join(traceback.format_exception(e)) for e in rig.pipeline.problems]
         return [*shown, str(rig.receipt)]
 
@@ -527,8 +528,8 @@ def test_nobody_listening_is_a_problem_that_is_retried_and_a_wrong_url_a_failure
         async with rig:
             await until(lambda: len(rig.pipeline.problems) >= 3)
             assert isinstance(rig.pipeline.problems[0], FeedError)
-            assert "Not connected" in rig.pipeline.explain()
-            assert KEY not in rig.pipeline.explain()
+            assert "Not connected" in explain(rig.pipeline)
+            assert KEY not in explain(rig.pipeline)
         for url in ("ws://", "ws://127.0.0.1:99999/v1/realtime", "http://127.0.0.1/v1/realtime"):
             rig = Rig(url, api_key=KEY)
             rig.pipeline.start()

@@ -9,7 +9,7 @@ import pytest
 
 import mdkit as md
 from mdkit.errors import SettingsError
-from mdkit.exchange.config import configure
+from mdkit.exchange import configure
 from mdkit.exchange.market.history import History
 from mdkit.exchange.market.hours import kept, session_of, trades_between
 from mdkit.exchange.market.instruments import instrument

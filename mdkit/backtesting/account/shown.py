@@ -1,0 +1,26 @@
+"""Figures as a reader expects them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pandas as pd
+
+from mdkit.backtesting.account import metrics
+
+
+def shown_value(name: str, value: Any) -> str:
+    """Return a figure as a reader expects it."""
+    form = metrics.METRICS[name].form if name in metrics.METRICS else ""
+    if isinstance(value, pd.Timestamp):
+        return f"{value:%Y-%m-%d %H:%M}"
+    if isinstance(value, pd.Timedelta):
+        return str(value).removesuffix(" 00:00:00")
+    if isinstance(value, float) and not math.isfinite(value):
+        return "-" if math.isnan(value) else str(value)
+    if form == "share":
+        return f"{value:,.2%}"
+    if isinstance(value, float):
+        return f"{value:,.2f}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
