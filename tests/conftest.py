@@ -4,6 +4,8 @@ import asyncio
 import gc
 import logging
 import os
+import socket
+import subprocess
 import sys
 import threading
 import time
@@ -46,7 +48,7 @@ def pytest_configure(config):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config):
-    """Run folders of tests in parallel; single files and tests, and all with --pdb, are not.
+    """Run folders of tests in parallel, but not the browser's, nor single files, nor with --pdb.
 
     Tests wait more than they compute, so there are twice as many workers as cores; those of the
     inner tier only compute. `-n` says another number, `-n 0` none; without pytest-xdist there are
@@ -60,6 +62,7 @@ def pytest_cmdline_main(config):
         return
     if option.numprocesses is None and not (option.usepdb or option.collectonly):
         folders = any(Path(argument.split("::")[0]).is_dir() for argument in config.args)
+        folders = folders and option.markexpr != "browser"
         each = 1 if option.markexpr == "inner" else 2
         option.numprocesses = each * (os.cpu_count() or 1) if folders else 0
     if option.numprocesses and option.dist == "no":
@@ -72,8 +75,6 @@ def pytest_collection_modifyitems(items):
         kinds = {mark.name for mark in item.iter_markers()}
         if not kinds & {"outer", "slow", "browser"}:
             item.add_marker(pytest.mark.inner)
-        if "browser" in kinds:
-            item.add_marker(pytest.mark.xdist_group("browser"))
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -96,6 +97,20 @@ def clean_environment(monkeypatch, tmp_path_factory):
     monkeypatch.setenv("MDKIT_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
     for name in SETTINGS:
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def inner_tests_open_nothing(request, monkeypatch):
+    """Fail a test of the inner tier that connects, listens or starts a process."""
+    if request.node.get_closest_marker("inner") is None:
+        return
+
+    def refuse(*_, **__):
+        raise AssertionError("this opens a socket or starts a process: mark the test `outer`")
+
+    for name in ("bind", "connect"):
+        monkeypatch.setattr(socket.socket, name, refuse)
+    monkeypatch.setattr(subprocess.Popen, "__init__", refuse)
 
 
 @pytest.fixture(autouse=True)
@@ -130,9 +145,9 @@ def no_leftovers(request, monkeypatch):
         left += [f"process {pid}: {_command(pid)}" for pid in _children(this) - children]
         return left
 
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 20  # a busy machine takes its time to end what was told to
     while (left := left_behind()) and time.monotonic() < deadline:
-        time.sleep(0.02)  # threads and sockets take a moment to end after they were told to
+        time.sleep(0.02)
     assert not left, f"left behind: {', '.join(left)}"
     assert not complaints, f"asyncio complained: {complaints}"
     if request.node.get_closest_marker("leaves_tasks") is None:
