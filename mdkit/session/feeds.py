@@ -169,10 +169,13 @@ def open_history(
 ) -> Callable[[], RestClient] | None:
     """Return what makes a client of the REST service beside a feed, or None where there is none.
 
-    The service of a WebSocket URL is at the same address. The key of the environment goes only
-    where that is configured to be sent.
+    The service of a WebSocket URL is at the same address, unless the source names another. The
+    key of the environment goes only where that is configured to be sent.
     """
     if not isinstance(source, WebSocketSource):
+        return None
+    api = source.codec.rest
+    if api is None:
         return None
 
     def connect() -> RestClient:
@@ -181,7 +184,8 @@ def open_history(
         if key is None and isinstance(source, ExchangeSource):
             key = source.exchange.config.api_key
         limit = None if is_loopback(base_url) else settings.rest_calls_per_minute
-        return RestClient(base_url, key, budget=shared_budget(base_url, key, limit))
+        budget = shared_budget(base_url, key, limit)
+        return RestClient(base_url, key, budget=budget, api=api)
 
     return connect
 
@@ -189,6 +193,8 @@ def open_history(
 def _rest_url(source: WebSocketSource, settings: Settings) -> str:
     if isinstance(source, ExchangeSource):
         return source.exchange.rest_url
+    if source.rest_url is not None:
+        return source.rest_url
     feed, ours = urlsplit(source.url), urlsplit(settings.tickdb_rest_url)
     if feed.netloc == urlsplit(settings.tickdb_ws_url).netloc and source.name == "tickdb":
         return ours.geturl()

@@ -13,7 +13,7 @@ from mdkit.session.feeds import open_history, open_source
 from mdkit.session.life import SessionLife
 from mdkit.session.options import SessionOptions
 from mdkit.session.session import Session
-from mdkit.sources.source import Source
+from mdkit.sources.source import Source, codec_of_source
 
 S = TypeVar("S", bound=SessionLife[Any])
 
@@ -39,7 +39,7 @@ def open_session(options: SessionOptions) -> Session:
         feed,
         options.ready,
         options.pipeline,
-        backfill=RestBackfill(history) if history is not None else None,
+        backfill=RestBackfill(history, codec_of_source(feed)) if history is not None else None,
         recorder=record if record is None or isinstance(record, Recorder) else Recorder(record),
     )
     return register(Session(pipeline, options.runner, options.name, named(options.name)))

@@ -47,6 +47,8 @@ class WebSocketSource:
         url: ws:// or wss://, without the key.
         channels, symbols: what to subscribe to; every channel for every symbol.
         codec: what the feed speaks; told from the URL unless given.
+        rest_url: the base of the venue's REST service, where its address does not follow from
+            `url`.
         api_key: sent as the protocol demands, shown nowhere.
         base_delay, max_delay: backoff in seconds, with full jitter.
         heartbeat: seconds between protocol pings; a connection on which nothing at all
@@ -72,11 +74,13 @@ class WebSocketSource:
         market: str | None = None,
         compression: bool = False,
         codec: Codec | None = None,
+        rest_url: str | None = None,
         name: str = "tickdb",
         backoff: Backoff | None = None,
     ) -> None:
         self.name = name
         self.url = url
+        self.rest_url = rest_url
         self.codec: Codec = codec_for_url(url) if codec is None else codec
         self.heartbeat = heartbeat
         self.stale_after = 2 * heartbeat if stale_after is None else stale_after
