@@ -190,7 +190,7 @@ def _command(pid):
 def wait_until():
     """`wait_until(condition)` polls until it holds and returns its value; for plain threads."""
 
-    def wait(condition, timeout=20.0, what=""):
+    def wait(condition, timeout=60.0, what=""):
         deadline = time.monotonic() + timeout
         while not (value := condition()):
             assert time.monotonic() < deadline, f"waited {timeout} s in vain {what}"
@@ -204,7 +204,7 @@ def wait_until():
 def until():
     """`await until(condition)` polls until it holds and returns its value; for coroutines."""
 
-    async def wait(condition, timeout=20.0, what=""):
+    async def wait(condition, timeout=60.0, what=""):
         deadline = time.monotonic() + timeout
         while not (value := condition()):
             assert time.monotonic() < deadline, f"waited {timeout} s in vain {what}"

@@ -11,7 +11,7 @@ from typing import Any
 import requests
 from websockets.asyncio.client import ClientConnection, connect
 
-SECONDS = 15
+SECONDS = 60
 
 
 def run(coroutine: Any, seconds: float = SECONDS) -> Any:
