@@ -32,10 +32,10 @@ class Stream(Protocol):
         """Queue messages in order."""
 
     def gap(self, gap: Gap) -> None:
-        """Take note of a gap."""
+        """Report a gap."""
 
     def problem(self, error: MdkitError) -> None:
-        """Take note of trouble."""
+        """Report trouble that the session survives."""
 
 
 class ReconnectBackfill:

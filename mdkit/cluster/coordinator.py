@@ -283,7 +283,7 @@ class Coordinator:
         return answers
 
     def _take_in(self, handle: ShardHandle, actor: Any, snapshot: Snapshot) -> None:
-        """Take in what a snapshot brought, unless its shard has been given up meanwhile."""
+        """Apply what a snapshot brought, unless its shard has been given up meanwhile."""
         with self.lock:
             if actor is not handle.actor:
                 return

@@ -235,7 +235,7 @@ class Pipeline:
         self.gaps.clear()
 
     def expect(self, symbols: Sequence[str]) -> None:
-        """Take note that messages are about these symbols from now on."""
+        """Set the symbols that messages are about from now on."""
         self.router.expect(symbols)
         if self.recordings.current is not None:
             self.recordings.current.subscribed(self.source.clock_ns(), symbols)
@@ -245,17 +245,17 @@ class Pipeline:
         self.gaps.append(gap)
 
     async def opened(self, gaps: Sequence[Gap]) -> None:
-        """Take note of a connection, and of what was missed since the last one."""
+        """Ask REST for what was missed since the last connection, and report the gaps."""
         if self.recordings.current is not None:
             self.recordings.current.connected(self.source.clock_ns())
         await self.backfill.opened(gaps)
 
     async def subscribed(self) -> None:
-        """Take note that everything is subscribed to."""
+        """Ask REST for the trades that were missed, now that new ones come."""
         await self.backfill.subscribed()
 
     def closed(self, reason: str) -> None:
-        """Take note of the end of a connection."""
+        """Record the end of a connection."""
         if self.recordings.current is not None:
             self.recordings.current.disconnected(self.source.clock_ns(), reason)
 

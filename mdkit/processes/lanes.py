@@ -24,7 +24,7 @@ from mdkit.errors import InvalidMessage, SessionError, StrategyError
 from mdkit.events import Gap
 from mdkit.frames import Frames
 from mdkit.processes.process import Process, end_process, start_process
-from mdkit.processes.protocol import Anew, Batch, Done, End, Setup, pack, unpack
+from mdkit.processes.protocol import Anew, Batch, BatchResult, End, Setup, pack, unpack
 from mdkit.queue.buffer import Buffer
 from mdkit.queue.due import due_gaps
 from mdkit.sources.connection import RawMessage
@@ -138,7 +138,7 @@ class ProcessLanes(Lanes):
         await process.writer.drain()
 
     async def _attend(self, process: Process) -> None:
-        """Take in what the process's watchdog tells."""
+        """Report strategies that hold the process's loop, as its watchdog finds them."""
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
             while True:
                 held: Held = await unpack(process.aside[0])
@@ -148,9 +148,9 @@ class ProcessLanes(Lanes):
                 self._on_held(held)
 
     async def _listen(self, process: Process) -> None:
-        """Take in what the process tells, until it has ended in order."""
+        """Apply the results of batches as they come, until the process has ended in order."""
         while True:
-            done: Done = await unpack(process.reader)
+            done: BatchResult = await unpack(process.reader)
             if done.number < 0:
                 self._take_in(process, done)
                 process.ended = True
@@ -176,7 +176,7 @@ class ProcessLanes(Lanes):
                 raise SessionError(f"Worker process {process.number} failed: {done.error}")
             await asyncio.sleep(0)
 
-    def _take_in(self, process: Process, done: Done) -> None:
+    def _take_in(self, process: Process, done: BatchResult) -> None:
         for symbol, name, processed, invalid, dead in done.counts:
             channel = self._channels.named(symbol, name)
             channel.in_flight -= processed + invalid + dead

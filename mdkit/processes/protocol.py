@@ -1,6 +1,6 @@
 """What goes between a session and its worker processes, and how it is framed.
 
-A parcel is a pickle behind its length. Pickles run code when they are read, so neither side
+A message is a pickle behind its length. Pickles run code when they are read, so neither side
 reads one before the other has shown that it knows a secret which went by another way.
 """
 
@@ -72,8 +72,8 @@ class TableCall(NamedTuple):
     argument: Any
 
 
-class Done(NamedTuple):
-    """What became of a batch. Everything counts what happened since the last `Done`."""
+class BatchResult(NamedTuple):
+    """What became of a batch. Everything counts what happened since the last `BatchResult`."""
 
     number: int
     counts: list[tuple[str, str, int, int, int]]
@@ -100,13 +100,13 @@ class Done(NamedTuple):
     error: BaseException | None = None
 
 
-def pack(parcel: Any) -> bytes:
-    """Return the bytes of a parcel."""
-    body = pickle.dumps(parcel, pickle.HIGHEST_PROTOCOL)
+def pack(message: Any) -> bytes:
+    """Return the bytes of a message."""
+    body = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
     return _SIZE.pack(len(body)) + body
 
 
 async def unpack(reader: asyncio.StreamReader) -> Any:
-    """Return the next parcel; raise `IncompleteReadError` when the other side is gone."""
+    """Return the next message; raise `IncompleteReadError` when the other side is gone."""
     (size,) = _SIZE.unpack(await reader.readexactly(_SIZE.size))
     return pickle.loads(await reader.readexactly(size))

@@ -28,7 +28,7 @@ from mdkit.processes.protocol import (
     TOKEN_BYTES,
     Anew,
     Batch,
-    Done,
+    BatchResult,
     End,
     Ready,
     Setup,
@@ -184,7 +184,7 @@ class Worker:
         self._memory_bytes: int | None = None
         self._told: dict[Handler, float] = {}
 
-    async def run(self, batch: Batch) -> Done:
+    async def run(self, batch: Batch) -> BatchResult:
         """Handle a batch; a failure that is to stop the session is told, not raised."""
         messages: list[Message[Channel]] = []
         lane: Lane[Channel] | None = None
@@ -224,7 +224,7 @@ class Worker:
         """Forget everything: fresh strategies, and no trades seen."""
         self._channels.begin_anew()
 
-    def end(self) -> Done:
+    def end(self) -> BatchResult:
         """Show the bars that were forming, and return the gaps that nothing came after."""
         self._gaps.extend(self._channels.end())
         return self._done(-1, 0.0, self._channels)
@@ -236,7 +236,7 @@ class Worker:
         channels: Iterable[Channel],
         left: int = 0,
         error: BaseException | None = None,
-    ) -> Done:
+    ) -> BatchResult:
         """Return what has happened, of `channels` alone: to look at all costs more than a batch."""
         counts = []
         quality: dict[tuple[str, str], tuple[int, int, int]] = {}
@@ -254,7 +254,7 @@ class Worker:
         for timer in self._channels.timers.values():
             timers.append((timer.samples, timer.seconds, timer.slowest))
             timer.samples, timer.seconds = 0, 0.0
-        return Done(
+        return BatchResult(
             number,
             counts,
             _taken(self._signals.rows),
@@ -362,12 +362,12 @@ async def _answer(
         await writer.drain()
 
     with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
-        while not isinstance(parcel := await unpack(reader), End):
-            if isinstance(parcel, Anew):
+        while not isinstance(message := await unpack(reader), End):
+            if isinstance(message, Anew):
                 worker.begin_anew()
                 continue
             # Batches of different lanes; one that awaits must not hold up the others.
-            task = asyncio.create_task(handle(parcel))
+            task = asyncio.create_task(handle(message))
             running.add(task)
             task.add_done_callback(running.discard)
         if running:

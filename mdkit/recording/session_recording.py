@@ -58,7 +58,7 @@ class SessionRecording:
             self.recorder.write(batch)
 
     def lost(self, channel: Channel, what: Loss, first: int, count: int) -> None:
-        """Take note of messages that no strategy will see."""
+        """Count messages that no strategy will see."""
         if self._last is not None:
             if what == "refused":
                 return
@@ -74,24 +74,24 @@ class SessionRecording:
         self._runs[channel, what] = [first, count]
 
     def gap(self, gap: Gap) -> None:
-        """Take note of a gap, in its place among the messages."""
+        """Write a gap, in its place among the messages."""
         self._flush()
         self._put(markers.Missed.of(gap))
 
     def subscribed(self, at: int, symbols: Sequence[str]) -> None:
-        """Take note of a change in what is subscribed to."""
+        """Write a change of subscriptions."""
         self._put(markers.Subscribed(at, tuple(symbols)))
 
     def connected(self, at: int) -> None:
-        """Take note of a connection."""
+        """Write that a connection was made."""
         self._put(markers.Connected(at))
 
     def disconnected(self, at: int, reason: str) -> None:
-        """Take note of the end of a connection."""
+        """Write that a connection ended."""
         self._put(markers.Disconnected(at, reason))
 
     def take_no_more(self) -> None:
-        """Go on to take note of what becomes of the messages taken so far, and of nothing else."""
+        """Write no more messages; go on to write what becomes of those written so far."""
         self._last = {
             channel: channel.admitted
             for channel in self._channels
@@ -113,7 +113,7 @@ class SessionRecording:
         return False
 
     def end(self) -> None:
-        """Take note of what still waits: it was never handled."""
+        """Mark what still waits as never handled."""
         self._flush()
         last = self._last
         for channel in self._channels if last is None else last:

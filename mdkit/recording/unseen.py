@@ -236,7 +236,7 @@ class SeenFilter:
             self.interrupt()
 
     def interrupt(self, *, miscounted: bool = False) -> None:
-        """Take note that messages about anything may be absent here.
+        """Mark that messages of any channel may be absent here.
 
         Counts that follow say which and how many, unless this made them wrong: `miscounted`.
         """

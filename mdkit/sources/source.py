@@ -22,28 +22,28 @@ class Sink(Protocol):
         """
 
     def gap(self, gap: Gap) -> None:
-        """Take note of a stretch that was not seen."""
+        """Report a stretch that was not seen."""
 
     async def begin_anew(self) -> None:
         """Handle what was delivered, then forget it: what comes now does not follow it."""
 
     def expect(self, symbols: Sequence[str]) -> None:
-        """Take note that messages are about these symbols from now on."""
+        """Set the symbols that messages are about from now on."""
 
     def problem(self, error: MdkitError) -> None:
-        """Take note of trouble that the source survives, to be shown to the user."""
+        """Report trouble that the source survives, to be shown to the user."""
 
     async def opened(self, gaps: Sequence[Gap]) -> None:
-        """Take note of a connection on which nothing is subscribed yet, and of what was missed
+        """Begin on a connection on which nothing is subscribed yet, with what was missed
         since the last one: gaps that end (`to_ns` is 0 meanwhile) when this returns, for then
         the source subscribes. For sources that connect; cancelled when the source is stopped."""
 
     async def subscribed(self) -> None:
-        """Take note that everything is subscribed to; what is pushed comes after this.
+        """Go on once everything is subscribed to; what is pushed comes after this.
         Cancelled when the source is stopped."""
 
     def closed(self, reason: str) -> None:
-        """Take note that the connection is gone."""
+        """End what belonged to the connection, which is gone."""
 
 
 @runtime_checkable

@@ -63,7 +63,7 @@ class Subscriptions:
             await self._ask(connection, channel, symbols)
 
     def close(self) -> None:
-        """Take note that the connection is gone, and with it all answers it owed."""
+        """Forget the connection, which is gone, and the answers that it owed."""
         self._connection = None
         self._unanswered.clear()
 

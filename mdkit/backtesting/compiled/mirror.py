@@ -1,7 +1,7 @@
 """A numba type for a strategy's state: attributes are memory, methods are compiled as they are.
 
 numba's own jitclasses count references to every nested object, which costs more than the
-arithmetic of a moving average. Here a `Mirror` is a plain address into the block that
+arithmetic of a moving average. Here a `StateType` is a plain address into the block that
 `layout.Memory` made: an attribute is a load or a store at a fixed offset, a nested object is an
 address within its owner, and LLVM inlines the methods. Needs numba; imported by `native` alone.
 """
@@ -54,7 +54,7 @@ _OWN = ("mdkit.strategies.", "mdkit.backtesting.")
 _NUMBERS = itertools.count(1)
 
 
-class Mirror(types.Type):
+class StateType(types.Type):
     """The state of one layout. Made by a `Translator`, once for each layout."""
 
     def __init__(self, layout: Layout, translate: Translator) -> None:
@@ -92,7 +92,7 @@ class Mirror(types.Type):
         return None
 
 
-register_model(Mirror)(models.OpaqueModel)
+register_model(StateType)(models.OpaqueModel)
 
 
 class Translator:
@@ -108,14 +108,14 @@ class Translator:
         self._options: dict[str, Any] = {**_OPTIONS, "forceinline": checked}
         self.flow = Flow()
         if checked:
-            self._options["pipeline_class"] = pipeline_for(self.flow, Mirror)
+            self._options["pipeline_class"] = pipeline_for(self.flow, StateType)
         self._done: dict[Any, Any] = {}
-        self._mirrors: dict[Layout, Mirror] = {}
+        self._mirrors: dict[Layout, StateType] = {}
 
-    def mirror(self, layout: Layout) -> Mirror:
+    def mirror(self, layout: Layout) -> StateType:
         """Return the type of a layout."""
         if layout not in self._mirrors:
-            self._mirrors[layout] = Mirror(layout, self)
+            self._mirrors[layout] = StateType(layout, self)
         return self._mirrors[layout]
 
     def __call__(self, function: python_types.FunctionType) -> Any:
@@ -161,7 +161,7 @@ class Translator:
         return copy
 
 
-def loader(mirror: Mirror) -> Any:
+def loader(mirror: StateType) -> Any:
     """Return an intrinsic that copies the state at an address into the stack.
 
     There nothing else can point to it, so that LLVM keeps it in registers. `saver` copies back.
@@ -221,9 +221,9 @@ def answer(typing: Any, value: Any) -> Any:
 
 @infer_getattr
 class _MirrorAttributes(AttributeTemplate):
-    key = Mirror
+    key = StateType
 
-    def generic_resolve(self, mirror: Mirror, name: str) -> Any:
+    def generic_resolve(self, mirror: StateType, name: str) -> Any:
         if name in mirror.members:
             return mirror.members[name][1]
         method = mirror.method(name)
@@ -232,7 +232,7 @@ class _MirrorAttributes(AttributeTemplate):
             _lower_method(name)
 
             class Method(AbstractTemplate):
-                key = (Mirror, name)
+                key = (StateType, name)
 
                 def generic(self, args: Any, kws: Any) -> Any:
                     whole = (mirror, *args)
@@ -246,7 +246,7 @@ class _MirrorAttributes(AttributeTemplate):
         return None if constant is None else types.unliteral(numba.typeof(constant))
 
 
-def _class_constant(mirror: Mirror, name: str) -> Any:
+def _class_constant(mirror: StateType, name: str) -> Any:
     """Return a value that stands on the class itself, a text as a word; None if there is none."""
     constant = inspect.getattr_static(mirror.layout.cls, name, None)
     if type(constant) is str:
@@ -263,7 +263,7 @@ def _lower_method(name: str) -> None:
         compiled = context.get_function(dispatcher, sig)
         return _linked(context, compiled, compiled(builder, args))
 
-    lower_builtin((Mirror, name), Mirror, types.VarArg(types.Any))(call)
+    lower_builtin((StateType, name), StateType, types.VarArg(types.Any))(call)
 
 
 def _linked(context: Any, compiled: Any, result: Any) -> Any:
@@ -277,8 +277,8 @@ def _pointer(builder: Any, base: Any, kind: Any, offset: int) -> Any:
     return builder.bitcast(place, kind.as_pointer())
 
 
-@lower_getattr_generic(Mirror)
-def _get(context: Any, builder: Any, mirror: Mirror, base: Any, name: str) -> Any:
+@lower_getattr_generic(StateType)
+def _get(context: Any, builder: Any, mirror: StateType, base: Any, name: str) -> Any:
     if name not in mirror.members:
         getter = mirror.getter(name)
         if getter is None:
@@ -329,7 +329,7 @@ def _get(context: Any, builder: Any, mirror: Mirror, base: Any, name: str) -> An
     return array._getvalue()
 
 
-@lower_setattr_generic(Mirror)
+@lower_setattr_generic(StateType)
 def _set(context: Any, builder: Any, sig: Any, args: Any, name: str) -> None:
     mirror, base, value = sig.args[0], args[0], args[1]
     if name not in mirror.members:
