@@ -45,6 +45,8 @@ class Settings(BaseSettings):
     )
     spill_quota_bytes: Annotated[int, Field(ge=0)] = 1 << 30
     rest_calls_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] = 30
+    dask_plain_key: bool = False
+    """Whether a key may go to Dask workers on other machines over connections in clear."""
 
     def __init__(self, **overrides: Any) -> None:
         try:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
 from mdkit.errors import SettingsError
 from mdkit.extras import install_hint
+
+_ENCRYPTED = ("tls", "wss", "inproc")
 
 
 def check_client(client: Any) -> None:
@@ -29,10 +32,25 @@ def check_client(client: Any) -> None:
         raise SettingsError(f"client= is {client.status}: connect a new one to the cluster.")
 
 
+def check_key_travels(addresses: Iterable[str], *, plain_allowed: bool) -> None:
+    """Raise `SettingsError` where an API key would cross a network in clear.
+
+    It travels inside the messages of the scheduler and to every worker; `addresses` are theirs.
+    """
+    for address in addresses:
+        if urlsplit(address).scheme not in _ENCRYPTED and not is_here(address):
+            if plain_allowed:
+                return
+            raise SettingsError(
+                f"The API key would travel unencrypted to {address}: connect to the cluster by "
+                "TLS (distributed.Security), or allow it with Settings(dask_plain_key=True)."
+            )
+
+
 def is_here(worker: str) -> bool:
     """Whether a worker's address, such as tcp://10.0.0.5:4000, is one of this machine's."""
     parts = urlsplit(worker)
-    if parts.scheme not in ("tcp", "tls") or parts.hostname is None:
+    if parts.scheme == "inproc" or parts.hostname is None:
         return True
     family = socket.AF_INET6 if ":" in parts.hostname else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:

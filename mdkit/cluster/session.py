@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from mdkit.cluster.clients import check_client, is_here
+from mdkit.cluster.clients import check_client, check_key_travels, is_here
 from mdkit.cluster.coordinator import Coordinator
 from mdkit.cluster.merging import merged_ledger
 from mdkit.cluster.receipt import ClusterReceipt
@@ -91,6 +91,12 @@ class ClusterSession(ShardsTogether):
             )
         if shards is not None and (type(shards) is not int or shards < 1):
             raise SettingsError(f"shards={shards!r} is not usable: at least 1 reads the feed.")
+        if key_of(feed) is not None:
+            known = client.scheduler_info(n_workers=-1)
+            check_key_travels(
+                [known["address"], *known["workers"]],
+                plain_allowed=options.settings.dask_plain_key,
+            )
         super().__init__(options.name, predecessor)
         self.source = feed.name
         self._client = client
