@@ -15,6 +15,7 @@ from mdkit.books.decimals import differences_and_middles
 from mdkit.books.levels import SUMMARY, level_of, narrowed, shown_columns
 from mdkit.errors import SettingsError
 from mdkit.events import Bar, Depth, Event, Level, Ticker, Trade
+from mdkit.frames.flags import AFTER_GAP, FROM_REST, PARTIAL, REVISED, made_whole, with_flags
 from mdkit.frames.live import CHUNK, Block, Column, Floats, LiveFrame, to_dataframe
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ _WATCHED_SECONDS = 2.0
 _MESSAGE_BYTES = 33 + 32 + 2 * 8
 """What a message takes beside its own bytes: the bytes object's head, the time, their places."""
 
-_AFTER_GAP, _FROM_REST, _PARTIAL, _REVISED = 1, 2, 4, 8
 _TOGETHER = 256
 """Rows of several tables that become columns at a time; more would not fit into the cache."""
 _MORE = 64
@@ -96,7 +96,7 @@ class EventFrame(LiveFrame[_Event]):
         """Append events that the REST service gave."""
         self._read_kept()
         for number in range(self._taken, self._taken + len(rows)):
-            self._flags[number] = self._flags.get(number, 0) | _FROM_REST
+            self._flags[number] = self._flags.get(number, 0) | FROM_REST
         self.extend(rows)
 
     def extend(self, rows: Sequence[_Event]) -> None:
@@ -184,7 +184,7 @@ class EventFrame(LiveFrame[_Event]):
             self._note_gap()
 
     def _note_gap(self) -> None:
-        self._flags[self._taken] = self._flags.get(self._taken, 0) | _AFTER_GAP
+        self._flags[self._taken] = self._flags.get(self._taken, 0) | AFTER_GAP
 
 
 class AllLevels(NamedTuple):
@@ -361,13 +361,13 @@ class BarFrame(EventFrame[Bar]):
         for line, name in zip(into.floats, self.figures, strict=True):
             line[:] = [getattr(bar, name) for bar in rows]
         into.objects[0] = [bar.interval for bar in rows]
-        into.flags[:] = [_PARTIAL if bar.partial else 0 for bar in rows]
+        into.flags[:] = [PARTIAL if bar.partial else 0 for bar in rows]
 
     def revise(self, bars: Sequence[Bar]) -> None:
         """Append bars that take the places of those that began at the same time."""
         self._read_kept()
         for number in range(self._taken, self._taken + len(bars)):
-            self._flags[number] = self._flags.get(number, 0) | _REVISED
+            self._flags[number] = self._flags.get(number, 0) | REVISED
         self.extend(bars)
 
     def snapshot(self, last: int | None = None) -> pd.DataFrame:
@@ -414,63 +414,9 @@ def convert_together(tables: Iterable[EventFrame[_Event]], like: EventFrame[_Eve
         put()
 
 
-def made_whole(bars: pd.DataFrame, flags: npt.NDArray[np.uint8]) -> pd.DataFrame:
-    """Put bars in the places of earlier ones that began at the same time.
-
-    A whole bar takes that of a partial one; one that was revised takes that of any.
-    """
-    partial = bars["partial"].to_numpy()
-    if not partial.any() or bars.index.is_unique:
-        return bars
-    places = np.arange(len(bars))
-    waiting: dict[object, int] = {}  # the row that may be replaced
-    replaced = np.zeros(len(bars), bool)
-    seen: dict[object, int] = {}
-    symbols = bars["symbol"] if "symbol" in bars else np.zeros(len(bars))
-    revised = (flags & _REVISED) > 0
-    for row, (*names, is_partial) in enumerate(
-        zip(symbols, bars.index.array, partial, strict=True)
-    ):
-        key = tuple(names)
-        before = seen.get(key) if revised[row] else None if is_partial else waiting.get(key)
-        if before is not None:
-            places[row] = places[before]
-            replaced[before] = True
-        seen[key] = row
-        if is_partial:
-            waiting[key] = row
-        else:
-            waiting.pop(key, None)
-    kept = np.flatnonzero(~replaced)
-    return bars.iloc[kept[np.argsort(places[kept], kind="stable")]]
-
-
 def symbols_column(symbols: Sequence[str], numbers: npt.NDArray[np.int64]) -> Any:
     """Return which of some symbols each row is of; categories are those that there are rows of."""
     import pandas as pd
 
     names = pd.Categorical.from_codes(numbers, pd.Index(list(symbols), dtype=object))
     return names.remove_unused_categories()
-
-
-def with_flags(
-    frame: pd.DataFrame, flags: npt.NDArray[np.uint8], *, partial: bool = False
-) -> pd.DataFrame:
-    """Add the columns that flags stand for, and which rows the exchange dates before the last."""
-    import pandas as pd
-
-    if partial:
-        frame["partial"] = (flags & _PARTIAL) > 0
-    frame["gap"] = (flags & _AFTER_GAP) > 0
-    if "exchange_time" in frame:
-        times = frame["exchange_time"]
-        # Across symbols that is normal.
-        before = (
-            times.groupby(frame["symbol"], observed=True).shift()
-            if "symbol" in frame
-            else times.shift()
-        )
-        frame["backwards"] = (times < before) & ~frame["gap"]
-    codes = ((flags & _FROM_REST) > 0).astype(np.int8)
-    frame["source"] = pd.Categorical.from_codes(codes, pd.Index(["live", "rest"]))
-    return frame

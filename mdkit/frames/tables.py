@@ -17,10 +17,9 @@ from mdkit.frames.events import (
     TickerFrame,
     TradeFrame,
     convert_together,
-    made_whole,
     symbols_column,
-    with_flags,
 )
+from mdkit.frames.flags import made_whole, with_flags
 from mdkit.frames.live import Block, to_dataframe
 from mdkit.frames.sampling import at_each_end, checked_step
 

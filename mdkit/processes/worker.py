@@ -41,7 +41,8 @@ from mdkit.queue.channel import Lane, Message
 from mdkit.queue.ledger import Ledger
 from mdkit.venues.codec import Codec
 from mdkit.venues.routes import SEVERAL, Router
-from mdkit.workers.lanes import Call, Lanes, OnError
+from mdkit.workers.calls import Call
+from mdkit.workers.lanes import Lanes, OnError
 from mdkit.workers.outcome import Outcome
 from mdkit.workers.watchdog import TOLD, Held, Watchdog
 

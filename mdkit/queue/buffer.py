@@ -10,46 +10,15 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Generic, Literal
 
 from mdkit.errors import SessionError, SpillQuotaError
 from mdkit.queue.arrivals import Arrivals
-from mdkit.queue.channel import MESSAGE_BYTES, C, Lane, Message, OnLoss
+from mdkit.queue.channel import MESSAGE_BYTES, C, Lane, Message, OnLoss, count_out, take
+from mdkit.queue.losses import conflate, drop, refuse
 from mdkit.queue.policies import LOSSLESS, Overflow, check_bounds, check_overflow
 from mdkit.queue.spill import SpillFile
-
-
-@dataclass(frozen=True, slots=True)
-class BufferStatistics:
-    """A look at the buffer.
-
-    Attributes:
-        depth: messages waiting in memory now.
-        maxsize: how many may.
-        peak: the largest depth so far.
-        waiting_producers: `put` calls suspended now.
-        oldest_age: seconds since the oldest waiting message was received; 0.0 when empty.
-        spilled: messages waiting on disk now.
-        spilled_bytes: their size.
-        blocked_seconds: how long producers have been suspended, in all.
-        overflows: how many times a message met a full queue.
-    """
-
-    depth: int
-    maxsize: int
-    peak: int
-    waiting_producers: int
-    oldest_age: float
-    spilled: int
-    spilled_bytes: int
-    blocked_seconds: float
-    overflows: int
-
-    @property
-    def utilisation(self) -> float:
-        """Depth over maxsize; above 1.0 while messages wait on disk as well."""
-        return (self.depth + self.spilled) / self.maxsize
+from mdkit.queue.statistics import BufferStatistics
 
 
 class Buffer(Generic[C]):
@@ -153,7 +122,7 @@ class Buffer(Generic[C]):
                     done += 1
         finally:
             for message in messages[done:]:
-                self._refuse(message)
+                refuse(message, self.on_loss)
             self._peak = max(self._peak, self._depth)
             self._wake_getters()
             # Conflating may have made room for others; a cancelled put hands its turn on.
@@ -198,7 +167,7 @@ class Buffer(Generic[C]):
         elif action == "spill":
             self._spill(message)
         else:
-            self._refuse(message)
+            refuse(message, self.on_loss)
 
     def _decide(self, channel: C) -> Literal["enter", "spill", "refuse", "wait"]:
         """Return what becomes of a channel's message; make room where its policy says how."""
@@ -213,7 +182,7 @@ class Buffer(Generic[C]):
             case "drop_newest":
                 return "refuse"
             case "drop_oldest":
-                return "enter" if self._evict_oldest(channel.channel) else "refuse"
+                return "enter" if self._drop_oldest(channel.channel) else "refuse"
             case "conflate":
                 return "enter" if self._conflate(channel) else "wait"
             case _:
@@ -257,7 +226,7 @@ class Buffer(Generic[C]):
         except SpillQuotaError:
             if channel.policy in LOSSLESS:
                 raise
-            self._refuse(message)
+            refuse(message, self.on_loss)
             return
         channel.received += 1
         channel.admitted += 1
@@ -274,68 +243,26 @@ class Buffer(Generic[C]):
         if not self.spill:
             self._full_since = None
 
-    # -- giving up messages -----------------------------------------------------------------
+    # -- making room ----------------------------------------------------------------------
 
-    def _refuse(self, message: Message[C]) -> None:
-        """Drop a message on arrival."""
-        channel, _, received_ns = message
-        channel.received += 1
-        channel.dropped += 1
-        channel.refused += 1
-        channel.pending.refused(channel.admitted, received_ns)
-        if self.on_loss is not None:
-            self.on_loss(channel, "refused", channel.admitted + channel.refused, 1)
-
-    def _evict_oldest(self, name: str) -> bool:
+    def _drop_oldest(self, name: str) -> bool:
+        """Drop the oldest message of the channels of a name; False when none waits."""
         channel = self._arrivals.oldest(name)
         if channel is None:
             return False
-        waiting = channel.lane.messages
-        # Nearly always the first; other channels of the symbol may stand before it.
-        position = next(i for i, message in enumerate(waiting) if message[0] is channel)
-        received_ns = waiting[position][2]
-        del waiting[position]
-        channel.left += 1
-        channel.queued -= 1
-        channel.dropped += 1
+        drop(channel, self.on_loss)
         self._depth -= 1
-        channel.pending.dropped(channel.left, received_ns)
-        if self.on_loss is not None:
-            self.on_loss(channel, "dropped", channel.left, 1)
         return True
 
     def _conflate(self, channel: C) -> bool:
         """Give up what a newer snapshot replaces; False when there is nothing of the kind."""
-        freed = self._give_up(channel, keep=0)
-        channel.conflated += freed
+        freed = conflate(channel, self.on_loss, keep=0)
         if not freed:
             for other in self._channels:
                 if other.channel == channel.channel and other.queued > 1:
-                    given_up = self._give_up(other, keep=1)
-                    other.conflated += given_up
-                    freed += given_up
+                    freed += conflate(other, self.on_loss, keep=1)
+        self._depth -= freed
         return freed > 0
-
-    def _give_up(self, channel: C, keep: int) -> int:
-        """Take a channel's messages out of its lane, oldest first, until `keep` are left."""
-        waiting = channel.lane.messages
-        count = sum(1 for message in waiting if message[0] is channel) - keep
-        if count <= 0:
-            return 0
-        kept, left = [], count
-        for message in waiting:
-            if left and message[0] is channel:
-                left -= 1
-            else:
-                kept.append(message)
-        waiting.clear()
-        waiting.extend(kept)
-        channel.left += count
-        channel.queued -= count
-        self._depth -= count
-        if self.on_loss is not None:
-            self.on_loss(channel, "conflated", channel.left - count + 1, count)
-        return count
 
     # -- out ------------------------------------------------------------------------------
 
@@ -385,10 +312,10 @@ class Buffer(Generic[C]):
             lanes.append(lane)
             if len(waiting) == 1:  # as with many symbols, where this loop has to be quick
                 message = waiting.popleft()
-                _count_out(message[0], 1)
+                count_out(message[0], 1)
                 batch.append(message)
             else:
-                batch += _take(lane, limit - len(batch))
+                batch += take(lane, limit - len(batch))
         self._depth -= len(batch)
         if self._full_since is not None and self._depth <= self._low_water:
             self._full_since = None
@@ -400,7 +327,7 @@ class Buffer(Generic[C]):
         """Give a lane back after `get`; `unfinished` messages go to its front, in order."""
         back = list(unfinished)
         for message in back:
-            _count_out(message[0], -1)
+            count_out(message[0], -1)
         lane.messages.extendleft(reversed(back))
         self._depth += len(back)
         self.release_all((lane,))
@@ -500,26 +427,3 @@ class Buffer(Generic[C]):
             if not waiter.done():
                 waiter.set_result(None)
                 room -= 1
-
-
-def _take(lane: Lane[C], limit: int) -> list[Message[C]]:
-    """Take up to `limit` messages out of a lane."""
-    waiting = lane.messages
-    if len(waiting) <= limit:
-        batch = list(waiting)
-        waiting.clear()
-    else:
-        batch = [waiting.popleft() for _ in range(limit)]
-    if len(lane.channels) == 1:
-        _count_out(lane.channels[0], len(batch))
-    else:
-        for message in batch:
-            _count_out(message[0], 1)
-    return batch
-
-
-def _count_out(channel: C, count: int) -> None:
-    """Count messages of a channel as taken, or fewer than none as given back."""
-    channel.left += count
-    channel.queued -= count
-    channel.in_flight += count

@@ -97,3 +97,26 @@ class Lane(Generic[C]):
         self.scheduled = False
         self.held = False
         self.spilled = 0
+
+
+def take(lane: Lane[C], limit: int) -> list[Message[C]]:
+    """Take up to `limit` messages out of a lane."""
+    waiting = lane.messages
+    if len(waiting) <= limit:
+        batch = list(waiting)
+        waiting.clear()
+    else:
+        batch = [waiting.popleft() for _ in range(limit)]
+    if len(lane.channels) == 1:
+        count_out(lane.channels[0], len(batch))
+    else:
+        for message in batch:
+            count_out(message[0], 1)
+    return batch
+
+
+def count_out(channel: C, count: int) -> None:
+    """Count messages of a channel as taken, or fewer than none as given back."""
+    channel.left += count
+    channel.queued -= count
+    channel.in_flight += count

@@ -17,8 +17,8 @@ from mdkit.channels.channel import Channel
 from mdkit.channels.handlers import Handler, described, ends_worker, shortened
 from mdkit.channels.live_bars import RevisedBar
 from mdkit.channels.reader import Item, UnseenGap, Unusable
-from mdkit.errors import InvalidMessage, StrategyError, TransientError
-from mdkit.events import SET_BACK, Bar, Depth, Event, Gap, MarketEvent, Signal, Ticker, Trade
+from mdkit.errors import InvalidMessage, StrategyError
+from mdkit.events import SET_BACK, Bar, Depth, Gap, MarketEvent, Signal, Ticker, Trade
 from mdkit.frames import EventFrame
 from mdkit.gap.clocks import Clocks
 from mdkit.gap.pending import PendingGap
@@ -27,11 +27,9 @@ from mdkit.queue.channel import Lane, Message
 from mdkit.queue.due import due_gaps
 from mdkit.strategies.contract import as_signal
 from mdkit.venues.routes import LIVE
+from mdkit.workers.calls import Call, Calls
 from mdkit.workers.failures import where_failed
 from mdkit.workers.outcome import DeadLetter, Invalid, Outcome, SignalRow, SignalSink
-
-Call = tuple["Handler | str", "Event | Signal"]
-"""Who was called, and with what."""
 
 OnError = Literal["dead_letter", "raise"]
 
@@ -40,7 +38,6 @@ _BATCH_SECONDS = 0.004
 # Larger batches would push their decoded events out of the processor's cache.
 _MAX_BATCH = 128
 _SAMPLE_EVERY = 64
-_RETRY_BASE = 0.010
 _SAMPLE_BYTES = 512
 
 
@@ -68,9 +65,9 @@ class Lanes:
     ) -> None:
         self.buffer = buffer
         self.signals = signals
-        self.max_retries = max_retries
         self.on_error = on_error
         self.outcome = Outcome()
+        self.calls = Calls(self.outcome, max_retries, sleep)
         self.clocks = Clocks()
         self.callbacks: list[Callable[[Signal], Any]] = []
         self.on_gap: Callable[[Gap], None] = lambda gap: None
@@ -79,24 +76,13 @@ class Lanes:
         self.on_partial: Callable[[Bar], None] = lambda bar: None
         self.may_await = True
         """Whether strategies may await: then every lane is served by itself."""
-        self.calling: Handler | str | None = None
-        """What is being called, for whoever watches from another thread; None between calls."""
-        self.called_with: Event | Signal | None = None
-        self._awaiting: dict[asyncio.Task[Any] | None, tuple[Handler, Event]] = {}
-        self._sleep = sleep
         self._seconds_per_message = 1e-5
         self._unsampled = _SAMPLE_EVERY
 
     @property
     def running(self) -> Call | None:
         """The strategy or callback that the loop is in, if any; for a thread that watches it."""
-        called, event = self.calling, self.called_with
-        if called is not None and event is not None:
-            return called, event
-        for task in list(self._awaiting):
-            if task is not None:  # of all that await, the one whose turn it is
-                return self._awaiting.get(asyncio.current_task(task.get_loop()))
-        return None
+        return self.calls.running
 
     def begin_anew(self) -> None:
         """Forget what was handled; `Channels` does that for strategies in this process."""
@@ -158,6 +144,7 @@ class Lanes:
         rows: dict[EventFrame[Any], list[MarketEvent]] = {}
         now = time.monotonic()
         position = 0
+        calls = self.calls
         # What is timed is the first message of a batch, and of small batches only some.
         self._unsampled += len(batch)
         sampled = -1
@@ -192,20 +179,20 @@ class Lanes:
                         for handler in channel.handlers:
                             try:
                                 if position == sampled:
-                                    value = await self._call(handler, event, timed=True)
+                                    value = await calls.call(handler, event, timed=True)
                                 else:
-                                    self.called_with = event
-                                    self.calling = handler
+                                    calls.called_with = event
+                                    calls.calling = handler
                                     value = handler.call(event)
-                                    self.calling = None
+                                    calls.calling = None
                                     if handler.is_async:
-                                        value = await self._result(handler, event, value)
+                                        value = await calls.result(handler, event, value)
                                 if value is None:
                                     continue
                                 if type(value) is not float or value != value:
                                     value = as_signal(value, handler.name)
                             except BaseException as error:
-                                self.calling = None
+                                calls.calling = None
                                 value, has_failed = await self._again(
                                     handler, event, message, error
                                 )
@@ -284,13 +271,13 @@ class Lanes:
             if handler.on_gap is None:
                 continue
             try:
-                self.called_with, self.calling = gap, handler
+                self.calls.called_with, self.calls.calling = gap, handler
                 try:
                     result = handler.on_gap(gap)
                 finally:
-                    self.calling = None
+                    self.calls.calling = None
                 if inspect.isawaitable(result):
-                    await self._result(handler, gap, result)
+                    await self.calls.result(handler, gap, result)
             except BaseException as error:
                 if ends_worker(error):
                     raise
@@ -359,36 +346,13 @@ class Lanes:
         failed = False
         for handler in handlers:
             try:
-                value = as_signal(await self._call(handler, event, timed=True), handler.name)
+                value = as_signal(await self.calls.call(handler, event, timed=True), handler.name)
             except BaseException as error:
                 value, has_failed = await self._again(handler, event, message, error)
                 failed |= has_failed
             if value is not None:
                 signals.append((message[2], event.symbol, handler.name, value, event.exchange_ns))
         return failed
-
-    async def _call(self, handler: Handler, event: MarketEvent, *, timed: bool = False) -> Any:
-        """Call a strategy, await if need be, and note how long that took if it is `timed`."""
-        began = time.perf_counter()
-        self.called_with, self.calling = event, handler
-        try:
-            value = handler.call(event)
-        finally:
-            self.calling = None
-        if handler.is_async:
-            value = await self._result(handler, event, value)
-        if timed:
-            handler.timer.add(time.perf_counter() - began)
-        return value
-
-    async def _result(self, handler: Handler, event: Event, value: Any) -> Any:
-        """Await what a call gave; other calls may be made meanwhile."""
-        task = asyncio.current_task()
-        self._awaiting[task] = (handler, event)
-        try:
-            return await handler.result(value)
-        finally:
-            del self._awaiting[task]
 
     async def _again(
         self,
@@ -404,7 +368,7 @@ class Lanes:
         """
         if ends_worker(error):
             raise error
-        value, error_left, attempts = await self._retry(handler, event, error)
+        value, error_left, attempts = await self.calls.retry(handler, event, error)
         if error_left is not None:
             self._bury(handler, message, error_left, attempts)
         return value, error_left is not None
@@ -413,27 +377,6 @@ class Lanes:
         """Keep how late a message was, if its last event says when it was made."""
         if isinstance(last, Depth | Trade | Ticker) and last.exchange_ns:
             self.clocks.add(channel.symbol, received_ns - last.exchange_ns)
-
-    async def _retry(
-        self, handler: Handler, event: MarketEvent, error: BaseException
-    ) -> tuple[float | None, BaseException | None, int]:
-        """Try an event again while its error is transient.
-
-        Returns the value, the error that remained (None: it went well) and the attempts made.
-        """
-        attempts = 1
-        while isinstance(error, TransientError) and attempts <= self.max_retries:
-            await self._sleep(_RETRY_BASE * 2 ** (attempts - 1))
-            self.outcome.retries += 1
-            attempts += 1
-            try:
-                value = await self._call(handler, event)
-                return as_signal(value, handler.name), None, attempts
-            except BaseException as again:
-                if ends_worker(again):
-                    raise
-                error = again
-        return None, error, attempts
 
     def _bury(
         self, handler: Handler, message: Message[Channel], error: BaseException, attempts: int
@@ -485,7 +428,7 @@ class Lanes:
             for received_ns, symbol, strategy, value, exchange_ns in signals:
                 try:
                     signal = Signal(symbol, strategy, value, exchange_ns, received_ns)
-                    self.called_with, self.calling = signal, "An on_signal callback"
+                    self.calls.called_with, self.calls.calling = signal, "An on_signal callback"
                     callback(signal)
                 except BaseException as error:
                     if ends_worker(error):
@@ -494,4 +437,4 @@ class Lanes:
                         f"an on_signal callback failed with {described(error)}"
                     )
                 finally:
-                    self.calling = None
+                    self.calls.calling = None

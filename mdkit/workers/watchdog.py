@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from types import FrameType
 
 from mdkit.events import Signal
+from mdkit.workers.calls import Call
 from mdkit.workers.failures import is_users, line_of
-from mdkit.workers.lanes import Call
 
 _logger = logging.getLogger("mdkit")
 NOTED = 1.0

@@ -25,7 +25,7 @@ def run(list_source):
                 async def sleep(seconds):
                     sleeps.append(seconds)
 
-                pipeline.lanes._sleep = sleep
+                pipeline.lanes.calls.sleep = sleep
             if callback:
                 pipeline.on_signal(callback)
             pipeline.start()
