@@ -23,13 +23,13 @@ PACKAGE = Path(md.__file__).parent
 # What talks to processes of its own over pipes that nobody else holds, and what a cluster's
 # scheduler, which runs anybody's code by its nature, hands to a worker.
 MAY_UNPICKLE = {
-    "stream/parcels.py",
-    "stream/process_worker.py",
+    "processes/protocol.py",
+    "processes/worker.py",
     "backtesting/sweep.py",
-    "backtesting/reference.py",  # what its parent process gives it
-    "backtesting/elsewhere.py",  # what its child process answers
+    "backtesting/verify/reference.py",  # what its parent process gives it
+    "backtesting/verify/elsewhere.py",  # what its child process answers
     "backtesting/compiled/store.py",  # from the user's own folder, which nobody else can write to
-    "notebook/cluster/shard.py",
+    "cluster/shard.py",
 }
 
 
