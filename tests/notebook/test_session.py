@@ -98,15 +98,15 @@ def test_a_thread_is_not_stalled_by_a_busy_cell(until):
 
 
 def test_run_and_run_blocking_return_the_receipt():
-    source = md.Simulated(SYMBOLS, scenario="busy")
-    receipt = md.live(source=source, name="blocking").run_blocking(0.5)
-    assert receipt.totals["processed"] > 0
+    source = md.Simulated(SYMBOLS, scenario="busy", count=200)
+    receipt = md.live(source=source, name="blocking").run_blocking(60)
+    assert receipt.totals["processed"] >= 200
     assert receipt.balanced
 
     async def main():
-        return await md.live(source=source, name="run").run(0.5)
+        return await md.live(source=source, name="run").run(60)
 
-    assert asyncio.run(main()).totals["processed"] > 0
+    assert asyncio.run(main()).totals["processed"] >= 200
 
 
 def test_waiting_inside_its_own_loop_is_refused_with_the_cure():

@@ -321,7 +321,7 @@ def test_a_strategy_that_never_returns_is_named_and_stopping_accounts_for_all(
     assert str(pipeline.problems[0]).startswith(said)
     assert said in caplog.text
     assert (held.by, held.symbol) == ("Strategy stuck", "S3")
-    assert "test_process_lanes.py" in held.where
+    assert "test_lanes.py" in held.where
     assert receipt.balanced
     assert receipt.totals["in_flight"] == 0
     assert pipeline.ledger.counts("S3", "depth").queued > 0
