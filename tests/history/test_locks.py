@@ -19,6 +19,7 @@ with locked(Path(sys.argv[1]), 5.0):
 """
 
 
+@pytest.mark.outer
 def test_a_process_that_is_killed_lets_go(tmp_path):
     path = tmp_path / "lock"
     with subprocess.Popen(

@@ -547,6 +547,7 @@ def state_of(session):
     )  # fmt: skip
 
 
+@pytest.mark.outer
 @pytest.mark.parametrize("worker_kind", ["task", "process"])
 @pytest.mark.parametrize("minute", [2, 8])
 def test_after_a_seek_a_session_is_as_one_that_began_there(
@@ -585,6 +586,7 @@ def test_after_a_seek_a_session_is_as_one_that_began_there(
     assert len(session.frame("trade", "A")) == rest
 
 
+@pytest.mark.outer
 @pytest.mark.parametrize("worker_kind", ["task", "process"])
 def test_every_round_is_as_the_first(tmp_path, worker_kind):
     path = trades_of(tmp_path, minutes=6)
