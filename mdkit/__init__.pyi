@@ -11,7 +11,7 @@ from .backtesting.result import compare as compare
 from .backtesting.sweep import heatmap as heatmap
 from .backtesting.sweep import sweep as sweep
 from .backtesting.verify.parity import verify as verify
-from .backtesting.walk import walk_forward as walk_forward
+from .backtesting.walk_forward import walk_forward as walk_forward
 from .errors import MdkitError as MdkitError
 from .errors import TransientError as TransientError
 from .events import Bar as Bar

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mdkit.near import instead, near
+from mdkit.suggestions import instead, near
 
 SYMBOLS = ("AAPL.US", "MSFT.US", "BTCUSDT", "BTCUSD_PERP", "700.HK")
 

@@ -8,7 +8,7 @@ import pytest
 
 from mdkit.events import Depth
 from mdkit.frames import Frames, SignalFrame, book_frame
-from mdkit.frames.printed import Table, decimals
+from mdkit.frames.display import Table, decimals
 from mdkit.queue.ledger import Ledger
 
 PRICES = (0.00001234, 0.000012, 1.5)

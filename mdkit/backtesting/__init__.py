@@ -4,7 +4,8 @@ engine.py   backtest(): a strategy over bars, on the Python engine or the compil
 runs.py     runs of a strategy: its signals, and its account
 quotes.py   recorded events, gone through by a strategy
 result.py   Result and compare(); notes.py and plots.py make its parts
-sweep.py    many parameters at once; walk.py chooses and judges on different stretches
+sweep.py    many parameters at once
+walk_forward.py  choose on one stretch of history, judge on the next
 account/    orders, fills, trades, and the figures made of them
 data/       bars and events as the engines take them
 compiled/   a strategy's own code compiled by numba

@@ -95,8 +95,8 @@ def backtest(
     no such recording, and `StrategyError` when the strategy fails or says something that is no
     exposure.
     """
-    from mdkit.backtesting.data.held import held_events
     from mdkit.backtesting.data.recorded import bar_tape, recording_of
+    from mdkit.backtesting.data.sessions import held_events
     from mdkit.backtesting.result import Result
 
     chosen = as_strategy(strategy)

@@ -20,7 +20,7 @@ from mdkit.backtesting.account.metrics import Account
 from mdkit.backtesting.account.shown import shown_value
 from mdkit.backtesting.account.terms import Terms
 from mdkit.backtesting.data.panel import Panel
-from mdkit.figures import (
+from mdkit.chart_style import (
     AMBER,
     BLUE,
     FONT,

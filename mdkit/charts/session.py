@@ -20,8 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
-from mdkit.events import DROPPED
-from mdkit.figures import (
+from mdkit.chart_style import (
     AMBER,
     BLUE,
     FONT,
@@ -40,6 +39,7 @@ from mdkit.figures import (
     png,
     time_axis,
 )
+from mdkit.events import DROPPED
 
 MAX_POINTS = 600
 """Points drawn per line; more would be narrower than a pixel."""

@@ -10,8 +10,8 @@ from types import ModuleType
 from typing import Any
 
 from mdkit.errors import SettingsError
-from mdkit.near import instead
 from mdkit.strategies import ALL, Strategy, as_strategy
+from mdkit.suggestions import instead
 
 
 def is_file(text: str) -> bool:

@@ -14,14 +14,14 @@ from mdkit.cluster.coordinator import Coordinator
 from mdkit.cluster.merging import merged_ledger
 from mdkit.cluster.receipt import ClusterReceipt
 from mdkit.cluster.shard import ShardConfig
-from mdkit.cluster.together import ASK_SECONDS, ShardsTogether
+from mdkit.cluster.shards import ASK_SECONDS, ShardsTogether
 from mdkit.errors import SettingsError
 from mdkit.events import Signal
 from mdkit.exchange import Exchange
 from mdkit.exchange.config import LOOPBACK
 from mdkit.processes.process import pickled
 from mdkit.session.feeds import ExchangeSource, key_of
-from mdkit.session.life import SessionLife
+from mdkit.session.lifecycle import SessionLife
 from mdkit.session.opening import named, open_feed, register
 from mdkit.session.options import SessionOptions
 from mdkit.session.stopping import Stopping

@@ -16,7 +16,7 @@ from mdkit.exchange.checks import configure
 from mdkit.exchange.config import ExchangeConfig
 from mdkit.exchange.market.instruments import LISTED
 from mdkit.exchange.messages import Key, Message
-from mdkit.near import instead
+from mdkit.suggestions import instead
 
 if TYPE_CHECKING:
     from mdkit.exchange.market.simulator import SimulatedFeed

@@ -272,7 +272,7 @@ def to_dataframe(columns: Mapping[str, Column], block: Block, index_name: str) -
     """Return columns as a DataFrame of its own, by time (UTC)."""
     import pandas as pd
 
-    from mdkit.frames.printed import Table
+    from mdkit.frames.display import Table
 
     def utc(stamps: npt.NDArray[np.int64]) -> pd.DatetimeIndex:
         return pd.DatetimeIndex(stamps.view("M8[ns]"), copy=False).tz_localize("UTC")

@@ -196,7 +196,7 @@ def book_frame(depth: Depth | None) -> pd.DataFrame:
     """
     import pandas as pd
 
-    from mdkit.frames.printed import Table
+    from mdkit.frames.display import Table
 
     bids, asks = (depth.bids, depth.asks) if depth is not None else ((), ())
     count = max(len(bids), len(asks))

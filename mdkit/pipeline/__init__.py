@@ -2,7 +2,7 @@
 
 options.py    what it is asked to be
 pipeline.py   started, watched, drained, stopped
-leftovers.py  what was not handled, saved
+unhandled.py  what was not handled, saved
 health.py     the judgement on the last seconds, from samples
 sampler.py    what is sampled, several times a second
 explain.py    how it is doing, in a sentence, and what would help

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mdkit.backfill.reconnect import ReconnectBackfill
+from mdkit.backfill.backfill import ReconnectBackfill
 from mdkit.backfill.rest import RestBackfill
 from mdkit.channels.channel import Channel
 from mdkit.channels.channels import Channels
@@ -21,10 +21,10 @@ from mdkit.events import REFUSED, Gap, Signal
 from mdkit.frames import Frames, MetricsFrame, SignalFrame
 from mdkit.gap.pending import PendingGap
 from mdkit.pipeline.health import Health, Monitor
-from mdkit.pipeline.leftovers import save_leftovers
 from mdkit.pipeline.options import PipelineOptions
 from mdkit.pipeline.receipt import Receipt
 from mdkit.pipeline.sampler import METRICS, Sampler
+from mdkit.pipeline.unhandled import save_leftovers
 from mdkit.processes.lanes import ProcessLanes
 from mdkit.processes.process import dumps, pickled
 from mdkit.processes.protocol import Setup

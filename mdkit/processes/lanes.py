@@ -26,7 +26,7 @@ from mdkit.frames import Frames
 from mdkit.processes.process import Process, end_process, start_process
 from mdkit.processes.protocol import Anew, Batch, BatchResult, End, Setup, pack, unpack
 from mdkit.queue.buffer import Buffer
-from mdkit.queue.due import due_gaps
+from mdkit.queue.due_gaps import due_gaps
 from mdkit.sources.connection import RawMessage
 from mdkit.venues.routes import LIVE
 from mdkit.workers.lanes import Lanes

@@ -8,5 +8,5 @@ spill.py       overflow to disk
 losses.py      messages that are given up
 statistics.py  what a look at the queue shows
 ledger.py      where every message went
-due.py         which pending gaps lie in a batch
+due_gaps.py    which pending gaps lie in a batch
 """

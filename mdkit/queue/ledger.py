@@ -100,7 +100,7 @@ class Ledger:
         """Return one row a symbol and channel (the index), one int64 column a count."""
         import pandas as pd
 
-        from mdkit.frames.printed import Table
+        from mdkit.frames.display import Table
 
         rows = sorted(self._counts.values(), key=lambda a: (a.symbol, a.channel))
         index = pd.MultiIndex.from_tuples(

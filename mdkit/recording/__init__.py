@@ -10,7 +10,7 @@ reader.py              `read_recording`: events and DataFrames
 moments.py             times of a recording, as users write them and as they are shown
 info.py                what a recording holds
 unseen.py              what strategies did not see of it
-joins.py               what lies between recordings that are played as one
+between.py             what lies between recordings that are played as one
 parquet.py             to Parquet
 replay/                a recording as a source
 """

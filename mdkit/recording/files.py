@@ -16,9 +16,9 @@ from typing import Any
 
 from mdkit.errors import RecordingError
 from mdkit.events import Gap
+from mdkit.recording.between import RecordingJoins
 from mdkit.recording.file import Damage, RecordingFile
 from mdkit.recording.format import Connected, Disconnected, Header, Lost, Missed, Subscribed
-from mdkit.recording.joins import RecordingJoins
 from mdkit.recording.unseen import SeenFilter, Unseen
 from mdkit.recording.writer import part_path
 from mdkit.sources.connection import RawMessage

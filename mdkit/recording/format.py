@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from mdkit.events import Gap
-from mdkit.hidden import safe_text
+from mdkit.redaction import safe_text
 
 VERSION = 1
 MARK = b'{"mdkit"'

@@ -1,7 +1,7 @@
 """`Session`: what `md.live` returns, from start to stop, and its tables.
 
 session.py      the session
-life.py         start and stop, in this process and on a cluster alike
+lifecycle.py    start and stop, in this process and on a cluster alike
 options.py      what it is asked to be: one frozen object that checks itself
 arguments.py    the checks of single arguments
 opening.py      a session made of options; sessions by name

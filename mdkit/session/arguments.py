@@ -8,8 +8,8 @@ from typing import Any
 
 from mdkit.errors import SettingsError
 from mdkit.frames import KINDS
-from mdkit.near import instead
 from mdkit.strategies.contract import Strategy, as_strategy
+from mdkit.suggestions import instead
 from mdkit.venues.routes import CHANNELS
 
 _LONGEST_SYMBOL = 64

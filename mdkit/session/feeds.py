@@ -12,12 +12,12 @@ from mdkit.exchange import Exchange
 from mdkit.exchange.market.instruments import LISTED
 from mdkit.exchange.simulated import Simulated, SimulatedSource
 from mdkit.history.http.client import RestClient, is_loopback, shared_budget
-from mdkit.near import instead
 from mdkit.recording.replay.replay import Replay
 from mdkit.settings import Settings
 from mdkit.sources.connection import shown
 from mdkit.sources.source import Sink, Source
 from mdkit.sources.websocket import WebSocketSource
+from mdkit.suggestions import instead
 
 
 class ExchangeSource(WebSocketSource):

@@ -7,9 +7,9 @@ from collections.abc import Collection
 from mdkit.errors import SettingsError
 from mdkit.exchange.simulated import SimulatedSource
 from mdkit.frames import KINDS
-from mdkit.near import instead
 from mdkit.pipeline.pipeline import Pipeline
 from mdkit.sources.websocket import WebSocketSource
+from mdkit.suggestions import instead
 
 
 def check_table(pipeline: Pipeline, channel: str, symbol: str | None = None) -> None:

@@ -10,7 +10,7 @@ from mdkit.errors import SettingsError
 from mdkit.pipeline.pipeline import Pipeline
 from mdkit.recording.recorder import Recorder
 from mdkit.session.feeds import open_history, open_source
-from mdkit.session.life import SessionLife
+from mdkit.session.lifecycle import SessionLife
 from mdkit.session.options import SessionOptions
 from mdkit.session.session import Session
 from mdkit.sources.source import Source, codec_of_source

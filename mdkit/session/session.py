@@ -20,7 +20,7 @@ from mdkit.pipeline.receipt import Receipt
 from mdkit.recording.recorder import Recorder
 from mdkit.session import tables
 from mdkit.session.arguments import checked_count
-from mdkit.session.life import SessionLife
+from mdkit.session.lifecycle import SessionLife
 from mdkit.session.lookups import check_table
 from mdkit.session.options import Runner
 from mdkit.session.stopping import Stopping

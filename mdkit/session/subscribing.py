@@ -9,13 +9,13 @@ from typing import Any
 
 from mdkit.errors import MdkitError, SessionError, SettingsError
 from mdkit.exchange.simulated import SimulatedSource
-from mdkit.near import instead
 from mdkit.pipeline.pipeline import Pipeline
 from mdkit.session.arguments import checked_channel, checked_symbols
 from mdkit.session.feeds import ExchangeSource, check_listed
 from mdkit.sources.connection import ConnectionEndedError
 from mdkit.sources.source import Source
 from mdkit.sources.websocket import WebSocketSource
+from mdkit.suggestions import instead
 from mdkit.venues.codec import Subscription
 
 

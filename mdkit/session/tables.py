@@ -38,7 +38,7 @@ def gaps(found: Iterable[Gap]) -> pd.DataFrame:
     """Return one row a gap: symbol, channel, reason, from, to (UTC), its seconds, lost."""
     import pandas as pd
 
-    from mdkit.frames.printed import Table
+    from mdkit.frames.display import Table
 
     rows = list(found)
     begins = pd.to_datetime([gap.from_ns for gap in rows], unit="ns", utc=True)
@@ -140,7 +140,7 @@ def _workers(pipeline: Pipeline) -> dict[str, Any]:
 def _by_time(rows: list[tuple[Any, ...]], columns: list[str]) -> pd.DataFrame:
     import pandas as pd
 
-    from mdkit.frames.printed import Table
+    from mdkit.frames.display import Table
 
     index = pd.to_datetime([row[0] for row in rows], unit="ns", utc=True).rename("received")
     return Table([row[1:] for row in rows], index=index, columns=columns)

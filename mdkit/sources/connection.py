@@ -13,9 +13,9 @@ from abc import ABC, abstractmethod
 from typing import Any, Protocol
 
 from mdkit.errors import FeedError, MdkitError
-from mdkit.hidden import safe_text
+from mdkit.redaction import safe_text
 from mdkit.venues.codec import Codec
-from mdkit.venues.waits import retry_after
+from mdkit.venues.retry_after import retry_after
 
 RawMessage = tuple[bytes, int]
 """(raw bytes, received_ns)"""

@@ -21,7 +21,7 @@ from mdkit.errors import (
     SubscriptionError,
 )
 from mdkit.events import REFUSED, SET_BACK, Gap
-from mdkit.hidden import hide
+from mdkit.redaction import hide
 from mdkit.sources.backoff import Backoff
 from mdkit.sources.connection import (
     Connection,
@@ -35,7 +35,7 @@ from mdkit.sources.subscriptions import Subscriptions
 from mdkit.sources.websockets_connection import open_websockets
 from mdkit.venues.codec import Codec
 from mdkit.venues.registry import codec_for_url
-from mdkit.venues.waits import LONGEST_WAIT
+from mdkit.venues.retry_after import LONGEST_WAIT
 
 _SET_BACK_NS = 1_000_000
 

@@ -7,7 +7,7 @@ routes.py    `Route` and `Router`: where a raw message belongs
 klines.py    completed bars as REST gives them, and which of them cannot be true
 messages.py  JSON into types, and messages that are too large
 numbers.py   which numbers are prices, sizes and times
-waits.py     what Retry-After says
+retry_after.py  what Retry-After says
 tickdb/      TickDB
 
 To add a venue: a folder with a `Codec`, and a line in registry.py. Nothing outside this package

@@ -24,7 +24,7 @@ from mdkit.gap.clocks import Clocks
 from mdkit.gap.pending import PendingGap
 from mdkit.queue.buffer import Buffer
 from mdkit.queue.channel import Lane, Message
-from mdkit.queue.due import due_gaps
+from mdkit.queue.due_gaps import due_gaps
 from mdkit.strategies.contract import as_signal
 from mdkit.venues.routes import LIVE
 from mdkit.workers.calls import Call, Calls

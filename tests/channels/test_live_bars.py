@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 import mdkit as md
-from mdkit.backfill.reconnect import ReconnectBackfill
+from mdkit.backfill.backfill import ReconnectBackfill
 from mdkit.channels.live_bars import GRACE_NS, LATE, LiveBars, RevisedBar
 from mdkit.errors import SettingsError
 from mdkit.events import DROPPED, SET_BACK, Bar, Depth, Gap, Ticker, Trade

@@ -24,7 +24,7 @@ from mdkit.errors import (
 )
 from mdkit.history.http import client as module
 from mdkit.history.http.client import TIMEOUTS, Budget, RestClient, shared_budget
-from mdkit.history.http.patience import LONGEST_WAIT
+from mdkit.history.http.retries import LONGEST_WAIT
 from mdkit.history.klines import Loader, Pager
 
 pytestmark = pytest.mark.outer

@@ -479,7 +479,8 @@ class _Silent:
 @pytest.mark.parametrize("is_lost", [False, True])
 def test_a_shard_that_does_not_answer_is_absent_and_said_to_be(shard, wait_until, is_lost):
     """Neither a silent worker's frames nor a lost one's are served as they once were."""
-    from mdkit.cluster import ClusterSession, together
+    from mdkit.cluster import ClusterSession
+    from mdkit.cluster import shards as together
     from mdkit.cluster.coordinator import Coordinator
     from mdkit.cluster.handle import ShardHandle
     from mdkit.cluster.shard import ShardConfig

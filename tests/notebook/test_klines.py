@@ -226,7 +226,7 @@ def test_a_missing_key_says_how_to_set_it():
 
 
 def test_no_network_says_what_works_without(monkeypatch):
-    monkeypatch.setattr("mdkit.history.http.patience.Patience.sleep", lambda *_: None)
+    monkeypatch.setattr("mdkit.history.http.retries.Patience.sleep", lambda *_: None)
     with pytest.raises(FeedError, match=r'No connection.*source="demo"'):
         klines("AAPL.US", "1d", source="http://127.0.0.1:9/v1", api_key=KEY)
 

@@ -27,7 +27,7 @@ MAY_UNPICKLE = {
     "processes/worker.py",
     "backtesting/sweep.py",
     "backtesting/verify/reference.py",  # what its parent process gives it
-    "backtesting/verify/elsewhere.py",  # what its child process answers
+    "backtesting/verify/other_process.py",  # what its child process answers
     "backtesting/compiled/store.py",  # from the user's own folder, which nobody else can write to
     "cluster/shard.py",
 }

@@ -6,7 +6,7 @@ import time
 import pytest
 
 import mdkit as md
-from mdkit.backfill.reconnect import ReconnectBackfill
+from mdkit.backfill.backfill import ReconnectBackfill
 from mdkit.backfill.rest import Answers
 from mdkit.events import Gap
 

@@ -8,8 +8,8 @@ import pytest
 
 import mdkit as md
 from mdkit.errors import InvalidMessage, RecordingError, RecordingWarning
-from mdkit.hidden import hide, safe_text
 from mdkit.recording.file import RecordingFile
+from mdkit.redaction import hide, safe_text
 from mdkit.session.feeds import key_for
 from mdkit.sources.connection import ending
 from mdkit.venues import tickdb
@@ -91,7 +91,7 @@ def test_what_a_terminal_would_obey_is_shown_as_unknown(odd):
 
 
 def test_dollar_signs_are_no_formula():
-    from mdkit.figures import Picture, png
+    from mdkit.chart_style import Picture, png
 
     figure = Picture()
     axes = figure.subplots()

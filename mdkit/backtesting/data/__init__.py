@@ -2,7 +2,7 @@
 
 panel.py       plain columns on one time axis
 bar_frames.py  DataFrames of bars, checked
-held.py        what a session holds in memory
+sessions.py    what a session holds in memory
 recorded.py    recordings
 volume.py      bars without a volume
 """

@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any
 
-from mdkit.backtesting.compiled.checks.outside import outside
+from mdkit.backtesting.compiled.checks.free_variables import outside
 from mdkit.strategies.contract import FunctionStrategy, InstanceStrategy, as_strategy
 
 _REDUCTIONS = ("sum", "mean", "std", "var", "dot", "prod", "average", "cumsum", "nansum", "nanmean")

@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 
 from mdkit.backtesting.compiled.layout import CannotCompile
-from mdkit.backtesting.data.held import held_events
 from mdkit.backtesting.data.recorded import made_of, recording_of, steps_of
+from mdkit.backtesting.data.sessions import held_events
 from mdkit.backtesting.data.volume import check_volume
 from mdkit.backtesting.runs import bar_events
-from mdkit.backtesting.verify.elsewhere import NotElsewhere, traces_elsewhere
 from mdkit.backtesting.verify.lint import lint
+from mdkit.backtesting.verify.other_process import NotElsewhere, traces_elsewhere
 from mdkit.backtesting.verify.reference import python_traces
 from mdkit.backtesting.verify.side_by_side import check_native
 from mdkit.backtesting.verify.traces import as_sent, live_traces, replay_traces

@@ -1,7 +1,7 @@
 """HTTP to a venue's REST service.
 
 client.py        requests, retries, a budget of calls
-patience.py      what is tried again, and when
+retries.py       what is tried again, and when
 deadlines.py     answers that do not end
 certificates.py  whom to trust
 """

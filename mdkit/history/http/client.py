@@ -35,14 +35,14 @@ from mdkit.errors import (
     ServiceError,
     SettingsError,
 )
-from mdkit.hidden import hide
 from mdkit.history.http.certificates import SystemTrustAdapter, bad_certificate, distrust
 from mdkit.history.http.deadlines import ANSWER_SECONDS, MAX_ANSWER_BYTES, DeadlineAdapter
-from mdkit.history.http.patience import RETRIED_STATUS, Patience, check_wait
+from mdkit.history.http.retries import RETRIED_STATUS, Patience, check_wait
+from mdkit.redaction import hide
 from mdkit.venues.klines import Kline
 from mdkit.venues.registry import DEFAULT_REST
 from mdkit.venues.rest import Request, RestApi
-from mdkit.venues.waits import retry_after
+from mdkit.venues.retry_after import retry_after
 
 TIMEOUTS = (3.05, 10.0)
 """Seconds to connect, and between two bytes of an answer."""

@@ -14,8 +14,8 @@ from mdkit.errors import (
     ServiceError,
     SubscriptionError,
 )
-from mdkit.hidden import safe_text
-from mdkit.venues.waits import LONGEST_WAIT, seconds
+from mdkit.redaction import safe_text
+from mdkit.venues.retry_after import LONGEST_WAIT, seconds
 
 _AUTHENTICATION = {
     1001: "the API key is not valid",

@@ -10,7 +10,7 @@ from msgspec import Raw
 
 from mdkit.errors import InvalidMessage
 from mdkit.events import MarketEvent
-from mdkit.hidden import safe_text
+from mdkit.redaction import safe_text
 from mdkit.venues.messages import json_decoder
 from mdkit.venues.routes import (
     ANSWER_ROUTE,

@@ -4,8 +4,8 @@ from email.utils import formatdate
 
 import pytest
 
+from mdkit.venues.retry_after import LONGEST_WAIT, retry_after, seconds
 from mdkit.venues.tickdb.codes import classify
-from mdkit.venues.waits import LONGEST_WAIT, retry_after, seconds
 
 NOW = 1_735_689_600.0
 

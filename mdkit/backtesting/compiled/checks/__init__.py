@@ -8,5 +8,5 @@ kinds.py      types in a user's words
 stores.py     what is put where
 words.py      text
 reads.py      what code reads, by value
-outside.py    what a strategy takes from outside of its event and state
+free_variables.py  what a strategy takes from outside of its event and state
 """

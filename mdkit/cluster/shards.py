@@ -26,7 +26,7 @@ from mdkit.frames import Frames, book_frame
 from mdkit.frames.sampling import at_each_end, checked_step
 from mdkit.pipeline.health import Health
 from mdkit.session import tables
-from mdkit.session.life import SessionLife
+from mdkit.session.lifecycle import SessionLife
 from mdkit.session.lookups import check_names
 from mdkit.session.options import SessionOptions
 
