@@ -82,6 +82,16 @@ class ChannelReader:
         """
         return self.decode(self.symbol, raw, received_ns)
 
+    def events(self, raw: bytes, received_ns: int) -> tuple[MarketEvent, ...]:
+        """Return the next message's events alone, those that came before left out: for tables.
+
+        Raises `InvalidMessage` with the reason when it is unusable.
+        """
+        events = self.decode(self.symbol, raw, received_ns)
+        if self.deduplicator is None:
+            return events
+        return self.deduplicator.fresh(events, self.origin)
+
     def feed(self, raw: bytes, received_ns: int) -> Items:
         """Return the next message's events, and what else is to be known before and after each.
 

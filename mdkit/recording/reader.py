@@ -196,10 +196,7 @@ class _Events:
             reader = self._readers.reader(route)
             if route.symbol:
                 route.place = reader
-        items = reader.feed(raw, received_ns)
-        if isinstance(items, tuple):
-            return items
-        return [item for item in items if isinstance(item, MarketEvent)]
+        return reader.events(raw, received_ns)
 
 
 def read_recording(path: Paths, *, as_seen: bool = False) -> Recording:
