@@ -210,6 +210,7 @@ class Lanes:
                     table = channel.table
                     if table is not None:
                         if channel.origin != LIVE:
+                            self._extend_tables(rows)  # live ones before it are of this table
                             table.fill_in(items)
                         elif table.watched_until > now:
                             rows.setdefault(table, []).extend(items)

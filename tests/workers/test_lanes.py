@@ -1,6 +1,7 @@
 """Workers: order, retries, dead letters, and whatever a strategy may do wrong."""
 
 import asyncio
+import math
 import random
 from collections import defaultdict
 
@@ -8,8 +9,10 @@ import pytest
 
 import mdkit as md
 from mdkit.errors import StrategyError, TransientError
+from mdkit.events import Depth, Trade
 from mdkit.pipeline.pipeline import Pipeline
 from mdkit.strategies.contract import as_strategy
+from mdkit.venues.tickdb import encode, via_rest
 
 
 @pytest.fixture
@@ -332,3 +335,31 @@ def test_a_strategy_whose_own_await_was_cancelled_does_not_silence_a_worker(run,
     assert pipeline.receipt.totals["received"] == 100
     assert pipeline.receipt.totals["dead_lettered"] == 10
     assert pipeline.receipt.totals["processed"] == 90
+
+
+@pytest.mark.parametrize("watched", [True, False], ids=["watched", "not looked at"])
+@pytest.mark.parametrize("kind", ["depth", "trade"])
+def test_rows_by_rest_stand_where_they_came_among_live_ones(list_source, watched, kind):
+    """One batch holds both; the table that both go to may be given events, or undecoded bytes."""
+
+    def message(number):
+        event = (
+            Depth("A", ((100.0 + number, 1.0),), ((200.0, 1.0),), number * 1_000_000)
+            if kind == "depth"
+            else Trade("A", 100.0 + number, 1.0, "buy", str(number), number * 1_000_000)
+        )
+        return via_rest(encode(event)) if number in (2, 5) else encode(event)
+
+    async def main():
+        pipeline = Pipeline(list_source([[message(number) for number in range(8)]]))
+        if watched:
+            pipeline.frames.table(kind, "A").watched_until = math.inf
+        pipeline.start()
+        await pipeline.wait()
+        return pipeline.frames.frame(kind, "A")
+
+    rows = asyncio.run(main())
+    prices = rows["bid" if kind == "depth" else "price"]
+    assert prices.tolist() == [100.0 + number for number in range(8)]
+    assert rows.index.is_monotonic_increasing
+    assert [n for n, source in enumerate(rows["source"]) if source == "rest"] == [2, 5]
