@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from mdkit.errors import FeedError, MdkitError
 from mdkit.redaction import safe_text
-from mdkit.venues.codec import Codec
+from mdkit.venues.codec import Wire
 from mdkit.venues.retry_after import retry_after
 
 RawMessage = tuple[bytes, int]
@@ -153,7 +153,7 @@ def ending(received: tuple[int, str] | None, sent: int | None) -> str:
 
 
 def refusal(
-    codec: Codec, status: int, retry_after_header: str, body: bytes, location: str = ""
+    codec: Wire, status: int, retry_after_header: str, body: bytes, location: str = ""
 ) -> MdkitError:
     """Return the error that an HTTP answer to the handshake means.
 

@@ -16,7 +16,7 @@ from mdkit.errors import (
     SubscriptionError,
 )
 from mdkit.sources.connection import Connection, ConnectionEndedError
-from mdkit.venues.codec import Codec, Subscription
+from mdkit.venues.codec import Wire, Subscription
 
 
 class Subscriptions:
@@ -35,7 +35,7 @@ class Subscriptions:
     def __init__(
         self,
         wanted: Iterable[Subscription],
-        codec: Codec,
+        codec: Wire,
         *,
         market: str | None = None,
         patience: float = 1.0,

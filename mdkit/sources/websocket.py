@@ -33,7 +33,7 @@ from mdkit.sources.failures import check_url, why_not_connected
 from mdkit.sources.source import Sink
 from mdkit.sources.subscriptions import Subscriptions
 from mdkit.sources.websockets_connection import open_websockets
-from mdkit.venues.codec import Codec
+from mdkit.venues.codec import Wire
 from mdkit.venues.registry import codec_for_url
 from mdkit.venues.retry_after import LONGEST_WAIT
 
@@ -73,7 +73,7 @@ class WebSocketSource:
         connects_per_minute: int = 30,
         market: str | None = None,
         compression: bool = False,
-        codec: Codec | None = None,
+        codec: Wire | None = None,
         rest_url: str | None = None,
         name: str = "tickdb",
         backoff: Backoff | None = None,
@@ -81,7 +81,7 @@ class WebSocketSource:
         self.name = name
         self.url = url
         self.rest_url = rest_url
-        self.codec: Codec = codec_for_url(url) if codec is None else codec
+        self.codec: Wire = codec_for_url(url) if codec is None else codec
         self.heartbeat = heartbeat
         self.stale_after = 2 * heartbeat if stale_after is None else stale_after
         self._subscriptions = Subscriptions(
@@ -322,10 +322,14 @@ class WebSocketSource:
         tick = min(1.0, self.heartbeat / 4)
         silent = since_ping = 0.0
         seen = connection.bytes_seen
+        manners = self.codec.manners
+        since_beat = 0.0
         while True:
             await asyncio.sleep(tick)
-            if self.codec.heartbeat is not None:
-                await connection.send_text(self.codec.heartbeat)
+            since_beat += tick
+            if manners.heartbeat is not None and since_beat >= manners.heartbeat_seconds - tick / 2:
+                since_beat = 0.0
+                await connection.send_text(manners.heartbeat)
             since_ping += tick
             if since_ping >= self.heartbeat:
                 since_ping = 0.0

@@ -27,7 +27,7 @@ from mdkit.sources.connection import (
     ending,
     refusal,
 )
-from mdkit.venues.codec import Codec
+from mdkit.venues.codec import Wire
 
 _MAX_HEAD_BYTES = 1 << 16
 _WHOLE_TEXT = 0x81  # final, no extension, opcode text
@@ -175,7 +175,7 @@ class _Connect(connect):
         return exc
 
 
-async def open_websockets(url: str, codec: Codec, *, compression: bool = False) -> Connection:
+async def open_websockets(url: str, codec: Wire, *, compression: bool = False) -> Connection:
     """Connect; `codec` says what a refusal means.
 
     Raises what the service's refusal means (`ServiceError`, `FeedError` for a redirect),

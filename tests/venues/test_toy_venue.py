@@ -23,7 +23,7 @@ from mdkit.events import Bar, Depth, Trade
 from mdkit.history.http.client import RestClient
 from mdkit.history.klines import Loader, Pager
 from mdkit.sources.websocket import WebSocketSource
-from mdkit.venues.codec import Answer
+from mdkit.venues.codec import Answer, Manners
 from mdkit.venues.klines import Kline
 from mdkit.venues.registry import register
 from mdkit.venues.rest import Request
@@ -167,7 +167,7 @@ class Toy:
     name = "toy"
     channels = ("depth", "trade")
     subscribes_in_url = False
-    heartbeat = None
+    manners = Manners()
     rest = ToyRest()
 
     def router(self, symbols=(), *, allow_nonpositive=False):

@@ -8,7 +8,7 @@ from typing import Any
 
 from mdkit.errors import InvalidMessage, ServiceError
 from mdkit.events import Event, MarketEvent, Trade
-from mdkit.venues.codec import Answer, Subscription
+from mdkit.venues.codec import Answer, Manners, Subscription
 from mdkit.venues.rest import RestApi
 from mdkit.venues.routes import CHANNELS
 from mdkit.venues.tickdb.api import TickdbRest
@@ -39,7 +39,7 @@ class TickdbCodec:
         self.dialect: Dialect = dialect
         self.name = "tickdb" if dialect == "realtime" else f"tickdb.{dialect}"
         self.subscribes_in_url = dialect == "flat"
-        self.heartbeat = PING_COMMAND if dialect == "realtime" else None
+        self.manners = Manners(PING_COMMAND if dialect == "realtime" else None)
 
     def __repr__(self) -> str:
         return f"<TickdbCodec {self.dialect}>"

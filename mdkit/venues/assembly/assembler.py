@@ -1,0 +1,230 @@
+"""`Assembler`: the frames of one connection in; whole books, trades, tickers and gaps out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+
+from msgspec import Struct, structs
+
+from mdkit.errors import InvalidMessage
+from mdkit.events import Gap
+from mdkit.redaction import safe_text
+from mdkit.venues.assembly.builder import BookBuilder, BuilderState, Built, Stretch
+from mdkit.venues.assembly.parsed import (
+    Beat,
+    BestQuote,
+    BookUpdate,
+    Counted,
+    Figures,
+    Notice,
+    Parsed,
+    Reply,
+    Trades,
+)
+from mdkit.venues.assembly.parser import Parser, parsed
+from mdkit.venues.normalized.messages import BookMessage, InvalidText, encode, message
+
+_MOST_TEXT = 500
+_MOST_STRANGERS = 10_000
+
+
+class Answered(NamedTuple):
+    """A frame that answers a command."""
+
+    raw: bytes
+
+
+class Wanted(NamedTuple):
+    """A new snapshot of a symbol's book has to be asked for, and why."""
+
+    symbol: str
+    reason: str
+
+
+class Ending(NamedTuple):
+    """The venue is about to end this connection."""
+
+    reason: str
+
+
+Output = bytes | Gap | Answered | Wanted | Ending
+"""Normalized messages are bytes."""
+
+
+class AssemblerState(Struct, omit_defaults=True):
+    """All that an assembler knows: the next frame's number, and the builders by symbol."""
+
+    next_number: int | None = None
+    builders: dict[str, BuilderState] = {}
+
+
+class Assembler:
+    """Reads the frames of one connection, in order of receipt.
+
+    Args:
+        parser: of the venue.
+        builder: makes the builder of a symbol's book.
+        symbols: by the venue's own names; what comes of others is counted, and goes nowhere.
+
+    Attributes:
+        builders: by symbol, in the form that sessions use.
+        counts: frames by what they were: "book", "quote", "trade", "ticker", "answer", "heartbeat",
+            "notice", "invalid", "not asked for". A frame about several things counts for each.
+        frames: how many came in all.
+        first_ns: when data of a (channel, symbol) came first.
+    """
+
+    def __init__(
+        self,
+        parser: Parser,
+        builder: Callable[[], BookBuilder],
+        symbols: Mapping[str, str],
+    ) -> None:
+        self.builders: dict[str, BookBuilder] = {}
+        self.counts: Counter[str] = Counter()
+        self.frames = 0
+        self.first_ns: dict[tuple[str, str], int] = {}
+        self._parser = parser
+        self._new_builder = builder
+        self._symbols = dict(symbols)
+        self._next_number: int | None = None
+        self._asked: set[str] = set()
+
+    def expect(self, symbols: Mapping[str, str]) -> None:
+        """Set the symbols that frames are about, by the venue's own names."""
+        self._symbols = dict(symbols)
+
+    def connected(self) -> None:
+        """Begin on a new connection: all books wait for a snapshot."""
+        self._next_number = None
+        self._asked.clear()
+        self.first_ns.clear()
+        for builder in self.builders.values():
+            builder.disconnect()
+
+    def take(self, raw: bytes, received_ns: int) -> list[Output]:
+        """Return what a frame gives, in order."""
+        self.frames += 1
+        try:
+            said = parsed(self._parser, raw)
+        except InvalidMessage as error:
+            return [self._invalid(raw, str(error))]
+        outputs: list[Output] = []
+        for item in said:
+            kind = type(item)
+            if kind is BookUpdate:
+                self._take_book(item, received_ns, outputs)  # type: ignore[arg-type]
+            else:
+                self._take_other(item, raw, received_ns, outputs)
+        return outputs
+
+    def end(self, received_ns: int) -> list[Gap]:
+        """Return the stretches in which books are out of step and nothing more will come."""
+        gaps = []
+        for symbol, builder in self.builders.items():
+            stretch = builder.end(received_ns)
+            if stretch is not None:
+                gaps.append(Gap(symbol, "depth", *stretch))
+        return gaps
+
+    def save(self) -> AssemblerState:
+        """Return all that is known, so that another can go on from there."""
+        builders = {symbol: builder.save() for symbol, builder in self.builders.items()}
+        return AssemblerState(self._next_number, builders)
+
+    def restore(self, saved: AssemblerState) -> None:
+        """Go on from what another knew."""
+        self._next_number = saved.next_number
+        for symbol, state in saved.builders.items():
+            builder = self.builders[symbol] = self._new_builder()
+            builder.restore(state)
+
+    # -- in detail ------------------------------------------------------------------------------
+
+    def _take_book(self, update: BookUpdate, received_ns: int, outputs: list[Output]) -> None:
+        symbol = self._symbols.get(update.symbol)
+        if symbol is None:
+            self.counts["not asked for"] += 1
+            return
+        self.counts["book"] += 1
+        builder = self.builders.get(symbol)
+        if builder is None:
+            builder = self.builders[symbol] = self._new_builder()
+        self.first_ns.setdefault(("depth", symbol), received_ns)
+        for told in builder.feed(update, received_ns):
+            if type(told) is Built:
+                outputs.append(encode(BookMessage(symbol, told.bids, told.asks, told.exchange_ns)))
+            elif type(told) is Stretch:
+                outputs.append(Gap(symbol, "depth", *told))
+        self._ask(symbol, builder, outputs)
+
+    def _ask(self, symbol: str, builder: BookBuilder, outputs: list[Output]) -> None:
+        """Want a snapshot where the book needs one and none is under way."""
+        if builder.wants_snapshot:
+            if symbol not in self._asked:
+                self._asked.add(symbol)
+                outputs.append(Wanted(symbol, builder.reason))
+        else:
+            self._asked.discard(symbol)
+
+    def _take_other(
+        self, item: Parsed, raw: bytes, received_ns: int, outputs: list[Output]
+    ) -> None:
+        if isinstance(item, Trades):
+            symbol = self._symbols.get(item.symbol)
+            if symbol is None:
+                self.counts["not asked for"] += 1
+                return
+            self.counts["trade"] += 1
+            self.first_ns.setdefault(("trade", symbol), received_ns)
+            if item.events:
+                events = [structs.replace(trade, symbol=symbol) for trade in item.events]
+                outputs.append(message(events))
+            outputs.extend(self._invalid(raw, reason) for reason in item.unusable)
+        elif isinstance(item, Figures):
+            symbol = self._symbols.get(item.symbol)
+            if symbol is None:
+                self.counts["not asked for"] += 1
+                return
+            self.counts["ticker"] += 1
+            self.first_ns.setdefault(("ticker", symbol), received_ns)
+            outputs.append(message(structs.replace(item.event, symbol=symbol)))
+        elif isinstance(item, BestQuote):
+            self.counts["quote"] += 1
+            symbol = self._symbols.get(item.symbol, "")
+            builder = self.builders.get(symbol)
+            if builder is not None:
+                builder.compare(item, received_ns)
+                self._ask(symbol, builder, outputs)
+        elif isinstance(item, Counted):
+            self._count(item.number, received_ns, outputs)
+        elif isinstance(item, Reply):
+            self.counts["answer"] += 1
+            outputs.append(Answered(raw))
+        elif isinstance(item, Beat):
+            self.counts["heartbeat"] += 1
+        elif isinstance(item, Notice):
+            self.counts["notice"] += 1
+            outputs.append(Ending(item.reason))
+
+    def _count(self, number: int, received_ns: int, outputs: list[Output]) -> None:
+        """Take all books out of step where a frame of the connection is missing."""
+        due, self._next_number = self._next_number, number + 1
+        if due is None or number == due:
+            return
+        reason = f"frame counter: expected sequence_num={due}, got {number}"
+        for symbol, builder in self.builders.items():
+            builder.fail(reason, received_ns)
+            self._ask(symbol, builder, outputs)
+
+    def _invalid(self, raw: bytes, reason: str) -> bytes:
+        self.counts["invalid"] += 1
+        text = safe_text(raw[:_MOST_TEXT].decode(errors="replace"))
+        return encode(InvalidText("", reason, text))
+
+
+def by_native(symbols: Iterable[str], native: Callable[[str], str]) -> dict[str, str]:
+    """Return symbols by the venue's own names."""
+    return {native(symbol): symbol for symbol in symbols}

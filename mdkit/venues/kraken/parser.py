@@ -1,0 +1,159 @@
+"""Kraken's frames. Checksums are over the text of numbers, which floats would lose."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from msgspec import Raw, Struct
+
+from mdkit.errors import InvalidMessage
+from mdkit.events import Ticker, Trade
+from mdkit.venues.assembly.parsed import Beat, BookUpdate, Figures, Parsed, Reply, Trades
+from mdkit.venues.messages import json_decoder
+from mdkit.venues.numbers import Figure, Price, Size
+from mdkit.venues.times import nanoseconds
+
+
+class _Frame(Struct, gc=False):
+    channel: str = ""
+    type: str = ""
+    method: str = ""
+    error: str = ""
+    data: Raw = Raw(b"")
+
+
+class _Level(Struct, gc=False):
+    price: Raw
+    qty: Raw
+
+
+class _Book(Struct, gc=False):
+    symbol: str
+    bids: list[_Level]
+    asks: list[_Level]
+    checksum: int
+    timestamp: datetime | None = None
+
+
+class _Trade(Struct, gc=False):
+    symbol: str
+    side: str
+    price: Price
+    qty: Size
+    trade_id: int
+    timestamp: datetime | None = None
+
+
+class _Ticker(Struct, gc=False):
+    symbol: str
+    last: Price
+    bid: Figure | None = None
+    ask: Figure | None = None
+    volume: Figure | None = None
+    high: Figure | None = None
+    low: Figure | None = None
+    change: Figure | None = None
+    change_pct: Figure | None = None
+    timestamp: datetime | None = None
+
+
+_read_frame = json_decoder(_Frame)
+_read_books = json_decoder(list[_Book])
+_read_trades = json_decoder(list[_Trade])
+_read_tickers = json_decoder(list[_Ticker])
+_BEAT, _REPLY = Beat(), Reply()
+
+
+class KrakenParser:
+    """Reads the frames of Kraken's spot feed; see `assembly.parser.Parser`."""
+
+    def parse(self, raw: bytes) -> Sequence[Parsed]:
+        """Return what a frame says."""
+        frame = _read_frame(raw)
+        channel = frame.channel
+        if channel == "book":
+            is_snapshot = frame.type == "snapshot"
+            return [_book(book, is_snapshot) for book in _read_books(bytes(frame.data))]
+        if channel == "trade":
+            return _trades(_read_trades(bytes(frame.data)))
+        if channel == "ticker":
+            return [_figures(ticker) for ticker in _read_tickers(bytes(frame.data))]
+        if channel in ("heartbeat", "status") or frame.method == "pong":
+            return (_BEAT,)
+        if frame.method or frame.error:
+            return (_REPLY,)
+        raise InvalidMessage(f"unknown channel {channel[:40]!r}")
+
+    def parse_rest(self, request: str, body: bytes) -> Sequence[Parsed]:
+        """Raise `InvalidMessage`: books come by the socket alone."""
+        raise InvalidMessage("Kraken's books do not come by REST")
+
+
+def _book(book: _Book, is_snapshot: bool) -> BookUpdate:
+    bids, bid_texts = _levels(book.bids)
+    asks, ask_texts = _levels(book.asks)
+    return BookUpdate(
+        book.symbol,
+        bids,
+        asks,
+        is_snapshot,
+        exchange_ns=nanoseconds(book.timestamp),
+        checksum=book.checksum,
+        bid_texts=bid_texts,
+        ask_texts=ask_texts,
+    )
+
+
+def _levels(levels: list[_Level]) -> tuple[list[tuple[float, float]], list[bytes]]:
+    """Return levels as numbers, and as what the checksum takes: digits without leading zeros."""
+    numbers: list[tuple[float, float]] = []
+    texts: list[bytes] = []
+    try:
+        for level in levels:
+            price, size = bytes(level.price).strip(b'"'), bytes(level.qty).strip(b'"')
+            number = float(price), float(size)
+            if not 0 < number[0] < _MOST or not 0 <= number[1] < _MOST:
+                raise ValueError
+            numbers.append(number)
+            texts.append(
+                price.replace(b".", b"").lstrip(b"0") + size.replace(b".", b"").lstrip(b"0")
+            )
+    except ValueError:
+        raise InvalidMessage("a level of the book is no price and size") from None
+    return numbers, texts
+
+
+_MOST = float("inf")
+
+
+def _trades(trades: list[_Trade]) -> list[Parsed]:
+    by_symbol: dict[str, list[Trade]] = {}
+    for trade in trades:
+        by_symbol.setdefault(trade.symbol, []).append(
+            Trade(
+                trade.symbol,
+                trade.price,
+                trade.qty,
+                trade.side,
+                str(trade.trade_id),
+                nanoseconds(trade.timestamp),
+            )
+        )
+    return [Trades(symbol, events) for symbol, events in by_symbol.items()]
+
+
+def _figures(ticker: _Ticker) -> Figures:
+    event = Ticker(
+        ticker.symbol,
+        ticker.last,
+        ticker.bid,
+        ticker.ask,
+        ticker.volume,
+        ticker.high,
+        ticker.low,
+        ticker.change,
+        ticker.change_pct,
+        exchange_ns=nanoseconds(ticker.timestamp),
+    )
+    return Figures(ticker.symbol, event)
