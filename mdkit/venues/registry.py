@@ -1,19 +1,36 @@
-"""The codecs by name."""
+"""The codecs and the public venues by name."""
 
 from __future__ import annotations
 
 from mdkit.errors import SettingsError
+from mdkit.suggestions import instead
+from mdkit.venues.binance.venue import BINANCE, BINANCE_FUTURES, BINANCE_US
 from mdkit.venues.codec import Codec
+from mdkit.venues.kraken.venue import KRAKEN
+from mdkit.venues.normalized.codec import NORMALIZED
 from mdkit.venues.rest import RestApi
 from mdkit.venues.tickdb.api import TickdbRest
 from mdkit.venues.tickdb.codec import FLAT, REALTIME
+from mdkit.venues.venue import Venue
 
 DEFAULT: Codec = REALTIME
 """What a URL, or a recording that names no venue, is taken to speak."""
 DEFAULT_REST: RestApi = TickdbRest()
 """What a REST base is taken to serve."""
 
-_codecs: dict[str, Codec] = {codec.name: codec for codec in (REALTIME, FLAT)}
+_codecs: dict[str, Codec] = {codec.name: codec for codec in (REALTIME, FLAT, NORMALIZED)}
+VENUES: dict[str, Venue] = {
+    venue.name: venue for venue in (KRAKEN, BINANCE, BINANCE_US, BINANCE_FUTURES)
+}
+"""The public venues, by the name that `source=` takes."""
+
+
+def venue_of(name: str) -> Venue:
+    """Return a public venue; raise `SettingsError`, with near matches, where there is none."""
+    try:
+        return VENUES[name]
+    except KeyError:
+        raise SettingsError(f"there is no venue {name!r}: {instead(name, VENUES)}.") from None
 
 
 def codec_of(name: str) -> Codec:

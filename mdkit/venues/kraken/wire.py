@@ -18,7 +18,7 @@ _CHANNELS = {"depth": "book", "trade": "trade", "ticker": "ticker"}
 _OURS = {name: channel for channel, name in _CHANNELS.items()}
 
 
-class _Result(Struct, gc=False):
+class _Result(Struct, frozen=True, gc=False):
     channel: str = ""
     symbol: str = ""
 

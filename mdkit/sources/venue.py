@@ -1,0 +1,260 @@
+"""`VenueSource`: public venues as a source, with books that are proven."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from mdkit.errors import MdkitError, ServiceError
+from mdkit.events import Gap
+from mdkit.sources.feed import Feed
+from mdkit.sources.venue_connection import Fetch, FrameSink, VenueConnection
+from mdkit.sources.websocket import WebSocketSource
+from mdkit.venues.assembly.builder import BookBuilder
+from mdkit.venues.codec import Subscription
+from mdkit.venues.normalized.codec import NORMALIZED, NormalizedCodec
+from mdkit.venues.venue import Venue
+
+Wanted = Mapping[Venue, Mapping[str, str]]
+"""Of each venue, its own name of each symbol."""
+
+
+class VenueSource:
+    """Reads public venues, over as many connections as they want to be used.
+
+    Args:
+        wanted: of each venue, its own names of the symbols.
+        channels: for every symbol.
+        levels: of a book that are published, a side.
+        fetch: makes what asks a venue's REST service.
+        options: of every `WebSocketSource`.
+    """
+
+    codec: NormalizedCodec = NORMALIZED
+
+    def __init__(
+        self,
+        wanted: Wanted,
+        channels: Sequence[str],
+        levels: int,
+        fetch: Callable[[Venue], Fetch],
+        **options: Any,
+    ) -> None:
+        self.name = " and ".join(venue.title for venue in wanted)
+        self.venues = tuple(wanted)
+        self.levels = levels
+        self._fetch = fetch
+        self._options = options
+        self._lock = asyncio.Lock()
+        self._sink: FrameSink | None = None
+        self._stopping = asyncio.Event()
+        self._running: set[asyncio.Task[None]] = set()
+        self._numbers: dict[str, int] = {}
+        self.connections: list[VenueConnection] = []
+        for venue, natives in wanted.items():
+            venue.check_channels(channels)
+            self.connections += self._connections(venue, natives, channels)
+
+    # -- what others look at ---------------------------------------------------------------------
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The symbols subscribed to, in order."""
+        return tuple(dict.fromkeys(symbol for _, symbol in self.subscriptions))
+
+    @property
+    def subscriptions(self) -> dict[Subscription, None]:
+        """The channels and symbols of all connections."""
+        return {key: None for each in self.connections for key in each.subscriptions}
+
+    @property
+    def refused(self) -> dict[Subscription, ServiceError]:
+        """What venues refused, and why."""
+        return {k: v for each in self.connections for k, v in each.socket.refused.items()}
+
+    @property
+    def connected(self) -> bool:
+        """Whether all connections are open."""
+        return all(each.socket.connected for each in self.connections)
+
+    @property
+    def why_not_connected(self) -> str:
+        """Why a connection is missing; "" where none is."""
+        return next(filter(None, (c.socket.why_not_connected for c in self.connections)), "")
+
+    @property
+    def stale_for(self) -> float:
+        """Seconds of silence beyond what is usual, of the connection that is silent longest."""
+        return max((each.socket.stale_for for each in self.connections), default=0.0)
+
+    @property
+    def connects(self) -> int:
+        """How many connections were made."""
+        return sum(each.socket.connects for each in self.connections)
+
+    @property
+    def disconnects(self) -> int:
+        """How many connections were lost."""
+        return sum(each.socket.disconnects for each in self.connections)
+
+    @property
+    def tries(self) -> int:
+        """How often a connection has been tried since it was lost."""
+        return max((each.socket.tries for each in self.connections), default=0)
+
+    def clock_ns(self) -> int:
+        """Return the wall clock."""
+        return time.time_ns()
+
+    def books(self) -> Iterator[tuple[VenueConnection, str, BookBuilder]]:
+        """Yield the builder of each symbol's book."""
+        for each in self.connections:
+            for symbol, builder in tuple(each.assembler.builders.items()):
+                yield each, symbol, builder
+
+    def builder(self, symbol: str) -> BookBuilder | None:
+        """Return what keeps a symbol's book; None before its first message."""
+        return next((b for _, name, b in self.books() if name == symbol), None)
+
+    def __repr__(self) -> str:
+        state = "connected" if self.connected else "not connected"
+        return f"<VenueSource {self.name} {state}, {len(self.subscriptions)} subscriptions>"
+
+    # -- running ---------------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """Ask `run` to return soon."""
+        self._stopping.set()
+        for each in self.connections:
+            each.socket.stop()
+
+    async def run(self, sink: FrameSink) -> None:
+        """Deliver messages until `stop()`. Raises what no retry can help, as `WebSocketSource`."""
+        self._sink = sink
+        for each in self.connections:
+            self._run(each)
+        try:
+            while self._running and not self._stopping.is_set():
+                done, _ = await asyncio.wait(
+                    {*self._running, stopped := asyncio.ensure_future(self._stopping.wait())},
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+                stopped.cancel()
+                for task in done & self._running:
+                    self._running.discard(task)
+                    task.result()
+        finally:
+            for each in self.connections:
+                each.socket.stop()
+            await asyncio.gather(*self._running, return_exceptions=True)
+            self._sink = None
+
+    def _run(self, connection: VenueConnection) -> None:
+        assert self._sink is not None
+        name = f"mdkit {connection.feed.name}"
+        self._running.add(asyncio.create_task(connection.run(self._sink), name=name))
+
+    # -- subscriptions -----------------------------------------------------------------------------
+
+    async def subscribe(self, channel: str, symbols: Sequence[str]) -> None:
+        """Add subscriptions of symbols, on a connection that has room for them.
+
+        Raises `SettingsError` for what cannot be a symbol of the venue.
+        """
+        for symbol in dict.fromkeys(symbols):
+            venue, native = self._named(symbol)
+            carrier = next(
+                (
+                    each
+                    for each in self.connections
+                    if each.venue is venue
+                    and venue.url(channel) == each.socket.url
+                    and (
+                        symbol in each.feed.natives
+                        or len(each.feed.natives) < venue.manners.symbols_per_connection
+                    )
+                ),
+                None,
+            )
+            if carrier is None:
+                new = self._connections(venue, {symbol: native}, [channel])
+                self.connections += new
+                if self._sink is not None:
+                    for each in new:
+                        self._run(each)
+                continue
+            carrier.expect_natives({**carrier.feed.natives, symbol: native})
+            await carrier.socket.subscribe(channel, [symbol])
+
+    async def unsubscribe(self, channel: str, symbols: Sequence[str]) -> None:
+        """End subscriptions; messages already under way may still arrive."""
+        for each in self.connections:
+            have = [symbol for symbol in symbols if (channel, symbol) in each.subscriptions]
+            if have:
+                await each.socket.unsubscribe(channel, have)
+
+    def common(self, symbol: str) -> str:
+        """Return the form in which a symbol is used here; `SettingsError` for what is none."""
+        venue, _ = self._named(symbol)
+        prefix, mark, name = symbol.partition(":")
+        known = venue.names.common(name if mark and prefix == venue.name else symbol)
+        return f"{venue.name}:{known}" if len(self.venues) > 1 else known
+
+    def _named(self, symbol: str) -> tuple[Venue, str]:
+        """Return the venue that a symbol is of, and its own name there."""
+        prefix, mark, name = symbol.partition(":")
+        for venue in self.venues:
+            if mark and venue.name == prefix:
+                return venue, venue.names.native(name)
+        return self.venues[0], self.venues[0].names.native(symbol)
+
+    # -- connections -------------------------------------------------------------------------------
+
+    def _connections(
+        self, venue: Venue, natives: Mapping[str, str], channels: Sequence[str]
+    ) -> list[VenueConnection]:
+        """Return as many connections as the venue wants for these symbols."""
+        by_url: dict[str, list[str]] = {}
+        for channel in channels:
+            by_url.setdefault(venue.url(channel), []).append(channel)
+        most = venue.manners.symbols_per_connection
+        names = list(natives)
+        return [
+            self._connection(venue, url, {n: natives[n] for n in names[at : at + most]}, carried)
+            for url, carried in by_url.items()
+            for at in range(0, len(names), most)
+        ]
+
+    def _connection(
+        self, venue: Venue, url: str, natives: dict[str, str], channels: Sequence[str]
+    ) -> VenueConnection:
+        number = self._numbers[venue.name] = self._numbers.get(venue.name, 0) + 1
+        depth = venue.depth_for(self.levels)
+        feed = Feed(f"{venue.name} {number}", venue.name, natives, self.levels, depth)
+        manners = venue.manners
+        options = {"heartbeat": 20.0, "connects_per_minute": manners.connects_per_minute}
+        if not manners.tells_silence:
+            options["stale_after"] = float("inf")
+        socket = WebSocketSource(
+            url,
+            channels,
+            tuple(natives),
+            codec=venue.wire(venue, natives, depth),
+            rest_url=venue.rest_url,
+            name=venue.name,
+            **{**options, **self._options},
+        )
+        fetch = self._fetch(venue) if venue.snapshot is not None else None
+        return VenueConnection(venue, feed, socket, self._lock, fetch)
+
+    def last_gaps(self) -> list[Gap]:
+        """Return the stretches in which books are out of step now."""
+        now = time.time_ns()
+        return [gap for each in self.connections for gap in each.assembler.end(now)]
+
+    def problem(self, error: MdkitError) -> None:
+        """Tell the session of trouble that it survives."""
+        if self._sink is not None:
+            self._sink.problem(error)

@@ -1,0 +1,301 @@
+"""One connection to a public venue: frames in, whole books and the rest out, snapshots asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+from mdkit.errors import FeedError, InvalidMessage, MdkitError
+from mdkit.events import REFUSED, Gap
+from mdkit.sources.connection import ConnectionEndedError, RawMessage
+from mdkit.sources.feed import Feed
+from mdkit.sources.websocket import WebSocketSource
+from mdkit.venues.assembly.assembler import Answered, Assembler, Ending, Wanted
+from mdkit.venues.assembly.parser import rest_frame
+from mdkit.venues.codec import Subscription
+from mdkit.venues.rest import Request
+from mdkit.venues.venue import Venue
+
+FIRST_SECONDS = 10.0
+"""How long the first message of a subscription may take before that is told."""
+_RESYNC_SECONDS = 10.0
+_LONGEST_BACKOFF = 60.0
+
+Fetch = Callable[[Request], bytes]
+"""Asks a venue's REST service; called in a thread."""
+
+
+class FrameSink(Protocol):
+    """Where connections to venues deliver to; the pipeline."""
+
+    def frames(self, feed: Feed, frames: Sequence[RawMessage]) -> None:
+        """Take what a venue sent, to be recorded; what is made of it is queued next."""
+
+    async def queue(self, batch: Sequence[RawMessage]) -> list[bytes]:
+        """Take messages that were made of frames, suspending when the queue says so."""
+
+    def gap(self, gap: Gap, *, is_derived: bool = False) -> None:
+        """Report a stretch that was not seen; `is_derived` where the frames themselves tell it."""
+
+    def problem(self, error: MdkitError) -> None:
+        """Report trouble that the session survives."""
+
+    def feed_opened(self, feed: Feed) -> None:
+        """Begin on a new connection of a feed."""
+
+    async def opened(self, gaps: Sequence[Gap]) -> None:
+        """Begin on a connection, with what was missed since the last one."""
+
+    async def subscribed(self) -> None:
+        """Go on once everything is subscribed to."""
+
+    def feed_closed(self, feed: Feed, reason: str) -> None:
+        """End what belonged to a feed's connection."""
+
+    async def begin_anew(self) -> None:
+        """Forget what was delivered."""
+
+    def expect(self, symbols: Sequence[str]) -> None:
+        """Set the symbols that messages are about."""
+
+
+class VenueConnection:
+    """Stands between a WebSocket and a pipeline: a `Sink` to the one, a source to the other.
+
+    Args:
+        venue: what is connected to.
+        feed: what the connection carries.
+        socket: connects, subscribes and reconnects.
+        lock: held while something is delivered, so that what connections bring is recorded in
+            the order in which it is queued.
+        fetch: asks for books by REST; None where they come by the socket.
+
+    Attributes:
+        assembler: makes messages of the frames.
+        received: frames that came.
+    """
+
+    def __init__(
+        self,
+        venue: Venue,
+        feed: Feed,
+        socket: WebSocketSource,
+        lock: asyncio.Lock,
+        fetch: Fetch | None,
+    ) -> None:
+        self.venue = venue
+        self.feed = feed
+        self.socket = socket
+        self.assembler: Assembler = feed.assembler()
+        self._lock = lock
+        self._fetch = fetch
+        self._sink: FrameSink | None = None
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._last_ns = 0
+        self._failures: dict[str, int] = {}
+
+    @property
+    def subscriptions(self) -> dict[Subscription, None]:
+        """The channels and symbols that are asked for on this connection."""
+        return self.socket.subscriptions
+
+    async def run(self, sink: FrameSink) -> None:
+        """Deliver until the socket's source is stopped."""
+        self._sink = sink
+        try:
+            await self.socket.run(self)
+        finally:
+            await self._cancel()
+            for gap in self.assembler.end(self._last_ns):
+                sink.gap(gap, is_derived=True)
+
+    def expect_natives(self, natives: dict[str, str]) -> None:
+        """Set the symbols that are carried, with the venue's own names."""
+        self.feed = replace(self.feed, natives=natives)
+        self.assembler.expect({own: symbol for symbol, own in natives.items()})
+
+    # -- the sink: what the socket's source delivers to -----------------------------------------
+
+    async def deliver(self, batch: Sequence[RawMessage]) -> list[bytes]:
+        """Make messages of frames, and pass them on; return answers to commands."""
+        async with self._lock:
+            return await self._pass_on(batch)
+
+    async def _pass_on(self, batch: Sequence[RawMessage]) -> list[bytes]:
+        sink = self._the_sink
+        sink.frames(self.feed, batch)
+        answers: list[bytes] = []
+        messages: list[RawMessage] = []
+        for raw, received_ns in batch:
+            for output in self.assembler.take(raw, received_ns):
+                if isinstance(output, bytes):
+                    messages.append((output, received_ns))
+                elif isinstance(output, Gap):
+                    if messages:
+                        await sink.queue(messages)
+                        messages = []
+                    sink.gap(output, is_derived=True)
+                elif isinstance(output, Answered):
+                    answers.append(output.raw)
+                elif isinstance(output, Wanted):
+                    self._resync(output)
+                elif isinstance(output, Ending):
+                    sink.problem(FeedError(f"{self.venue.title}: {output.reason}."))
+                    self._start("reconnect", self.socket.reconnect())
+        self._last_ns = batch[-1][1]
+        if messages:
+            await sink.queue(messages)
+        return answers
+
+    def gap(self, gap: Gap) -> None:
+        """Pass a gap on."""
+        self._the_sink.gap(gap)
+
+    async def begin_anew(self) -> None:
+        """Pass it on."""
+        await self._the_sink.begin_anew()
+
+    def expect(self, symbols: Sequence[str]) -> None:
+        """Pass it on."""
+        self._the_sink.expect(symbols)
+
+    def problem(self, error: MdkitError) -> None:
+        """Pass trouble on."""
+        self._the_sink.problem(error)
+
+    async def opened(self, gaps: Sequence[Gap]) -> None:
+        """Begin on a new connection: books wait for a snapshot."""
+        await self._cancel()
+        async with self._lock:
+            self.assembler.connected()
+            self._the_sink.feed_opened(self.feed)
+        await self._the_sink.opened(gaps)
+
+    async def subscribed(self) -> None:
+        """Ask for what the socket does not bring by itself, and watch for what does not come."""
+        self._start("first messages", self._watch())
+        await self._the_sink.subscribed()
+
+    def closed(self, reason: str) -> None:
+        """Pass on that the connection is gone."""
+        for task in self._tasks.values():
+            task.cancel()
+        self._the_sink.feed_closed(self.feed, reason)
+
+    @property
+    def _the_sink(self) -> FrameSink:
+        assert self._sink is not None
+        return self._sink
+
+    # -- books that need a snapshot ---------------------------------------------------------------
+
+    def _resync(self, wanted: Wanted) -> None:
+        """Ask for a snapshot until the book is in step, ever more slowly."""
+        if wanted.reason:
+            self._failures[wanted.symbol] = self._failures.get(wanted.symbol, 0) + 1
+        self._start(wanted.symbol, self._bring_into_step(wanted.symbol))
+
+    async def _bring_into_step(self, symbol: str) -> None:
+        builder = self.assembler.builders[symbol]
+        failures = self._failures.get(symbol, 0)
+        while builder.wants_snapshot:
+            if failures > 1:
+                longest = min(_LONGEST_BACKOFF, 0.25 * 2.0 ** min(failures, 10))
+                await asyncio.sleep(random.uniform(longest / 2, longest))  # noqa: S311
+            failures += 1
+            if self._fetch is not None:
+                await self._take_snapshot(symbol, self._fetch)
+            else:
+                await self._subscribe_anew(symbol)
+                await self._wait_until_in_step(symbol)
+        started = time.monotonic()
+        while builder.state == "in step" and time.monotonic() - started < _LONGEST_BACKOFF:
+            await asyncio.sleep(1.0)
+        if builder.state == "in step":
+            self._failures.pop(symbol, None)
+
+    async def _take_snapshot(self, symbol: str, fetch: Fetch) -> None:
+        """Ask for a book by REST, and take the answer as a frame among the others."""
+        assert self.venue.snapshot is not None
+        request = self.venue.snapshot(self.feed.natives[symbol], self.feed.depth)
+        asked = request.path + "?" + "&".join(f"{k}={v}" for k, v in request.params.items())
+        asked_ns = time.time_ns()
+        try:
+            body = await asyncio.to_thread(fetch, request)
+            frame = rest_frame(asked, asked_ns, body)
+        except InvalidMessage as error:
+            self._the_sink.problem(error)
+            return
+        except MdkitError as error:
+            self._the_sink.problem(error)
+            return
+        await self.deliver([(frame, time.time_ns())])
+
+    async def _subscribe_anew(self, symbol: str) -> None:
+        """End the subscription of a symbol's book and begin it again, for a new snapshot."""
+        try:
+            await self.socket.resubscribe("depth", symbol)
+        except ConnectionEndedError:
+            return
+
+    async def _wait_until_in_step(self, symbol: str) -> None:
+        """Wait for the snapshot: whoever asks again before it came is answered once."""
+        builder = self.assembler.builders[symbol]
+        deadline = time.monotonic() + _RESYNC_SECONDS
+        while builder.wants_snapshot and time.monotonic() < deadline:
+            await asyncio.sleep(0.02)
+
+    # -- what never comes ---------------------------------------------------------------------------
+
+    async def _watch(self) -> None:
+        """Tell of subscriptions of which nothing has come, though nobody refused them."""
+        await asyncio.sleep(FIRST_SECONDS)
+        first = self.assembler.first_ns
+        now = time.time_ns()
+        for subscription in tuple(self.subscriptions):
+            channel, symbol = subscription
+            builder = self.assembler.builders.get(symbol)
+            silent = subscription not in first and channel == "depth"
+            if silent or (builder is not None and builder.state == "waiting"):
+                why = f" ({builder.reason})" if builder is not None and builder.reason else ""
+                reason = (
+                    f"{REFUSED}: nothing came within {FIRST_SECONDS:g} s, though "
+                    f"{self.venue.name} did not refuse it{why}"
+                )
+                self._the_sink.gap(Gap(symbol, channel, reason, now, now))
+                self._the_sink.problem(
+                    FeedError(
+                        f"{self.venue.title} sends no {channel} of {symbol}: subscribed at "
+                        f"{self.socket.url} as {self.feed.natives.get(symbol, symbol)}, and "
+                        f"nothing came within {FIRST_SECONDS:g} s{why}."
+                    )
+                )
+
+    # -- tasks ------------------------------------------------------------------------------------
+
+    def _start(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        """Do something beside the stream, instead of what was done under that name."""
+        before = self._tasks.get(name)
+        if before is not None:
+            before.cancel()
+        task = self._tasks[name] = asyncio.create_task(work, name=f"mdkit {name}")
+        task.add_done_callback(self._on_done)
+
+    def _on_done(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled() or task.exception() is None:
+            return
+        error = task.exception()
+        told = error if isinstance(error, MdkitError) else FeedError(f"{error!r}")
+        if self._sink is not None:
+            self._sink.problem(told)
+
+    async def _cancel(self) -> None:
+        tasks = [task for task in self._tasks.values() if task is not asyncio.current_task()]
+        self._tasks.clear()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
