@@ -23,6 +23,8 @@ RawMessage = tuple[bytes, int]
 MAX_INCOMING_BYTES = 16 << 20
 MAX_FRAGMENTS = 1 << 12
 """The most fragments of one message: their sizes are bounded together, their number is not."""
+MAX_OUTGOING_BYTES = 1 << 20
+"""What may wait to be sent: a peer that never reads but pings would have answers pile up."""
 OPEN_SECONDS = 10.0
 """How long connecting may take, handshake included."""
 CLOSE_SECONDS = 1.0

@@ -21,7 +21,7 @@ from mdkit.errors import (
     SubscriptionError,
 )
 from mdkit.events import REFUSED, SET_BACK, Gap
-from mdkit.redaction import hide
+from mdkit.redaction import Secret, hide, hide_address
 from mdkit.sources.backoff import Backoff
 from mdkit.sources.connection import (
     Connection,
@@ -79,7 +79,7 @@ class WebSocketSource:
         backoff: Backoff | None = None,
     ) -> None:
         self.name = name
-        self.url = url
+        self.url: str = hide_address(url)
         self.rest_url = rest_url
         self.codec: Codec = codec_for_url(url) if codec is None else codec
         self.heartbeat = heartbeat
@@ -95,8 +95,7 @@ class WebSocketSource:
         self.connects = 0
         self.disconnects = 0
         self.tries = 0
-        hide(api_key)
-        self._api_key = api_key
+        self._api_key = hide(api_key)
         self._compression = compression
         self._backoff = backoff or Backoff(
             base_delay, max_delay, time.monotonic, per_minute=connects_per_minute
@@ -282,7 +281,7 @@ class WebSocketSource:
 
     async def _open(self) -> Connection | None:
         """Connect; None when asked to stop meanwhile."""
-        url = self.codec.url(self.url, self._api_key, self.subscriptions)
+        url = Secret(self.codec.url(self.url, self._api_key, self.subscriptions))
         opening = asyncio.ensure_future(
             open_websockets(url, self.codec, compression=self._compression)
         )
