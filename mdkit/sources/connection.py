@@ -10,6 +10,7 @@ import asyncio
 import re
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from mdkit.errors import FeedError, MdkitError
@@ -65,6 +66,10 @@ class Connection(Protocol):
         over.
         """
 
+    @property
+    def waiting(self) -> Sequence[RawMessage]:
+        """What has arrived and was not taken yet, in order."""
+
     async def send_text(self, text: str) -> None:
         """Send a message; raise `ConnectionEndedError` when the connection is gone."""
 
@@ -109,6 +114,11 @@ class Inbox(ABC):
             self.reading_paused = False
             self._reader().resume_reading()
         return batch
+
+    @property
+    def waiting(self) -> Sequence[RawMessage]:
+        """What has arrived and was not taken yet, in order."""
+        return self._inbox
 
     @abstractmethod
     def _reader(self) -> asyncio.ReadTransport:

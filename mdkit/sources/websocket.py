@@ -243,7 +243,7 @@ class WebSocketSource:
             if await self._unless_stopped(sink.opened(gaps)):
                 self._last_data_ns = asked_ns if self.codec.subscribes_in_url else time.time_ns()
                 await self._subscriptions.open(connection)
-                await self._unless_stopped(sink.subscribed())
+                await self._unless_stopped(sink.subscribed(lambda: connection.waiting))
                 self._last_data = time.monotonic()
             while True:
                 batch = await connection.batch()

@@ -61,8 +61,8 @@ class Codec(Protocol):
     def encode(self, event: Event | Sequence[Trade]) -> bytes:
         """Return the message that pushes an event; several trades of a symbol may share one."""
 
-    def via_rest(self, event: Event) -> bytes:
-        """Return the message of an event that the REST service gave, marked so."""
+    def via_rest(self, event: Event | Sequence[Trade]) -> bytes:
+        """Return the message of an event, or of trades, that the REST service gave, marked so."""
 
     def url(self, url: str, api_key: str | None, subscriptions: Iterable[Subscription]) -> str:
         """Return the URL to open. It may hold the key in clear: never log or raise it."""
