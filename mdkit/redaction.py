@@ -1,5 +1,8 @@
 """What must not be shown: keys, and characters that a terminal would obey.
 
+A traceback in a notebook may print the variables of its frames (`%xmode Verbose`), so a key is a
+`Secret` from the moment that mdkit is handed it, and so is an address that may hold one.
+
 A server, or a proxy before it, may repeat a request in a refusal, a close frame or an error, and
 may send escape sequences in any text. What comes from a peer or a file goes through `safe_text`
 before it becomes part of an error, a gap, a log, a report or a recording's annotation.
@@ -7,6 +10,7 @@ before it becomes part of an error, a gap, a log, a report or a recording's anno
 
 from __future__ import annotations
 
+from typing import TypeVar
 from urllib.parse import quote, quote_plus
 
 SHOWN = "***"
@@ -14,12 +18,35 @@ SHOWN = "***"
 _SHORTEST = 6
 """Shorter texts are no keys, and would be found in many words."""
 _forms: set[str] = set()
+_T = TypeVar("_T")
 
 
-def hide(key: str | None) -> None:
-    """Have a key taken out of texts from now on, in clear and as URLs write it."""
-    if key is not None and len(key) >= _SHORTEST:
+class Secret(str):
+    """A text whose `repr` is not the text; `str()` gives that as a plain one."""
+
+    def __repr__(self) -> str:
+        return repr(SHOWN)
+
+
+def hide(key: str | None) -> Secret | None:
+    """Have a key taken out of texts from now on, in clear and as URLs write it.
+
+    Returns the key as a `Secret`.
+    """
+    if key is None or not isinstance(key, str):
+        return key
+    if len(key) >= _SHORTEST:
         _forms.update((key, quote(key, safe=""), quote_plus(key), quote(key, safe="").lower()))
+    return Secret(key)
+
+
+def hide_address(source: _T) -> _T | Secret:
+    """Return an address that may hold a user, a password or a key as a `Secret`.
+
+    Anything else comes back as it is.
+    """
+    is_telling = isinstance(source, str) and ("@" in source or "?" in source)
+    return Secret(source) if is_telling else source
 
 
 def safe_text(text: str) -> str:

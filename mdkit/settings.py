@@ -9,7 +9,9 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from mdkit.errors import AuthenticationError, SettingsError
+from mdkit.redaction import Secret, hide, hide_address
 
+_KEY = "tickdb_api_key"
 _KEY_HELP = (
     "Set the environment variable TICKDB_API_KEY (or pass api_key=...); "
     'without a key, source="demo" runs on the embedded exchange.'
@@ -49,6 +51,8 @@ class Settings(BaseSettings):
     """Whether a key may go to Dask workers on other machines over connections in clear."""
 
     def __init__(self, **overrides: Any) -> None:
+        overrides |= {name: hide_address(overrides[name]) for name in overrides}
+        overrides |= {name: hide(overrides[name]) for name in overrides if name == _KEY}
         try:
             super().__init__(**overrides)
         except ValidationError as error:
@@ -90,11 +94,11 @@ class Settings(BaseSettings):
             )
         return self
 
-    def require_key(self) -> str:
+    def require_key(self) -> Secret:
         """Return the API key in clear, or raise `AuthenticationError` saying how to set it."""
         if self.tickdb_api_key is None:
             raise AuthenticationError(f"The data service needs an API key. {_KEY_HELP}")
-        return self.tickdb_api_key.get_secret_value()
+        return Secret(self.tickdb_api_key.get_secret_value())
 
 
 def _sentence(error: ValidationError) -> str:

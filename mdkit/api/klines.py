@@ -22,6 +22,7 @@ from mdkit.history.prices import keep_possible
 from mdkit.history.progress import Progress
 from mdkit.history.times import milliseconds
 from mdkit.notebook.loops import running_loop
+from mdkit.redaction import hide, hide_address
 from mdkit.session.arguments import checked_symbols
 from mdkit.session.feeds import check_listed, key_for
 from mdkit.settings import Settings
@@ -118,6 +119,7 @@ def klines(
     and `FeedError` (no connection) as their names say, `InvalidMessage` for bars that cannot
     be true.
     """
+    api_key, source = hide(api_key), hide_address(source)
     symbols = _symbols(symbol)
     check_interval(interval, KLINE_INTERVALS)
     if limit is not None and (type(limit) is not int or limit < 1):
@@ -223,7 +225,7 @@ def _service(
     if isinstance(source, str) and source.startswith(("http://", "https://")):
         # TICKDB_API_KEY is sent to TickDB only, not to whatever address stands here.
         secret = api_key or key_for(source, settings.tickdb_rest_url, settings)
-        return _at(source.rstrip("/"), secret, settings)
+        return _at(hide_address(source.rstrip("/")), secret, settings)
     raise SettingsError(
         f'source={str(source).partition("?")[0]!r} is not a source of klines: choose "tickdb", '
         '"demo", an http:// or https:// REST base such as https://api.tickdb.ai/v1, or an '

@@ -12,6 +12,7 @@ from mdkit.notebook.kernel import load_what_notebooks_show
 from mdkit.pipeline.options import WorkerKind
 from mdkit.queue.policies import Overflow
 from mdkit.recording.recorder import Recorder
+from mdkit.redaction import hide, hide_address
 from mdkit.session.opening import open_session
 from mdkit.session.options import Runner, SessionOptions
 from mdkit.session.session import Session
@@ -102,6 +103,7 @@ def live(
     Raises `SettingsError` when an argument cannot work, `AuthenticationError` when TickDB is
     asked for without a key.
     """
+    api_key, source = hide(api_key), hide_address(source)
     load_what_notebooks_show()
     options = SessionOptions(
         symbols=symbols,

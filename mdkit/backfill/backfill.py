@@ -6,16 +6,17 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
 
+from mdkit.backfill.joining import first_trades, trades_before
 from mdkit.backfill.rest import Answers, RestBackfill
 from mdkit.channels.channels import Channels
 from mdkit.channels.deduplicator import TradeDeduplicator
 from mdkit.errors import MdkitError
-from mdkit.events import Bar, Gap
+from mdkit.events import Bar, Gap, Trade
 from mdkit.sources.connection import RawMessage
 from mdkit.sources.source import Source, codec_of_source
 
@@ -59,6 +60,7 @@ class ReconnectBackfill:
         self._stream = stream
         self._backfill = backfill
         self._source = source
+        self._codec = codec_of_source(source)
         self._interval = interval
         self._warmup = warmup
         self._untold: list[Gap] = []
@@ -94,24 +96,52 @@ class ReconnectBackfill:
                 self._untold.remove(gap)
                 self._stream.gap(gap)
 
-    async def subscribed(self) -> None:
+    async def subscribed(self, pushed: Callable[[], Sequence[RawMessage]] = tuple) -> None:
         """After subscribing: a trade is either among the latest ones now, or will be pushed.
 
         The books go into the queue here, behind their gaps, for a full queue takes its time.
+        `pushed()` is what has come on the connection so far and waits until this returns.
         """
         with self._all_told_at_the_end():
             await self._deliver(self._books)
             if self._backfill is not None and self._untold:
-                await self._fill_trades(self._backfill)
+                await self._fill_trades(self._backfill, pushed)
 
-    async def _fill_trades(self, backfill: RestBackfill) -> None:
-        """Ask for the trades of the gaps, tell of each whether that has filled it, and fill."""
+    async def _fill_trades(
+        self, backfill: RestBackfill, pushed: Callable[[], Sequence[RawMessage]]
+    ) -> None:
+        """Ask for the trades of the gaps, tell of each whether that has filled it, and fill.
+
+        On a time line, a symbol's trades are: seen before the break | missed | pushed since.
+        The answer ends with the latest trade of all, in the last part, and goes back as far as
+        it goes. So there are four cases, and in each the order of trades holds:
+
+        1. It goes back to what was seen: nothing is missing, the gap's `lost` is 0. Those seen
+           are left out by the deduplicator, and so are those pushed when they come.
+        2. It begins among the missed ones: what is before it stays missing, and the gap says so.
+           Given up to the first one pushed, it is followed by all that were pushed.
+        3. It begins among those pushed, since there were more than an answer holds: all of it
+           will come by the socket, and nothing is given. The first ones would come too late.
+        4. There is none, or it cannot be read: the gap stays as it is.
+
+        What is pushed while the answer is on its way stands in `pushed()`. Where nothing of the
+        symbol does, the answer is taken to be older than all that will be.
+        """
         messages = self._take(await backfill.trades([gap.symbol for gap in self._untold]))
         deadline = time.monotonic() + _QUIET_SECONDS
+        first_pushed: dict[str, Trade] | None = None
         while self._untold:
             gap = self._untold[0]
             message = messages.get(gap.symbol)
             whole = message is not None and await self._joins(gap.symbol, message[0], deadline)
+            if message is not None and not whole:
+                if first_pushed is None:
+                    first_pushed = first_trades(pushed(), self._codec)
+                live = first_pushed.get(gap.symbol)
+                before = trades_before(live, message[0], self._codec)
+                messages.pop(gap.symbol)
+                if before:
+                    messages[gap.symbol] = (before, message[1])
             del self._untold[0]
             # A row of `gaps()` in any case; one that lacks nothing is no gap to a strategy.
             self._stream.gap(msgspec.structs.replace(gap, lost=0) if whole else gap)
@@ -194,7 +224,7 @@ class ReconnectBackfill:
             assert channel.table is not None
             known = TradeDeduplicator.of_table(channel.table)
         try:
-            return known.reaches(codec_of_source(self._source).decode(raw))
+            return known.reaches(self._codec.decode(raw))
         except MdkitError:
             return False
 

@@ -40,7 +40,7 @@ class TradeDeduplicator:
         they were missed before it, which was told, and would come out of order now.
         """
         known = self._known
-        keys = [_key(event) for event in events]
+        keys = [trade_key(event) for event in events]
         if origin == REST:
             # Trades of one time, which services give in milliseconds, are in the answer's order.
             places = [(event.exchange_ns, i) for i, event in enumerate(events)]
@@ -64,7 +64,7 @@ class TradeDeduplicator:
 
     def reaches(self, trades: Iterable[MarketEvent]) -> bool:
         """Whether some of the trades were seen before: then none is missing between."""
-        return any(_key(trade) in self._known for trade in trades)
+        return any(trade_key(trade) in self._known for trade in trades)
 
 
 def _forget(keys: dict[object, None]) -> None:
@@ -74,6 +74,7 @@ def _forget(keys: dict[object, None]) -> None:
             del keys[key]
 
 
-def _key(event: MarketEvent) -> object:
+def trade_key(event: MarketEvent) -> object:
+    """Return what a trade is known by: its id, or else its time, price, size and side."""
     assert isinstance(event, Trade)
     return event.id or (event.exchange_ns, event.price, event.size, event.side)

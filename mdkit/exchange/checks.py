@@ -23,6 +23,7 @@ from mdkit.exchange.faults.faults import check_fault
 from mdkit.exchange.market.hours import HOURS
 from mdkit.exchange.market.periods import DAY_MS
 from mdkit.exchange.market.scenarios import scenario_named
+from mdkit.redaction import hide
 
 _SYMBOL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
 
@@ -43,6 +44,7 @@ def configure(
     `symbols=None` means the default five, or in a playback those of the file. `start` is a
     datetime (naive: UTC), an ISO string or milliseconds since the epoch.
     """
+    settings["api_key"] = hide(settings.get("api_key"))
     if isinstance(symbols, str):
         symbols = [part.strip() for part in symbols.split(",")]
     if symbols is None:

@@ -29,6 +29,7 @@ from mdkit.exchange.config import (
 from mdkit.exchange.faults.faults import check_fault, make_fault
 from mdkit.exchange.process import end_process, start_process
 from mdkit.exchange.server.callers import CONTROL_HEADER
+from mdkit.redaction import hide
 
 
 class Exchange:
@@ -97,6 +98,7 @@ class Exchange:
         port: int = 0,
         process: bool = True,
     ) -> None:
+        api_key = hide(api_key)
         self.config: ExchangeConfig = configure(
             symbols,
             listed=listed,

@@ -51,7 +51,7 @@ def start_process(config: ExchangeConfig) -> tuple[subprocess.Popen[bytes], int]
     watchdog.daemon = True
     watchdog.start()
     try:
-        child.stdin.write(msgspec.json.encode(config) + b"\n")
+        child.stdin.write(msgspec.json.encode(config, enc_hook=str) + b"\n")
         child.stdin.flush()
         line = child.stdout.readline()
         ready = msgspec.json.decode(line, type=Ready)

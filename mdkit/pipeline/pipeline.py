@@ -250,9 +250,9 @@ class Pipeline:
             self.recordings.current.connected(self.source.clock_ns())
         await self.backfill.opened(gaps)
 
-    async def subscribed(self) -> None:
+    async def subscribed(self, pushed: Callable[[], Sequence[RawMessage]] = tuple) -> None:
         """Ask REST for the trades that were missed, now that new ones come."""
-        await self.backfill.subscribed()
+        await self.backfill.subscribed(pushed)
 
     def closed(self, reason: str) -> None:
         """Record the end of a connection."""

@@ -13,6 +13,7 @@ from mdkit.exchange.market.instruments import LISTED
 from mdkit.exchange.simulated import Simulated, SimulatedSource
 from mdkit.history.http.client import RestClient, is_loopback, shared_budget
 from mdkit.recording.replay.replay import Replay
+from mdkit.redaction import Secret
 from mdkit.settings import Settings
 from mdkit.sources.connection import shown
 from mdkit.sources.source import Sink, Source
@@ -124,9 +125,9 @@ def open_source(
             raise SettingsError("The source's URL holds an API key: pass it as api_key= instead.")
         if not source.startswith(("ws://", "wss://")):
             raise SettingsError(
-                f'source={source!r} is not a source: choose "tickdb", "demo", "simulated", a '
-                "ws:// or wss:// URL, an md.Exchange, an md.Simulated, or an object with run() and "
-                "stop()."
+                f'source={shown(source)!r} is not a source: choose "tickdb", "demo", "simulated", '
+                "a ws:// or wss:// URL, an md.Exchange, an md.Simulated, or an object with run() "
+                "and stop()."
             )
         secret = api_key or key_for(source, settings.tickdb_ws_url, settings)
         return WebSocketSource(
@@ -147,7 +148,7 @@ def key_of(source: Source) -> str | None:
     return source._api_key if isinstance(source, WebSocketSource) else None
 
 
-def key_for(url: str, configured: str, settings: Settings) -> str | None:
+def key_for(url: str, configured: str, settings: Settings) -> Secret | None:
     """Return the key of the settings where a URL is the configured one's place, else None.
 
     A place is scheme, host and port: http in place of https would send the key in clear.
@@ -155,7 +156,7 @@ def key_for(url: str, configured: str, settings: Settings) -> str | None:
     key = settings.tickdb_api_key
     if key is None or _place(url) != _place(configured):
         return None
-    return key.get_secret_value()
+    return Secret(key.get_secret_value())
 
 
 def _place(url: str) -> tuple[str, str | None, int | None]:

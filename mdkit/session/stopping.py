@@ -101,4 +101,8 @@ class Stopping(Generic[R]):
             raise SessionError(f"The session cannot stop: {held}. Make it return, or interrupt it.")
 
     def __repr__(self) -> str:
-        return f"<Stopping: {self._future.result() if self._future.done() else 'under way'}>"
+        if not self._future.done():
+            return "<Stopping: under way>"
+        if self._future.cancelled():
+            return "<Stopping: cancelled>"
+        return f"<Stopping: {self._future.exception() or self._future.result()}>"

@@ -10,6 +10,7 @@ import asyncio
 import re
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from mdkit.errors import FeedError, MdkitError
@@ -23,6 +24,8 @@ RawMessage = tuple[bytes, int]
 MAX_INCOMING_BYTES = 16 << 20
 MAX_FRAGMENTS = 1 << 12
 """The most fragments of one message: their sizes are bounded together, their number is not."""
+MAX_OUTGOING_BYTES = 1 << 20
+"""What may wait to be sent: a peer that never reads but pings would have answers pile up."""
 OPEN_SECONDS = 10.0
 """How long connecting may take, handshake included."""
 CLOSE_SECONDS = 1.0
@@ -62,6 +65,10 @@ class Connection(Protocol):
         Raises `ConnectionEndedError` when the connection is gone and everything was handed
         over.
         """
+
+    @property
+    def waiting(self) -> Sequence[RawMessage]:
+        """What has arrived and was not taken yet, in order."""
 
     async def send_text(self, text: str) -> None:
         """Send a message; raise `ConnectionEndedError` when the connection is gone."""
@@ -107,6 +114,11 @@ class Inbox(ABC):
             self.reading_paused = False
             self._reader().resume_reading()
         return batch
+
+    @property
+    def waiting(self) -> Sequence[RawMessage]:
+        """What has arrived and was not taken yet, in order."""
+        return self._inbox
 
     @abstractmethod
     def _reader(self) -> asyncio.ReadTransport:

@@ -13,14 +13,17 @@ from mdkit.sources.connection import OPEN_SECONDS, HandshakeError, shown
 
 def check_url(url: str) -> None:
     """Raise `FeedError` for what cannot be a WebSocket's address."""
+    if not _is_usable(url):
+        raise FeedError(f"{shown(url)} is not a WebSocket URL: it must look like wss://host/path.")
+
+
+def _is_usable(url: str) -> bool:
     try:
         parts = urlsplit(url)
         usable = parts.scheme in ("ws", "wss") and parts.hostname and not parts.fragment
-        usable = usable and parts.port != 0
+        return bool(usable) and parts.port != 0
     except ValueError:  # a port or an IPv6 address that cannot be
-        usable = False
-    if not usable:
-        raise FeedError(f"{shown(url)} is not a WebSocket URL: it must look like wss://host/path.")
+        return False
 
 
 def why_not_connected(url: str, error: BaseException) -> str:

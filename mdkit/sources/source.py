@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
 
 from mdkit.errors import MdkitError
@@ -38,9 +38,9 @@ class Sink(Protocol):
         since the last one: gaps that end (`to_ns` is 0 meanwhile) when this returns, for then
         the source subscribes. For sources that connect; cancelled when the source is stopped."""
 
-    async def subscribed(self) -> None:
-        """Go on once everything is subscribed to; what is pushed comes after this.
-        Cancelled when the source is stopped."""
+    async def subscribed(self, pushed: Callable[[], Sequence[RawMessage]] = tuple) -> None:
+        """Go on once everything is subscribed to; what is pushed comes after this, and
+        `pushed()` is what has come so far. Cancelled when the source is stopped."""
 
     def closed(self, reason: str) -> None:
         """End what belonged to the connection, which is gone."""

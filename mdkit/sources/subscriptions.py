@@ -50,6 +50,7 @@ class Subscriptions:
         # Answers carry no reference to their command, but come in the order of the commands.
         self._unanswered: deque[tuple[str, tuple[str, ...]]] = deque()
         self._sending: asyncio.Future[None] | None = None
+        self._next_command = 0.0
 
     async def open(self, connection: Connection) -> None:
         """Ask a new connection for everything, unless its URL has done so already."""
@@ -103,10 +104,31 @@ class Subscriptions:
     async def _ask(
         self, connection: Connection, channel: str, symbols: Sequence[str], *, cancel: bool = False
     ) -> None:
-        self._unanswered.append(("" if cancel else channel, tuple(symbols)))
-        await connection.send_text(
-            self._codec.command(channel, symbols, market=self._market, cancel=cancel)
-        )
+        manners = self._codec.manners
+        for start in range(0, len(symbols), manners.symbols_per_command):
+            named = tuple(symbols[start : start + manners.symbols_per_command])
+            await self._keep_pace(manners.command_seconds)
+            self._unanswered.append(("" if cancel else channel, named))
+            await connection.send_text(
+                self._codec.command(channel, named, market=self._market, cancel=cancel)
+            )
+
+    async def _keep_pace(self, seconds: float) -> None:
+        """Wait until so many seconds have passed since the last command."""
+        if seconds:
+            loop = asyncio.get_running_loop()
+            self._next_command, due = (
+                max(self._next_command, loop.time()) + seconds,
+                self._next_command,
+            )
+            await asyncio.sleep(max(0.0, due - loop.time()))
+
+    async def repeat(self, channel: str, symbol: str) -> None:
+        """End a subscription and begin it again."""
+        if self._connection is not None and not self._codec.subscribes_in_url:
+            await self._ask(self._connection, channel, [symbol], cancel=True)
+        if self._connection is not None and not self._codec.subscribes_in_url:
+            await self._ask(self._connection, channel, [symbol])
 
     def answered(
         self,
@@ -128,9 +150,10 @@ class Subscriptions:
             return
         if answer.is_heartbeat:
             return
-        if answer.subscription is not None:
-            channel, symbols = answer.subscription[0], (answer.subscription[1],)
-            self._settle(answer.subscription)
+        named = answer.subscription or self._command_about(answer.symbol)
+        if named is not None:
+            channel, symbols = named[0], (named[1],)
+            self._settle(named)
         elif self._unanswered:
             self._unanswered.popleft()
         verdict = answer.error
@@ -156,6 +179,13 @@ class Subscriptions:
             )
             return
         raise verdict
+
+    def _command_about(self, symbol: str) -> Subscription | None:
+        """Return what the oldest unanswered command asks for a symbol; None where none does."""
+        for channel, symbols in self._unanswered:
+            if symbol in symbols:
+                return channel, symbol
+        return None
 
     def _settle(self, subscription: Subscription) -> None:
         """Take what an answer names off the commands that are still unanswered."""

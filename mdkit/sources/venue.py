@@ -7,8 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from mdkit.errors import MdkitError, ServiceError
-from mdkit.events import Gap
+from mdkit.errors import ServiceError
 from mdkit.sources.feed import Feed
 from mdkit.sources.venue_connection import Fetch, FrameSink, VenueConnection
 from mdkit.sources.websocket import WebSocketSource
@@ -185,7 +184,7 @@ class VenueSource:
                     for each in new:
                         self._run(each)
                 continue
-            carrier.expect_natives({**carrier.feed.natives, symbol: native})
+            carrier.carry(symbol, native)
             await carrier.socket.subscribe(channel, [symbol])
 
     async def unsubscribe(self, channel: str, symbols: Sequence[str]) -> None:
@@ -233,6 +232,7 @@ class VenueSource:
         number = self._numbers[venue.name] = self._numbers.get(venue.name, 0) + 1
         depth = venue.depth_for(self.levels)
         feed = Feed(f"{venue.name} {number}", venue.name, natives, self.levels, depth)
+        own = dict(natives)  # which grows with what is subscribed to later
         manners = venue.manners
         options = {"heartbeat": 20.0, "connects_per_minute": manners.connects_per_minute}
         if not manners.tells_silence:
@@ -241,20 +241,10 @@ class VenueSource:
             url,
             channels,
             tuple(natives),
-            codec=venue.wire(venue, natives, depth),
+            codec=venue.wire(venue, own, depth),
             rest_url=venue.rest_url,
             name=venue.name,
             **{**options, **self._options},
         )
         fetch = self._fetch(venue) if venue.snapshot is not None else None
-        return VenueConnection(venue, feed, socket, self._lock, fetch)
-
-    def last_gaps(self) -> list[Gap]:
-        """Return the stretches in which books are out of step now."""
-        now = time.time_ns()
-        return [gap for each in self.connections for gap in each.assembler.end(now)]
-
-    def problem(self, error: MdkitError) -> None:
-        """Tell the session of trouble that it survives."""
-        if self._sink is not None:
-            self._sink.problem(error)
+        return VenueConnection(venue, feed, socket, self._lock, fetch, own)

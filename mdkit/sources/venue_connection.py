@@ -50,7 +50,7 @@ class FrameSink(Protocol):
     async def opened(self, gaps: Sequence[Gap]) -> None:
         """Begin on a connection, with what was missed since the last one."""
 
-    async def subscribed(self) -> None:
+    async def subscribed(self, pushed: Callable[[], Sequence[RawMessage]] = tuple) -> None:
         """Go on once everything is subscribed to."""
 
     def feed_closed(self, feed: Feed, reason: str) -> None:
@@ -73,10 +73,10 @@ class VenueConnection:
         lock: held while something is delivered, so that what connections bring is recorded in
             the order in which it is queued.
         fetch: asks for books by REST; None where they come by the socket.
+        natives: the venue's own names, as the socket's commands look them up.
 
     Attributes:
         assembler: makes messages of the frames.
-        received: frames that came.
     """
 
     def __init__(
@@ -86,6 +86,7 @@ class VenueConnection:
         socket: WebSocketSource,
         lock: asyncio.Lock,
         fetch: Fetch | None,
+        natives: dict[str, str],
     ) -> None:
         self.venue = venue
         self.feed = feed
@@ -93,6 +94,7 @@ class VenueConnection:
         self.assembler: Assembler = feed.assembler()
         self._lock = lock
         self._fetch = fetch
+        self._natives = natives
         self._sink: FrameSink | None = None
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._last_ns = 0
@@ -113,10 +115,11 @@ class VenueConnection:
             for gap in self.assembler.end(self._last_ns):
                 sink.gap(gap, is_derived=True)
 
-    def expect_natives(self, natives: dict[str, str]) -> None:
-        """Set the symbols that are carried, with the venue's own names."""
-        self.feed = replace(self.feed, natives=natives)
-        self.assembler.expect({own: symbol for symbol, own in natives.items()})
+    def carry(self, symbol: str, native: str) -> None:
+        """Carry one more symbol, which the venue calls so."""
+        self._natives[symbol] = native
+        self.feed = replace(self.feed, natives=dict(self._natives))
+        self.assembler.expect({own: symbol for symbol, own in self._natives.items()})
 
     # -- the sink: what the socket's source delivers to -----------------------------------------
 
@@ -145,7 +148,7 @@ class VenueConnection:
                     self._resync(output)
                 elif isinstance(output, Ending):
                     sink.problem(FeedError(f"{self.venue.title}: {output.reason}."))
-                    self._start("reconnect", self.socket.reconnect())
+                    self._start("reconnect", self.socket.reconnect(output.reason))
         self._last_ns = batch[-1][1]
         if messages:
             await sink.queue(messages)
@@ -175,8 +178,8 @@ class VenueConnection:
             self._the_sink.feed_opened(self.feed)
         await self._the_sink.opened(gaps)
 
-    async def subscribed(self) -> None:
-        """Ask for what the socket does not bring by itself, and watch for what does not come."""
+    async def subscribed(self, pushed: Callable[[], Sequence[RawMessage]] = tuple) -> None:
+        """Watch for what does not come."""
         self._start("first messages", self._watch())
         await self._the_sink.subscribed()
 

@@ -21,7 +21,7 @@ from mdkit.errors import (
     SubscriptionError,
 )
 from mdkit.events import REFUSED, SET_BACK, Gap
-from mdkit.redaction import hide
+from mdkit.redaction import Secret, hide, hide_address
 from mdkit.sources.backoff import Backoff
 from mdkit.sources.connection import (
     Connection,
@@ -79,7 +79,7 @@ class WebSocketSource:
         backoff: Backoff | None = None,
     ) -> None:
         self.name = name
-        self.url = url
+        self.url: str = hide_address(url)
         self.rest_url = rest_url
         self.codec: Wire = codec_for_url(url) if codec is None else codec
         self.heartbeat = heartbeat
@@ -95,8 +95,7 @@ class WebSocketSource:
         self.connects = 0
         self.disconnects = 0
         self.tries = 0
-        hide(api_key)
-        self._api_key = api_key
+        self._api_key = hide(api_key)
         self._compression = compression
         self._backoff = backoff or Backoff(
             base_delay, max_delay, time.monotonic, per_minute=connects_per_minute
@@ -112,6 +111,7 @@ class WebSocketSource:
         self._down_since_ns = 0
         self._down_reason = ""
         self._told_open = False
+        self._planned = ""  # why this end ended the connection
 
     # -- what others look at ---------------------------------------------------------------
 
@@ -212,7 +212,8 @@ class WebSocketSource:
                 self._note_down(why)
                 sink.problem(problem)
             except ConnectionEndedError as ended:
-                self._note_down(str(ended))
+                self._note_down(self._planned or str(ended))
+                self._planned = ""
             if self._told_open:
                 self._told_open = False
                 sink.closed(self._down_reason)
@@ -243,8 +244,10 @@ class WebSocketSource:
             gaps = self._gaps_since_last(asked_ns if self.codec.subscribes_in_url else 0)
             if await self._unless_stopped(sink.opened(gaps)):
                 self._last_data_ns = asked_ns if self.codec.subscribes_in_url else time.time_ns()
+                for greeting in self.codec.manners.greetings:
+                    await connection.send_text(greeting)
                 await self._subscriptions.open(connection)
-                await self._unless_stopped(sink.subscribed())
+                await self._unless_stopped(sink.subscribed(lambda: connection.waiting))
                 self._last_data = time.monotonic()
             while True:
                 batch = await connection.batch()
@@ -282,7 +285,7 @@ class WebSocketSource:
 
     async def _open(self) -> Connection | None:
         """Connect; None when asked to stop meanwhile."""
-        url = self.codec.url(self.url, self._api_key, self.subscriptions)
+        url = Secret(self.codec.url(self.url, self._api_key, self.subscriptions))
         opening = asyncio.ensure_future(
             open_websockets(url, self.codec, compression=self._compression)
         )
@@ -323,10 +326,14 @@ class WebSocketSource:
         silent = since_ping = 0.0
         seen = connection.bytes_seen
         manners = self.codec.manners
-        since_beat = 0.0
+        since_beat = age = 0.0
         while True:
             await asyncio.sleep(tick)
             since_beat += tick
+            age += tick
+            if manners.lifetime is not None and age >= manners.lifetime:
+                await self.reconnect(f"planned, after {age / 3600:.1f} h")
+                return
             if manners.heartbeat is not None and since_beat >= manners.heartbeat_seconds - tick / 2:
                 since_beat = 0.0
                 await connection.send_text(manners.heartbeat)
@@ -360,6 +367,20 @@ class WebSocketSource:
         """End subscriptions; messages already under way may still arrive."""
         since = self._down_since_ns or (time.time_ns() if self._last_data_ns else 0)
         await self._subscriptions.remove(channel, symbols, since)
+
+    async def resubscribe(self, channel: str, symbol: str) -> None:
+        """End a subscription and begin it again at once, for a new snapshot.
+
+        Raises `ConnectionEndedError` when the connection is gone.
+        """
+        if (channel, symbol) in self.subscriptions:
+            await self._subscriptions.repeat(channel, symbol)
+
+    async def reconnect(self, reason: str) -> None:
+        """Make a new connection in place of the present one."""
+        if self._connection is not None:
+            self._planned = reason
+            await self._connection.hang_up()
 
     # -- gaps ---------------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ from mdkit.sources.connection import (
     CLOSE_SECONDS,
     MAX_FRAGMENTS,
     MAX_INCOMING_BYTES,
+    MAX_OUTGOING_BYTES,
     OPEN_SECONDS,
     Connection,
     ConnectionEndedError,
@@ -57,6 +58,7 @@ class WebsocketsConnection(Inbox, ClientConnection):
         self._upgraded = False
         self._hopeless = False  # a frame was seen that ends the connection
         self._stamp = 0
+        self._given_up = ""  # why the connection was aborted here
 
     async def send_text(self, text: str) -> None:
         """Send a message; raise `ConnectionEndedError` when the connection is gone."""
@@ -134,11 +136,20 @@ class WebsocketsConnection(Inbox, ClientConnection):
                 super().data_received(data[start:end])
                 # Close frames and violations end the conversation: what follows is void.
                 self._hopeless = self.protocol.state is not State.OPEN
+                if self.transport.get_write_buffer_size() > MAX_OUTGOING_BYTES:
+                    self._give_up("the server sends pings and reads no answers")
+                    return
             start = end
         if self._hopeless:
             super().data_received(data[start:])
         elif start < size:
             self._rest = bytearray(data[start:])
+
+    def _give_up(self, why: str) -> None:
+        """Abort the connection for a fault of the peer's."""
+        self._given_up = why
+        self._hopeless = True
+        self.transport.abort()
 
     def process_event(self, event: Any) -> None:
         """Keep data frames for `batch()`; leave everything else to the library."""
@@ -164,7 +175,7 @@ class WebsocketsConnection(Inbox, ClientConnection):
         return self.transport
 
     def _ending(self) -> str:
-        return _words(self.protocol.close_exc)
+        return self._given_up or _words(self.protocol.close_exc)
 
 
 class _Connect(connect):

@@ -120,5 +120,5 @@ class Codec(Wire, Protocol):
     def encode(self, event: Event | Sequence[Trade]) -> bytes:
         """Return the message that pushes an event; several trades of a symbol may share one."""
 
-    def via_rest(self, event: Event) -> bytes:
-        """Return the message of an event that the REST service gave, marked so."""
+    def via_rest(self, event: Event | Sequence[Trade]) -> bytes:
+        """Return the message of an event, or of trades, that the REST service gave, marked so."""

@@ -8,6 +8,8 @@ import pandas as pd
 import pytest
 
 import mdkit as md
+from mdkit.backfill import rest
+from mdkit.backfill.joining import first_trades, trades_before
 from mdkit.backfill.rest import RestBackfill
 from mdkit.channels.deduplicator import TradeDeduplicator
 from mdkit.errors import FeedError, RateLimitError, ServerError
@@ -16,6 +18,7 @@ from mdkit.frames import TradeFrame
 from mdkit.history.http.client import Budget, RestClient
 from mdkit.pipeline.pipeline import Pipeline
 from mdkit.sources.websocket import WebSocketSource
+from mdkit.venues.registry import DEFAULT
 from mdkit.venues.routes import LIVE, REST
 from mdkit.venues.tickdb import TickdbRouter as Router
 from mdkit.venues.tickdb import encode, via_rest
@@ -93,11 +96,7 @@ def test_trades_without_ids_are_known_by_what_they_are():
 
 @pytest.mark.parametrize("away", [0.0, 5.0], ids=["a short break", "too long for REST"])
 def test_every_missing_trade_is_recovered_or_in_a_gap(exchange_process, until, away):
-    """The exchange numbers its trades; at this speed REST's 1,000 are about three seconds.
-
-    That is more than REST is waited for, so its answer always reaches back to where it was
-    subscribed: of more trades than it has since then, the first would come after the last.
-    """
+    """The exchange numbers its trades; at this speed REST's 1,000 are about three seconds."""
     exchange = exchange_process(["AAPL.US"], speed=10, scenario="steady")
 
     async def play():
@@ -331,6 +330,80 @@ def gate():
     gate = threading.Event()
     yield gate
     gate.set()
+
+
+class Few(Gated):
+    """Gives the latest 50 trades only, when the gate is open."""
+
+    def trades(self, symbol):
+        self.asked.append(time.time_ns())
+        assert self.gate.wait(60)
+        return self.client.trades(symbol, 50)
+
+
+@pytest.mark.parametrize("path", ["ws_url", "flat_ws_url"])
+def test_more_trades_pushed_than_an_answer_holds_come_in_their_order(
+    gate, until, path, monkeypatch
+):
+    """The answer begins among the trades that were pushed: none of it may stand before them."""
+    monkeypatch.setattr(rest, "ROUND_SECONDS", 60.0)
+
+    async def main():
+        async with md.Exchange(["AAPL.US"], process=False, rate=2000) as exchange:
+            with RestClient(exchange.rest_url) as client:
+                few = Few(client, gate)
+                rig = Rig(exchange, lambda: few, ["trade"])
+                rig.source = WebSocketSource(
+                    getattr(exchange, path), ["trade"], ["AAPL.US"], base_delay=0.01
+                )
+                rig.pipeline = Pipeline(
+                    rig.source, backfill=RestBackfill(lambda: few), frame_rows=100_000
+                )
+                async with rig:
+                    await until(lambda: rig.processed("trade") > 100)
+                    exchange.inject("disconnect")
+                    await until(lambda: few.asked)
+                    waiting = lambda: rig.source._connection.waiting  # noqa: E731
+                    await until(lambda: rig.source._connection and len(waiting()) > 300)
+                    gate.set()
+                    await until(lambda: len(rig.pipeline.gaps))
+                    before = rig.processed("trade")
+                    await until(lambda: rig.processed("trade") > before + 500)
+                    return rig.pipeline.frames.frame("trade", "AAPL.US"), rig.gaps["trade"]
+
+    trades, gap = asyncio.run(main())
+    numbers = trades.id.str.extract(r"(\d+)$")[0].astype(int)
+    assert numbers.is_monotonic_increasing
+    assert numbers.is_unique
+    assert gap.lost is None
+    assert (numbers.diff() > 1).sum() == trades.gap.sum() == 1
+    assert (trades.source == "live").all()
+
+
+@pytest.mark.parametrize(
+    ("pushed", "given"),
+    [
+        (None, [5, 6, 7, 8]),  # nothing was pushed yet
+        (7, [5, 6]),
+        (5, []),
+        (3, []),
+        (20, [5, 6, 7, 8]),
+    ],
+)
+@pytest.mark.parametrize("at", [None, 1_000_000], ids=["times", "one time"])
+def test_an_answer_that_does_not_join_is_given_up_to_the_first_trade_pushed(pushed, given, at):
+    def made(number):
+        time_ns = number * 1_000_000 if at is None else at
+        return Trade("A", 100.0, 1.0, "buy", str(number), time_ns)
+
+    if at is not None and pushed in (3, 20):
+        given = []  # of one time and unknown: which came first cannot be told
+    answer = DEFAULT.via_rest([made(n) for n in range(5, 9)])
+    messages = [(b"no message", 1)]
+    messages += [(DEFAULT.encode(made(n)), 2) for n in range(pushed, pushed + 9)] if pushed else []
+    first = first_trades(messages, DEFAULT)
+    cut = trades_before(first.get("A"), answer, DEFAULT)
+    assert ([int(t.id) for t in DEFAULT.decode(cut)] if cut else []) == given
 
 
 def test_a_service_that_never_answers_holds_nothing_up_and_is_told(gate, until):

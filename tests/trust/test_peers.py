@@ -1,6 +1,5 @@
 """A peer decides neither over memory nor over time, nor over what becomes of the key."""
 
-import gzip
 import json
 import warnings
 
@@ -14,9 +13,10 @@ from mdkit.session.feeds import key_for
 from mdkit.sources.connection import ending
 from mdkit.venues import tickdb
 from mdkit.venues.tickdb.codes import classify
+from tests.trust.hostile.files import DAMAGE, recording, without_line_end
+from tests.trust.hostile.sockets import BOOK
 
 KEY = "SECRET+KEY/0123456789 of a test"
-BOOK = b'{"cmd":"depth","data":{"symbol":"%b","bids":[["1","1"]],"asks":[["2","1"]]}}'
 
 
 @pytest.mark.parametrize(
@@ -101,16 +101,6 @@ def test_dollar_signs_are_no_formula():
     assert png(figure).startswith(b"\x89PNG")
 
 
-LINE = b"1700000000000000000\t" + BOOK % b"A"
-
-
-def recording(tmp_path, *lines):
-    path = tmp_path / "odd.jsonl.gz"
-    with gzip.open(path, "wb", compresslevel=1) as file:
-        file.write(b"\n".join([LINE, *lines, LINE, b""]))
-    return path
-
-
 def test_blank_lines_are_passed_over(tmp_path):
     path = recording(tmp_path, b"\n" * 2_000_000)
     assert len(md.read_recording(path).frame("depth", "A")) == 2
@@ -126,9 +116,7 @@ def test_reading_ends_after_so_many_lines_that_are_no_messages(tmp_path, line):
 
 @pytest.mark.outer
 def test_a_line_without_end_is_refused_by_every_reader(tmp_path):
-    path = tmp_path / "long.jsonl.gz"
-    with gzip.open(path, "wb", compresslevel=1) as file:
-        file.write(LINE + b"\n" + b" " * (20 << 20) + b"\n")
+    path = without_line_end(tmp_path)
     for read in (md.recording_info, lambda p: md.read_recording(p).frame("depth", "A")):
         with pytest.raises(RecordingError, match="does not end"):
             read(path)
@@ -142,3 +130,15 @@ def test_a_marker_that_nests_deeply_is_a_damaged_line(tmp_path):
         assert len(md.read_recording(path).frame("depth", "A")) == 2
         assert md.recording_info(path).messages == 2
         assert json.dumps(md.backtest(md.strategies.pressure, path).stats, default=str)
+
+
+@pytest.mark.parametrize("lines", DAMAGE.values(), ids=DAMAGE)
+def test_every_reader_of_recordings_meets_every_damage(tmp_path, lines):
+    path = recording(tmp_path, *lines)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RecordingWarning)
+        assert len(md.read_recording(path).frame("depth", "A")) in (1, 2)
+        assert md.recording_info(path).messages >= 1
+        told = md.backtest(md.strategies.pressure, path, trade=False)
+        assert "A" in repr(md.read_recording(path).frame("depth").symbol.unique().tolist())
+        assert repr(told).replace("\n", "").isprintable()

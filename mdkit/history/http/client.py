@@ -38,7 +38,7 @@ from mdkit.errors import (
 from mdkit.history.http.certificates import SystemTrustAdapter, bad_certificate, distrust
 from mdkit.history.http.deadlines import ANSWER_SECONDS, MAX_ANSWER_BYTES, DeadlineAdapter
 from mdkit.history.http.retries import RETRIED_STATUS, Patience, check_wait
-from mdkit.redaction import hide
+from mdkit.redaction import Secret, hide, hide_address
 from mdkit.venues.klines import Kline
 from mdkit.venues.registry import DEFAULT_REST
 from mdkit.venues.rest import Request, RestApi
@@ -152,16 +152,9 @@ class RestClient:
         waiting: Waiting | None = None,
         api: RestApi | None = None,
     ) -> None:
+        base_url, api_key = hide_address(base_url), hide(api_key)
+        _check_base(base_url)
         parts = urlsplit(base_url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise SettingsError(
-                f"{base_url.partition('?')[0]!r} is not a REST base: give one such as "
-                "https://api.tickdb.ai/v1."
-            )
-        if parts.query or parts.username or parts.password:
-            raise SettingsError(
-                "A REST base has no query, user or password: pass the key as api_key= instead."
-            )
         if api_key is not None and (not api_key.isascii() or not api_key.isprintable()):
             raise AuthenticationError("The API key holds characters that no key has; check it.")
         self.api: RestApi = DEFAULT_REST if api is None else api
@@ -170,7 +163,6 @@ class RestClient:
         self.waiting = waiting
         self.requests = 0
         self._tried = 0  # in this call
-        hide(api_key)
         self._key = api_key
         self._budget = budget or Budget(None)
         self._timeouts = timeouts
@@ -309,6 +301,8 @@ class RestClient:
             if "SOCKS" in str(error):
                 raise SettingsError(socks_cure("requests[socks]")) from None
             raise FeedError(f"The request to {self.name} failed ({error}; {about}).") from None
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt from None  # without the frames that hold the request's bytes
         except requests.RequestException as error:
             raise FeedError(
                 f"The request to {self.name} failed ({type(error).__name__}; {about})."
@@ -399,6 +393,18 @@ class RestClient:
     def _nap(self, seconds: float) -> None:
         if self._ended.wait(seconds):
             raise FeedError(f"Nobody waits for {self.name} any more.")
+
+
+def _check_base(base_url: str) -> None:
+    if isinstance(base_url, Secret):  # its parts would be, too, but stand in no variable here
+        raise SettingsError(
+            "A REST base has no query, user or password: pass the key as api_key= instead."
+        )
+    parts = urlsplit(base_url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise SettingsError(
+            f"{base_url!r} is not a REST base: give one such as https://api.tickdb.ai/v1."
+        )
 
 
 class _Again(Exception):  # noqa: N818 - an order to `_get`, which never leaves it

@@ -42,8 +42,8 @@ class NormalizedCodec:
         """Return the message of an event, or of trades of one symbol."""
         return message(event)
 
-    def via_rest(self, event: Event) -> bytes:
-        """Return the message of an event that REST gave."""
+    def via_rest(self, event: Event | Sequence[Trade]) -> bytes:
+        """Return the message of an event, or of trades, that REST gave."""
         return message(event, via=REST)
 
     def url(self, url: str, api_key: str | None, subscriptions: Iterable[Subscription]) -> str:

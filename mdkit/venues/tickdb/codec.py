@@ -62,7 +62,7 @@ class TickdbCodec:
         """Return the message that pushes an event; raise `InvalidMessage` if none can."""
         return encode(event, self.dialect)
 
-    def via_rest(self, event: Event) -> bytes:
+    def via_rest(self, event: Event | Sequence[Trade]) -> bytes:
         """Return the message of an event that REST gave, in the enveloped dialect."""
         return via_rest(encode(event))
 
