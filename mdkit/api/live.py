@@ -18,6 +18,7 @@ from mdkit.session.options import Runner, SessionOptions
 from mdkit.session.session import Session
 from mdkit.settings import Settings
 from mdkit.sources.source import Source
+from mdkit.venues.venue import Venue
 from mdkit.workers.lanes import OnError
 
 
@@ -25,7 +26,7 @@ def live(
     symbols: Sequence[str] | str | None = None,
     *,
     channels: Sequence[str] | str | None = None,
-    source: str | Source | Exchange | Simulated | None = None,
+    source: str | Source | Exchange | Simulated | Venue | None = None,
     api_key: str | None = None,
     strategies: Sequence[Any] = (),
     workers: int | None = None,
@@ -56,7 +57,9 @@ def live(
         channels: any of "depth", "trade", "ticker". None is "depth", or, where that is none of
             what a strategy is called with, that as well; a line says so.
         source: None takes TickDB when TICKDB_API_KEY is set and else the embedded exchange,
-            and prints one line saying which; "tickdb"; "demo"; a ws:// or wss:// URL; an
+            and prints one line saying which; "tickdb"; "demo"; a public venue that needs no key,
+            such as "kraken" (see `venues`; symbols may then also name their venues themselves,
+            "kraken:BTC/USD", which needs no source); a ws:// or wss:// URL; an
             `Exchange`; "simulated", the embedded exchange's market in the session's own loop,
             without process, socket or REST, which begins at once; an `md.Simulated` for options
             such as `rate` and `seed`; or any `Source`.

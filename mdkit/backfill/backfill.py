@@ -59,6 +59,7 @@ class ReconnectBackfill:
     ) -> None:
         self._stream = stream
         self._backfill = backfill
+        self._fills_gaps = backfill is not None and not backfill.gives_only_bars
         self._source = source
         self._codec = codec_of_source(source)
         self._interval = interval
@@ -85,14 +86,14 @@ class ReconnectBackfill:
                 async for bars in self._history():
                     await self._stream.deliver(bars)
                 missed = [gap.symbol for gap in gaps if gap.channel == "depth"]
-                if missed:
+                if missed and self._fills_gaps:
                     self._books = self._take(await self._backfill.books(missed))
         if not any(gap.to_ns for gap in gaps):
             self._opened_ns = time.time_ns()
         self._untold = [_ended(gap, self._opened_ns) for gap in self._untold]
         for gap in self._untold[:]:
             # Trades are asked for once they are pushed again, and may leave nothing missing.
-            if gap.channel != "trade" or self._backfill is None:
+            if gap.channel != "trade" or not self._fills_gaps:
                 self._untold.remove(gap)
                 self._stream.gap(gap)
 
@@ -104,7 +105,7 @@ class ReconnectBackfill:
         """
         with self._all_told_at_the_end():
             await self._deliver(self._books)
-            if self._backfill is not None and self._untold:
+            if self._backfill is not None and self._fills_gaps and self._untold:
                 await self._fill_trades(self._backfill, pushed)
 
     async def _fill_trades(

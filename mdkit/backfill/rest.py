@@ -50,12 +50,20 @@ class RestBackfill:
     """Asks a REST service on behalf of a pipeline, in threads that nobody has to wait for.
 
     `connect` makes a client; it is called in a thread and again for every round of calls. `codec`
-    makes messages of what it gives.
+    makes messages of what it gives. `gives_only_bars` where books and trades are not asked for:
+    a venue's books come by snapshots of their own.
     """
 
-    def __init__(self, connect: Callable[[], RestClient], codec: Codec = DEFAULT) -> None:
+    def __init__(
+        self,
+        connect: Callable[[], RestClient],
+        codec: Codec = DEFAULT,
+        *,
+        gives_only_bars: bool = False,
+    ) -> None:
         self._connect = connect
         self._codec = codec
+        self.gives_only_bars = gives_only_bars
 
     async def books(self, symbols: Sequence[str]) -> Answers:
         """Return the current book of each symbol, as far as a second suffices for it."""

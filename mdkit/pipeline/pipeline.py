@@ -34,7 +34,9 @@ from mdkit.queue.ledger import Ledger
 from mdkit.recording.recorder import Recorder
 from mdkit.recording.session_recordings import SessionRecordings
 from mdkit.sources.connection import RawMessage
+from mdkit.sources.feed import Feed
 from mdkit.sources.source import Source, codec_of_source
+from mdkit.sources.venue import VenueSource
 from mdkit.strategies.contract import Strategy
 from mdkit.venues.messages import MAX_MESSAGE_BYTES, stub
 from mdkit.venues.routes import ANSWER, REST, SEVERAL, Router
@@ -98,6 +100,7 @@ class Pipeline:
         self.interval = options.interval
         """The interval of the bars that are made of trades or tickers; None for no bars."""
         self.codec = codec_of_source(source)
+        self._is_of_feeds = isinstance(source, VenueSource)
         self.router: Router[Channel] = self.codec.router(source.symbols, allow_nonpositive=signed)
         self.channels = Channels(
             self.strategies,
@@ -165,7 +168,19 @@ class Pipeline:
     # -- the sink: what the source delivers to ----------------------------------------------
 
     async def deliver(self, batch: Sequence[RawMessage]) -> list[bytes]:
-        """Queue messages in order; return those that are answers to commands."""
+        """Record messages and queue them in order; return those that are answers to commands."""
+        return await self._put(batch, is_recorded=True)
+
+    async def queue(self, batch: Sequence[RawMessage]) -> list[bytes]:
+        """Queue messages that were made of `frames`, in order."""
+        return await self._put(batch, is_recorded=False)
+
+    def frames(self, feed: Feed, frames: Sequence[RawMessage]) -> None:
+        """Record what a venue sent; the messages that are made of it are queued next."""
+        if self.recordings.current is not None:
+            self.recordings.current.frames(feed, frames)
+
+    async def _put(self, batch: Sequence[RawMessage], *, is_recorded: bool) -> list[bytes]:
         if not self._running.is_set():
             await self._running.wait()
         route_of = self.router.route
@@ -187,7 +202,8 @@ class Pipeline:
                 (channel, raw if len(raw) <= MAX_MESSAGE_BYTES else stub(raw), received_ns)
             )
         if messages:
-            if (current := self.recordings.current) is not None:
+            current = self.recordings.current if is_recorded else None
+            if current is not None:
                 told = set(map(id, answers))
                 current.write(
                     [item for item in batch if id(item[0]) not in told] if answers else batch
@@ -195,14 +211,14 @@ class Pipeline:
             await self.buffer.put_many(messages)
         return answers
 
-    def gap(self, gap: Gap) -> None:
+    def gap(self, gap: Gap, *, is_derived: bool = False) -> None:
         """Keep a gap for `gaps()`; strategies and frames meet it in its place in the stream.
 
-        A gap of which `lost` is 0 was filled, and is a row of `gaps()` only; so is one of what
+        One that is derived is not recorded, since recorded frames tell of it again. A gap of which `lost` is 0 was filled, and is a row of `gaps()` only; so is one of what
         was refused, of which there is no stream.
         """
         self._note_gap(gap)
-        if self.recordings.current is not None:
+        if self.recordings.current is not None and not is_derived:
             self.recordings.current.gap(gap)
         if gap.symbol and gap.lost != 0 and not gap.reason.startswith(REFUSED):
             pending = PendingGap(gap.reason, gap.from_ns, gap.to_ns, gap.lost, channel=gap.channel)
@@ -246,13 +262,23 @@ class Pipeline:
 
     async def opened(self, gaps: Sequence[Gap]) -> None:
         """Ask REST for what was missed since the last connection, and report the gaps."""
-        if self.recordings.current is not None:
+        if self.recordings.current is not None and not self._is_of_feeds:
             self.recordings.current.connected(self.source.clock_ns())
         await self.backfill.opened(gaps)
 
     async def subscribed(self, pushed: Callable[[], Sequence[RawMessage]] = tuple) -> None:
         """Ask REST for the trades that were missed, now that new ones come."""
         await self.backfill.subscribed(pushed)
+
+    def feed_opened(self, feed: Feed) -> None:
+        """Record that a feed's connection was made."""
+        if self.recordings.current is not None:
+            self.recordings.current.feed_opened(feed, self.source.clock_ns())
+
+    def feed_closed(self, feed: Feed, reason: str) -> None:
+        """Record the end of a feed's connection."""
+        if self.recordings.current is not None:
+            self.recordings.current.feed_closed(feed, self.source.clock_ns(), reason)
 
     def closed(self, reason: str) -> None:
         """Record the end of a connection."""

@@ -17,6 +17,7 @@ from typing import Any
 from mdkit.errors import RecordingError
 from mdkit.events import Gap
 from mdkit.recording.between import RecordingJoins
+from mdkit.recording.feeds import RecordedFeeds
 from mdkit.recording.file import Damage, RecordingFile
 from mdkit.recording.format import Connected, Disconnected, Header, Lost, Missed, Subscribed
 from mdkit.recording.unseen import SeenFilter, Unseen
@@ -57,6 +58,7 @@ class RecordedSession:
         self.codec = codec_of(self.headers[0].venue)
         self._unseen: Unseen | None = None
         self._has_holes = False  # as far as it was played
+        self._feed_faults: list[str] = []
 
     def __repr__(self) -> str:
         return f"<RecordedSession of {', '.join(str(file.path) for file in self.files)}>"
@@ -77,7 +79,7 @@ class RecordedSession:
         """Return a sentence part for each stretch of parts that is not there."""
         found = [header.part for header in self.headers]
         first = self.files[0].path
-        told = []
+        told = list(self._feed_faults)
         if found[0] > 0:
             told.append(f"it begins with part {found[0]}; what came before is not in {first.name}")
         for before, after in pairwise(found):
@@ -97,10 +99,13 @@ class RecordedSession:
         seen_filter = None
         if symbols is not None or unseen or len(self.files) > 1 or self._has_holes:
             seen_filter = SeenFilter(unseen, self.codec.router(self.symbols), symbols)
+        feeds = RecordedFeeds()
         for number, file in enumerate(self.files):
-            if seen_filter is not None and self._is_broken_before(number):
-                seen_filter.interrupt()
-            for item in file.runs():
+            if self._is_broken_before(number):
+                feeds.interrupt()
+                if seen_filter is not None:
+                    seen_filter.interrupt()
+            for item in feeds.pieces(file.runs()):
                 if isinstance(item, list):
                     if seen_filter is None:
                         yield item
@@ -121,6 +126,12 @@ class RecordedSession:
                     yield from seen_filter.marker(item)
                 elif isinstance(item, Missed):
                     yield item.gap()
+        for missed in feeds.end():
+            if seen_filter is not None:
+                yield from seen_filter.marker(missed)
+            else:
+                yield missed.gap()
+        self._feed_faults = feeds.faults
         if seen_filter is not None:
             yield from seen_filter.end()
 
@@ -228,7 +239,7 @@ def _filter_of_beginning(file: RecordingFile, router: Router[Any]) -> SeenFilter
     chance would cost all of them.
     """
     seen_filter = SeenFilter(Unseen(), router)
-    for item in RecordingFile(file.path).runs():
+    for item in RecordedFeeds().pieces(RecordingFile(file.path).runs()):
         if isinstance(item, Damage | Lost):
             break
         told = seen_filter.messages(item) if isinstance(item, list) else seen_filter.marker(item)

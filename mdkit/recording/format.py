@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from mdkit.events import Gap
 from mdkit.redaction import safe_text
+from mdkit.venues.assembly.assembler import AssemblerState
 
 VERSION = 1
 MARK = b'{"mdkit"'
@@ -58,6 +59,27 @@ class Connected(Marker, frozen=True, tag="connected"):
     """The source made a connection."""
 
     at: int
+
+
+class FeedBegins(Marker, frozen=True, tag="feed"):
+    """What a connection to a venue carries; see `Feed`. Told before its first frame, and again
+    whenever it carries more.
+
+    `state` is what was known of its books where the recording, or a part of it, begins.
+    """
+
+    name: str
+    venue: str
+    natives: dict[str, str]
+    levels: int
+    depth: int
+    state: AssemblerState | None = None
+
+
+class FeedFrames(Marker, frozen=True, tag="frames"):
+    """From here on, messages are what a venue sent on this connection; "" for those of mdkit."""
+
+    feed: str
 
 
 class Disconnected(Marker, frozen=True, tag="disconnected"):
@@ -138,6 +160,8 @@ AnyMarker = (
     | Base
     | Subscribed
     | Connected
+    | FeedBegins
+    | FeedFrames
     | Disconnected
     | Missed
     | Refused

@@ -100,6 +100,7 @@ class Recorder:
         self._parts = 0
         self._part_due = float("inf")
         self._counts: Counts | None = None
+        self._feeds: Callable[[], Iterable[Marker]] = tuple
         self._on_problem: Callable[[MdkitError], None] | None = None
         self._untold: deque[MdkitError] = deque()
         self._wake = threading.Event()
@@ -174,13 +175,15 @@ class Recorder:
         allow_nonpositive: bool = False,
         venue: str = "tickdb",
         counts: Counts | None = None,
+        feeds: Callable[[], Iterable[Marker]] = tuple,
         on_problem: Callable[[MdkitError], None] | None = None,
     ) -> None:
         """Create the file and begin.
 
         `source`, `symbols`, `allow_nonpositive` and `venue` go into the header. `counts` is asked
         for `Base` markers, here and whenever a part begins or messages were lost: it must tell the
-        counts before the batch that `write` is being given. `on_problem` is told of trouble,
+        counts before the batch that `write` is being given; `feeds` is asked for what connections
+        to venues carry, in the same places. `on_problem` is told of trouble,
         within `write`, `mark` or `close`, once for each stretch of it.
 
         Raises `RecordingError` when the file cannot be made, `SettingsError` when it exists by
@@ -189,7 +192,7 @@ class Recorder:
         if self._thread is not None:
             raise SessionError(f"The recorder of {self.path} was started before; make a new one.")
         self._check_is_free()
-        self._counts, self._on_problem = counts, on_problem
+        self._counts, self._on_problem, self._feeds = counts, on_problem, feeds
         header = Header(
             id=secrets.token_hex(8),
             source=source,
@@ -269,7 +272,8 @@ class Recorder:
     def _bases(self) -> list[Marker]:
         if self._counts is None:
             return []
-        return [Base(*row) for row in self._counts() if row[2] or row[3]]
+        bases = [Base(*row) for row in self._counts() if row[2] or row[3]]
+        return [*bases, *self._feeds()]
 
     def _put(self, needed: int, item: _Item) -> None:
         self._put_bytes += needed

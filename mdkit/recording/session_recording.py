@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from mdkit.channels.channel import Channel
 from mdkit.channels.channels import Channels
@@ -12,6 +12,8 @@ from mdkit.queue.channel import Loss
 from mdkit.recording import format as markers
 from mdkit.recording.recorder import Recorder
 from mdkit.sources.connection import RawMessage
+from mdkit.sources.feed import Feed
+from mdkit.venues.assembly.assembler import Assembler, AssemblerState
 
 _MARKERS: dict[Loss, type[markers.UnseenMarker]] = {
     "refused": markers.Refused,
@@ -36,8 +38,11 @@ class SessionRecording:
         symbols: Sequence[str],
         venue: str,
         on_problem: Callable[[MdkitError], None],
+        connections: Callable[[], Iterable[tuple[Feed, Assembler]]] = tuple,
     ) -> None:
         self.recorder = recorder
+        self._connections = connections
+        self._feed = ""
         self._channels = channels
         self._runs: dict[tuple[Channel, Loss], list[int]] = {}
         self._last: dict[Channel, int] | None = None  # of each channel, the last message taken
@@ -48,14 +53,46 @@ class SessionRecording:
             allow_nonpositive=channels.router.allow_nonpositive,
             venue=venue,
             counts=self._counts,
+            feeds=self._feeds,
             on_problem=on_problem,
         )
 
     def write(self, batch: Sequence[RawMessage]) -> None:
         """Take messages as they arrived, before they are queued."""
+        self._write("", batch)
+
+    def frames(self, feed: Feed, frames: Sequence[RawMessage]) -> None:
+        """Take what a venue sent on a connection."""
+        self._write(feed.name, frames)
+
+    def _write(self, feed: str, batch: Sequence[RawMessage]) -> None:
         self._flush()
         if not self.recorder.closed:
+            self._go_to(feed)
             self.recorder.write(batch)
+
+    def _go_to(self, feed: str) -> None:
+        if feed != self._feed:
+            self._feed = feed
+            self._put(markers.FeedFrames(feed))
+
+    def feed_opened(self, feed: Feed, at: int) -> None:
+        """Write that a feed's connection was made."""
+        self._put(_begins(feed))
+        self._go_to(feed.name)
+        self.connected(at)
+
+    def feed_closed(self, feed: Feed, at: int, reason: str) -> None:
+        """Write that a feed's connection ended."""
+        self._go_to(feed.name)
+        self.disconnected(at, reason)
+
+    def _feeds(self) -> Iterator[markers.Marker]:
+        """Yield what a part has to begin with: what each connection carries, and knows."""
+        for feed, assembler in self._connections():
+            yield _begins(feed, assembler.save())
+        if self._feed:
+            yield markers.FeedFrames(self._feed)
 
     def lost(self, channel: Channel, what: Loss, first: int, count: int) -> None:
         """Count messages that no strategy will see."""
@@ -80,6 +117,8 @@ class SessionRecording:
 
     def subscribed(self, at: int, symbols: Sequence[str]) -> None:
         """Write a change of subscriptions."""
+        for feed, _ in self._connections():
+            self._put(_begins(feed))
         self._put(markers.Subscribed(at, tuple(symbols)))
 
     def connected(self, at: int) -> None:
@@ -137,6 +176,12 @@ class SessionRecording:
         for channel in self._channels:
             arrived = channel.admitted + channel.refused
             yield channel.symbol, channel.channel, arrived, channel.admitted
+
+
+def _begins(feed: Feed, state: AssemblerState | None = None) -> markers.FeedBegins:
+    return markers.FeedBegins(
+        feed.name, feed.venue, dict(feed.natives), feed.levels, feed.depth, state
+    )
 
 
 def _handled(channel: Channel) -> int:

@@ -62,6 +62,7 @@ class SessionRecordings:
             symbols=self._source.symbols,
             venue=codec_of_source(self._source).name,
             on_problem=self._on_problem,
+            connections=getattr(self._source, "feeds", tuple),
         )
         self._listen()
 

@@ -16,9 +16,20 @@ from mdkit.recording.replay.replay import Replay
 from mdkit.redaction import Secret
 from mdkit.settings import Settings
 from mdkit.sources.connection import shown
-from mdkit.sources.source import Sink, Source
+from mdkit.session.venues import (
+    are_prefixed,
+    open_exchange_venue,
+    open_prefixed,
+    open_venue,
+    open_venue_history,
+    speaks_venue,
+)
+from mdkit.sources.source import Sink, Source, codec_of_source
+from mdkit.sources.venue import VenueSource
 from mdkit.sources.websocket import WebSocketSource
 from mdkit.suggestions import instead
+from mdkit.venues.registry import VENUES
+from mdkit.venues.venue import Venue
 
 
 class ExchangeSource(WebSocketSource):
@@ -70,11 +81,12 @@ def check_listed(
 
 
 def open_source(
-    source: str | Source | Exchange | Simulated | None,
+    source: str | Source | Exchange | Simulated | Venue | None,
     channels: Sequence[str],
     symbols: Sequence[str],
     settings: Settings,
     api_key: str | None = None,
+    levels: int = 10,
 ) -> Source:
     """Return the source that `live(source=...)` means; no connection is made yet.
 
@@ -88,6 +100,11 @@ def open_source(
         "max_delay": settings.reconnect_max_delay,
         "heartbeat": settings.heartbeat_interval,
     }
+    reconnecting = {name: options[name] for name in ("base_delay", "max_delay")}
+    if source is None and are_prefixed(symbols):
+        return open_prefixed(symbols, channels, levels, reconnecting)
+    if isinstance(source, Venue) or (isinstance(source, str) and source in VENUES):
+        return open_venue(source, symbols, channels, levels, reconnecting)
     if source is None:
         if api_key or settings.tickdb_api_key is not None:
             print("mdkit: reading TickDB, since there is an API key.")  # noqa: T201
@@ -98,6 +115,8 @@ def open_source(
                 "(simulated data, this machine only)."
             )
             source = "demo"
+    if isinstance(source, Exchange) and speaks_venue(source):
+        return open_exchange_venue(source, symbols, channels, levels, reconnecting)
     if isinstance(source, Exchange):
         carried = tuple(symbols) or source.config.symbols
         secret = api_key or source.config.api_key
@@ -173,9 +192,11 @@ def open_history(
     The service of a WebSocket URL is at the same address, unless the source names another. The
     key of the environment goes only where that is configured to be sent.
     """
+    if isinstance(source, VenueSource):
+        return open_venue_history(source)
     if not isinstance(source, WebSocketSource):
         return None
-    api = source.codec.rest
+    api = codec_of_source(source).rest
     if api is None:
         return None
 

@@ -8,6 +8,7 @@ from mdkit.errors import SettingsError
 from mdkit.exchange.simulated import SimulatedSource
 from mdkit.frames import KINDS
 from mdkit.pipeline.pipeline import Pipeline
+from mdkit.sources.venue import VenueSource
 from mdkit.sources.websocket import WebSocketSource
 from mdkit.suggestions import instead
 
@@ -22,7 +23,7 @@ def check_table(pipeline: Pipeline, channel: str, symbol: str | None = None) -> 
     came = [(a.channel.partition(":")[0], a.symbol) for a in tuple(pipeline.ledger) if a.symbol]
     made = [("bar", name) for name in pipeline.frames.symbols("bar")]
     channels = {channel for channel, _ in came} | {channel for channel, _ in made}
-    if isinstance(source, WebSocketSource | SimulatedSource):
+    if isinstance(source, WebSocketSource | VenueSource | SimulatedSource):
         channels |= {channel for channel, _ in source.subscriptions}
         says = bool(source.subscriptions)
     else:

@@ -14,6 +14,7 @@ from mdkit.session.lifecycle import SessionLife
 from mdkit.session.options import SessionOptions
 from mdkit.session.session import Session
 from mdkit.sources.source import Source, codec_of_source
+from mdkit.sources.venue import VenueSource
 
 S = TypeVar("S", bound=SessionLife[Any])
 
@@ -39,7 +40,11 @@ def open_session(options: SessionOptions) -> Session:
         feed,
         options.ready,
         options.pipeline,
-        backfill=RestBackfill(history, codec_of_source(feed)) if history is not None else None,
+        backfill=None
+        if history is None
+        else RestBackfill(
+            history, codec_of_source(feed), gives_only_bars=isinstance(feed, VenueSource)
+        ),
         recorder=record if record is None or isinstance(record, Recorder) else Recorder(record),
     )
     return register(Session(pipeline, options.runner, options.name, named(options.name)))
@@ -53,6 +58,7 @@ def open_feed(options: SessionOptions) -> Source:
         options.subscribed_symbols,
         options.settings,
         options.api_key,
+        options.levels,
     )
 
 

@@ -28,6 +28,7 @@ from mdkit.settings import Settings
 from mdkit.sources.source import Source
 from mdkit.strategies.contract import Strategy
 from mdkit.venues.routes import CHANNELS
+from mdkit.venues.venue import Venue
 from mdkit.workers.lanes import OnError
 
 Runner = Literal["notebook", "thread"]
@@ -52,7 +53,7 @@ class SessionOptions:
 
     symbols: Sequence[str] | str | None = None
     channels: Sequence[str] | str | None = None
-    source: str | Source | Exchange | Simulated | None = None
+    source: str | Source | Exchange | Simulated | Venue | None = None
     api_key: str | None = field(default=None, repr=False)
     strategies: Sequence[Any] = ()
     workers: int | None = None
@@ -99,7 +100,7 @@ class SessionOptions:
         self._check_bars()
         if self.bars is not None and not {"trade", "ticker"} & set(channels):
             channels = (*channels, "trade")
-        if self.source is None or isinstance(self.source, str | Exchange | Simulated):
+        if self.source is None or isinstance(self.source, str | Exchange | Simulated | Venue):
             channels = with_called_for(ready, channels, self.bars, may_add=self.channels is None)
         else:  # it brings what it brings
             with_called_for(ready, CHANNELS, self.bars)

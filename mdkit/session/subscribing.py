@@ -14,6 +14,7 @@ from mdkit.session.arguments import checked_channel, checked_symbols
 from mdkit.session.feeds import ExchangeSource, check_listed
 from mdkit.sources.connection import ConnectionEndedError
 from mdkit.sources.source import Source
+from mdkit.sources.venue import VenueSource
 from mdkit.sources.websocket import WebSocketSource
 from mdkit.suggestions import instead
 from mdkit.venues.codec import Subscription
@@ -89,7 +90,7 @@ class SubscriptionChanges:
                     del self._under_way[channel, symbol]
 
     def _subscribed(
-        self, source: WebSocketSource | SimulatedSource, channel: str
+        self, source: WebSocketSource | VenueSource | SimulatedSource, channel: str
     ) -> tuple[str, ...]:
         """Return the symbols of a channel once everything that is under way is done."""
         have = dict.fromkeys(symbol for c, symbol in source.subscriptions if c == channel)
@@ -100,9 +101,9 @@ class SubscriptionChanges:
                 have.pop(symbol, None)
         return tuple(have)
 
-    def _source(self) -> WebSocketSource | SimulatedSource:
+    def _source(self) -> WebSocketSource | VenueSource | SimulatedSource:
         source = self._pipeline.source
-        if not isinstance(source, WebSocketSource | SimulatedSource):
+        if not isinstance(source, WebSocketSource | VenueSource | SimulatedSource):
             raise SessionError(f"{source.name} has no subscriptions that could change.")
         return source
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mdkit.errors import ServiceError
 from mdkit.sources.feed import Feed
 from mdkit.sources.venue_connection import Fetch, FrameSink, VenueConnection
 from mdkit.sources.websocket import WebSocketSource
+from mdkit.venues.assembly.assembler import Assembler
 from mdkit.venues.assembly.builder import BookBuilder
 from mdkit.venues.codec import Subscription
 from mdkit.venues.normalized.codec import NORMALIZED, NormalizedCodec
@@ -27,7 +28,7 @@ class VenueSource:
         wanted: of each venue, its own names of the symbols.
         channels: for every symbol.
         levels: of a book that are published, a side.
-        fetch: makes what asks a venue's REST service.
+        fetch: asks a venue's REST service.
         options: of every `WebSocketSource`.
     """
 
@@ -38,7 +39,7 @@ class VenueSource:
         wanted: Wanted,
         channels: Sequence[str],
         levels: int,
-        fetch: Callable[[Venue], Fetch],
+        fetch: Fetch,
         **options: Any,
     ) -> None:
         self.name = " and ".join(venue.title for venue in wanted)
@@ -107,6 +108,10 @@ class VenueSource:
         """Return the wall clock."""
         return time.time_ns()
 
+    def feeds(self) -> list[tuple[Feed, Assembler]]:
+        """Return what each connection carries, and what makes messages of its frames."""
+        return [(each.feed, each.assembler) for each in self.connections]
+
     def books(self) -> Iterator[tuple[VenueConnection, str, BookBuilder]]:
         """Yield the builder of each symbol's book."""
         for each in self.connections:
@@ -120,6 +125,14 @@ class VenueSource:
     def __repr__(self) -> str:
         state = "connected" if self.connected else "not connected"
         return f"<VenueSource {self.name} {state}, {len(self.subscriptions)} subscriptions>"
+
+    def move(self, venue: Venue) -> None:
+        """Take another address for a venue, before anything is connected to."""
+        self.venues = tuple(venue if v.name == venue.name else v for v in self.venues)
+        for each in self.connections:
+            if each.venue.name == venue.name:
+                each.venue = venue
+                each.socket.url = venue.ws_url + each.path
 
     # -- running ---------------------------------------------------------------------------------
 
@@ -168,7 +181,7 @@ class VenueSource:
                 (
                     each
                     for each in self.connections
-                    if each.venue is venue
+                    if each.venue.name == venue.name
                     and venue.url(channel) == each.socket.url
                     and (
                         symbol in each.feed.natives
@@ -246,5 +259,5 @@ class VenueSource:
             name=venue.name,
             **{**options, **self._options},
         )
-        fetch = self._fetch(venue) if venue.snapshot is not None else None
-        return VenueConnection(venue, feed, socket, self._lock, fetch, own)
+        path = url.removeprefix(venue.ws_url)
+        return VenueConnection(venue, feed, socket, self._lock, self._fetch, own, path)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
-from mdkit.errors import FeedError, InvalidMessage, MdkitError
+from mdkit.errors import FeedError, MdkitError
 from mdkit.events import REFUSED, Gap
 from mdkit.sources.connection import ConnectionEndedError, RawMessage
 from mdkit.sources.feed import Feed
@@ -25,7 +25,7 @@ FIRST_SECONDS = 10.0
 _RESYNC_SECONDS = 10.0
 _LONGEST_BACKOFF = 60.0
 
-Fetch = Callable[[Request], bytes]
+Fetch = Callable[[Venue, Request], bytes]
 """Asks a venue's REST service; called in a thread."""
 
 
@@ -72,8 +72,9 @@ class VenueConnection:
         socket: connects, subscribes and reconnects.
         lock: held while something is delivered, so that what connections bring is recorded in
             the order in which it is queued.
-        fetch: asks for books by REST; None where they come by the socket.
+        fetch: asks for books by REST, where they do not come by the socket.
         natives: the venue's own names, as the socket's commands look them up.
+        path: below the venue's address.
 
     Attributes:
         assembler: makes messages of the frames.
@@ -85,13 +86,15 @@ class VenueConnection:
         feed: Feed,
         socket: WebSocketSource,
         lock: asyncio.Lock,
-        fetch: Fetch | None,
+        fetch: Fetch,
         natives: dict[str, str],
+        path: str = "",
     ) -> None:
         self.venue = venue
         self.feed = feed
         self.socket = socket
         self.assembler: Assembler = feed.assembler()
+        self.path = path
         self._lock = lock
         self._fetch = fetch
         self._natives = natives
@@ -119,7 +122,7 @@ class VenueConnection:
         """Carry one more symbol, which the venue calls so."""
         self._natives[symbol] = native
         self.feed = replace(self.feed, natives=dict(self._natives))
-        self.assembler.expect({own: symbol for symbol, own in self._natives.items()})
+        self.assembler.expect(self.venue.by_native(self._natives))
 
     # -- the sink: what the socket's source delivers to -----------------------------------------
 
@@ -210,8 +213,8 @@ class VenueConnection:
                 longest = min(_LONGEST_BACKOFF, 0.25 * 2.0 ** min(failures, 10))
                 await asyncio.sleep(random.uniform(longest / 2, longest))  # noqa: S311
             failures += 1
-            if self._fetch is not None:
-                await self._take_snapshot(symbol, self._fetch)
+            if self.venue.snapshot is not None:
+                await self._take_snapshot(symbol)
             else:
                 await self._subscribe_anew(symbol)
                 await self._wait_until_in_step(symbol)
@@ -221,18 +224,15 @@ class VenueConnection:
         if builder.state == "in step":
             self._failures.pop(symbol, None)
 
-    async def _take_snapshot(self, symbol: str, fetch: Fetch) -> None:
+    async def _take_snapshot(self, symbol: str) -> None:
         """Ask for a book by REST, and take the answer as a frame among the others."""
         assert self.venue.snapshot is not None
         request = self.venue.snapshot(self.feed.natives[symbol], self.feed.depth)
         asked = request.path + "?" + "&".join(f"{k}={v}" for k, v in request.params.items())
         asked_ns = time.time_ns()
         try:
-            body = await asyncio.to_thread(fetch, request)
+            body = await asyncio.to_thread(self._fetch, self.venue, request)
             frame = rest_frame(asked, asked_ns, body)
-        except InvalidMessage as error:
-            self._the_sink.problem(error)
-            return
         except MdkitError as error:
             self._the_sink.problem(error)
             return

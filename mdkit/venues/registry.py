@@ -6,8 +6,11 @@ from mdkit.errors import SettingsError
 from mdkit.suggestions import instead
 from mdkit.venues.binance.venue import BINANCE, BINANCE_FUTURES, BINANCE_US
 from mdkit.venues.codec import Codec
+from mdkit.venues.coinbase.venue import COINBASE
+from mdkit.venues.hyperliquid.venue import HYPERLIQUID
 from mdkit.venues.kraken.venue import KRAKEN
 from mdkit.venues.normalized.codec import NORMALIZED
+from mdkit.venues.okx.venue import OKX
 from mdkit.venues.rest import RestApi
 from mdkit.venues.tickdb.api import TickdbRest
 from mdkit.venues.tickdb.codec import FLAT, REALTIME
@@ -20,7 +23,8 @@ DEFAULT_REST: RestApi = TickdbRest()
 
 _codecs: dict[str, Codec] = {codec.name: codec for codec in (REALTIME, FLAT, NORMALIZED)}
 VENUES: dict[str, Venue] = {
-    venue.name: venue for venue in (KRAKEN, BINANCE, BINANCE_US, BINANCE_FUTURES)
+    venue.name: venue
+    for venue in (KRAKEN, BINANCE, BINANCE_US, BINANCE_FUTURES, COINBASE, HYPERLIQUID, OKX)
 }
 """The public venues, by the name that `source=` takes."""
 

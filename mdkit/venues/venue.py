@@ -37,6 +37,7 @@ class Venue:
             None where snapshots come by the socket.
         truncates: whether levels beyond the depth are never removed by the venue.
         paths: below `ws_url`, by channel, where that differs.
+        aliases: makes the other names under which the venue answers for one of its own.
         elsewhere: venues to name where this one refuses.
     """
 
@@ -56,6 +57,7 @@ class Venue:
     snapshot: Callable[[str, int], Request] | None = None
     truncates: bool = False
     paths: Mapping[str, str] | None = None
+    aliases: Callable[[str], Sequence[str]] | None = None
     elsewhere: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
@@ -104,7 +106,16 @@ class Venue:
         def builder() -> BookBuilder:
             return BookBuilder(self.rule(), levels, depth=kept, by_rest=by_rest)
 
-        return Assembler(self.parser(), builder, {own: symbol for symbol, own in natives.items()})
+        return Assembler(self.parser(), builder, self.by_native(natives))
+
+    def by_native(self, natives: Mapping[str, str]) -> dict[str, str]:
+        """Return the symbol of each name under which the venue sends messages."""
+        symbols = {own: symbol for symbol, own in natives.items()}
+        if self.aliases is not None:
+            for symbol, own in natives.items():
+                for alias in self.aliases(own):
+                    symbols.setdefault(alias, symbol)
+        return symbols
 
     def url(self, channel: str) -> str:
         """Return the address of the feed that carries a channel."""

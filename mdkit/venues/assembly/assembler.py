@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from msgspec import Struct, structs
@@ -223,8 +223,3 @@ class Assembler:
         self.counts["invalid"] += 1
         text = safe_text(raw[:_MOST_TEXT].decode(errors="replace"))
         return encode(InvalidText("", reason, text))
-
-
-def by_native(symbols: Iterable[str], native: Callable[[str], str]) -> dict[str, str]:
-    """Return symbols by the venue's own names."""
-    return {native(symbol): symbol for symbol in symbols}

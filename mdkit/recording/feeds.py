@@ -1,0 +1,112 @@
+"""Recorded frames of venues made into messages again, as the session made them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from mdkit.errors import SettingsError
+from mdkit.events import Gap
+from mdkit.recording.file import Damage
+from mdkit.recording.format import (
+    Connected,
+    Disconnected,
+    FeedBegins,
+    FeedFrames,
+    Lost,
+    Marker,
+    Missed,
+)
+from mdkit.redaction import safe_text
+from mdkit.sources.connection import RawMessage
+from mdkit.sources.feed import Feed
+from mdkit.venues.assembly.assembler import Assembler
+from mdkit.venues.registry import venue_of
+
+Piece = list[RawMessage] | Marker | Damage
+
+
+class RecordedFeeds:
+    """Makes messages of recorded frames; what is no frame passes as it is.
+
+    Attributes:
+        faults: sentences on what could not be read.
+    """
+
+    def __init__(self) -> None:
+        self.faults: list[str] = []
+        self._assemblers: dict[str, Assembler | None] = {}
+        self._feed = ""
+        self._torn: set[str] = set()
+        self._last_ns: dict[str, int] = {}
+
+    def pieces(self, pieces: Iterable[Piece]) -> Iterator[Piece]:
+        """Yield messages in the place of frames, and gaps where books fall out of step."""
+        for piece in pieces:
+            if isinstance(piece, list):
+                if self._feed:
+                    yield from self._messages(piece)
+                else:
+                    yield piece
+                continue
+            if isinstance(piece, FeedBegins):
+                self._begin(piece)
+                continue
+            if isinstance(piece, FeedFrames):
+                self._feed = piece.feed
+                continue
+            if isinstance(piece, Damage | Lost):
+                # What is missing may have been frames of any connection.
+                self._torn.update(self._assemblers)
+            elif isinstance(piece, Connected) and self._feed:
+                assembler = self._assemblers.get(self._feed)
+                if assembler is not None:
+                    assembler.connected()
+            yield piece
+
+    def interrupt(self) -> None:
+        """Mark that frames may be missing here, as between the parts of a recording."""
+        self._torn.update(self._assemblers)
+
+    def end(self) -> Iterator[Missed]:
+        """Yield the stretches in which books were out of step at the end."""
+        for name, assembler in self._assemblers.items():
+            if assembler is not None:
+                for gap in assembler.end(self._last_ns.get(name, 0)):
+                    yield Missed.of(gap)
+
+    def _begin(self, begins: FeedBegins) -> None:
+        feed = Feed(begins.name, begins.venue, begins.natives, begins.levels, begins.depth)
+        assembler = self._assemblers.get(feed.name)
+        if feed.name not in self._assemblers:
+            try:
+                assembler = feed.assembler()
+            except SettingsError as error:
+                self.faults.append(f"frames of {safe_text(begins.venue)} cannot be read: {error}")
+            self._assemblers[feed.name] = assembler
+            if assembler is not None and begins.state is not None:
+                assembler.restore(begins.state)
+            return
+        if assembler is None:
+            return
+        assembler.expect(venue_of(begins.venue).by_native(begins.natives))
+        if begins.state is not None and feed.name in self._torn:
+            self._torn.discard(feed.name)
+            assembler.restore(begins.state)
+
+    def _messages(self, frames: list[RawMessage]) -> Iterator[Piece]:
+        assembler = self._assemblers.get(self._feed)
+        if assembler is None:
+            return
+        messages: list[RawMessage] = []
+        for raw, received_ns in frames:
+            for output in assembler.take(raw, received_ns):
+                if isinstance(output, bytes):
+                    messages.append((output, received_ns))
+                elif isinstance(output, Gap):
+                    if messages:
+                        yield messages
+                        messages = []
+                    yield Missed.of(output)
+        self._last_ns[self._feed] = frames[-1][1]
+        if messages:
+            yield messages

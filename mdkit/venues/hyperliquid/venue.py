@@ -1,0 +1,25 @@
+"""Hyperliquid as a `Venue`."""
+
+from __future__ import annotations
+
+from mdkit.venues.assembly.rules import WholeBooks
+from mdkit.venues.hyperliquid.parser import HyperliquidParser
+from mdkit.venues.hyperliquid.wire import HyperliquidWire
+from mdkit.venues.names import NAMES
+from mdkit.venues.venue import Venue
+
+HYPERLIQUID = Venue(
+    name="hyperliquid",
+    title="Hyperliquid",
+    ws_url="wss://api.hyperliquid.xyz/ws",
+    rest_url="https://api.hyperliquid.xyz",
+    names=NAMES["hyperliquid"],
+    wire=lambda venue, natives, depth: HyperliquidWire(natives, venue.elsewhere),
+    parser=HyperliquidParser,
+    rule=WholeBooks,
+    proof="whole books in every message",
+    manners=HyperliquidWire.manners,
+    channels=("depth", "trade"),
+    depths=(20,),
+    elsewhere=("kraken", "coinbase"),
+)
