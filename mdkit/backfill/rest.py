@@ -21,7 +21,7 @@ from mdkit.events import Bar
 from mdkit.history.columns import Klines
 from mdkit.history.http.client import RestClient
 from mdkit.history.intervals import period_end
-from mdkit.history.klines import Pager
+from mdkit.history.paging import Pager
 from mdkit.sources.connection import RawMessage
 from mdkit.venues.codec import Codec
 from mdkit.venues.registry import DEFAULT
@@ -226,10 +226,8 @@ async def _in_thread(work: Callable[[], _T]) -> _T:
 
 def _newest_bars(client: RestClient, symbol: str, interval: str, count: int) -> list[Bar]:
     end = time.time_ns() // _MS + _AHEAD_MS
-    pages = [
-        page.klines
-        for page in Pager(client, page=client.api.max_klines).newest(symbol, interval, end, count)
-    ]
+    pager = Pager(client, page=client.api.max_klines, rules=client.api.rules)
+    pages = [page.klines for page in pager.newest(symbol, interval, end, count)]
     return _bars(symbol, interval, Klines.empty().merged(*pages), count)
 
 

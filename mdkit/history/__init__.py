@@ -1,6 +1,7 @@
 """The past: bars over REST, cached in Parquet; gaps, resampling, files; and live bars.
 
-klines.py     pages a service until a stretch is complete, through the cache
+klines.py     loads what the cache lacks
+paging.py     pages a service until a stretch is complete
 cache.py      Parquet files by month that know what they cover; locks.py: between processes
 progress.py   a progress bar for loads of more than a few pages
 columns.py    bars as plain columns, and as the DataFrame a user gets

@@ -1,191 +1,23 @@
-"""Completed bars of one symbol from one service, through the cache.
-
-The service documents neither whether its bounds are inclusive, nor in which order bars come,
-nor which end of a long stretch it serves first. So a page is taken for what it shows: it
-settles the stretch from its first bar to its last, what is left on either side is asked for
-again, and a stretch is done when the answer brings nothing new. Which side the service begins
-with is learnt on the way, which saves asking on the other side.
-"""
+"""Completed bars of one symbol from one service, through the cache."""
 
 from __future__ import annotations
 
-import time
 import warnings
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from mdkit.errors import RequestError
 from mdkit.history.cache import CacheWarning, Series
-from mdkit.history.columns import Klines, Stretch, clipped, joined_stretches, without
-from mdkit.history.intervals import DAY_MS, ends, period_end, period_start, shortest
+from mdkit.history.columns import Klines, Stretch, clipped, without
+from mdkit.history.intervals import DAY_MS, period_end, period_start, shortest
+from mdkit.history.paging import Page, Pager, PageWarning
 from mdkit.history.progress import Progress
-from mdkit.venues.klines import Kline, when
-from mdkit.venues.registry import DEFAULT_REST
+from mdkit.venues.klines import when
 
-SETTLED_MS = DAY_MS
-"""How old an empty stretch must be to be taken as empty for good: services publish late."""
 _STORE_PAGES = 20
 _BESIDE_MS = 32 * DAY_MS
 """How far away the cached bar beside a stretch may be: markets close for holidays."""
-_MANY_STRAYS = 10
-_BAD_RANGE = 2003
-_SLACK = 8
-"""Asked for beyond what is wanted: an inclusive bound spends a place on a bar too new."""
-
-
-class PageWarning(UserWarning):
-    """A service did not answer what it was asked, so that a stretch may lack bars."""
-
-
-class Client(Protocol):
-    """What answers for bars: `mdkit.history.http.client.RestClient`, or a test's."""
-
-    def klines(
-        self,
-        symbol: str,
-        interval: str,
-        *,
-        start_ms: int | None = None,
-        end_ms: int | None = None,
-        limit: int,
-    ) -> list[Kline]:
-        """Return one page of bars, in any order."""
-
-
-class Page(NamedTuple):
-    """New bars, and the stretches for which they are all there is."""
-
-    klines: Klines
-    covered: list[Stretch]
-
-
-class _Asked(NamedTuple):
-    """A stretch to ask for. A probe is asked only to learn what the service begins with."""
-
-    start: int
-    end: int
-    is_probe: bool = False
-
-
-class Pager:
-    """Pages one service. What it learns about it (`takes`) holds for all symbols.
-
-    `takes` is which end of a stretch too long for one page the service serves: "first",
-    "last", or None while that is not known. `now_ms` is the time by the service's
-    clock, `page` how many bars it gives at most at once.
-    """
-
-    def __init__(
-        self, client: Client, now_ms: int | None = None, *, page: int = DEFAULT_REST.max_klines
-    ) -> None:
-        self.client = client
-        self.page = page
-        self.now_ms = time.time_ns() // 1_000_000 if now_ms is None else now_ms
-        self.takes: str | None = None
-        self._gives_newest = False  # of all bars before a time; not known before it was seen
-
-    def stretch(self, symbol: str, interval: str, start: int, end: int) -> Iterator[Page]:
-        """Yield pages with all completed bars that begin in [start, end), in any order."""
-        pending = [_Asked(start, end)]
-        nothing_older = False
-        while pending:
-            a, b, is_probe = pending.pop()
-            try:
-                raw = self._ask(symbol, interval, a, b, self.page)
-            except RequestError as error:
-                size = self.page * shortest(interval)
-                if error.code != _BAD_RANGE or b - a <= size:
-                    raise
-                # Some services refuse stretches that could not fit into one page.
-                pending += [_Asked(max(a, x - size), x) for x in range(b, a, -size)]
-                continue
-            got = raw.between(a, b)
-            if not got.bars:
-                strays = raw.bars > _MANY_STRAYS
-                if strays:
-                    self._warn(symbol, interval, a, b)
-                nothing_older = is_probe and not strays
-                yield self._page(interval, got, [] if strays else [(a, b)])
-                continue
-            if is_probe:
-                self.takes = "last"
-            elif nothing_older:
-                self.takes = "first"
-            nothing_older = False
-            first = int(got.starts[0])
-            after = period_end(interval, int(got.starts[-1]))
-            older, newer = first > a, after < b
-            if newer and self.takes != "last":
-                pending.append(_Asked(after, b))
-            if older and self.takes != "first":
-                # The side that is asked first tells which end the service begins with.
-                pending.append(_Asked(a, first, is_probe=newer and self.takes is None))
-            settled = (a if self.takes == "first" else first, b if self.takes == "last" else after)
-            yield self._page(interval, got, [(settled[0], min(settled[1], b))])
-
-    def newest(self, symbol: str, interval: str, end: int, count: int) -> Iterator[Page]:
-        """Yield pages backwards from `end` until `count` bars have come or there are no more."""
-        at, left = end, count
-        while left > 0 and at > 0:
-            limit = min(self.page, left + _SLACK)
-            raw = self._ask(symbol, interval, None, at, limit)
-            if limit < self.page and raw.bars and not raw.between(0, at).bars:
-                raw = self._ask(symbol, interval, None, at, self.page)
-            got = raw.between(0, at)
-            if not got.bars:
-                if raw.bars > _MANY_STRAYS:
-                    self._warn(symbol, interval, 0, at)
-                return
-            first = int(got.starts[0])
-            after = period_end(interval, int(got.starts[-1]))
-            silent = at - after
-            # Either the market was closed since, or this service begins with the oldest: of a
-            # symbol that is younger than a page these end shortly before, too.
-            weekend = max(4 * DAY_MS, 2 * shortest(interval))
-            if silent >= weekend or (silent >= shortest(interval) and not self._gives_newest):
-                newer = list(self.stretch(symbol, interval, after, at))
-                yield self._page(interval, got, [(first, after)])
-                yield from newer
-                self._gives_newest = not any(page.klines.bars for page in newer)
-            else:
-                yield self._page(interval, got, [(first, at)])
-            left -= got.bars
-            at = first
-
-    def _ask(self, symbol: str, interval: str, a: int | None, b: int, limit: int) -> Klines:
-        """Return a page, whatever is in it. A millisecond more makes any bound an inclusive one.
-
-        `end_time` is one period behind the last bar's start, for services that mean its end.
-        """
-        start_ms = None if a is None else max(0, a - 1)
-        return Klines.of(
-            self.client.klines(symbol, interval, start_ms=start_ms, end_ms=b, limit=limit)
-        )
-
-    def _page(self, interval: str, got: Klines, covered: Sequence[Stretch]) -> Page:
-        """Drop the bar that still forms; cover nothing that the service may yet publish."""
-        complete = got
-        limit = self.now_ms - SETTLED_MS
-        if got.bars:
-            last = int((ends(interval, got.starts) <= self.now_ms).sum())
-            complete = Klines(got.starts[:last], got.figures[:, :last])
-            if last:
-                limit = max(limit, int(ends(interval, complete.starts[-1:])[0]))
-            if last < got.bars:
-                limit = min(limit, int(got.starts[last]))
-        return Page(complete, list(clipped(joined_stretches(covered), 0, limit)))
-
-    @staticmethod
-    def _warn(symbol: str, interval: str, a: int, b: int) -> None:
-        warnings.warn(
-            f"{symbol} {interval}: asked for bars from {when(a)} to {when(b)}, the service gave "
-            "others, as before; that stretch may lack bars.",
-            PageWarning,
-            stacklevel=4,
-        )
 
 
 @dataclass(frozen=True)
@@ -206,13 +38,18 @@ class Loader:
     series: Series | None = None
     progress: Progress | None = None
     final_ms: int | None = None
+    _lacking: list[Stretch] = field(default_factory=list, init=False, repr=False)
 
     def between(self, start: int, end: int) -> Klines:
         """Return the bars that begin in [start, end).
 
         A cached bar beside each stretch that is asked for is asked for again: where it differs
-        the service has restated its prices, and all of the series is loaded anew.
+        the service has restated its prices, and all of the series is loaded anew. A warning says
+        which bars the service no longer has; where these are all, `RequestError` does.
         """
+        return self._checked(self._between_anew(start, end))
+
+    def _between_anew(self, start: int, end: int) -> Klines:
         try:
             return self._between(start, end)
         except _RestatedError as restated:
@@ -237,6 +74,7 @@ class Loader:
                 ):
                     self._compare(known, page.klines)
                     self._keep(page, store)
+                self._note_lacking(a, b)
             return klines.merged(*store.seen).between(start, end)
 
     def first(self, count: int, start: int, end: int) -> Klines:
@@ -246,17 +84,17 @@ class Loader:
         while at < end and klines.bars < count:
             # Markets that close have fewer bars than periods: reach out further each time.
             to = min(end, at + reach)
-            klines = klines.merged(self.between(at, to))
+            klines = klines.merged(self._between_anew(at, to))
             at, reach = to, 2 * reach
-        return Klines(klines.starts[:count], klines.figures[:, :count])
+        return self._checked(Klines(klines.starts[:count], klines.figures[:, :count]))
 
     def newest(self, count: int, end: int) -> Klines:
         """Return the last `count` bars that begin before `end`; see `between`."""
         try:
-            return self._newest(count, end)
+            return self._checked(self._newest(count, end))
         except _RestatedError as restated:
             self._forget(restated)
-            return self._newest(count, end)
+            return self._checked(self._newest(count, end))
 
     def _newest(self, count: int, end: int) -> Klines:
         at = end = self._completed(end)
@@ -277,6 +115,8 @@ class Loader:
                 self._compare(known, page.klines)
                 self._keep(page, store)
             klines = klines.merged(*store.seen).between(0, end)
+        if klines.bars < count:
+            self._note_lacking(0, int(klines.starts[0]) if klines.bars else end)
         return Klines(klines.starts[-count:], klines.figures[:, -count:])
 
     def _beside(self, start: int, end: int) -> Klines:
@@ -316,6 +156,29 @@ class Loader:
             CacheWarning,
             stacklevel=5,
         )
+
+    def _note_lacking(self, start: int, end: int) -> None:
+        """Remember what of a stretch the service does not keep."""
+        kept = self.pager.kept_from.get((self.symbol, self.interval), 0)
+        first = period_end(self.interval, period_start(self.interval, max(start, 1) - 1))
+        self._lacking.extend(clipped([(first, end)], 0, kept))
+
+    def _checked(self, klines: Klines) -> Klines:
+        """Return the bars; tell which ones the service no longer has."""
+        lacking = list(self._lacking)
+        self._lacking.clear()
+        if not lacking:
+            return klines
+        until = when(max(end for _, end in lacking))
+        said = (
+            f"{self.symbol} {self.interval}: the service keeps only the newest "
+            f"{self.pager.rules.most:,} bars, and none from before {until}. A longer interval "
+            'reaches further back, and source="binance" to the listing.'
+        )
+        if not klines.bars:
+            raise RequestError(said)
+        warnings.warn(said, PageWarning, stacklevel=4)
+        return klines
 
     def _completed(self, end: int) -> int:
         """Return where bars must begin before, to be before `end` and complete."""

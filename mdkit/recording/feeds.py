@@ -9,7 +9,6 @@ from mdkit.events import Gap
 from mdkit.recording.file import Damage
 from mdkit.recording.format import (
     Connected,
-    Disconnected,
     FeedBegins,
     FeedFrames,
     Lost,

@@ -14,8 +14,6 @@ from mdkit.exchange.simulated import Simulated, SimulatedSource
 from mdkit.history.http.client import RestClient, is_loopback, shared_budget
 from mdkit.recording.replay.replay import Replay
 from mdkit.redaction import Secret
-from mdkit.settings import Settings
-from mdkit.sources.connection import shown
 from mdkit.session.venues import (
     are_prefixed,
     open_exchange_venue,
@@ -24,6 +22,8 @@ from mdkit.session.venues import (
     open_venue_history,
     speaks_venue,
 )
+from mdkit.settings import Settings
+from mdkit.sources.connection import shown
 from mdkit.sources.source import Sink, Source, codec_of_source
 from mdkit.sources.venue import VenueSource
 from mdkit.sources.websocket import WebSocketSource
@@ -145,8 +145,8 @@ def open_source(
         if not source.startswith(("ws://", "wss://")):
             raise SettingsError(
                 f'source={shown(source)!r} is not a source: choose "tickdb", "demo", "simulated", '
-                "a ws:// or wss:// URL, an md.Exchange, an md.Simulated, or an object with run() "
-                "and stop()."
+                f"a public venue ({', '.join(VENUES)}), a ws:// or wss:// URL, an md.Exchange, an "
+                "md.Simulated, or an object with run() and stop()."
             )
         secret = api_key or key_for(source, settings.tickdb_ws_url, settings)
         return WebSocketSource(

@@ -16,7 +16,7 @@ from mdkit.errors import (
     SubscriptionError,
 )
 from mdkit.sources.connection import Connection, ConnectionEndedError
-from mdkit.venues.codec import Wire, Subscription
+from mdkit.venues.codec import Subscription, Wire
 
 
 class Subscriptions:

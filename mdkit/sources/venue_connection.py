@@ -211,7 +211,7 @@ class VenueConnection:
         while builder.wants_snapshot:
             if failures > 1:
                 longest = min(_LONGEST_BACKOFF, 0.25 * 2.0 ** min(failures, 10))
-                await asyncio.sleep(random.uniform(longest / 2, longest))  # noqa: S311
+                await asyncio.sleep(random.uniform(longest / 2, longest))
             failures += 1
             if self.venue.snapshot is not None:
                 await self._take_snapshot(symbol)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from math import inf
 
 from msgspec import Struct
+
+from mdkit.venues.numbers import MAX_MILLIS
 
 _NAMED = 3
 
@@ -20,6 +23,35 @@ class Kline(Struct, gc=False):
     close: float
     volume: float = 0.0
     quote_volume: float | None = None
+
+
+def impossible(
+    time: int | None,
+    open_: float | None,
+    high: float | None,
+    low: float | None,
+    close: float | None,
+    volume: float | None = None,
+    quote_volume: float | None = None,
+) -> str:
+    """Return why a bar cannot be true, or an empty text. Prices of 0 and below may be."""
+    if time is None or not 0 <= time <= MAX_MILLIS:
+        return f"time {time} is not in milliseconds since the epoch"
+    for name, price in (("open", open_), ("high", high), ("low", low), ("close", close)):
+        if price is None or not -inf < price < inf:  # nan makes every comparison false
+            return f"{name} is {'missing' if price is None else f'{price:g}'}, not a number"
+    for name, figure in (("volume", volume), ("quote_volume", quote_volume)):
+        if figure is not None and not 0 <= figure < inf:
+            return f"{name} is {figure:g}, not a number of 0 or more"
+    if min(open_, high, low, close) <= 0:  # type: ignore[type-var,operator]
+        return ""
+    if high < low:  # type: ignore[operator]
+        return f"high {high:g} is below low {low:g}"
+    if high < max(open_, close):  # type: ignore[operator,type-var]
+        return f"high {high:g} is below open {open_:g} or close {close:g}"
+    if low > min(open_, close):  # type: ignore[operator,type-var]
+        return f"low {low:g} is above open {open_:g} or close {close:g}"
+    return ""
 
 
 def invalid_bars(about: str, wrong: Sequence[str]) -> str:

@@ -95,7 +95,8 @@ class PairNames:
         if "/" in symbol or symbol.isalnum():
             raise SettingsError(
                 f"{symbol!r} is not a symbol of {self.title}: it does not name two assets. "
-                f"Write it as {symbol.partition('/')[0].upper()}/USD, or as {self.title} does, such as {self.example}."
+                f"Write it as {symbol.partition('/')[0].upper()}/USD, or as {self.title} does, "
+                f"such as {self.example}."
             )
         return symbol.upper()
 

@@ -2,16 +2,43 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
+from mdkit.errors import RequestError
 from mdkit.venues.klines import Kline
 
 
 class Request(NamedTuple):
-    """A GET request below a venue's REST base."""
+    """A request below a venue's REST base: GET, or where there is a JSON `body`, POST."""
 
     path: str
     params: dict[str, str]
+    body: bytes | None = None
+
+
+class UnknownSymbol(RequestError):  # noqa: N818 - a refusal, whose cure is another symbol
+    """The venue has no such symbol."""
+
+
+class KlineRules(NamedTuple):
+    """What a service's answers for bars keep to, where that is known.
+
+    Attributes:
+        serves: which bars of a stretch too long for one answer come: its "first"; or "all" that
+            the service has, since it has no more than fit. None where it has to be learnt.
+        most: how many of the newest bars can be had at all; None for all since the listing.
+        bounded: whether a stretch must be asked for in parts that fit one answer.
+        since_ms: no bar is older.
+        utc: whether bars must begin where periods of UTC do.
+        dated: whether its HTTP Date tells the time by which a bar is complete or still forms.
+    """
+
+    serves: Literal["first", "all"] | None = None
+    most: int | None = None
+    bounded: bool = False
+    since_ms: int = 0
+    utc: bool = False
+    dated: bool = False
 
 
 class RestApi(Protocol):
@@ -19,10 +46,12 @@ class RestApi(Protocol):
 
     Attributes:
         max_klines, max_trades: the most bars, and trades, in one answer.
+        rules: what its answers for bars keep to.
     """
 
     max_klines: int
     max_trades: int
+    rules: KlineRules
 
     def headers(self, api_key: str) -> dict[str, str]:
         """Return the headers that carry a key."""

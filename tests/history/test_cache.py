@@ -15,8 +15,9 @@ from mdkit.errors import SettingsError
 from mdkit.history import cache as module
 from mdkit.history.cache import CacheWarning, KlineCache, cache_folder, file_name
 from mdkit.history.columns import Klines, to_frame, without
-from mdkit.history.klines import Loader, Pager
+from mdkit.history.klines import Loader
 from mdkit.history.locks import locked
+from mdkit.history.paging import Pager
 
 NOW = T0 + 400 * DAY
 

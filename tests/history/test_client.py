@@ -25,7 +25,8 @@ from mdkit.errors import (
 from mdkit.history.http import client as module
 from mdkit.history.http.client import TIMEOUTS, Budget, RestClient, shared_budget
 from mdkit.history.http.retries import LONGEST_WAIT
-from mdkit.history.klines import Loader, Pager
+from mdkit.history.klines import Loader
+from mdkit.history.paging import Pager
 
 pytestmark = pytest.mark.outer
 

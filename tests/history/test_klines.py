@@ -9,7 +9,8 @@ from services import DAY, MINUTE, T0, Service, kline, minutes
 from mdkit.errors import RequestError
 from mdkit.history.cache import CacheWarning, KlineCache
 from mdkit.history.columns import Klines
-from mdkit.history.klines import Loader, Pager, PageWarning
+from mdkit.history.klines import Loader
+from mdkit.history.paging import Pager, PageWarning
 from mdkit.history.progress import Progress
 
 NOW = T0 + 30 * DAY

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 import mdkit as md
-from mdkit.api import klines as door
+from mdkit.api.kline_services import DEMO_EDITION
 from mdkit.api.klines import klines
 from mdkit.errors import AuthenticationError, FeedError, RequestError, SettingsError
 from mdkit.history.cache import KlineCache
@@ -96,7 +96,7 @@ def test_without_a_key_it_is_the_embedded_exchange_and_it_says_so(capsys, monkey
 def test_the_present_day_of_the_demo_is_not_kept():
     today = pd.Timestamp.now("UTC").normalize()
     klines("AAPL.US", "1m", today - pd.Timedelta(hours=2), source="demo")
-    series = KlineCache().series(f"exchange-seed7-{door.DEMO_EDITION}", "AAPL.US", "1m")
+    series = KlineCache().series(f"exchange-seed7-{DEMO_EDITION}", "AAPL.US", "1m")
     last = int((today + pd.Timedelta(days=1)).timestamp()) * 1000
     midnight = int(today.timestamp()) * 1000
     assert series.read(0, last).covered == [(midnight - 7_200_000, midnight)]
@@ -105,7 +105,7 @@ def test_the_present_day_of_the_demo_is_not_kept():
 def test_the_past_of_the_demo_is_what_its_edition_says():
     """If this fails, the same seed gives another past: count `DEMO_EDITION` up, then mend this."""
     bars = klines("AAPL.US", "1d", **DAYS, source="demo", cache=False)
-    assert door.DEMO_EDITION == 1
+    assert DEMO_EDITION == 1
     assert bars["close"].tolist() == CLOSES
     assert bars["volume"].tolist() == VOLUMES
 

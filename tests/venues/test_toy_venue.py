@@ -21,12 +21,13 @@ import mdkit as md
 from mdkit.errors import InvalidMessage, RequestError, ServerError, SubscriptionError
 from mdkit.events import Bar, Depth, Trade
 from mdkit.history.http.client import RestClient
-from mdkit.history.klines import Loader, Pager
+from mdkit.history.klines import Loader
+from mdkit.history.paging import Pager
 from mdkit.sources.websocket import WebSocketSource
 from mdkit.venues.codec import Answer, Manners
 from mdkit.venues.klines import Kline
 from mdkit.venues.registry import register
-from mdkit.venues.rest import Request
+from mdkit.venues.rest import KlineRules, Request
 from mdkit.venues.routes import (
     ANSWER_ROUTE,
     LIVE,
@@ -125,6 +126,7 @@ class ToyRest:
 
     max_klines = 50
     max_trades = 20
+    rules = KlineRules()
 
     def headers(self, api_key):
         return {"Authorization": api_key}

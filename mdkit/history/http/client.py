@@ -16,6 +16,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from email.utils import parsedate_to_datetime
 from math import inf
 from types import TracebackType
 from typing import Any, Self
@@ -40,6 +41,7 @@ from mdkit.history.http.deadlines import ANSWER_SECONDS, MAX_ANSWER_BYTES, Deadl
 from mdkit.history.http.retries import RETRIED_STATUS, Patience, check_wait
 from mdkit.redaction import Secret, hide, hide_address
 from mdkit.venues.klines import Kline
+from mdkit.venues.public import PublicRest
 from mdkit.venues.registry import DEFAULT_REST
 from mdkit.venues.rest import Request, RestApi
 from mdkit.venues.retry_after import retry_after
@@ -47,6 +49,8 @@ from mdkit.venues.retry_after import retry_after
 TIMEOUTS = (3.05, 10.0)
 """Seconds to connect, and between two bytes of an answer."""
 _TRIES = 5
+_JSON = {"Content-Type": "application/json"}
+_BANNED = 418
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 Waiting = Callable[[float, str], None]
@@ -139,6 +143,11 @@ class RestClient:
         timeouts: seconds to connect and to wait for an answer.
         sleep: how to wait between tries; replaced in tests.
         waiting: told before a wait.
+
+    Attributes:
+        requests: how many were made.
+        server_ms: the service's time in its last answer, in ms since the epoch; None where no
+            answer said.
     """
 
     def __init__(
@@ -162,6 +171,7 @@ class RestClient:
         self.name = parts.netloc
         self.waiting = waiting
         self.requests = 0
+        self.server_ms: int | None = None
         self._tried = 0  # in this call
         self._key = api_key
         self._budget = budget or Budget(None)
@@ -231,6 +241,26 @@ class RestClient:
         request = self.api.trades(symbol, self.api.max_trades if limit is None else limit)
         return self.api.message("trade", symbol, self._get(request, f"trades of {symbol}"))
 
+    def instruments(self, symbol: str = "") -> tuple[str, ...]:
+        """Return what a public venue trades, of the kind of this symbol where kinds are apart.
+
+        Raises as `klines` does, and `TypeError` for a service that has no such list.
+        """
+        api = self.api
+        if not isinstance(api, PublicRest):
+            raise TypeError(f"{self.name} gives no list of its symbols")
+        return api.read_instruments(self._get(api.instruments(symbol), "its symbols"))
+
+    def server_time(self) -> float | None:
+        """Ask a public venue for its time; return it in seconds, or None where it does not say.
+
+        Raises as `klines` does, and `TypeError` for a service that is none.
+        """
+        api = self.api
+        if not isinstance(api, PublicRest):
+            raise TypeError(f"{self.name} is not asked for its time")
+        return api.read_time(self._get(api.clock, "its time"))
+
     def close(self) -> None:
         """Close the connections."""
         # urllib3 2 closes them only when their pool is collected, which the traceback of a
@@ -256,6 +286,13 @@ class RestClient:
     def __repr__(self) -> str:
         return f"<RestClient {self.base_url}, {self.requests:,} requests>"
 
+    def get(self, request: Request, about: str) -> bytes:
+        """Ask something of the service in its own words; return the data of its answer.
+
+        `about` names it in errors. Raises as `klines` does.
+        """
+        return self._get(request, about)
+
     def _get(self, request: Request, about: str) -> bytes:
         trouble: MdkitError | None = None
         self._tried = 0
@@ -277,9 +314,12 @@ class RestClient:
         broke_off = None
         try:
             # A redirect would carry the key's header to wherever it points.
-            response = self._session.get(
+            response = self._session.request(
+                "GET" if request.body is None else "POST",
                 self.base_url + request.path,
                 params=request.params,
+                data=request.body,
+                headers=None if request.body is None else _JSON,
                 timeout=self._timeouts_left(),
                 allow_redirects=False,
                 stream=True,
@@ -327,10 +367,11 @@ class RestClient:
 
     def _read(self, response: requests.Response, content: bytes, about: str) -> bytes:
         status = response.status_code
+        self.server_ms = _date_ms(response.headers.get("Date"))
         if 300 <= status < 400:
             raise FeedError(
                 f"{self.name} answers with a redirect, which mdkit does not follow with a key: "
-                "set the final address as TICKDB_REST_URL or source=."
+                "set the final address as TICKDB_REST_URL, source= or rest_url=."
             )
         wait = retry_after(response.headers.get("Retry-After"), time.time())
         try:
@@ -338,6 +379,8 @@ class RestClient:
         except InvalidMessage as error:
             raise _Again(ServerError(f"{self.name} gave {error} ({about})")) from None
         except (RateLimitError, ServerError) as refusal:
+            if status == _BANNED:
+                raise  # every further try would make it longer
             if status in RETRIED_STATUS:
                 raise _given_up(refusal, self._tried) from None
             check_wait(refusal.retry_after, about)
@@ -405,6 +448,14 @@ def _check_base(base_url: str) -> None:
         raise SettingsError(
             f"{base_url!r} is not a REST base: give one such as https://api.tickdb.ai/v1."
         )
+
+
+def _date_ms(header: str | None) -> int | None:
+    """Return the time of a Date header; it is that of whole seconds gone by."""
+    try:
+        return int(parsedate_to_datetime(header or "").timestamp() * 1000)
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None
 
 
 class _Again(Exception):  # noqa: N818 - an order to `_get`, which never leaves it

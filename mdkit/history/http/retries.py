@@ -32,6 +32,8 @@ class Patience(Retry):
     ) -> Self:
         """Return one that calls `pause(seconds, why)` before a further try, then `spend()`.
 
+        POST is tried again as GET is: what is posted here are questions, and change nothing.
+
         `retries` is the most of them; where there is no connection or no answer, two will do.
         """
         patience = cls(
@@ -39,7 +41,7 @@ class Patience(Retry):
             connect=min(2, retries),
             read=min(2, retries),
             status=retries,
-            allowed_methods=frozenset({"GET"}),
+            allowed_methods=frozenset({"GET", "POST"}),
             status_forcelist=RETRIED_STATUS,
             backoff_factor=0.5,
             backoff_max=20,

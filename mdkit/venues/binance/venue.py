@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from mdkit.venues.assembly.rules import PreviousRanges, SequenceRanges
 from mdkit.venues.binance.parser import BinanceParser
+from mdkit.venues.binance.rest import FUTURES, SPOT, US
 from mdkit.venues.binance.wire import BinanceWire
 from mdkit.venues.codec import Wire
 from mdkit.venues.names import NAMES
-from mdkit.venues.rest import Request
 from mdkit.venues.venue import Venue
 
 _BOOK = ("depth@100ms", "bookTicker")
 _SPOT = {"depth": _BOOK, "trade": ("trade",), "ticker": ("ticker",)}
 _FUTURES = {"depth": _BOOK, "trade": ("aggTrade",), "ticker": ("ticker",)}
 _PROOF = "sequence numbers and the venue's own best prices"
-
-
-def _snapshot(path: str, limits: tuple[int, ...]) -> Callable[[str, int], Request]:
-    def request(symbol: str, depth: int) -> Request:
-        limit = next((limit for limit in limits if limit >= depth), limits[-1])
-        return Request(path, {"symbol": symbol, "limit": str(limit)})
-
-    return request
 
 
 def _wire(venue: Venue, natives: Mapping[str, str], depth: int) -> Wire:
@@ -46,7 +38,7 @@ BINANCE = Venue(
     proof=_PROOF,
     manners=BinanceWire.manners,
     depths=(100, 500, 1000),
-    snapshot=_snapshot("/api/v3/depth", (100, 500, 1000, 5000)),
+    snapshot=SPOT.depth,
     paths=dict.fromkeys(("depth", "trade", "ticker"), "/stream"),
     elsewhere=("binance.us", "kraken", "coinbase"),
 )
@@ -63,7 +55,7 @@ BINANCE_US = Venue(
     proof=_PROOF,
     manners=BinanceWire.manners,
     depths=(100, 500, 1000),
-    snapshot=_snapshot("/api/v3/depth", (100, 500, 1000, 5000)),
+    snapshot=US.depth,
     paths=dict.fromkeys(("depth", "trade", "ticker"), "/stream"),
     elsewhere=("kraken", "coinbase"),
 )
@@ -80,7 +72,7 @@ BINANCE_FUTURES = Venue(
     proof=_PROOF,
     manners=BinanceWire.manners._replace(command_seconds=0.2),
     depths=(100, 500, 1000),
-    snapshot=_snapshot("/fapi/v1/depth", (5, 10, 20, 50, 100, 500, 1000)),
+    snapshot=FUTURES.depth,
     # Since April 2026 the old paths answer, and deliver only a part of what is asked for.
     paths={"depth": "/public/stream", "trade": "/market/stream", "ticker": "/market/stream"},
     elsewhere=("hyperliquid", "kraken", "okx"),

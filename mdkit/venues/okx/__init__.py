@@ -3,4 +3,5 @@
 venue.py   the `Venue`
 wire.py    commands and answers
 parser.py  frames: books, trades, tickers
+rest.py    its REST service: bars and books
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mdkit.errors import InvalidMessage, RequestError
 from mdkit.venues.klines import Kline
-from mdkit.venues.rest import Request
+from mdkit.venues.rest import KlineRules, Request
 from mdkit.venues.tickdb.codes import classify
 from mdkit.venues.tickdb.encoding import rest_message
 from mdkit.venues.tickdb.rest import (
@@ -29,6 +29,7 @@ class TickdbRest:
 
     max_klines = MAX_KLINES
     max_trades = MAX_TRADES
+    rules = KlineRules()
 
     def headers(self, api_key: str) -> dict[str, str]:
         """Return the header X-API-Key."""

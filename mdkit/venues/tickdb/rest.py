@@ -7,15 +7,12 @@ decimal strings or numbers, further fields, any order.
 
 from __future__ import annotations
 
-from math import inf
-
 import msgspec
 from msgspec import Raw, Struct
 
 from mdkit.errors import InvalidMessage
-from mdkit.venues.klines import Kline, invalid_bars, when
+from mdkit.venues.klines import Kline, impossible, invalid_bars, when
 from mdkit.venues.messages import BROKEN, why_broken
-from mdkit.venues.numbers import MAX_MILLIS
 
 KLINE_PATH, DEPTH_PATH, TRADES_PATH = "/market/kline", "/market/depth", "/market/trades"
 """Appended to the REST base."""
@@ -172,29 +169,8 @@ def _when(line: _Line) -> str:
 
 
 def _wrong(line: _Line) -> str:
-    """Return why a bar cannot be true, or an empty text. nan makes every comparison false."""
+    """Return why a bar cannot be true, or an empty text."""
     stamp = line.time if line.time is not None else line.timestamp
-    if stamp is None or not 0 <= stamp <= MAX_MILLIS:
-        return f"time {stamp} is not in milliseconds since the epoch"
-    for name in ("open", "high", "low", "close"):
-        price = getattr(line, name)
-        if price is None or not -inf < price < inf:
-            return f"{name} is {_figure(price)}, not a number"
-    for name in ("volume", "quote_volume"):
-        figure = getattr(line, name)
-        if figure is not None and not 0 <= figure < inf:
-            return f"{name} is {figure:g}, not a number of 0 or more"
-    open_, high, low, close = line.open, line.high, line.low, line.close
-    if min(open_, high, low, close) <= 0:  # type: ignore[type-var,operator]
-        return ""
-    if high < low:  # type: ignore[operator]
-        return f"high {high:g} is below low {low:g}"
-    if high < max(open_, close):  # type: ignore[operator,type-var]
-        return f"high {high:g} is below open {open_:g} or close {close:g}"
-    if low > min(open_, close):  # type: ignore[operator,type-var]
-        return f"low {low:g} is above open {open_:g} or close {close:g}"
-    return ""
-
-
-def _figure(price: float | None) -> str:
-    return "missing" if price is None else f"{price:g}"
+    return impossible(
+        stamp, line.open, line.high, line.low, line.close, line.volume, line.quote_volume
+    )
