@@ -11,10 +11,13 @@ from typing import Any
 from mdkit.errors import SettingsError
 from mdkit.exchange.config import (
     CHANNELS,
+    DATA_SERVICE,
     DEFAULT_SYMBOLS,
     FIRST_MS,
     LAST_MS,
+    MOST_LEVELS,
     MOST_OPENING,
+    VENUES,
     ExchangeConfig,
     Fault,
     PlanLimits,
@@ -24,6 +27,7 @@ from mdkit.exchange.market.hours import HOURS
 from mdkit.exchange.market.periods import DAY_MS
 from mdkit.exchange.market.scenarios import scenario_named
 from mdkit.redaction import hide
+from mdkit.suggestions import instead
 
 _SYMBOL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
 
@@ -47,11 +51,17 @@ def configure(
     settings["api_key"] = hide(settings.get("api_key"))
     if isinstance(symbols, str):
         symbols = [part.strip() for part in symbols.split(",")]
+    venue = settings.get("venue", DATA_SERVICE)
+    if venue not in VENUES:
+        raise SettingsError(f"venue={venue!r} is unknown: {instead(venue, VENUES)}.")
+    if venue != DATA_SERVICE:
+        _check_venue(venue, replay, settings)
+        symbols, listed = _venue_symbols(venue, symbols), _venue_symbols(venue, listed)
     if symbols is None:
         symbols = () if replay is not None else DEFAULT_SYMBOLS
     unique = tuple(dict.fromkeys(symbols))
     for symbol in (*unique, *listed):
-        if not isinstance(symbol, str) or not _SYMBOL.fullmatch(symbol):
+        if venue == DATA_SERVICE and not (isinstance(symbol, str) and _SYMBOL.fullmatch(symbol)):
             raise SettingsError(
                 f"{symbol!r} is not a symbol; use up to 32 letters, digits, dots, dashes and "
                 "underscores, such as AAPL.US or BTCUSDT."
@@ -79,8 +89,32 @@ def configure(
     _check_opening(config)
     _check_hours(config)
     for fault in config.faults:
-        check_fault(fault)
+        check_fault(fault, venue)
     return config
+
+
+def _venue_symbols(venue: str, symbols: Sequence[str] | None) -> tuple[str, ...]:
+    """Return symbols in a venue's own form; None is what it trades by itself."""
+    from mdkit.exchange.venues.instruments import default_symbols, native, pair
+
+    if symbols is None:
+        return default_symbols(venue)
+    return tuple(native(*pair(symbol, venue), venue) for symbol in symbols)
+
+
+def _check_venue(venue: str, replay: Any, settings: dict[str, Any]) -> None:
+    """Raise `SettingsError` for a setting that no venue's dialect has a use for."""
+    if replay is not None:
+        raise SettingsError(
+            f"venue={venue!r} is a simulated market: use it without replay=. What was recorded "
+            "of a venue is played back by md.replay."
+        )
+    for name in ("api_key", "hours", "opening"):
+        if settings.get(name) is not None:
+            raise SettingsError(
+                f"{name}={settings[name]!r} has no meaning with venue={venue!r}: its market data "
+                "need no key, and it trades around the clock. Leave it out."
+            )
 
 
 def _milliseconds(start: datetime | str | int) -> int:
@@ -149,7 +183,18 @@ def _check_numbers(config: ExchangeConfig) -> None:
         ("speed", config.speed, 0 <= config.speed <= 1e6, "0 (unpaced) to 1e6"),
         ("levels", config.levels, 1 <= config.levels <= 50, "1 to 50"),
         ("port", config.port, 0 <= config.port <= 65_535, "0 (any free one) to 65535"),
-        ("keepalive", config.keepalive, 0 < config.keepalive <= 86_400, "above 0, in seconds"),
+        (
+            "keepalive",
+            config.keepalive,
+            config.keepalive is None or 0 < config.keepalive <= 86_400,
+            "above 0, in seconds, or None",
+        ),
+        (
+            "book_levels",
+            config.book_levels,
+            config.book_levels is None or config.levels <= config.book_levels <= MOST_LEVELS,
+            f"levels ({config.levels}) to {MOST_LEVELS}, or None",
+        ),
         ("count", config.count, config.count is None or config.count > 0, "at least 1, or None"),
         ("buffer_bytes", config.buffer_bytes, config.buffer_bytes >= 65_536, "at least 65536"),
     ]

@@ -6,16 +6,39 @@ from typing import Any
 
 import msgspec
 
+DATA_SERVICE = "tickdb"
+"""The venue whose wire is spoken unless another one is asked for."""
+VENUES = (
+    DATA_SERVICE,
+    "kraken",
+    "binance",
+    "binance.us",
+    "binance.futures",
+    "coinbase",
+    "hyperliquid",
+    "okx",
+)
+"""Whose dialects the exchange speaks."""
 DEFAULT_SYMBOLS = ("AAPL.US", "MSFT.US", "GOOGL.US", "AMZN.US", "NVDA.US")
 MOST_OPENING = 100_000
 """Depth messages in the first second; an exchange in Python sends no more."""
+MOST_LEVELS = 100_000
+"""Price levels a side of a venue's book."""
 FIRST_MS = 946_684_800_000
 """2000-01-01, where the history begins, in milliseconds."""
 LAST_MS = 4_102_444_800_000
 """2100-01-01, where it ends."""
 REALTIME_PATH = "/v1/realtime"
 FLAT_PATH = "/v1/market/ws"
+_BASES = {
+    DATA_SERVICE: (REALTIME_PATH, "/v1"),
+    "kraken": ("/v2", ""),
+    "hyperliquid": ("/ws", ""),
+    "okx": ("/ws/v5/public", ""),
+}
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
+KEEPALIVE = 30.0
+"""Seconds between the data service's pings."""
 CHANNELS = ("depth", "trade", "ticker")
 
 
@@ -72,7 +95,8 @@ class ExchangeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     is in depth messages a second over all symbols, `speed` a time scale in which 0 means
     as fast as the clients take the messages, `count` a number of depth messages (of all
     messages in a playback) after which the exchange is silent, `start_ms` the exchange's clock
-    at the first subscription, `hours` when there is trading (None: always).
+    at the first subscription, `hours` when there is trading (None: always), `venue` whose dialect
+    is spoken, `book_levels` how deep a venue's books are (None: as deep as the venue's are).
     """
 
     symbols: tuple[str, ...] = DEFAULT_SYMBOLS
@@ -91,16 +115,24 @@ class ExchangeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     limits: PlanLimits = PlanLimits()
     faults: tuple[Fault, ...] = ()
     compression: bool = False
-    keepalive: float = 30.0
+    keepalive: float | None = None
     buffer_bytes: int = 64 << 20
     hours: str | None = None
+    venue: str = DATA_SERVICE
+    book_levels: int | None = None
     host: str = "127.0.0.1"
     port: int = 0
 
     def __repr__(self) -> str:
         key = "None" if self.api_key is None else "'***'"
+        venue = "" if self.venue == DATA_SERVICE else f"venue={self.venue!r}, "
         source = f"replay={self.replay!r}" if self.replay else f"scenario={self.scenario!r}"
         return (
-            f"ExchangeConfig({','.join(self.symbols)}, {source}, seed={self.seed}, "
+            f"ExchangeConfig({','.join(self.symbols)}, {venue}{source}, seed={self.seed}, "
             f"speed={self.speed:g}, api_key={key}, host={self.host!r}, port={self.port})"
         )
+
+
+def bases(venue: str) -> tuple[str, str]:
+    """Return what follows the host in the WebSocket URL and in the REST base."""
+    return _BASES.get(venue, ("", ""))

@@ -20,11 +20,12 @@ import msgspec
 from mdkit.errors import ExchangeError, SettingsError
 from mdkit.exchange.checks import configure
 from mdkit.exchange.config import (
+    DATA_SERVICE,
     FLAT_PATH,
-    REALTIME_PATH,
     ExchangeConfig,
     Fault,
     PlanLimits,
+    bases,
 )
 from mdkit.exchange.faults.faults import check_fault, make_fault
 from mdkit.exchange.process import end_process, start_process
@@ -33,7 +34,7 @@ from mdkit.redaction import hide
 
 
 class Exchange:
-    """A real server on this machine that speaks TickDB's wire: WebSocket and REST, one port.
+    """A real server on this machine that speaks a venue's wire: WebSocket and REST, one port.
 
     A context manager, both `with` and `async with`; or `start()` and `stop()`. By default it
     runs in a process of its own; with `process=False` in the running loop (`async with` or
@@ -42,9 +43,20 @@ class Exchange:
         with Exchange(["AAPL.US"], scenario="busy") as exchange:
             requests.get(exchange.rest_url + "/market/depth", params={"symbol": "AAPL.US"})
 
+    With `venue="kraken"` and the like it speaks the dialect of a public venue, without a key, and
+    keeps a deep order book of each symbol, which `true_book` shows.
+
+        with Exchange(["BTC/USD"], venue="kraken") as exchange:
+            requests.get(exchange.rest_url + "/0/public/OHLC", params={"pair": "XBTUSD"})
+
     Parameters
     ----------
-    symbols : the default five; in a playback all of the recording's.
+    symbols : the default five; in a playback all of the recording's. At a venue in the common
+        form, BTC/USD, or in its own.
+    venue : "tickdb", the data service; or "kraken", "binance", "binance.us", "binance.futures",
+        "coinbase", "hyperliquid", "okx".
+    book_levels : price levels a side of a venue's whole book; None is as many as the venue's own
+        snapshots have, or a few more.
     listed : further symbols, each traded from when a client asks for it; not in a playback.
     seed : the same seed and start give the same messages, byte for byte.
     scenario : a name of `SCENARIOS`. It begins with the first subscription.
@@ -62,7 +74,8 @@ class Exchange:
     api_key : None accepts any key or none; else others get code 1001, none 1002.
     limits, faults : what the plan allows; what goes wrong by itself.
     compression : whether to offer permessage-deflate.
-    keepalive : seconds between the server's pings, and until it gives up on a pong.
+    keepalive : seconds between the server's pings, and until it gives up on a pong; None is 30,
+        or what the venue does.
     buffer_bytes : how far a client may fall behind before it is disconnected (code 1008).
     hours : "us" for a market that trades from 9:30 to 16:00 in New York, Monday to Friday (no
         holidays): outside there are no messages, and no bars. None never closes.
@@ -76,6 +89,8 @@ class Exchange:
         self,
         symbols: Sequence[str] | None = None,
         *,
+        venue: str = DATA_SERVICE,
+        book_levels: int | None = None,
         listed: Sequence[str] = (),
         seed: int = 7,
         scenario: str = "steady",
@@ -91,7 +106,7 @@ class Exchange:
         limits: PlanLimits | None = None,
         faults: Sequence[Fault] = (),
         compression: bool = False,
-        keepalive: float = 30.0,
+        keepalive: float | None = None,
         buffer_bytes: int = 64 << 20,
         hours: str | None = None,
         host: str = "127.0.0.1",
@@ -101,6 +116,8 @@ class Exchange:
         api_key = hide(api_key)
         self.config: ExchangeConfig = configure(
             symbols,
+            venue=venue,
+            book_levels=book_levels,
             listed=listed,
             seed=seed,
             scenario=scenario,
@@ -155,7 +172,7 @@ class Exchange:
             await server.start()
             self._server, self._port = server, server.port
             self._loop = asyncio.get_running_loop()
-            _ = server.market
+            _ = server.delivery
         return self
 
     def stop(self) -> None:
@@ -234,19 +251,59 @@ class Exchange:
         return None if self._child is None else self._child.pid
 
     @property
+    def venue(self) -> str:
+        """Whose wire is spoken: "tickdb", "kraken", ..."""
+        return self.config.venue
+
+    @property
     def ws_url(self) -> str:
-        """The WebSocket URL of the `realtime` dialect."""
-        return f"ws://{self._authority}{REALTIME_PATH}"
+        """The WebSocket URL of the `realtime` dialect; of a venue what stands in for its own.
+
+        That is the whole URL where a venue has one (Kraken, Coinbase, Hyperliquid, OKX), and the
+        base, to which `/stream` and the like are appended, of Binance's hosts.
+        """
+        return f"ws://{self._authority}{bases(self.config.venue)[0]}"
 
     @property
     def flat_ws_url(self) -> str:
-        """The WebSocket URL of the `flat` dialect, without its query."""
+        """The WebSocket URL of the `flat` dialect, without its query; not at other venues."""
+        if self.config.venue != DATA_SERVICE:
+            raise ExchangeError(f"{self.config.venue} has no flat dialect; use ws_url.")
         return f"ws://{self._authority}{FLAT_PATH}"
 
     @property
     def rest_url(self) -> str:
-        """The REST base, to which `/market/kline` and the like are appended."""
-        return f"http://{self._authority}/v1"
+        """The REST base: `/market/kline` and the like are appended, or the venue's own paths."""
+        return f"http://{self._authority}{bases(self.config.venue)[1]}"
+
+    def true_book(
+        self, symbol: str, *, update_id: int | None = None, time_ns: int | None = None
+    ) -> dict[str, Any]:
+        """Return a symbol's whole book as it stood after an update, or at a time; as it stands.
+
+        What a client has built can be compared with it. `update_id` is the venue's own number
+        (Binance's `u`, OKX's `seqId`), `time_ns` the time in a venue's frame, in ns since the
+        epoch. The result has `symbol` in the venue's form, `update_id` and `time_ns` of the last
+        update in it, and `bids` and `asks`, best first, as pairs of texts (price, size).
+
+        Raises `ExchangeError` for an unknown symbol, an update that is still to come, or one of
+        more than 8,192 updates ago; `SettingsError` at the data service, whose frames are whole
+        books.
+        """
+        if self.config.venue == DATA_SERVICE:
+            raise SettingsError(
+                "true_book() is for the dialects of venues: use Exchange(..., venue='kraken'). "
+                "Each depth message of the data service is a whole book."
+            )
+        from mdkit.exchange.venues.instruments import native, pair
+
+        name = native(*pair(symbol, self.config.venue), self.config.venue)
+        wanted = {"update_id": update_id, "time_ns": time_ns}
+        params = {"symbol": name, **{k: str(v) for k, v in wanted.items() if v is not None}}
+        if self._in_process:
+            return self._control("book?" + urlencode(params))
+        found: dict[str, Any] = self._in_loop(lambda: self._server.true_book(params))
+        return found
 
     @property
     def _authority(self) -> str:
@@ -263,7 +320,7 @@ class Exchange:
             fault = make_fault(fault, params)
         elif params:
             raise SettingsError("Give either a Fault or a kind with parameters, not both.")
-        check_fault(fault)
+        check_fault(fault, self.config.venue)
         if self._in_process:
             plain = {k: v for k, v in fault.as_dict().items() if v is not None}
             extra = {k: msgspec.json.encode(v).decode() for k, v in plain.pop("params").items()}
@@ -351,10 +408,12 @@ async def serve_forever(
     await server.start()
     host = f"[{config.host}]" if ":" in config.host else config.host
     base = f"{host}:{server.port}"
+    ws_path, rest_path = bases(config.venue)
+    flat = f"           ws://{base}{FLAT_PATH}?channel=depth&symbol={server.symbols[0]}\n"
     announce(
-        f"WebSocket  ws://{base}{REALTIME_PATH}\n"
-        f"           ws://{base}{FLAT_PATH}?channel=depth&symbol={server.symbols[0]}\n"
-        f"REST       http://{base}/v1\n"
+        f"WebSocket  ws://{base}{ws_path}\n"
+        f"{flat if config.venue == DATA_SERVICE else ''}"
+        f"REST       http://{base}{rest_path}\n"
         f"control    curl -H '{CONTROL_HEADER}: 1' http://{base}/_exchange/statistics\n"
     )
     for problem in server.statistics()["problems"]:

@@ -86,6 +86,10 @@ class Message:
         ]
         return Message(self.offset, self.key, moved) if moved else self
 
+    def withheld(self) -> Message | None:
+        """Return what is left of the message for those who were not sent it: nothing."""
+        return None
+
     def told(self) -> Sequence[Event]:
         """Return what the message tells, as far as it can be read."""
         return self.events

@@ -126,7 +126,7 @@ async def _serve_child(config: ExchangeConfig) -> None:
         target=_watch_parent, args=(lambda: loop.call_soon_threadsafe(ended.set),), daemon=True
     ).start()
     # Made now, while the parent is still on its way back, rather than on its first request.
-    _ = server.market
+    _ = server.delivery
     watch = asyncio.create_task(_watch_parent_id(ended))
     await ended.wait()
     watch.cancel()

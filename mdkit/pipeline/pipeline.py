@@ -172,10 +172,10 @@ class Pipeline:
         return await self._put(batch, is_recorded=True)
 
     async def queue(self, batch: Sequence[RawMessage]) -> list[bytes]:
-        """Queue messages that were made of `frames`, in order."""
+        """Queue messages that were made of recorded frames, in order."""
         return await self._put(batch, is_recorded=False)
 
-    def frames(self, feed: Feed, frames: Sequence[RawMessage]) -> None:
+    def record_frames(self, feed: Feed, frames: Sequence[RawMessage]) -> None:
         """Record what a venue sent; the messages that are made of it are queued next."""
         if self.recordings.current is not None:
             self.recordings.current.frames(feed, frames)
@@ -211,15 +211,19 @@ class Pipeline:
             await self.buffer.put_many(messages)
         return answers
 
-    def gap(self, gap: Gap, *, is_derived: bool = False) -> None:
+    def gap(self, gap: Gap) -> None:
         """Keep a gap for `gaps()`; strategies and frames meet it in its place in the stream.
 
-        One that is derived is not recorded, since recorded frames tell of it again. A gap of which `lost` is 0 was filled, and is a row of `gaps()` only; so is one of what
+        A gap of which `lost` is 0 was filled, and is a row of `gaps()` only; so is one of what
         was refused, of which there is no stream.
         """
-        self._note_gap(gap)
-        if self.recordings.current is not None and not is_derived:
+        if self.recordings.current is not None:
             self.recordings.current.gap(gap)
+        self.derived_gap(gap)
+
+    def derived_gap(self, gap: Gap) -> None:
+        """Keep a gap of which recorded frames tell again, so that it is not recorded."""
+        self._note_gap(gap)
         if gap.symbol and gap.lost != 0 and not gap.reason.startswith(REFUSED):
             pending = PendingGap(gap.reason, gap.from_ns, gap.to_ns, gap.lost, channel=gap.channel)
             filling = self.channels.find(gap.symbol, f"{gap.channel}:{REST}")

@@ -11,8 +11,8 @@ from mdkit.errors import SettingsError
 from mdkit.exchange import Exchange
 from mdkit.exchange.config import DATA_SERVICE
 from mdkit.history.http.client import RestClient, is_loopback, shared_budget
+from mdkit.sources.source import Sink
 from mdkit.sources.venue import VenueSource
-from mdkit.sources.venue_connection import FrameSink
 from mdkit.venues.registry import VENUES, venue_of
 from mdkit.venues.rest import Request
 from mdkit.venues.services import service_of
@@ -37,7 +37,7 @@ class ExchangeVenueSource(VenueSource):
         self.name = f"embedded exchange, as {venue.title}"
         self.exchange = exchange
 
-    async def run(self, sink: FrameSink) -> None:
+    async def run(self, sink: Sink) -> None:
         """Start the exchange unless it runs already, deliver, and stop what was started."""
         ours = not self.exchange.running
         if ours:

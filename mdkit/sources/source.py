@@ -8,12 +8,13 @@ from typing import Protocol, runtime_checkable
 from mdkit.errors import MdkitError
 from mdkit.events import Gap
 from mdkit.sources.connection import RawMessage
+from mdkit.sources.feed import Feed
 from mdkit.venues.codec import Codec
 from mdkit.venues.registry import DEFAULT
 
 
-class Sink(Protocol):
-    """Where a source delivers to; the pipeline."""
+class MessageSink(Protocol):
+    """Where a connection delivers messages to."""
 
     async def deliver(self, batch: Sequence[RawMessage]) -> list[bytes]:
         """Take messages in order, suspending when the queue says so.
@@ -44,6 +45,26 @@ class Sink(Protocol):
 
     def closed(self, reason: str) -> None:
         """End what belonged to the connection, which is gone."""
+
+
+class Sink(MessageSink, Protocol):
+    """Where a source delivers to; the pipeline. Sources whose messages are made of a venue's
+    frames have those recorded in place of the messages."""
+
+    def record_frames(self, feed: Feed, frames: Sequence[RawMessage]) -> None:
+        """Take what a venue sent, to be recorded; what is made of it is queued next."""
+
+    async def queue(self, batch: Sequence[RawMessage]) -> list[bytes]:
+        """Take messages that were made of frames, suspending when the queue says so."""
+
+    def derived_gap(self, gap: Gap) -> None:
+        """Report a stretch that was not seen, of which recorded frames tell again."""
+
+    def feed_opened(self, feed: Feed) -> None:
+        """Begin on a new connection of a feed."""
+
+    def feed_closed(self, feed: Feed, reason: str) -> None:
+        """End what belonged to a feed's connection."""
 
 
 @runtime_checkable

@@ -9,7 +9,8 @@ from typing import Any
 
 from mdkit.errors import ServiceError
 from mdkit.sources.feed import Feed
-from mdkit.sources.venue_connection import Fetch, FrameSink, VenueConnection
+from mdkit.sources.source import Sink
+from mdkit.sources.venue_connection import Fetch, VenueConnection
 from mdkit.sources.websocket import WebSocketSource
 from mdkit.venues.assembly.assembler import Assembler
 from mdkit.venues.assembly.builder import BookBuilder
@@ -48,7 +49,7 @@ class VenueSource:
         self._fetch = fetch
         self._options = options
         self._lock = asyncio.Lock()
-        self._sink: FrameSink | None = None
+        self._sink: Sink | None = None
         self._stopping = asyncio.Event()
         self._running: set[asyncio.Task[None]] = set()
         self._numbers: dict[str, int] = {}
@@ -142,7 +143,7 @@ class VenueSource:
         for each in self.connections:
             each.socket.stop()
 
-    async def run(self, sink: FrameSink) -> None:
+    async def run(self, sink: Sink) -> None:
         """Deliver messages until `stop()`. Raises what no retry can help, as `WebSocketSource`."""
         self._sink = sink
         for each in self.connections:

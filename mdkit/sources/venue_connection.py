@@ -1,4 +1,4 @@
-"""One connection to a public venue: frames in, whole books and the rest out, snapshots asked for."""
+"""One connection to a public venue: frames in, books and the rest out, snapshots asked for."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import random
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 from mdkit.errors import FeedError, MdkitError
 from mdkit.events import REFUSED, Gap
 from mdkit.sources.connection import ConnectionEndedError, RawMessage
 from mdkit.sources.feed import Feed
+from mdkit.sources.source import Sink
 from mdkit.sources.websocket import WebSocketSource
 from mdkit.venues.assembly.assembler import Answered, Assembler, Ending, Wanted
 from mdkit.venues.assembly.parser import rest_frame
@@ -27,40 +28,6 @@ _LONGEST_BACKOFF = 60.0
 
 Fetch = Callable[[Venue, Request], bytes]
 """Asks a venue's REST service; called in a thread."""
-
-
-class FrameSink(Protocol):
-    """Where connections to venues deliver to; the pipeline."""
-
-    def frames(self, feed: Feed, frames: Sequence[RawMessage]) -> None:
-        """Take what a venue sent, to be recorded; what is made of it is queued next."""
-
-    async def queue(self, batch: Sequence[RawMessage]) -> list[bytes]:
-        """Take messages that were made of frames, suspending when the queue says so."""
-
-    def gap(self, gap: Gap, *, is_derived: bool = False) -> None:
-        """Report a stretch that was not seen; `is_derived` where the frames themselves tell it."""
-
-    def problem(self, error: MdkitError) -> None:
-        """Report trouble that the session survives."""
-
-    def feed_opened(self, feed: Feed) -> None:
-        """Begin on a new connection of a feed."""
-
-    async def opened(self, gaps: Sequence[Gap]) -> None:
-        """Begin on a connection, with what was missed since the last one."""
-
-    async def subscribed(self, pushed: Callable[[], Sequence[RawMessage]] = tuple) -> None:
-        """Go on once everything is subscribed to."""
-
-    def feed_closed(self, feed: Feed, reason: str) -> None:
-        """End what belonged to a feed's connection."""
-
-    async def begin_anew(self) -> None:
-        """Forget what was delivered."""
-
-    def expect(self, symbols: Sequence[str]) -> None:
-        """Set the symbols that messages are about."""
 
 
 class VenueConnection:
@@ -98,7 +65,7 @@ class VenueConnection:
         self._lock = lock
         self._fetch = fetch
         self._natives = natives
-        self._sink: FrameSink | None = None
+        self._sink: Sink | None = None
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._last_ns = 0
         self._failures: dict[str, int] = {}
@@ -108,7 +75,7 @@ class VenueConnection:
         """The channels and symbols that are asked for on this connection."""
         return self.socket.subscriptions
 
-    async def run(self, sink: FrameSink) -> None:
+    async def run(self, sink: Sink) -> None:
         """Deliver until the socket's source is stopped."""
         self._sink = sink
         try:
@@ -116,7 +83,7 @@ class VenueConnection:
         finally:
             await self._cancel()
             for gap in self.assembler.end(self._last_ns):
-                sink.gap(gap, is_derived=True)
+                sink.derived_gap(gap)
 
     def carry(self, symbol: str, native: str) -> None:
         """Carry one more symbol, which the venue calls so."""
@@ -133,7 +100,7 @@ class VenueConnection:
 
     async def _pass_on(self, batch: Sequence[RawMessage]) -> list[bytes]:
         sink = self._the_sink
-        sink.frames(self.feed, batch)
+        sink.record_frames(self.feed, batch)
         answers: list[bytes] = []
         messages: list[RawMessage] = []
         for raw, received_ns in batch:
@@ -144,7 +111,7 @@ class VenueConnection:
                     if messages:
                         await sink.queue(messages)
                         messages = []
-                    sink.gap(output, is_derived=True)
+                    sink.derived_gap(output)
                 elif isinstance(output, Answered):
                     answers.append(output.raw)
                 elif isinstance(output, Wanted):
@@ -193,7 +160,7 @@ class VenueConnection:
         self._the_sink.feed_closed(self.feed, reason)
 
     @property
-    def _the_sink(self) -> FrameSink:
+    def _the_sink(self) -> Sink:
         assert self._sink is not None
         return self._sink
 
@@ -219,7 +186,8 @@ class VenueConnection:
                 await self._subscribe_anew(symbol)
                 await self._wait_until_in_step(symbol)
         started = time.monotonic()
-        while builder.state == "in step" and time.monotonic() - started < _LONGEST_BACKOFF:
+        # Builders are pure, and tell nobody; these two waits look now and then.
+        while builder.state == "in step" and time.monotonic() - started < _LONGEST_BACKOFF:  # noqa: ASYNC110
             await asyncio.sleep(1.0)
         if builder.state == "in step":
             self._failures.pop(symbol, None)
@@ -249,10 +217,10 @@ class VenueConnection:
         """Wait for the snapshot: whoever asks again before it came is answered once."""
         builder = self.assembler.builders[symbol]
         deadline = time.monotonic() + _RESYNC_SECONDS
-        while builder.wants_snapshot and time.monotonic() < deadline:
+        while builder.wants_snapshot and time.monotonic() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
 
-    # -- what never comes ---------------------------------------------------------------------------
+    # -- what never comes --------------------------------------------------------------------------
 
     async def _watch(self) -> None:
         """Tell of subscriptions of which nothing has come, though nobody refused them."""

@@ -30,7 +30,7 @@ from mdkit.sources.connection import (
     shown,
 )
 from mdkit.sources.failures import check_url, why_not_connected
-from mdkit.sources.source import Sink
+from mdkit.sources.source import MessageSink
 from mdkit.sources.subscriptions import Subscriptions
 from mdkit.sources.websockets_connection import open_websockets
 from mdkit.venues.codec import Wire
@@ -102,7 +102,7 @@ class WebSocketSource:
         )
         self._connection: Connection | None = None
         self._stopping = asyncio.Event()
-        self._sink: Sink | None = None
+        self._sink: MessageSink | None = None
         # When data came last on this connection, or were subscribed to: by the monotonic clock,
         # 0.0 before; and by the wall clock, kept when the connection is gone.
         self._last_data = 0.0
@@ -157,7 +157,7 @@ class WebSocketSource:
         """Ask `run` to return soon."""
         self._stopping.set()
 
-    async def run(self, sink: Sink) -> None:
+    async def run(self, sink: MessageSink) -> None:
         """Deliver messages until `stop()`; reconnect whenever that can help.
 
         Raises `AuthenticationError`, `QuotaError`, `RequestError` or `SubscriptionError` when
@@ -179,7 +179,7 @@ class WebSocketSource:
             elif silent > self.stale_after:
                 self._tell_silence(sink, silent, now)
 
-    async def _run(self, sink: Sink) -> None:
+    async def _run(self, sink: MessageSink) -> None:
         while not self._stopping.is_set():
             self._backoff.connecting()
             self.tries += 1
@@ -226,7 +226,7 @@ class WebSocketSource:
         if not self._down_since_ns and self.connects:
             self._down_since_ns = self._last_data_ns or time.time_ns()
 
-    async def _run_connection(self, sink: Sink) -> None:
+    async def _run_connection(self, sink: MessageSink) -> None:
         asked_ns = time.time_ns()
         connection = await self._open()
         if connection is None:
@@ -405,13 +405,13 @@ class WebSocketSource:
             now = time.time_ns()
             self._sink.gap(Gap(symbol, channel, f"{REFUSED}: {error}", now, now))
 
-    def _note_data(self, sink: Sink, silent: float, first_ns: int, last_ns: int) -> None:
+    def _note_data(self, sink: MessageSink, silent: float, first_ns: int, last_ns: int) -> None:
         if silent > self.stale_after:
             self._tell_silence(sink, silent, first_ns)
         self._last_data = time.monotonic()
         self._last_data_ns = last_ns
 
-    def _note_clock(self, sink: Sink, received_ns: int) -> None:
+    def _note_clock(self, sink: MessageSink, received_ns: int) -> None:
         """Tell that the wall clock was set back since the last data, before what comes now."""
         back_ns = self._last_data_ns - received_ns
         if back_ns < _SET_BACK_NS:
@@ -421,7 +421,7 @@ class WebSocketSource:
         for channel, symbol in self.subscriptions:
             sink.gap(Gap(symbol, channel, reason, received_ns, received_ns))
 
-    def _tell_silence(self, sink: Sink, seconds: float, until_ns: int) -> None:
+    def _tell_silence(self, sink: MessageSink, seconds: float, until_ns: int) -> None:
         reason = f"silent for {seconds:.1f} s while connected"
         for channel, symbol in self.subscriptions:
             sink.gap(Gap(symbol, channel, reason, self._last_data_ns, until_ns))

@@ -6,29 +6,19 @@ import json
 import math
 from collections.abc import Callable, Sequence
 from random import Random
-from typing import Any, NamedTuple
+from typing import Any
 
 from mdkit.errors import SettingsError
 from mdkit.exchange.config import Fault
+from mdkit.exchange.faults.kinds import FaultKind
 from mdkit.exchange.faults.targets import FaultTargets
+from mdkit.exchange.faults.venue_faults import VENUE_FAULTS, malformed_like
 from mdkit.exchange.messages import Message
 
 # RFC 6455, section 7.4, and the registry it founded: 1004 to 1006 and 1015 stand for what is
 # not sent.
 _CLOSE_CODES = (*range(1000, 1004), *range(1007, 1015))
 _REASON_BYTES = 123
-
-
-class FaultKind(NamedTuple):
-    """A kind of fault: what it does, its parameters with their defaults, and how.
-
-    `wrong` says what is wrong with values of the right types; an empty text is nothing.
-    """
-
-    description: str
-    params: dict[str, Any]
-    apply: Callable[[FaultTargets, Fault, dict[str, Any]], None]
-    wrong: Callable[[dict[str, Any]], str] = lambda params: ""
 
 
 def _wrong_close(params: dict[str, Any]) -> str:
@@ -100,7 +90,10 @@ def _reorder(targets: FaultTargets, fault: Fault, params: dict[str, Any]) -> Non
 
 
 def _malformed(targets: FaultTargets, fault: Fault, params: dict[str, Any]) -> None:
-    texts = malformed(targets.seed, fault.count, fault.symbol or targets.symbols[0])
+    if targets.venue is None:
+        texts = malformed(targets.seed, fault.count, fault.symbol or targets.symbols[0])
+    else:
+        texts = malformed_like(targets.venue.sample(), targets.seed, fault.count)
     targets.outbox.add(Message.verbatim(0.0, None, text, "realtime", "flat") for text in texts)
 
 
@@ -203,11 +196,35 @@ RECOVERABLE = tuple(kind for kind in FAULTS if kind != "unauthorized")
 """The kinds after which a client goes on by itself, sooner or later."""
 
 
-def check_fault(fault: Fault) -> dict[str, Any]:
-    """Return the fault's complete parameters; raise `SettingsError` for one that cannot be."""
-    kind = FAULTS.get(fault.kind)
+def kind_of(name: str) -> FaultKind:
+    """Return a kind of fault; raise `SettingsError` for one that there is not."""
+    kind = FAULTS.get(name) or VENUE_FAULTS.get(name)
     if kind is None:
-        raise SettingsError(f"fault {fault.kind!r} is unknown; the faults are {', '.join(FAULTS)}.")
+        known = ", ".join([*FAULTS, *VENUE_FAULTS])
+        raise SettingsError(f"fault {name!r} is unknown; the faults are {known}.")
+    return kind
+
+
+def faults_of(venue: str) -> tuple[str, ...]:
+    """Return the kinds after which a client of that venue goes on by itself, sooner or later.
+
+    At the data service they are `RECOVERABLE`; "blocked" is never among them.
+    """
+    own = [name for name, kind in VENUE_FAULTS.items() if venue in kind.venues]
+    return (*RECOVERABLE, *(name for name in own if name != "blocked"))
+
+
+def check_fault(fault: Fault, venue: str | None = None) -> dict[str, Any]:
+    """Return the fault's complete parameters; raise `SettingsError` for one that cannot be.
+
+    With a `venue`, also for one that has no meaning in its dialect.
+    """
+    kind = kind_of(fault.kind)
+    if venue is not None and kind.venues and venue not in kind.venues:
+        raise SettingsError(
+            f"fault {fault.kind!r} has no meaning at {venue}; it is known by "
+            f"{', '.join(kind.venues)}."
+        )
     unknown = fault.params.keys() - kind.params.keys()
     if unknown:
         known = ", ".join(["duration", "count", "symbol", *kind.params])

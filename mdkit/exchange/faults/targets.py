@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from mdkit.exchange.config import Fault
 from mdkit.exchange.messages import Message
 
 
@@ -28,6 +29,28 @@ class Connections(Protocol):
 
     def hurry(self, count: int) -> None:
         """Say the market's next messages at once, and have its clock run ahead by as much."""
+
+
+class VenueTargets(Protocol):
+    """What faults may do to a venue's dialect."""
+
+    def order(self, fault: Fault, params: dict[str, Any], now: float) -> None:
+        """Have the next frames, answers or subscriptions go wrong."""
+
+    def stop_as_planned(self, notice: float) -> None:
+        """Give notice of a stop on every connection, and close them `notice` seconds later."""
+
+    def cut_at_age(self, seconds: float) -> None:
+        """Cut every connection, also later ones, when it is that old."""
+
+    def deepen(self, symbol: str | None, size: int) -> None:
+        """Make books so deep that their snapshots have about `size` bytes."""
+
+    def cross(self, symbol: str | None, count: int) -> None:
+        """Have the true book be crossed for so many updates."""
+
+    def sample(self) -> bytes:
+        """Return a well-formed frame."""
 
 
 class AdmissionGate:
@@ -109,6 +132,10 @@ class Outbox:
             return bool(self._held) or now < self._next_free or now < self._stalled_until
         return now < self._stalled_until
 
+    def is_stalled(self, now: float) -> bool:
+        """Whether nothing at all is sent now."""
+        return now < self._stalled_until
+
     def wake_at(self, now: float) -> float | None:
         """Return when there is something to do without a new message; None if never."""
         if self._extra:
@@ -131,9 +158,11 @@ class Outbox:
         if now < self._stalled_until:
             if self._stall_holds:
                 self._held.extend(messages)
-            else:
-                self.withheld += len(messages)
-            return []
+                return []
+            self.withheld += len(messages)
+            # Some are missed all the same: a venue may number what a connection is sent.
+            lost = [message.withheld() for message in messages]
+            return [message for message in lost if message is not None]
         if now < self._slow_until:
             self._held.extend(messages)
             if now < self._next_free or not self._held:
@@ -180,3 +209,4 @@ class FaultTargets(NamedTuple):
     now: float
     seed: int
     symbols: Sequence[str]
+    venue: VenueTargets | None = None

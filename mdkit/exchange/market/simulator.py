@@ -7,6 +7,7 @@ symbols, the scenario and the opening price alone; the start adds only the times
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from random import Random
 
 from mdkit.events import Depth, Ticker, Trade
@@ -134,12 +135,21 @@ class Book:
 
 
 class SimulatedFeed:
-    """The simulated market of a configuration, opened at `opened_ms` by the exchange's clock."""
+    """The simulated market of a configuration, opened at `opened_ms` by the exchange's clock.
 
-    def __init__(self, config: ExchangeConfig, opened_ms: int) -> None:
+    `specify` says what is traded under a symbol.
+    """
+
+    def __init__(
+        self,
+        config: ExchangeConfig,
+        opened_ms: int,
+        specify: Callable[[str], Instrument] = instrument,
+    ) -> None:
         scenario = scenario_named(config.scenario, config.opening)
         self.symbols: tuple[str, ...] = ()
         self._config = config
+        self._specify = specify
         self.opened_ms = opened_ms
         self.paced = config.speed > 0 and (config.rate or scenario.rate) is not None
         self.finished = False
@@ -191,7 +201,7 @@ class SimulatedFeed:
         return True
 
     def _list(self, symbol: str) -> None:
-        config, spec = self._config, instrument(symbol)
+        config, spec = self._config, self._specify(symbol)
         history = History(spec, config.seed, self.opened_ms, hours=config.hours)
         ticks = history.opening_ticks
         book = Book(spec, ticks, config.levels, Random(f"{config.seed}|{symbol}|book"))

@@ -19,8 +19,8 @@ from websockets.protocol import State
 from mdkit.events import Depth, Ticker, Trade
 from mdkit.exchange.config import ExchangeConfig, Fault
 from mdkit.exchange.dialects import Dialect
-from mdkit.exchange.faults.faults import FAULTS, check_fault
-from mdkit.exchange.faults.targets import AdmissionGate, FaultTargets, Outbox
+from mdkit.exchange.faults.faults import check_fault, kind_of
+from mdkit.exchange.faults.targets import AdmissionGate, FaultTargets, Outbox, VenueTargets
 from mdkit.exchange.market.instruments import Instrument
 from mdkit.exchange.market.tape import Tape
 from mdkit.exchange.messages import Key, Message, text_frame
@@ -157,6 +157,8 @@ class Delivery:
         self.passed = 0
         self.slow_clients = 0
         self.injected: Counter[str] = Counter()
+        self.venue: VenueTargets | None = None
+        """What the faults of a venue act on, where the exchange speaks a venue's dialect."""
         self._began: float | None = None
         self._hurried = 0
         self._ahead = 0.0
@@ -187,7 +189,7 @@ class Delivery:
 
     def inject(self, fault: Fault) -> None:
         """Let a fault happen now; if it names a later moment, then."""
-        params = check_fault(fault)
+        params = check_fault(fault, self.config.venue)
         if fault.at is not None and self._elapsed() < fault.at:
             self._by_time = sorted([*self._by_time, fault], key=lambda f: f.at or 0.0)
         elif fault.after_messages is not None and self.passed < fault.after_messages:
@@ -196,8 +198,10 @@ class Delivery:
             self.injected[fault.kind] += 1
             now = asyncio.get_running_loop().time()
             seed = self.config.seed + self.injected[fault.kind] - 1
-            targets = FaultTargets(self.gate, self.outbox, self, now, seed, self.feed.symbols)
-            FAULTS[fault.kind].apply(targets, fault, params)
+            targets = FaultTargets(
+                self.gate, self.outbox, self, now, seed, self.feed.symbols, self.venue
+            )
+            kind_of(fault.kind).apply(targets, fault, params)
         self.wake()
 
     def disconnect(self, code: int, reason: str) -> None:
@@ -314,15 +318,20 @@ class Delivery:
             most = min(most, max(0, (self._by_count[0].after_messages or 0) - self.passed))
         taken = self.feed.take(until, most) if most else []
         self.passed += len(taken)
-        messages = self.outbox.pass_on(taken, asyncio.get_running_loop().time())
-        if messages:
-            for client in tuple(self.clients):
-                client.push(messages, self.sent)
-                if client.backlog > self.config.buffer_bytes and self.feed.paced:
-                    self.slow_clients += 1
-                    client.close(1008, "too slow")
+        self.write(taken)
         fired = self._fire_counted()
         return fired or (most > 0 and len(taken) == most)
+
+    def write(self, messages: list[Message]) -> None:
+        """Disturb messages as the faults ask, and write what is to be sent now."""
+        messages = self.outbox.pass_on(messages, asyncio.get_running_loop().time())
+        if not messages:
+            return
+        for client in tuple(self.clients):
+            client.push(messages, self.sent)
+            if client.backlog > self.config.buffer_bytes and self.feed.paced:
+                self.slow_clients += 1
+                client.close(1008, "too slow")
 
     def _fire_counted(self) -> bool:
         fired = False

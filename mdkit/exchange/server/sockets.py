@@ -6,42 +6,40 @@ import asyncio
 import hmac
 import ipaddress
 import logging
-import math
 import sys
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from websockets.asyncio.server import Server as WebSocketServer
 from websockets.asyncio.server import ServerConnection, serve
-from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from mdkit.errors import ExchangeError, SettingsError
-from mdkit.exchange.config import FLAT_PATH, LOOPBACK, REALTIME_PATH, ExchangeConfig, Fault
+from mdkit.exchange.config import (
+    DATA_SERVICE,
+    FLAT_PATH,
+    KEEPALIVE,
+    LOOPBACK,
+    REALTIME_PATH,
+    ExchangeConfig,
+    Fault,
+)
 from mdkit.exchange.faults.faults import make_fault
 from mdkit.exchange.server.callers import CONTROL_HEADER, check_caller
 from mdkit.exchange.server.commands import Commands
 from mdkit.exchange.server.delivery import Client, Delivery, Feed
+from mdkit.exchange.server.http import http_response, retry_after
 from mdkit.exchange.server.rest import Budget, Endpoints, Refusal, query
+
+if TYPE_CHECKING:
+    from mdkit.exchange.server.venue_market import VenueMarket
 
 _MOST_CONNECTIONS = 1000
 """WebSockets at a time, whatever the plan: a test that leaks them should hear of it."""
 _MOST_BYTES = 1 << 20
 """The largest message that a client may send."""
-_PHRASES = {
-    200: "OK",
-    400: "Bad Request",
-    401: "Unauthorized",
-    403: "Forbidden",
-    404: "Not Found",
-    405: "Method Not Allowed",
-    426: "Upgrade Required",
-    429: "Too Many Requests",
-    500: "Internal Server Error",
-    503: "Service Unavailable",
-}
 # At DEBUG websockets logs request lines, and those hold api_key: this logger never gets there,
 # not even where somebody sets every logger to DEBUG.
 _logger = logging.getLogger("mdkit.exchange")
@@ -60,6 +58,7 @@ class ExchangeServer:
         self._server: WebSocketServer | None = None
         self._pump: asyncio.Task[None] | None = None
         self._market: Market | None = None
+        self._venue: VenueMarket | None = None
         self._opened_ms = config.start_ms or time.time_ns() // 1_000_000
         # A recording is read before the port is bound: its errors belong to the start.
         self._feed: Feed | None = None
@@ -84,8 +83,8 @@ class ExchangeServer:
                 process_request=self._answer,
                 compression="deflate" if config.compression else None,
                 max_size=_MOST_BYTES,
-                ping_interval=config.keepalive,
-                ping_timeout=config.keepalive,
+                ping_interval=self._keepalive,
+                ping_timeout=self._keepalive,
                 close_timeout=2,
                 write_limit=1 << 20,
                 logger=_logger,
@@ -100,19 +99,49 @@ class ExchangeServer:
         self.port = next(iter(self._server.sockets)).getsockname()[1]
 
     @property
+    def _keepalive(self) -> float | None:
+        """Seconds between pings; those of a venue are its dialect's business."""
+        if self.config.venue != DATA_SERVICE:
+            return None
+        return KEEPALIVE if self.config.keepalive is None else self.config.keepalive
+
+    @property
+    def delivery(self) -> Delivery:
+        """What hands the market's messages to the clients; made when first needed."""
+        return self.venue.delivery if self.is_venue else self.market.delivery
+
+    @property
+    def is_venue(self) -> bool:
+        """Whether a venue's dialect is spoken."""
+        return self.config.venue != DATA_SERVICE
+
+    @property
     def market(self) -> Market:
         """The market, made when first needed: a client need not wait for it to connect."""
         if self._market is None:
             self._market = Market(self.config, self._feed or self._simulate())
-            self._market.delivery.apply_initial_faults()
-            self._pump = asyncio.create_task(self._market.delivery.run(), name="mdkit exchange")
-            self._pump.add_done_callback(_report)
+            self._run(self._market.delivery)
         return self._market
+
+    @property
+    def venue(self) -> VenueMarket:
+        """The same where a venue's dialect is spoken."""
+        if self._venue is None:
+            from mdkit.exchange.server.venue_market import VenueMarket
+
+            self._venue = VenueMarket(self.config, self._opened_ms)
+            self._run(self._venue.delivery)
+        return self._venue
+
+    def _run(self, delivery: Delivery) -> None:
+        delivery.apply_initial_faults()
+        self._pump = asyncio.create_task(delivery.run(), name="mdkit exchange")
+        self._pump.add_done_callback(_report)
 
     @property
     def symbols(self) -> tuple[str, ...]:
         """The symbols that are traded here."""
-        return self.market.delivery.feed.symbols
+        return self.delivery.feed.symbols
 
     def _simulate(self) -> Feed:
         from mdkit.exchange.market.simulator import SimulatedFeed
@@ -138,17 +167,18 @@ class ExchangeServer:
 
     def inject(self, fault: Fault) -> None:
         """Let a fault happen; call it in the loop's thread."""
-        self.market.delivery.inject(fault)
+        self.delivery.inject(fault)
 
     def statistics(self) -> dict[str, Any]:
         """Return connections, messages and faults so far, JSON-ready."""
-        delivery = self.market.delivery
+        delivery = self.delivery
+        calls = self.venue.rest_calls if self.is_venue else self.market.budget.total
         return {
             "symbols": list(self.symbols),
             "connections": len(delivery.clients),
             "connections_total": self.connections_total,
             "subscriptions": sum(len(client.keys) for client in delivery.clients),
-            "rest_calls": self.market.budget.total,
+            "rest_calls": calls,
             "refused": dict(self.refused),
             **delivery.statistics(),
         }
@@ -157,7 +187,7 @@ class ExchangeServer:
         """Answer a REST call, or decide about a WebSocket handshake (None: go on)."""
         path, params = query(request.path)
         try:
-            if getattr(request, "method", "GET") != "GET":
+            if request.method != "GET":
                 raise Refusal(2001, "only GET is served here", status=405)
             check_caller(request.headers, self.config.host)
             if path.startswith("/_exchange/"):
@@ -166,6 +196,8 @@ class ExchangeServer:
                 self._check_key(params.pop("api_key", None) or request.headers.get("X-API-Key"))
                 return self._control(connection, path, params)
             upgrade = "websocket" in request.headers.get("Upgrade", "").lower()
+            if self.is_venue:
+                return await self._answer_venue(request, upgrade)
             if not upgrade and path in (REALTIME_PATH, FLAT_PATH):
                 raise Refusal(4002, f"{path} is a WebSocket: use ws://", status=426)
             endpoint = None if upgrade else self.market.endpoints.find(path)
@@ -196,6 +228,16 @@ class ExchangeServer:
             body = {"code": 5000, "message": f"internal error: {type(error).__name__}"}
             return _response(500, {**body, "data": None})
 
+    async def _answer_venue(self, request: Request, upgrade: bool) -> Response | None:
+        """The same in a venue's dialect, once it is known who calls."""
+        if not upgrade:
+            return await self.venue.respond("GET", request.path, b"")
+        if hit := self._stopped_by("slow_handshake"):
+            await asyncio.sleep(float(hit[1]["pause"]))
+        if len(self.delivery.clients) >= _MOST_CONNECTIONS:
+            raise Refusal(3003, f"more than {_MOST_CONNECTIONS} connections", status=503)
+        return self.venue.admit(request.path)
+
     def _admit(self, what: str) -> None:
         """Raise `Refusal` if a fault keeps newcomers out."""
         if what == "websocket" and (hit := self._stopped_by("refuse")):
@@ -205,14 +247,12 @@ class ExchangeServer:
         if hit := self._stopped_by("unauthorized"):
             raise Refusal(int(hit[1]["code"]), "API key refused")
         if hit := self._stopped_by("rate_limit"):
-            left, params = hit
-            wait = params["retry_after"]
-            text = str(max(1, math.ceil(left)) if wait is None else wait)
-            raise Refusal(3001, "rate limit exceeded", headers={"Retry-After": text})
+            headers = {"Retry-After": retry_after(hit)}
+            raise Refusal(3001, "rate limit exceeded", headers=headers)
 
     def _stopped_by(self, what: str) -> tuple[float, dict[str, Any]] | None:
         """Return (seconds left, parameters) of a fault at the gate, counting this visit."""
-        return self.market.delivery.gate.check(what, asyncio.get_running_loop().time())
+        return self.delivery.gate.check(what, asyncio.get_running_loop().time())
 
     def _check_key(self, key: str | None) -> None:
         wanted = self.config.api_key
@@ -234,20 +274,33 @@ class ExchangeServer:
             kind = params.pop("kind", "")
             try:
                 fault = make_fault(kind, params)
+                self.inject(fault)
             except SettingsError as error:
                 raise Refusal(2001, str(error)) from None
-            self.inject(fault)
             return _response(200, {"code": 0, "message": "success", "data": fault.as_dict()})
+        if path == "/_exchange/book" and self.is_venue:
+            return _response(200, self.true_book(params))
         raise Refusal(2001, "known: /_exchange/statistics, /_exchange/fault?kind=...", status=404)
+
+    def true_book(self, params: dict[str, str]) -> dict[str, Any]:
+        """Return the book that `params` name (see `Exchange.true_book`); raise `Refusal`."""
+        wanted = {name: int(params[name]) for name in ("update_id", "time_ns") if name in params}
+        try:
+            return self.venue.true_book(params.get("symbol", ""), **wanted)
+        except ExchangeError as error:
+            raise Refusal(2001, str(error)) from None
 
     async def _converse(self, connection: ServerConnection) -> None:
         """Serve one open WebSocket until it closes."""
         self.connections_total += 1
-        market = self.market
         if hit := self._stopped_by("accept_then_close"):
             await connection.close(int(hit[1]["code"]), str(hit[1]["reason"]))
             return
         request_path = connection.request.path if connection.request else REALTIME_PATH
+        if self.is_venue:
+            await self.venue.converse(connection, request_path)
+            return
+        market = self.market
         is_flat = query(request_path)[0] == FLAT_PATH
         compressed = bool(connection.protocol.extensions)
         client = Client(connection, "flat" if is_flat else "realtime", compressed)
@@ -283,16 +336,7 @@ class Market:
 
 
 def _response(status: int, body: dict[str, Any], more: dict[str, str] | None = None) -> Response:
-    content = msgspec.json.encode(body)
-    headers = Headers(
-        {
-            "Connection": "close",
-            "Content-Length": str(len(content)),
-            "Content-Type": "application/json; charset=utf-8",
-            **(more or {}),
-        }
-    )
-    return Response(status, _PHRASES.get(status, "Error"), headers, content)
+    return http_response(status, msgspec.json.encode(body), more)
 
 
 def _is_loopback(host: str) -> bool:
