@@ -24,7 +24,7 @@ from mdkit.session.venues import (
 )
 from mdkit.settings import Settings
 from mdkit.sources.connection import shown
-from mdkit.sources.source import Sink, Source, codec_of_source
+from mdkit.sources.source import MessageSink, Source, codec_of_source
 from mdkit.sources.venue import VenueSource
 from mdkit.sources.websocket import WebSocketSource
 from mdkit.suggestions import instead
@@ -46,7 +46,7 @@ class ExchangeSource(WebSocketSource):
         self.exchange = exchange
         self._channels = tuple(channels)
 
-    async def run(self, sink: Sink) -> None:
+    async def run(self, sink: MessageSink) -> None:
         """Start the exchange unless it runs already, deliver, and stop what was started."""
         ours = not self.exchange.running
         if ours:

@@ -70,8 +70,12 @@ def venue(
     Raises `SettingsError` where there is no such venue, or it has no books of that depth.
     """
     found = venue_of(name)
-    changed = {"ws_url": ws_url, "rest_url": rest_url, "depth": depth}
-    chosen = replace(found, **{key: value for key, value in changed.items() if value is not None})
+    chosen = replace(
+        found,
+        ws_url=found.ws_url if ws_url is None else ws_url,
+        rest_url=found.rest_url if rest_url is None else rest_url,
+        depth=depth,
+    )
     chosen.depth_for(1)
     return chosen
 

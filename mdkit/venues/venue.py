@@ -16,7 +16,7 @@ from mdkit.venues.rest import Request
 from mdkit.venues.routes import CHANNELS
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Venue:
     """A public market: where it is, how it is asked, and how its books are proven.
 
