@@ -58,5 +58,7 @@ from .strategies.indicators import RollingMax as RollingMax
 from .strategies.indicators import RollingMin as RollingMin
 from .strategies.indicators import StandardDeviation as StandardDeviation
 from .strategies.indicators import ZScore as ZScore
+from .venues.catalogue import venue as venue
+from .venues.catalogue import venues as venues
 
 __version__: str

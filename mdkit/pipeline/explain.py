@@ -48,6 +48,7 @@ def explain(pipeline: Pipeline) -> str:
     if refused:
         number = "1 subscription was" if len(refused) == 1 else f"{len(refused):,} were"
         said.append(f"{number} refused{', the last' if len(refused) > 1 else ''}: {_last(refused)}")
+    said += getattr(source, "troubles", ())
     said += _held_up(pipeline) or _held_elsewhere(pipeline) or _standstill(pipeline)
     if health.bottleneck == "consumer_bound":
         slowest = max(pipeline.timers.values(), key=lambda timer: timer.mean, default=None)

@@ -20,6 +20,7 @@ from mdkit.pipeline.receipt import Receipt
 from mdkit.recording.recorder import Recorder
 from mdkit.session import tables
 from mdkit.session.arguments import checked_count
+from mdkit.session.books import venue_table, whole_book
 from mdkit.session.lifecycle import SessionLife
 from mdkit.session.lookups import check_table
 from mdkit.session.options import Runner
@@ -207,17 +208,34 @@ class Session(SessionLife[Receipt]):
 
         return self._look(look)
 
-    def book(self, symbol: str) -> pd.DataFrame:
+    def book(self, symbol: str, levels: int | None = None) -> pd.DataFrame:
         """Return the current order book of a symbol: one row a level, best first.
 
-        Raises `SettingsError`, with near matches, for what is not subscribed to.
+        Without `levels` it is the book that strategies saw last. With it, as many levels a side
+        as are known: of a public venue the whole book is kept, of which strategies see the best.
+
+        Raises `SettingsError`, with near matches, for what is not subscribed to, and where the
+        whole book is not in step with its venue.
         """
 
         def look() -> pd.DataFrame:
             check_table(self.pipeline, "depth", symbol)
-            return book_frame(self.pipeline.frames.book(symbol))
+            shown = self.pipeline.frames.book(symbol)
+            if levels is not None:
+                shown = whole_book(self.pipeline.source, symbol, levels, shown)
+            return book_frame(shown)
 
         return self._look(look)
+
+    def venues(self) -> pd.DataFrame:
+        """Return how far the books of public venues are proven: a row a symbol.
+
+        `state` is "in step", "out of step" or "waiting" (for the first snapshot) `since` then;
+        `reason` names the rule that failed last. `levels` are kept, of which the first
+        `sure levels` are known to be whole. `messages` came, and `books` were made of them, which
+        are what the ledger counts.
+        """
+        return self._look(lambda: venue_table(self.pipeline.source))
 
     def signals(self, last: int | None = None) -> pd.DataFrame:
         """Return what the strategies said: symbol, strategy, value, by time received."""

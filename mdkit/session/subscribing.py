@@ -43,6 +43,8 @@ class SubscriptionChanges:
         wanted = checked_symbols(symbols)
         if not wanted:
             raise SettingsError(f'{verb}({channel!r}) names no symbol; add one, such as "AAPL.US".')
+        if isinstance(source, VenueSource):
+            wanted = tuple(map(source.common, wanted))
         if verb == "subscribe":
             if _is_demo(source):
                 check_listed([s for s in wanted if s not in source.symbols])

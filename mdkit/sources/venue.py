@@ -119,6 +119,20 @@ class VenueSource:
             for symbol, builder in tuple(each.assembler.builders.items()):
                 yield each, symbol, builder
 
+    @property
+    def troubles(self) -> list[str]:
+        """A part of a sentence for each book that is not in step, and each silent subscription."""
+        said = [
+            f"the book of {symbol} is out of step with {each.venue.title} ({builder.reason})"
+            for each, symbol, builder in self.books()
+            if builder.state == "out of step"
+        ]
+        return said + [
+            f"{each.venue.title} accepted {channel} of {symbol} and sends nothing"
+            for each in self.connections
+            for channel, symbol in each.silent
+        ]
+
     def builder(self, symbol: str) -> BookBuilder | None:
         """Return what keeps a symbol's book; None before its first message."""
         return next((b for _, name, b in self.books() if name == symbol), None)

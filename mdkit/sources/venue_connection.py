@@ -69,11 +69,18 @@ class VenueConnection:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._last_ns = 0
         self._failures: dict[str, int] = {}
+        self._silent: set[Subscription] = set()
 
     @property
     def subscriptions(self) -> dict[Subscription, None]:
         """The channels and symbols that are asked for on this connection."""
         return self.socket.subscriptions
+
+    @property
+    def silent(self) -> list[Subscription]:
+        """Subscriptions that were not refused, and of which nothing has come for a while."""
+        first = self.assembler.first_ns
+        return [key for key in self.subscriptions if key in self._silent and key not in first]
 
     async def run(self, sink: Sink) -> None:
         """Deliver until the socket's source is stopped."""
@@ -150,6 +157,7 @@ class VenueConnection:
 
     async def subscribed(self, pushed: Callable[[], Sequence[RawMessage]] = tuple) -> None:
         """Watch for what does not come."""
+        self._silent.clear()
         self._start("first messages", self._watch())
         await self._the_sink.subscribed()
 
@@ -237,6 +245,7 @@ class VenueConnection:
                     f"{REFUSED}: nothing came within {FIRST_SECONDS:g} s, though "
                     f"{self.venue.name} did not refuse it{why}"
                 )
+                self._silent.add(subscription)
                 self._the_sink.gap(Gap(symbol, channel, reason, now, now))
                 self._the_sink.problem(
                     FeedError(

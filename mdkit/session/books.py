@@ -1,0 +1,78 @@
+"""How far a session's books are proven, and the whole of one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mdkit.errors import SettingsError
+from mdkit.events import Depth
+from mdkit.sources.source import Source
+from mdkit.sources.venue import VenueSource
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMNS = (
+    *("venue", "state", "since", "proven by", "reason", "faults", "resyncs"),
+    *("levels", "sure levels", "messages", "books", "quotes compared"),
+)
+
+
+def venue_table(source: Source) -> pd.DataFrame:
+    """Return a row for each symbol's book; none of a source that is no public venue."""
+    import pandas as pd
+
+    rows: dict[str, list[Any]] = {}
+    if isinstance(source, VenueSource):
+        for connection, symbol, builder in source.books():
+            since = pd.Timestamp(builder.since_ns, unit="ns", tz="UTC")
+            rows[symbol] = [
+                *(connection.venue.name, builder.state, since, connection.venue.proof),
+                *(builder.reason, builder.faults, builder.resyncs),
+                min(len(builder.book.bids), len(builder.book.asks)),
+                *(builder.sure_levels, builder.messages, builder.books, builder.quotes_compared),
+            ]
+        for each in source.connections:
+            for channel, symbol in each.subscriptions:
+                if channel == "depth" and symbol not in rows:
+                    begun = pd.Timestamp(0, unit="ns", tz="UTC")
+                    rows[symbol] = [each.venue.name, "waiting", begun, each.venue.proof, ""]
+                    rows[symbol] += [0] * 7
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=list(COLUMNS))
+    table["since"] = pd.to_datetime(table["since"], utc=True).where(lambda t: t.dt.year > 1970)
+    return table.rename_axis("symbol")
+
+
+def frame_counts(source: VenueSource) -> dict[str, dict[str, int]]:
+    """Return how many frames each connection brought, by what they were."""
+    return {
+        each.feed.name: {"frames": each.assembler.frames, **each.assembler.counts}
+        for each in source.connections
+    }
+
+
+def whole_book(source: Source, symbol: str, levels: int, shown: Depth | None) -> Depth | None:
+    """Return a book with as many levels as are known, up to `levels` a side.
+
+    Raises `SettingsError` where no more are kept than the messages have.
+    """
+    if not isinstance(source, VenueSource):
+        if shown is not None and max(len(shown.bids), len(shown.asks)) <= levels:
+            return shown
+        if shown is None:
+            return None
+        return Depth(
+            symbol, shown.bids[:levels], shown.asks[:levels], shown.exchange_ns, shown.received_ns
+        )
+    builder = source.builder(symbol)
+    if builder is None:
+        return shown
+    if builder.state != "in step":
+        raise SettingsError(
+            f"the book of {symbol} is {builder.state}"
+            f"{f' ({builder.reason})' if builder.reason else ''}, so that there is none to show; "
+            "session.venues() says when it is in step again."
+        )
+    bids, asks = builder.book.best(min(levels, builder.sure_levels))
+    received = shown.received_ns if shown is not None else 0
+    return Depth(symbol, bids, asks, shown.exchange_ns if shown is not None else 0, received)
