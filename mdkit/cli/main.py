@@ -135,6 +135,13 @@ def serve(
     key: Annotated[
         str | None, typer.Option(help="Refuse whoever does not send this API key.")
     ] = None,
+    venue: Annotated[
+        str,
+        typer.Option(
+            help="Whose wire is spoken: tickdb, kraken, binance, binance.us, binance.futures, "
+            "coinbase, hyperliquid or okx. Symbols as BTC/USD."
+        ),
+    ] = "tickdb",
     fault: _Faults = None,
 ) -> None:
     """Run the embedded exchange until Ctrl-C, for other programs to connect to."""
@@ -142,6 +149,7 @@ def serve(
 
     config = configure(
         _split(symbols),
+        venue=venue,
         replay=replay,
         speed=speed,
         scenario=scenario,

@@ -38,16 +38,18 @@ _UNPACED_BATCH = 256
 class Feed(Protocol):
     """A market: what is said when, and what can be asked. Simulated or played back."""
 
-    symbols: tuple[str, ...]
     instruments: dict[str, Instrument]
     tapes: dict[str, Tape]
     opened_ms: int
     now_ms: int
     paced: bool
-    finished: bool
     problems: list[str]
     """Sentences on what is amiss with it, such as a recording that was cut off."""
 
+    @property
+    def symbols(self) -> tuple[str, ...]: ...  # noqa: D102
+    @property
+    def finished(self) -> bool: ...  # noqa: D102
     @property
     def histories(self) -> dict[str, History]: ...  # noqa: D102
     def admit(self, symbol: str) -> bool: ...  # noqa: D102

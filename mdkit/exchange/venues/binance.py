@@ -151,9 +151,9 @@ class BinanceDialect(Dialect):
         if kind in ("trade", "aggTrade"):
             return TradeStream(key, spec, book, self.writer, kind)
         if kind == "ticker":
-            return TickerStream(key, spec, book, self.writer, self.feed.ticker(key[1]))
+            return TickerStream(key, spec, book, self.writer, self.feed.day(key[1]))
         if kind == "miniTicker":
-            return MiniTickerStream(key, spec, book, self.writer, self.feed.ticker(key[1]))
+            return MiniTickerStream(key, spec, book, self.writer, self.feed.day(key[1]))
         if kind == _DEPTH:
             return DepthStream(key, spec, book, self.writer)
         return PartialStream(key, spec, book, self.writer, int(kind.removeprefix(_DEPTH)))

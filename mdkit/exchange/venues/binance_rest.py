@@ -40,18 +40,16 @@ class BinanceRest:
 
     def endpoints(self) -> dict[str, Endpoint]:
         """Return the endpoints by path."""
-        return {
-            f"{self.prefix}/{name}": endpoint
-            for name, endpoint in {
-                "ping": lambda params: answer({}),
-                "time": lambda params: answer({"serverTime": _now_ms()}),
-                "depth": self.depth,
-                "klines": self.klines,
-                "uiKlines": self.klines,
-                "exchangeInfo": self.exchange_info,
-                "ticker/bookTicker": self.book_ticker,
-            }.items()
+        named: dict[str, Endpoint] = {
+            "ping": lambda params: answer({}),
+            "time": lambda params: answer({"serverTime": _now_ms()}),
+            "depth": self.depth,
+            "klines": self.klines,
+            "uiKlines": self.klines,
+            "exchangeInfo": self.exchange_info,
+            "ticker/bookTicker": self.book_ticker,
         }
+        return {f"{self.prefix}/{name}": endpoint for name, endpoint in named.items()}
 
     async def depth(self, params: dict[str, str]) -> Answer:
         """Return the book with the id of its last update."""
@@ -111,7 +109,7 @@ class BinanceRest:
                 end=end,
                 limit=limit,
             )
-        return answer([self.row(spec, bar) for bar in rows], **headers)
+        return answer([self.row(spec, bar) for bar in rows], headers=headers)
 
     def klines_weight(self, limit: int) -> int:
         """Return the request weight of a call for bars."""
@@ -130,7 +128,7 @@ class BinanceRest:
             writer.size(spec, bar.volume),
             bar.close_ms,
             writer.quote(spec, bar.turnover),
-            bar.count,
+            bar.trades,
             writer.size(spec, half),
             writer.quote(spec, bar.turnover // 2),
             "0",
@@ -154,7 +152,7 @@ class BinanceRest:
                 "exchangeFilters": [],
                 "symbols": [self.symbol_info(spec) for spec in specs],
             },
-            **self.spend(20),
+            headers=self.spend(20),
         )
 
     def symbol_info(self, spec: Instrument) -> dict[str, Any]:
@@ -200,7 +198,7 @@ class BinanceRest:
                 "askPrice": writer.price(spec, top.asks[0][0]),
                 "askQty": writer.size(spec, top.asks[0][1]),
             },
-            **self.spend(2),
+            headers=self.spend(2),
         )
 
     def symbol(self, params: dict[str, str]) -> Instrument:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from mdkit.events import Ticker
 from mdkit.exchange.market.instruments import Instrument
 from mdkit.exchange.messages import Key
 from mdkit.exchange.venues.book import Change, Level, VenueBook
 from mdkit.exchange.venues.numbers import fixed
-from mdkit.exchange.venues.wire import Encode, Execution, Stream
+from mdkit.exchange.venues.wire import Day, Encode, Execution, Stream
 
 _DAY_MS = 86_400_000
 
@@ -230,16 +229,16 @@ class MiniTickerStream(BinanceStream):
     every = 1.0
 
     def __init__(
-        self, key: Key, spec: Instrument, book: VenueBook, writer: Writer, ticker: Ticker
+        self, key: Key, spec: Instrument, book: VenueBook, writer: Writer, day: Day
     ) -> None:
         super().__init__(key, spec, book, writer)
-        self.ticker = ticker
+        self.day = day
         self.last_units = 0
         self.last_id = 0
 
-    def on_ticker(self, ticker: Ticker) -> None:
+    def on_day(self, day: Day) -> None:
         """Keep the day's figures."""
-        self.ticker = ticker
+        self.day = day
 
     def on_trades(self, trades: Sequence[Execution]) -> None:
         """Keep the last trade."""
@@ -249,27 +248,20 @@ class MiniTickerStream(BinanceStream):
         """Return the day's figures."""
         return [self._encode()]
 
-    def value(self, price: float) -> str:
-        """Return a price that is a float of the simulated market."""
-        return self.writer.price(self.spec, self.spec.ticks(price))
-
-    def amount(self, size: float) -> str:
-        """Return a size that is a float of the simulated market."""
-        return self.writer.size(self.spec, self.spec.units(size))
-
-    def turnover(self) -> str:
-        """Return the day's turnover, taken at its middle price."""
-        spec, ticker = self.spec, self.ticker
-        middle = (spec.ticks(ticker.high_24h) + spec.ticks(ticker.low_24h)) // 2
-        return self.writer.quote(spec, middle * spec.units(ticker.volume_24h))
+    def _extremes(self) -> str:
+        """Return the fields that both tickers end with: high, low, volume, turnover."""
+        spec, writer, day = self.spec, self.writer, self.day
+        return (
+            f'"h":"{writer.price(spec, day.high)}","l":"{writer.price(spec, day.low)}",'
+            f'"v":"{writer.size(spec, day.volume)}",'
+            f'"q":"{writer.quote(spec, day.middle * day.volume)}"'
+        )
 
     def _encode(self) -> Encode:
-        ticker = self.ticker
-        opened = ticker.last - _change(ticker)
+        spec, writer, day = self.spec, self.writer, self.day
         tail = (
-            f'"s":"{self.spec.symbol}","c":"{self.value(ticker.last)}","o":"{self.value(opened)}",'
-            f'"h":"{self.value(ticker.high_24h)}","l":"{self.value(ticker.low_24h)}",'
-            f'"v":"{self.amount(ticker.volume_24h)}","q":"{self.turnover()}"'
+            f'"s":"{spec.symbol}","c":"{writer.price(spec, day.last)}",'
+            f'"o":"{writer.price(spec, day.open)}",{self._extremes()}'
         )
         return lambda ns: f'{{"e":"24hrMiniTicker","E":{ns // 1_000_000},{tail}}}'.encode()
 
@@ -278,36 +270,33 @@ class TickerStream(MiniTickerStream):
     """`ticker`: the same with best prices, change and counts."""
 
     def _encode(self) -> Encode:
-        spec, ticker, writer, top = self.spec, self.ticker, self.writer, self.book.top(1)
-        change = _change(ticker)
+        spec, writer, day, top = self.spec, self.writer, self.day, self.book.top(1)
+        change = day.last - day.open
         sign = "-" if change < 0 else ""
-        opened = ticker.last - change
-        ticks = round(abs(change) * 10**spec.decimals / spec.step)
+        before = f'"x":"{writer.price(spec, day.open)}",'
         quotes = (
             f'"b":"{writer.price(spec, top.bids[0][0])}",'
             f'"B":"{writer.size(spec, top.bids[0][1])}",'
             f'"a":"{writer.price(spec, top.asks[0][0])}",'
             f'"A":"{writer.size(spec, top.asks[0][1])}",'
         )
-        middle = (spec.ticks(ticker.high_24h) + spec.ticks(ticker.low_24h)) // 2
-        before = "" if writer.has_futures_fields else f'"x":"{self.value(opened)}",'
+        if writer.has_futures_fields:
+            before = quotes = ""
+        body = (
+            f'"s":"{spec.symbol}","p":"{sign}{writer.price(spec, abs(change))}",'
+            f'"P":"{100 * change / day.open:.3f}","w":"{writer.price(spec, day.middle)}",{before}'
+            f'"c":"{writer.price(spec, day.last)}","Q":"{writer.size(spec, self.last_units)}",'
+            f'{quotes}"o":"{writer.price(spec, day.open)}",{self._extremes()}'
+        )
+        ids = (
+            f'"F":{max(0, self.last_id - 1_000_000)},"L":{self.last_id},'
+            f'"n":{min(self.last_id, 1_000_001)}'
+        )
 
         def encode(ns: int) -> bytes:
             now = ns // 1_000_000
             return (
-                f'{{"e":"24hrTicker","E":{now},"s":"{spec.symbol}",'
-                f'"p":"{sign}{writer.price(spec, ticks)}","P":"{100 * change / opened:.3f}",'
-                f'"w":"{writer.price(spec, middle)}",{before}"c":"{self.value(ticker.last)}",'
-                f'"Q":"{writer.size(spec, self.last_units)}",'
-                f'{"" if writer.has_futures_fields else quotes}"o":"{self.value(opened)}",'
-                f'"h":"{self.value(ticker.high_24h)}","l":"{self.value(ticker.low_24h)}",'
-                f'"v":"{self.amount(ticker.volume_24h)}","q":"{self.turnover()}",'
-                f'"O":{now - _DAY_MS},"C":{now},"F":{max(0, self.last_id - 1_000_000)},'
-                f'"L":{self.last_id},"n":{min(self.last_id, 1_000_001)}}}'
+                f'{{"e":"24hrTicker","E":{now},{body},"O":{now - _DAY_MS},"C":{now},{ids}}}'
             ).encode()
 
         return encode
-
-
-def _change(ticker: Ticker) -> float:
-    return ticker.change_24h

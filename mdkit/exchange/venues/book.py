@@ -61,6 +61,8 @@ class Side:
     def __init__(self, sign: int) -> None:
         self.sign = sign
         self.levels: dict[int, int] = {}
+        self.holes: set[int] = set()
+        """Prices near the best at which nobody quotes."""
         self._keys: list[int] = []  # sign * ticks, ascending: the best is last
 
     def __len__(self) -> int:
@@ -204,6 +206,7 @@ class VenueBook:
         spec = self.spec
         fresh = {spec.ticks(price): max(1, spec.units(size)) for price, size in shown}
         edge = (min if side.sign > 0 else max)(fresh)
+        self._leave_holes(side, fresh)
         steps = [(side, t, side.put(t, 0)) for t in side.not_behind(edge) if t not in fresh]
         for ticks, units in fresh.items():
             if side.levels.get(ticks) != units:
@@ -214,6 +217,22 @@ class VenueBook:
         while len(side) > self.size and side.worst not in fresh:
             steps.append((side, side.worst, side.put(side.worst, 0)))
         return steps
+
+    def _leave_holes(self, side: Side, fresh: dict[int, int]) -> None:
+        """Take levels out of a simulated side, which has one at every tick; the best one stays.
+
+        So levels behind a venue's depth come into it, and may be gone when it comes back to them.
+        """
+        _, *others = fresh
+        side.holes.intersection_update(others)
+        if others:
+            ticks = others[int(self._random.random() * len(others))]
+            if ticks in side.holes:
+                side.holes.discard(ticks)
+            elif self._random.random() < 0.5:
+                side.holes.add(ticks)
+        for ticks in side.holes:
+            del fresh[ticks]
 
     def _stir(self, side: Side, edge: int) -> list[tuple[Side, int, int]]:
         """Change some levels behind the simulated ones, more often the nearer they are."""

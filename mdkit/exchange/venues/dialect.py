@@ -41,7 +41,7 @@ class NotServed(Exception):  # noqa: N818 - an answer, not a failure
 Endpoint = Callable[[dict[str, str]], Answer | Awaitable[Answer]]
 
 
-def answer(body: Any, status: int = 200, **headers: str) -> Answer:
+def answer(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Answer:
     """Return a JSON answer."""
     return Answer(status, msgspec.json.encode(body), headers)
 

@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING
 
 from mdkit.events import Depth, Ticker, Trade
 from mdkit.exchange.config import ExchangeConfig
-from mdkit.exchange.market.instruments import Instrument
 from mdkit.exchange.market.simulator import SimulatedFeed
-from mdkit.exchange.market.tape import Tape
 from mdkit.exchange.messages import Key, Message
 from mdkit.exchange.venues.book import VenueBook
 from mdkit.exchange.venues.instruments import listing
 from mdkit.exchange.venues.orders import FaultOrders
-from mdkit.exchange.venues.wire import Execution, Stream, WireMessage
+from mdkit.exchange.venues.wire import Day, Execution, Stream, WireMessage
 
 if TYPE_CHECKING:
     from mdkit.exchange.market.history import History
@@ -36,6 +34,11 @@ class VenueFeed:
         self, config: ExchangeConfig, opened_ms: int, book_levels: int, id_step: int = 1
     ) -> None:
         self.inner = SimulatedFeed(config, opened_ms, lambda symbol: listing(symbol, config.venue))
+        self.instruments = self.inner.instruments
+        self.tapes = self.inner.tapes
+        self.opened_ms = self.inner.opened_ms
+        self.paced = self.inner.paced
+        self.problems = self.inner.problems
         self.orders = FaultOrders()
         self.make_stream: Callable[[Key], Stream] = _no_stream
         self.is_wanted: Callable[[Key], bool] = lambda key: False
@@ -58,24 +61,9 @@ class VenueFeed:
         return self.inner.symbols
 
     @property
-    def instruments(self) -> dict[str, Instrument]:
-        """What is known of each."""
-        return self.inner.instruments
-
-    @property
-    def tapes(self) -> dict[str, Tape]:
-        """Their trades."""
-        return self.inner.tapes
-
-    @property
     def histories(self) -> dict[str, History]:
         """Their past."""
         return self.inner.histories
-
-    @property
-    def opened_ms(self) -> int:
-        """When the exchange opened."""
-        return self.inner.opened_ms
 
     @property
     def now_ms(self) -> int:
@@ -87,19 +75,9 @@ class VenueFeed:
         self.inner.now_ms = value
 
     @property
-    def paced(self) -> bool:
-        """Whether it goes by a clock."""
-        return self.inner.paced
-
-    @property
     def finished(self) -> bool:
         """Whether nothing more will come."""
         return self.inner.finished and not self._due
-
-    @property
-    def problems(self) -> list[str]:
-        """What is amiss with it: nothing."""
-        return self.inner.problems
 
     def admit(self, symbol: str) -> bool:
         """Return whether a symbol is traded, from now on if it is listed only."""
@@ -184,6 +162,21 @@ class VenueFeed:
             )
         return book
 
+    def day(self, symbol: str) -> Day:
+        """Return a symbol's figures of the last 24 hours."""
+        return self._day(symbol, self.inner.ticker(symbol))
+
+    def _day(self, symbol: str, ticker: Ticker) -> Day:
+        spec = self.instruments[symbol]
+        last, change = spec.ticks(ticker.last), ticker.change_24h or 0.0
+        return Day(
+            last,
+            max(1, last - round(change * 10**spec.decimals / spec.step)),
+            spec.ticks(ticker.high_24h or ticker.last),
+            spec.ticks(ticker.low_24h or ticker.last),
+            spec.units(ticker.volume_24h or 0.0),
+        )
+
     def stream(self, key: Key) -> Stream:
         """Return the stream of a key, which begins now if nobody holds it yet."""
         stream = self._streams.get(key)
@@ -220,7 +213,7 @@ class VenueFeed:
                 ns = change.ns
             elif isinstance(event, Ticker):
                 for stream in self._of(symbol):
-                    stream.on_ticker(event)
+                    stream.on_day(self._day(symbol, event))
         trades = [e for e in message.told() if isinstance(e, Trade)]
         if trades:
             executions = [self._execution(symbol, trade, ns) for trade in trades]

@@ -28,7 +28,7 @@ _MADE_OF = {
 class Bar(NamedTuple):
     """A bar: open and close time (ms, both inclusive), prices in ticks, volume in units.
 
-    `turnover` is in ticks times units, `count` a number of trades.
+    `turnover` is in ticks times units, `trades` a number of trades.
     """
 
     open_ms: int
@@ -39,7 +39,7 @@ class Bar(NamedTuple):
     close: int
     volume: int
     turnover: int
-    count: int
+    trades: int
     is_closed: bool
 
 
@@ -119,8 +119,8 @@ def _plain(
 
 def _bar(at: int, row: tuple[int, ...], end: int, size: int, is_closed: bool) -> Bar:
     open_, high, low, close, volume, turnover = row
-    count = 1 + volume // size if volume else 0
-    return Bar(at, end - 1, open_, high, low, close, volume, turnover, count, is_closed)
+    trades = 1 + volume // size if volume else 0
+    return Bar(at, end - 1, open_, high, low, close, volume, turnover, trades, is_closed)
 
 
 def _folded(
@@ -147,7 +147,7 @@ def _folded(
                 close=bar.close,
                 volume=last.volume + bar.volume,
                 turnover=last.turnover + bar.turnover,
-                count=last.count + bar.count,
+                trades=last.trades + bar.trades,
                 is_closed=at + step <= feed.now_ms,
             )
         elif bar.open_ms == at:

@@ -10,14 +10,13 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from mdkit.events import Ticker
 from mdkit.exchange.market.instruments import Instrument
 from mdkit.exchange.messages import Key
 from mdkit.exchange.venues.book import Change, Level, VenueBook
 from mdkit.exchange.venues.dialect import Dialect
 from mdkit.exchange.venues.kraken_rest import asset_pairs, ohlc, server_time
 from mdkit.exchange.venues.numbers import fixed, rfc3339
-from mdkit.exchange.venues.wire import Encode, Execution, Stream, Subscriber
+from mdkit.exchange.venues.wire import Day, Encode, Execution, Stream, Subscriber
 
 DEPTHS = (10, 25, 100, 500, 1000)
 CHECKED = 10
@@ -88,7 +87,7 @@ class KrakenDialect(Dialect):
             return BookStream(key, spec, book, int(rest))
         if channel == "trade":
             return TradeStream(key, spec, book)
-        return TickerStream(key, spec, book, self.feed.ticker(key[1]), rest == "bbo")
+        return TickerStream(key, spec, book, self.feed.day(key[1]), rest == "bbo")
 
     def _status(self, system: str, connection: int) -> bytes:
         number = 2_950_167_385_101_900_187 + connection % 1_000_003
@@ -332,10 +331,10 @@ class TickerStream(Stream):
     """Channel `ticker`, pushed on trades or, asked for `bbo`, on changes of the best prices."""
 
     def __init__(
-        self, key: Key, spec: Instrument, book: VenueBook, ticker: Ticker, on_quotes: bool
+        self, key: Key, spec: Instrument, book: VenueBook, day: Day, on_quotes: bool
     ) -> None:
         super().__init__(key, spec, book)
-        self._ticker = ticker
+        self._day = day
         self._on_quotes = on_quotes
         self._is_due = False
 
@@ -345,18 +344,13 @@ class TickerStream(Stream):
 
     def on_trades(self, trades: Sequence[Execution]) -> None:
         """Push with a trade."""
-        last = self.spec.price(trades[-1].ticks)
-        self._ticker = msgspec.structs.replace(
-            self._ticker,
-            last=last,
-            high_24h=max(self._ticker.high_24h, last),
-            low_24h=min(self._ticker.low_24h, last),
-        )
+        last, day = trades[-1].ticks, self._day
+        self._day = day._replace(last=last, high=max(day.high, last), low=min(day.low, last))
         self._is_due |= not self._on_quotes
 
-    def on_ticker(self, ticker: Ticker) -> None:
+    def on_day(self, day: Day) -> None:
         """Keep the day's figures."""
-        self._ticker = ticker
+        self._day = day
 
     def take(self, now_ns: int) -> list[Encode]:
         """Return one frame if something that is pushed has happened."""
@@ -368,26 +362,22 @@ class TickerStream(Stream):
         return [self._encode("snapshot")]
 
     def _encode(self, kind: str) -> Encode:
-        spec, ticker = self.spec, self._ticker
-        top = self.book.top(1)
+        spec, day, top = self.spec, self._day, self.book.top(1)
+        (bid, bid_size), (ask, ask_size) = top.bids[0], top.asks[0]
 
-        def price(value: float) -> str:
-            return fixed(spec.ticks(value) * spec.step, spec.decimals)
+        def price(ticks: int) -> str:
+            return fixed(ticks * spec.step, spec.decimals)
 
         def size(units: int) -> str:
             return fixed(units, spec.size_decimals)
 
-        change = f"{ticker.change_24h:.{spec.decimals}f}"
+        change = day.last - day.open
         row = (
-            f'{{"symbol":"{spec.symbol}",'
-            f'"bid":{fixed(top.bids[0][0] * spec.step, spec.decimals)},'
-            f'"bid_qty":{size(top.bids[0][1])},'
-            f'"ask":{fixed(top.asks[0][0] * spec.step, spec.decimals)},'
-            f'"ask_qty":{size(top.asks[0][1])},"last":{price(ticker.last)},'
-            f'"volume":{size(spec.units(ticker.volume_24h))},'
-            f'"vwap":{price((ticker.high_24h + ticker.low_24h + ticker.last) / 3)},'
-            f'"low":{price(ticker.low_24h)},"high":{price(ticker.high_24h)},'
-            f'"change":{change},"change_pct":{ticker.change_percent_24h:.2f}}}'
+            f'{{"symbol":"{spec.symbol}","bid":{price(bid)},"bid_qty":{size(bid_size)},'
+            f'"ask":{price(ask)},"ask_qty":{size(ask_size)},"last":{price(day.last)},'
+            f'"volume":{size(day.volume)},"vwap":{price(day.middle)},"low":{price(day.low)},'
+            f'"high":{price(day.high)},"change":{"-" if change < 0 else ""}{price(abs(change))},'
+            f'"change_pct":{100 * change / day.open:.2f}}}'
         )
         return lambda ns: f'{{"channel":"ticker","type":"{kind}","data":[{row}]}}'.encode()
 

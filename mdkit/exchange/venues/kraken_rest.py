@@ -100,7 +100,7 @@ def _row(spec: Instrument, bar: Bar) -> list[Any]:
         price(bar.close),
         price(vwap),
         fixed(bar.volume, spec.size_decimals),
-        bar.count,
+        bar.trades,
     ]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from mdkit.events import Ticker
 from mdkit.exchange.market.instruments import Instrument
 from mdkit.exchange.messages import Key, Message
 from mdkit.exchange.venues.book import Change, VenueBook
@@ -22,6 +21,21 @@ class Execution(NamedTuple):
     side: str
     id: int
     ns: int
+
+
+class Day(NamedTuple):
+    """A symbol's figures of 24 hours: prices in ticks, the volume in units, `last` the last one."""
+
+    last: int
+    open: int
+    high: int
+    low: int
+    volume: int
+
+    @property
+    def middle(self) -> int:
+        """The middle of the day's range, which stands for its average price."""
+        return (self.high + self.low) // 2
 
 
 class Subscriber(Protocol):
@@ -127,7 +141,7 @@ class Stream:
     def on_trades(self, trades: Sequence[Execution]) -> None:
         """Take note of trades."""
 
-    def on_ticker(self, ticker: Ticker) -> None:
+    def on_day(self, day: Day) -> None:
         """Take note of the day's figures."""
 
     def take(self, now_ns: int) -> list[Encode]:
