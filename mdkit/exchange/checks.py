@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from msgspec import structs
+
 from mdkit.errors import SettingsError
 from mdkit.exchange.config import (
     CHANNELS,
@@ -81,7 +83,7 @@ def configure(
         replay=None if replay is None else str(replay),
         start_ms=None if start is None else _milliseconds(start),
         limits=limits or PlanLimits(),
-        faults=tuple(faults),
+        faults=tuple(with_own_symbol(fault, venue) for fault in faults),
         **settings,
     )
     _check_numbers(config)
@@ -100,6 +102,13 @@ def _venue_symbols(venue: str, symbols: Sequence[str] | None) -> tuple[str, ...]
     if symbols is None:
         return default_symbols(venue)
     return tuple(native(*pair(symbol, venue), venue) for symbol in symbols)
+
+
+def with_own_symbol(fault: Fault, venue: str) -> Fault:
+    """Return a fault whose symbol, if it has one, is in the venue's own form."""
+    if fault.symbol is None or venue == DATA_SERVICE:
+        return fault
+    return structs.replace(fault, symbol=_venue_symbols(venue, [fault.symbol])[0])
 
 
 def _check_venue(venue: str, replay: Any, settings: dict[str, Any]) -> None:

@@ -18,7 +18,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from mdkit.errors import ExchangeError, SettingsError
-from mdkit.exchange.checks import configure
+from mdkit.exchange.checks import configure, with_own_symbol
 from mdkit.exchange.config import (
     DATA_SERVICE,
     FLAT_PATH,
@@ -321,6 +321,7 @@ class Exchange:
         elif params:
             raise SettingsError("Give either a Fault or a kind with parameters, not both.")
         check_fault(fault, self.config.venue)
+        fault = with_own_symbol(fault, self.config.venue)
         if self._in_process:
             plain = {k: v for k, v in fault.as_dict().items() if v is not None}
             extra = {k: msgspec.json.encode(v).decode() for k, v in plain.pop("params").items()}
