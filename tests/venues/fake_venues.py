@@ -92,7 +92,7 @@ class Kraken(Fake):
         for t in starts:
             if t // 1000 > since:
                 o, hi, lo, c, v = self.market.figures(interval, t)
-                rows.append([t // 1000, *map(text, (o, h, l, c, (h + l) / 2, v)), 7])
+                rows.append([t // 1000, *map(text, (o, hi, lo, c, (hi + lo) / 2, v)), 7])
         last = rows[-2][0] if len(rows) > 1 else 0
         return 200, {"error": [], "result": {"XXBTZUSD": rows, "last": last}}
 
