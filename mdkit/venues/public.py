@@ -7,7 +7,14 @@ from typing import Any, ClassVar, NamedTuple
 
 import msgspec
 
-from mdkit.errors import InvalidMessage, RateLimitError, RequestError, ServerError, ServiceError
+from mdkit.errors import (
+    InvalidMessage,
+    RateLimitError,
+    RequestError,
+    ServerError,
+    ServiceError,
+    SettingsError,
+)
 from mdkit.redaction import safe_text
 from mdkit.venues.klines import Kline, impossible, invalid_bars, when
 from mdkit.venues.messages import BROKEN, why_broken
@@ -125,6 +132,19 @@ class PublicRest:
     def content(self, body: bytes) -> bytes:
         """Return the data of an answer: all of it, where it has no envelope."""
         return body
+
+    def since(self, start_ms: int | None, end_ms: int | None) -> int:
+        """Return the start to ask from: never before the venue began.
+
+        Some venues answer times that cannot be with their newest bars. Raises `SettingsError` for
+        an end that cannot be, as one in seconds.
+        """
+        if end_ms is not None and end_ms < _FIRST_MS:
+            raise SettingsError(
+                f"{end_ms} ms since the epoch is {when(end_ms)}, before all bars of {self.title}; "
+                "times are in milliseconds, not in seconds."
+            )
+        return max(start_ms or 0, self.rules.since_ms)
 
     def interval(self, interval: str) -> str:
         """Return the venue's name of an interval; raise `RequestError` where it has none."""
