@@ -4,6 +4,7 @@ main.py        the commands
 history.py     bars: `klines`, `backtest`
 recordings.py  recordings: `record`, `replay`, `info`
 doctor.py      what a report of a problem needs
+online.py      which public venues can be reached: `doctor --online`
 strategies.py  strategies by the names that a command line gives
 terminal.py    a session watched in a terminal: `demo`
 """

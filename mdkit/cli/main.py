@@ -205,8 +205,29 @@ def _lab_command(given: list[str]) -> list[str]:
 
 
 @app.command()
-def doctor() -> None:
-    """Tell versions, what is installed, and combinations known to be bad."""
+def doctor(
+    online: Annotated[
+        bool,
+        typer.Option(
+            "--online", help="Try for a few seconds which public venues can be reached from here."
+        ),
+    ] = False,
+) -> None:
+    """Tell versions, what is installed, and combinations known to be bad.
+
+    With --online it tells instead which public venues answer; the exit code is 0 where one does
+    and 1 where none does.
+    """
+    if online:
+        from mdkit.cli.online import attempt_all, conclusion, rest_attempts
+
+        results = attempt_all(rest_attempts())
+        for result in results:
+            print(result)
+        print(conclusion(results))
+        if not any(result.reached for result in results):
+            raise typer.Exit(1)
+        return
     from mdkit.cli.doctor import examine
 
     findings = examine()

@@ -93,6 +93,9 @@ class Pager:
 
     def stretch(self, symbol: str, interval: str, start: int, end: int) -> Iterator[Page]:
         """Yield pages with all completed bars that begin in [start, end), in any order."""
+        start = max(start, self.rules.since_ms)
+        if start >= end:
+            return
         if self.rules.bounded:
             yield from self._backwards(symbol, interval, start, end)
             return
@@ -138,6 +141,8 @@ class Pager:
 
     def newest(self, symbol: str, interval: str, end: int, count: int) -> Iterator[Page]:
         """Yield pages backwards from `end` until `count` bars have come or there are no more."""
+        if end <= self.rules.since_ms:
+            return
         if self.rules.bounded:
             yield from self._backwards(symbol, interval, self.rules.since_ms, end, count)
             return
@@ -233,7 +238,6 @@ class Pager:
         in few requests where bars go on.
         """
         at, left = end, count
-        start = max(start, self.rules.since_ms)
         while at > start and (left is None or left > 0):
             a = max(start, at - self.page * shortest(interval))
             raw = self._ask(symbol, interval, a, at, self.page)
@@ -248,8 +252,9 @@ class Pager:
 
     def _traded_before(self, symbol: str, interval: str, start: int, end: int) -> int:
         """Return the end of the last day before `end` with a bar, or `start` if none has."""
-        if shortest(interval) >= DAY_MS:
-            return end
+        day = period_start("1d", end - 1)
+        if shortest(interval) >= DAY_MS or day + DAY_MS > self._service_ms() - SETTLED_MS:
+            return end  # a day that is not over may have no bar yet
         at = end
         while at > start:
             a = max(start, period_start("1d", at - 1) - (self.page - 1) * DAY_MS)
@@ -263,9 +268,7 @@ class Pager:
     def _page(self, interval: str, got: Klines, covered: Sequence[Stretch]) -> Page:
         """Drop the bar that still forms; cover nothing that the service may yet publish."""
         complete = got
-        now_ms = self.now_ms
-        if self.rules.dated and (server_ms := getattr(self.client, "server_ms", None)):
-            now_ms = min(now_ms, server_ms)  # this machine's clock may be fast
+        now_ms = self._service_ms()
         limit = now_ms - SETTLED_MS
         if got.bars:
             last = int((ends(interval, got.starts) <= now_ms).sum())
@@ -275,6 +278,11 @@ class Pager:
             if last < got.bars:
                 limit = min(limit, int(got.starts[last]))
         return Page(complete, list(clipped(joined_stretches(covered), 0, limit)))
+
+    def _service_ms(self) -> int:
+        """Return the time by the service's clock as far as it is known."""
+        server_ms = getattr(self.client, "server_ms", None) if self.rules.dated else None
+        return self.now_ms if server_ms is None else min(self.now_ms, server_ms)
 
     @staticmethod
     def _warn(symbol: str, interval: str, a: int, b: int) -> None:

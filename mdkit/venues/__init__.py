@@ -5,6 +5,9 @@ rest.py      `RestApi`: how a venue's REST service is asked, and what its answer
 venue.py     `Venue`: a public market without a key, and how its books are proven
 registry.py  the codecs and the public venues by name
 catalogue.py  `md.venue` and `md.venues`
+public.py    `PublicRest`: what the REST services of keyless venues have in common
+services.py  these services by name
+names.py     symbols: each venue's own, and the common form BTC/USD
 routes.py    `Route` and `Router`: where a raw message belongs
 klines.py    completed bars as REST gives them, and which of them cannot be true
 messages.py  JSON into types, and messages that are too large
@@ -15,7 +18,8 @@ normalized/  messages in mdkit's own form, which is what venues' frames are made
 tickdb/      TickDB
 kraken/ binance/ coinbase/ hyperliquid/ okx/  public venues
 
-To add a venue: a folder with a `Codec`, and a line in registry.py. Nothing outside this package
+To add a venue: a folder with a `Venue` (or a `Codec`, where messages are whole by themselves)
+and a line in registry.py. Nothing outside this package
 imports a venue's folder.
 """
 

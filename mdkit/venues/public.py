@@ -7,7 +7,14 @@ from typing import Any, ClassVar, NamedTuple
 
 import msgspec
 
-from mdkit.errors import InvalidMessage, RateLimitError, RequestError, ServerError, ServiceError
+from mdkit.errors import (
+    InvalidMessage,
+    RateLimitError,
+    RequestError,
+    ServerError,
+    ServiceError,
+    SettingsError,
+)
 from mdkit.redaction import safe_text
 from mdkit.venues.klines import Kline, impossible, invalid_bars, when
 from mdkit.venues.messages import BROKEN, why_broken
@@ -126,6 +133,19 @@ class PublicRest:
         """Return the data of an answer: all of it, where it has no envelope."""
         return body
 
+    def since(self, start_ms: int | None, end_ms: int | None) -> int:
+        """Return the start to ask from: never before the venue began.
+
+        Some venues answer times that cannot be with their newest bars. Raises `SettingsError` for
+        an end that cannot be, as one in seconds.
+        """
+        if end_ms is not None and end_ms < _FIRST_MS:
+            raise SettingsError(
+                f"{end_ms} ms since the epoch is {when(end_ms)}, before all bars of {self.title}; "
+                "times are in milliseconds, not in seconds."
+            )
+        return max(start_ms or 0, self.rules.since_ms)
+
     def interval(self, interval: str) -> str:
         """Return the venue's name of an interval; raise `RequestError` where it has none."""
         try:
@@ -138,12 +158,12 @@ class PublicRest:
     def read(self, body: bytes, status: int, about: str, retry_after: float | None) -> bytes:
         """Return the data of an answer; raise the error that a refusal means."""
         try:
-            whole = msgspec.json.decode(body)
+            refused = self.refused(msgspec.json.decode(body))
         except BROKEN as error:
             if status == 200:
                 raise InvalidMessage(f"not an answer: {why_broken(error)}") from None
-            whole = None
-        refused = self.refused(whole)
+            # A page of some proxy: the status is all that it says.
+            raise self.refusal(status, None, "", about, retry_after, RequestError) from None
         if status == 200 and refused is None:
             return self.content(body)
         code, said = refused if refused is not None else (None, "")
@@ -156,15 +176,19 @@ class PublicRest:
         said: str,
         about: str,
         retry_after: float | None,
+        meant: type[ServiceError] | None = None,
     ) -> ServiceError:
-        """Return what it means that the venue refused, with this HTTP status, code and words."""
+        """Return what it means that the venue refused, with this HTTP status, code and words.
+
+        `meant` is which error these stand for, where that is not to be told from them.
+        """
         number = code if isinstance(code, int) else None
         http = f" (HTTP {status})" if status != 200 else ""
         told = " ".join(safe_text(str(part)[:_MOST_SAID]) for part in (code, said) if part)
         words = f": {told.rstrip('.')}" if told else ""
         if status in _CLOSED:
             return RequestError(closed(self.venue, self.title, status, said), code=number)
-        meant = self.means(code, said)
+        meant = meant or self.means(code, said)
         if status in _SLOWER or meant is RateLimitError:
             what = "has banned this address" if status == 418 else "wants fewer requests"
             wait = f"; it asks to wait {seconds(retry_after)}" if retry_after is not None else ""

@@ -28,7 +28,7 @@ class KlineRules(NamedTuple):
             the service has, since it has no more than fit. None where it has to be learnt.
         most: how many of the newest bars can be had at all; None for all since the listing.
         bounded: whether a stretch must be asked for in parts that fit one answer.
-        since_ms: no bar is older.
+        since_ms: no bar is older, and none is asked for.
         utc: whether bars must begin where periods of UTC do.
         dated: whether its HTTP Date tells the time by which a bar is complete or still forms.
     """

@@ -164,10 +164,10 @@ def test_a_retry_after_may_be_a_date_and_with_any_status():
 
 
 def test_a_socks_proxy_without_its_library_gets_the_cure(monkeypatch):
-    def get(*args, **options):
+    def request(*args, **options):
         raise requests.exceptions.InvalidSchema("Missing dependencies for SOCKS support.")
 
-    monkeypatch.setattr(requests.Session, "get", get)
+    monkeypatch.setattr(requests.Session, "request", request)
     with pytest.raises(SettingsError, match=r'pip install "requests\[socks\]"'):
         ask("http://127.0.0.1:1/v1")
 

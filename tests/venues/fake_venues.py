@@ -23,7 +23,6 @@ SIZES = {
     "1h": HOUR,
     "4h": 4 * HOUR,
     "1d": DAY,
-    "1w": 7 * DAY,
 }
 NOW = 1_780_000_000_000 // DAY * DAY + 10 * HOUR + 17 * MINUTE + 30_000
 """A morning in May 2026, between minutes."""
@@ -53,6 +52,10 @@ class Market:
         return low + 2, low + 4, low, close, t // size % 97 + 0.5
 
 
+_KRAKEN = {"1": "1m", "5": "5m", "15": "15m", "60": "1h", "240": "4h", "1440": "1d"}
+_OKX = {"1m": "1m", "5m": "5m", "15m": "15m", "1H": "1h", "4H": "4h", "1Dutc": "1d"}
+
+
 def text(number):
     return f"{number:.8f}"
 
@@ -61,20 +64,14 @@ class Fake:
     """What all have in common. `answer(path, query, body)` returns (status, object)."""
 
     venue = symbol = unknown = ""
-    order = 1
-    known = ("BTCUSD",)
 
     def __init__(self, market):
         self.market = market
         self.asked = []
 
-    def listing(self):
-        return ["BTC", "ETH"]
-
 
 class Kraken(Fake):
     venue, symbol, unknown = "kraken", "BTC/USD", "BTX/USD"
-    names = {"1": "1m", "5": "5m", "15": "15m", "60": "1h", "240": "4h", "1440": "1d"}
 
     def answer(self, path, query, body):
         if path == "/0/public/Time":
@@ -87,15 +84,15 @@ class Kraken(Fake):
         assert path == "/0/public/OHLC"
         if query["pair"] != "XBTUSD":
             return 200, {"error": ["EQuery:Unknown asset pair"]}
-        interval = self.names[query["interval"]]
+        interval = _KRAKEN[query["interval"]]
         # Whatever `since` is: the newest 720 and the running one, and none older.
         starts = self.market.starts(interval, 0, self.market.now)[-721:]
         since = int(query.get("since", 0))
         rows = []
         for t in starts:
             if t // 1000 > since:
-                o, h, l, c, v = self.market.figures(interval, t)
-                rows.append([t // 1000, *map(text, (o, h, l, c, (h + l) / 2, v)), 7])
+                o, hi, lo, c, v = self.market.figures(interval, t)
+                rows.append([t // 1000, *map(text, (o, hi, lo, c, (hi + lo) / 2, v)), 7])
         last = rows[-2][0] if len(rows) > 1 else 0
         return 200, {"error": [], "result": {"XXBTZUSD": rows, "last": last}}
 
@@ -134,10 +131,10 @@ class Binance(Fake):
         starts = starts[-limit:] if start is None else starts[:limit]
         rows = []
         for t in starts:
-            o, h, l, c, v = self.market.figures(interval, t)
+            o, hi, lo, c, v = self.market.figures(interval, t)
             end = t + SIZES[interval] - 1
             quoted = text(c * v)
-            rows.append([t, *map(text, (o, h, l, c, v)), end, quoted, 3, "0", "0", "0"])
+            rows.append([t, *map(text, (o, hi, lo, c, v)), end, quoted, 3, "0", "0", "0"])
         return 200, rows
 
 
@@ -175,8 +172,8 @@ class Coinbase(Fake):
         starts = self.market.starts(interval, start - 2 * size, end)
         rows = []
         for t in reversed(starts):
-            o, h, l, c, v = self.market.figures(interval, t)
-            rows.append([t // 1000, l, h, o, c, v])
+            o, hi, lo, c, v = self.market.figures(interval, t)
+            rows.append([t // 1000, lo, hi, o, c, v])
         return 200, rows
 
 
@@ -203,17 +200,16 @@ class Hyperliquid(Fake):
         rows = []
         for t in kept:
             if t + size > start and t <= end:  # the first is that in which the start lies
-                o, h, l, c, v = map(text, self.market.figures(interval, t))
+                o, hi, lo, c, v = map(text, self.market.figures(interval, t))
                 rows.append(
                     {"t": t, "T": t + size - 1, "s": "BTC", "i": interval, "n": 5}
-                    | {"o": o, "h": h, "l": l, "c": c, "v": v}
+                    | {"o": o, "h": hi, "l": lo, "c": c, "v": v}
                 )
         return 200, rows
 
 
 class Okx(Fake):
     venue, symbol, unknown = "okx", "BTC/USDT", "BTX/USDT"
-    names = {"1m": "1m", "5m": "5m", "15m": "15m", "1H": "1h", "4H": "4h", "1Dutc": "1d"}
 
     def answer(self, path, query, body):
         if path == "/api/v5/public/time":
@@ -224,14 +220,14 @@ class Okx(Fake):
         if query["instId"] != "BTC-USDT":
             said = "Instrument ID, Instrument ID code, or Spread ID doesn't exist."
             return 200, {"code": "51001", "msg": said, "data": []}
-        interval = self.names[query["bar"]]  # "1D" would be a day of Hong Kong
+        interval = _OKX[query["bar"]]  # "1D" would be a day of Hong Kong
         older, newer = int(query.get("after", 1 << 62)), int(query.get("before", 0))
-        starts = [t for t in self.market.starts(interval, newer + 1, older - 1)]
+        starts = self.market.starts(interval, newer + 1, older - 1)
         rows = []
         for t in reversed(starts[-min(int(query.get("limit", 100)), 100) :]):
-            o, h, l, c, v = self.market.figures(interval, t)
+            o, hi, lo, c, v = self.market.figures(interval, t)
             done = str(int(t + SIZES[interval] <= self.market.now))
-            rows.append([str(t), *map(text, (o, h, l, c, v, c * v, c * v)), done])
+            rows.append([str(t), *map(text, (o, hi, lo, c, v, c * v, c * v)), done])
         return self._data(rows)
 
     def _data(self, rows):

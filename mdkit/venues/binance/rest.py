@@ -29,7 +29,7 @@ class BinanceRest(PublicRest):
     }
     columns = Columns(0, 1, 2, 3, 4, 5, 7)
     max_trades = 1000
-    rules = KlineRules(serves="first", utc=True, dated=True)
+    rules = KlineRules(serves="first", since_ms=1_483_228_800_000, utc=True, dated=True)
 
     def __init__(
         self,
@@ -58,8 +58,9 @@ class BinanceRest(PublicRest):
             "interval": self.interval(interval),
             "limit": str(limit),
         }
+        since = self.since(start_ms, end_ms)
         if start_ms is not None:
-            params["startTime"] = str(start_ms)
+            params["startTime"] = str(since)
         if end_ms is not None:
             params["endTime"] = str(end_ms - 1)  # that of the last bar which may come
         return Request(f"{self._path}/klines", params)

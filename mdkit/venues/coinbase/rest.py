@@ -42,8 +42,8 @@ class CoinbaseRest(PublicRest):
         if end_ms is not None:
             # Never more than an answer holds, which would be refused.
             least = end_ms - min(limit, _MOST) * int(params["granularity"]) * 1000
-            start_ms = max(least, start_ms or 0)
-            params["start"] = _iso(-(-start_ms // 1000))
+            since = max(least, self.since(start_ms, end_ms))
+            params["start"] = _iso(-(-since // 1000))
             params["end"] = _iso((end_ms - 1) // 1000)
         return Request(f"/products/{self.names.native(symbol)}/candles", params)
 

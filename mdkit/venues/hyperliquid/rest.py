@@ -30,7 +30,7 @@ class HyperliquidRest(PublicRest):
     calls_per_minute = 11  # 5,000 bars weigh 104 of 1,200 a minute
     clock = Request("/info", {}, b'{"type":"l2Book","coin":"BTC"}')
     max_klines = _MOST
-    rules = KlineRules(serves="all", most=_MOST, utc=True, dated=True)
+    rules = KlineRules(serves="all", most=_MOST, since_ms=1_640_995_200_000, utc=True, dated=True)
 
     def klines(
         self, symbol: str, interval: str, start_ms: int | None, end_ms: int | None, limit: int
@@ -39,7 +39,7 @@ class HyperliquidRest(PublicRest):
         asked = {
             "coin": self.names.native(symbol),
             "interval": self.interval(interval),
-            "startTime": start_ms or 0,
+            "startTime": self.since(start_ms, end_ms),
         }
         if end_ms is not None:
             asked["endTime"] = end_ms

@@ -46,7 +46,7 @@ class KrakenRest(PublicRest):
     clock = Request("/0/public/Time", {})
     max_klines = _MOST
     max_trades = 1000
-    rules = KlineRules(serves="all", most=_MOST, utc=True, dated=True)
+    rules = KlineRules(serves="all", most=_MOST, since_ms=1_356_998_400_000, utc=True, dated=True)
     names: KrakenNames
 
     def klines(
@@ -54,9 +54,10 @@ class KrakenRest(PublicRest):
     ) -> Request:
         """Return what asks for the bars since a time; there is no end and no limit to ask for."""
         params = {"pair": self.names.rest(symbol), "interval": self.interval(interval)}
-        if start_ms:
+        since = self.since(start_ms, end_ms)
+        if start_ms is not None:
             # Whether the bar of that second comes is not documented: one second more asks for it.
-            params["since"] = str(start_ms // 1000 - 1)
+            params["since"] = str(since // 1000 - 1)
         return Request("/0/public/OHLC", params)
 
     def depth(self, symbol: str, levels: int) -> Request:

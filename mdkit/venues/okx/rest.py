@@ -63,8 +63,9 @@ class OkxRest(PublicRest):
         }
         if end_ms is not None:
             params["after"] = str(end_ms)
-        if start_ms:
-            params["before"] = str(start_ms - 1)
+        since = self.since(start_ms, end_ms)
+        if start_ms is not None:
+            params["before"] = str(since - 1)
         return Request("/api/v5/market/history-candles", params)
 
     def depth(self, symbol: str, levels: int) -> Request:
