@@ -31,7 +31,7 @@ class VenueFeed:
     """
 
     def __init__(
-        self, config: ExchangeConfig, opened_ms: int, book_levels: int, id_step: int = 1
+        self, config: ExchangeConfig, opened_ms: int, book_levels: int, id_gap: int = 0
     ) -> None:
         self.inner = SimulatedFeed(config, opened_ms, lambda symbol: listing(symbol, config.venue))
         self.instruments = self.inner.instruments
@@ -43,6 +43,7 @@ class VenueFeed:
         self.make_stream: Callable[[Key], Stream] = _no_stream
         self.is_wanted: Callable[[Key], bool] = lambda key: False
         self._config = config
+        self._id_gap = id_gap
         self._levels = config.book_levels or book_levels
         self._books: dict[str, VenueBook] = {}
         self._trade_ids: dict[str, int] = {}
@@ -159,6 +160,7 @@ class VenueFeed:
                 random,
                 first,
                 self.now_ns(),
+                self._id_gap,
             )
         return book
 
@@ -198,6 +200,19 @@ class VenueFeed:
         for stream in self._of(symbol):
             stream.on_change(change)
         return self._push(symbol, change.ns)
+
+    def empties(self, symbol: str) -> list[WireMessage]:
+        """Return frames that tell of no change of a symbol's book, after what is still to push."""
+        pushed: list[WireMessage] = []
+        for stream in self._of(symbol):
+            if frames := stream.empty():
+                pushed += self.pending(stream.key)
+                frames = stream.empty()
+                ns = self.now_ns()
+                pushed += [
+                    WireMessage(self._clock, stream.key, ns, f, is_diff=True) for f in frames
+                ]
+        return pushed
 
     def _absorb(self, message: Message, due: float) -> list[WireMessage]:
         """Let the book and the streams of a symbol take in what the market says."""

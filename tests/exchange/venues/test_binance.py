@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 import pytest
@@ -34,7 +35,7 @@ def splice(diffs, snapshot):
     at = int(snapshot["lastUpdateId"])
     kept = [diff for diff in diffs if int(diff["u"]) > at]
     assert int(kept[0]["U"]) <= at + 1 <= int(kept[0]["u"])
-    for before, diff in zip(kept, kept[1:], strict=False):
+    for before, diff in itertools.pairwise(kept):
         assert int(diff["U"]) == int(before["u"]) + 1
     return kept
 
