@@ -284,16 +284,16 @@ class ExchangeServer:
                 raise Refusal(2001, str(error)) from None
             return _response(200, {"code": 0, "message": "success", "data": fault.as_dict()})
         if path == "/_exchange/book" and self.is_venue:
-            return _response(200, self.true_book(params))
+            try:
+                return _response(200, self.true_book(params))
+            except ExchangeError as error:
+                raise Refusal(2001, str(error)) from None
         raise Refusal(2001, "known: /_exchange/statistics, /_exchange/fault?kind=...", status=404)
 
     def true_book(self, params: dict[str, str]) -> dict[str, Any]:
-        """Return the book that `params` name (see `Exchange.true_book`); raise `Refusal`."""
+        """Return the book that `params` name; see `Exchange.true_book`."""
         wanted = {name: int(params[name]) for name in ("update_id", "time_ns") if name in params}
-        try:
-            return self.venue.true_book(params.get("symbol", ""), **wanted)
-        except ExchangeError as error:
-            raise Refusal(2001, str(error)) from None
+        return self.venue.true_book(params.get("symbol", ""), **wanted)
 
     async def _converse(self, connection: ServerConnection) -> None:
         """Serve one open WebSocket until it closes."""

@@ -50,7 +50,10 @@ class VenueMarket:
             raise ExchangeError(
                 f"{symbol!r} is not traded here; these are: {', '.join(self.feed.symbols)}."
             )
-        spec, found = self.feed.instruments[symbol], self.feed.book(symbol).at(update_id, time_ns)
+        spec, book = self.feed.instruments[symbol], self.feed.book(symbol)
+        if time_ns is not None and book.ns < time_ns <= self.feed.now_ns():
+            time_ns = book.ns  # nothing has changed since
+        found = book.at(update_id, time_ns)
         return {
             "symbol": symbol,
             "update_id": found.last_id,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
 import msgspec
@@ -112,7 +112,7 @@ class CoinbaseDialect(Dialect):
         if key[0] == "level2":
             return BookStream(key, spec, book, self)
         if key[0] == "market_trades":
-            return TradeStream(key, spec, book, self)
+            return TradeStream(key, spec, book, self, self.feed.recent(key[1]))
         return TickerStream(key, spec, book, self, self.feed.day(key[1]))
 
     def _subscribe(self, client: Subscriber, channel: str, names: list[str]) -> None:
@@ -261,15 +261,21 @@ class TradeStream(CoinbaseStream):
 
     every = 0.25
 
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
+    def __init__(
+        self,
+        key: Key,
+        spec: Instrument,
+        book: VenueBook,
+        dialect: Dialect,
+        recent: Iterable[Execution],
+    ) -> None:
+        super().__init__(key, spec, book, dialect)
         self._new: list[Execution] = []
-        self._last: list[Execution] = []
+        self._recent = recent
 
     def on_trades(self, trades: Sequence[Execution]) -> None:
-        """Keep them for the next push, and the last ones for snapshots."""
+        """Keep them for the next push."""
         self._new += trades
-        self._last = [*self._last, *trades][-50:]
 
     def take(self, now_ns: int) -> list[Encode]:
         """Return what traded since the last push."""
@@ -278,7 +284,7 @@ class TradeStream(CoinbaseStream):
 
     def first(self) -> list[Encode]:
         """Return the last trades."""
-        return [self._encode("snapshot", self._last)]
+        return [self._encode("snapshot", list(self._recent))]
 
     def _encode(self, kind: str, trades: list[Execution]) -> Encode:
         rows = ",".join(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from random import Random
 from typing import TYPE_CHECKING
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 _NS = 1_000_000_000
 _FIRST_TRADE = 70_000_000
+_RECENT = 50
+"""Trades of a symbol that new subscribers may get."""
 
 
 class VenueFeed:
@@ -47,6 +50,7 @@ class VenueFeed:
         self._levels = config.book_levels or book_levels
         self._books: dict[str, VenueBook] = {}
         self._trade_ids: dict[str, int] = {}
+        self._recent: dict[str, deque[Execution]] = {}
         self._streams: dict[Key, Stream] = {}
         self._due: dict[Key, float] = {}
         self._began_ns = opened_ms * 1_000_000
@@ -164,6 +168,10 @@ class VenueFeed:
             )
         return book
 
+    def recent(self, symbol: str) -> deque[Execution]:
+        """Return a symbol's last trades, oldest first; the list goes on with the market."""
+        return self._recent.setdefault(symbol, deque(maxlen=_RECENT))
+
     def day(self, symbol: str) -> Day:
         """Return a symbol's figures of the last 24 hours."""
         return self._day(symbol, self.inner.ticker(symbol))
@@ -232,6 +240,7 @@ class VenueFeed:
         trades = [e for e in message.told() if isinstance(e, Trade)]
         if trades:
             executions = [self._execution(symbol, trade, ns) for trade in trades]
+            self.recent(symbol).extend(executions)
             for stream in self._of(symbol):
                 stream.on_trades(executions)
         return pushed + self._push(symbol, ns)

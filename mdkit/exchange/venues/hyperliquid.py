@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from typing import Any, ClassVar
 
@@ -85,7 +85,7 @@ class HyperliquidDialect(Dialect):
         if key[0] == "l2Book":
             return BookStream(key, spec, book, self)
         if key[0] == "trades":
-            return TradeStream(key, spec, book, self)
+            return TradeStream(key, spec, book, self, self.feed.recent(key[1]))
         if key[0] == "bbo":
             return BboStream(key, spec, book, self)
         return ContextStream(key, spec, book, self, self.feed.day(key[1]))
@@ -253,15 +253,21 @@ class BookStream(HyperliquidStream):
 class TradeStream(HyperliquidStream):
     """`trades`: side `B` is an aggressor who buys, `A` one who sells."""
 
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
+    def __init__(
+        self,
+        key: Key,
+        spec: Instrument,
+        book: VenueBook,
+        dialect: Dialect,
+        recent: Iterable[Execution],
+    ) -> None:
+        super().__init__(key, spec, book, dialect)
         self._new: list[Execution] = []
-        self._last: list[Execution] = []
+        self._recent = recent
 
     def on_trades(self, trades: Sequence[Execution]) -> None:
-        """Keep them for the next push, and the last ten for new subscribers."""
+        """Keep them for the next push."""
         self._new += trades
-        self._last = [*self._last, *trades][-10:]
 
     def take(self, now_ns: int) -> list[Encode]:
         """Return what traded since the last push."""
@@ -269,8 +275,9 @@ class TradeStream(HyperliquidStream):
         return [self._encode(new)] if new else []
 
     def first(self) -> list[Encode]:
-        """Return the last trades, if there were any."""
-        return [self._encode(self._last)] if self._last else []
+        """Return the last ten trades, if there were any."""
+        last = list(self._recent)[-10:]
+        return [self._encode(last)] if last else []
 
     def _encode(self, trades: list[Execution]) -> Encode:
         def row(trade: Execution) -> str:
