@@ -35,7 +35,7 @@ SUBSCRIBE = {
     "okx": ("", '{"op":"subscribe","args":[{"channel":"books","instId":"BTC-USDT"}]}'),
 }
 BOOKS = {
-    "kraken": '"channel":"book"',
+    "kraken": '"channel":"book","type"',
     "binance": '"e":"depthUpdate"',
     "binance.us": '"e":"depthUpdate"',
     "binance.futures": '"e":"depthUpdate"',
@@ -67,9 +67,10 @@ def test_frames_of_a_book_are_lost_repeated_or_reordered(venue, kind):
         path, request = SUBSCRIBE[venue]
         async with session(exchange, path) as socket:
             await socket.send(request)
-            await books(socket, venue, 2)
+            # Behind the first frame Coinbase numbers its acknowledgement.
+            found = (await books(socket, venue, 2))[1:]
             exchange.inject(kind, symbol="BTC/USD")
-            found = await books(socket, venue, 6)
+            found += await books(socket, venue, 6)
             pairs = list(itertools.pairwise(found))
             if kind == "repeated_diff":
                 assert sum(a == b for a, b in pairs) == 1
@@ -156,12 +157,8 @@ def test_a_subscription_is_refused_then_granted_or_acknowledged_and_silent(venue
             async with connect(exchange.ws_url + path, compression=None, max_size=None) as other:
                 await other.send(request)
                 await books(other, venue, 5)
-            got = []
-            await socket.ping()
-            exchange.inject("disconnect")
-            with pytest.raises(ConnectionClosed):
-                while True:
-                    got.append(await socket.recv())
+            exchange.inject("disconnect", code=1000)
+            got = [text async for text in socket]
             assert any("BTC" in text.upper() or '"id":1' in text for text in got)
             assert not any(BOOKS[venue] in text for text in got)
 
@@ -310,7 +307,7 @@ def test_what_a_stall_swallows_leaves_a_hole_in_the_numbers(venue):
         exchange = market(venue, rate=300)
         async with session(exchange, path) as socket:
             await socket.send(request)
-            before = await books(socket, venue, 3)
+            before = (await books(socket, venue, 3))[1:]
             exchange.inject("stall", duration=0.4)
             after = await books(socket, venue, 20)
             found = [*before, *after]
