@@ -49,6 +49,12 @@ class VenueTargets(Protocol):
     def cross(self, symbol: str | None, count: int) -> None:
         """Have the true book be crossed for so many updates."""
 
+    def send_empty(self, symbol: str | None) -> None:
+        """Send frames of books that tell of no change."""
+
+    def restart_ids(self, symbol: str | None) -> None:
+        """Let books go on from lower numbers."""
+
     def sample(self) -> bytes:
         """Return a well-formed frame."""
 

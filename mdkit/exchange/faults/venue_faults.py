@@ -42,6 +42,16 @@ def _cross(targets: FaultTargets, fault: Fault, params: dict[str, Any]) -> None:
     targets.venue.cross(fault.symbol, fault.count)
 
 
+def _empty(targets: FaultTargets, fault: Fault, params: dict[str, Any]) -> None:
+    assert targets.venue is not None
+    targets.venue.send_empty(fault.symbol)
+
+
+def _restart(targets: FaultTargets, fault: Fault, params: dict[str, Any]) -> None:
+    assert targets.venue is not None
+    targets.venue.restart_ids(fault.symbol)
+
+
 def _block(targets: FaultTargets, fault: Fault, params: dict[str, Any]) -> None:
     if fault.duration > 0:
         targets.gate.shut(fault.kind, targets.now + fault.duration, params)
@@ -129,6 +139,20 @@ VENUE_FAULTS: dict[str, FaultKind] = {
         {},
         _cross,
         venues=_PUBLIC,
+    ),
+    "empty_diff": FaultKind(
+        "send a frame that tells of no change of a book (of `symbol`), as the venue does when it "
+        "is quiet: OKX with seqId equal to prevSeqId, Coinbase with no updates",
+        {},
+        _empty,
+        venues=("coinbase", "okx"),
+    ),
+    "restarted_ids": FaultKind(
+        "let a book (of `symbol`) go on from lower numbers, as after maintenance: OKX's prevSeqId "
+        "still matches",
+        {},
+        _restart,
+        venues=("okx",),
     ),
     "blocked": FaultKind(
         "answer connections and REST calls with 451 (status), as where the venue does not serve, "

@@ -31,6 +31,7 @@ from mdkit.exchange.server.callers import CONTROL_HEADER, check_caller
 from mdkit.exchange.server.commands import Commands
 from mdkit.exchange.server.delivery import Client, Delivery, Feed
 from mdkit.exchange.server.http import http_response, retry_after
+from mdkit.exchange.server.posting import PostingConnection
 from mdkit.exchange.server.rest import Budget, Endpoints, Refusal, query
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ class ExchangeServer:
                 config.host,
                 config.port,
                 process_request=self._answer,
+                create_connection=PostingConnection if self.is_venue else ServerConnection,
                 compression="deflate" if config.compression else None,
                 max_size=_MOST_BYTES,
                 ping_interval=self._keepalive,
@@ -187,7 +189,7 @@ class ExchangeServer:
         """Answer a REST call, or decide about a WebSocket handshake (None: go on)."""
         path, params = query(request.path)
         try:
-            if request.method != "GET":
+            if getattr(request, "method", "GET") != "GET":
                 raise Refusal(2001, "only GET is served here", status=405)
             check_caller(request.headers, self.config.host)
             if path.startswith("/_exchange/"):
@@ -197,7 +199,8 @@ class ExchangeServer:
                 return self._control(connection, path, params)
             upgrade = "websocket" in request.headers.get("Upgrade", "").lower()
             if self.is_venue:
-                return await self._answer_venue(request, upgrade)
+                posted = connection.body if isinstance(connection, PostingConnection) else None
+                return await self._answer_venue(request, posted, upgrade)
             if not upgrade and path in (REALTIME_PATH, FLAT_PATH):
                 raise Refusal(4002, f"{path} is a WebSocket: use ws://", status=426)
             endpoint = None if upgrade else self.market.endpoints.find(path)
@@ -228,10 +231,12 @@ class ExchangeServer:
             body = {"code": 5000, "message": f"internal error: {type(error).__name__}"}
             return _response(500, {**body, "data": None})
 
-    async def _answer_venue(self, request: Request, upgrade: bool) -> Response | None:
-        """The same in a venue's dialect, once it is known who calls."""
-        if not upgrade:
-            return await self.venue.respond("GET", request.path, b"")
+    async def _answer_venue(
+        self, request: Request, posted: bytes | None, upgrade: bool
+    ) -> Response | None:
+        """The same in a venue's dialect, once it is known who calls; `posted` is a POST's body."""
+        if not upgrade or posted is not None:
+            return await self.venue.respond(request.path, posted)
         if hit := self._stopped_by("slow_handshake"):
             await asyncio.sleep(float(hit[1]["pause"]))
         if len(self.delivery.clients) >= _MOST_CONNECTIONS:
@@ -279,16 +284,16 @@ class ExchangeServer:
                 raise Refusal(2001, str(error)) from None
             return _response(200, {"code": 0, "message": "success", "data": fault.as_dict()})
         if path == "/_exchange/book" and self.is_venue:
-            return _response(200, self.true_book(params))
+            try:
+                return _response(200, self.true_book(params))
+            except ExchangeError as error:
+                raise Refusal(2001, str(error)) from None
         raise Refusal(2001, "known: /_exchange/statistics, /_exchange/fault?kind=...", status=404)
 
     def true_book(self, params: dict[str, str]) -> dict[str, Any]:
-        """Return the book that `params` name (see `Exchange.true_book`); raise `Refusal`."""
+        """Return the book that `params` name; see `Exchange.true_book`."""
         wanted = {name: int(params[name]) for name in ("update_id", "time_ns") if name in params}
-        try:
-            return self.venue.true_book(params.get("symbol", ""), **wanted)
-        except ExchangeError as error:
-            raise Refusal(2001, str(error)) from None
+        return self.venue.true_book(params.get("symbol", ""), **wanted)
 
     async def _converse(self, connection: ServerConnection) -> None:
         """Serve one open WebSocket until it closes."""

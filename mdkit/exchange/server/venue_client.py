@@ -30,10 +30,15 @@ class VenueClient(Client):
         self.params = params
         self.expected: set[Key] = set()
         self.state: dict[str, Any] = {}
-        self.opened = asyncio.get_running_loop().time()
+        self.opened = self.last_sent = asyncio.get_running_loop().time()
         self.pong_within = 60.0
         self._dialect = dialect
         self._behind: dict[Key, list[bytes]] = {}
+
+    def reply(self, text: bytes) -> None:
+        """Send one text now."""
+        self.last_sent = asyncio.get_running_loop().time()
+        super().reply(text)
 
     def push(self, messages: list[Message], sent: Counter[Key | None]) -> None:
         """Send those of the messages that this connection holds, as the faults left them."""
@@ -56,6 +61,7 @@ class VenueClient(Client):
                 continue
             self._send_one(message, key, texts, sent)
         if texts:
+            self.last_sent = asyncio.get_running_loop().time()
             self._write_texts(tuple(texts), b"".join([text_frame(text) for text in texts]))
 
     def _send_one(

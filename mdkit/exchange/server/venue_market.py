@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import msgspec
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Response
@@ -18,6 +19,7 @@ from mdkit.exchange.server.rest import query
 from mdkit.exchange.server.venue_client import VenueClient, keep_beating
 from mdkit.exchange.venues.dialect import NotServed
 from mdkit.exchange.venues.feed import VenueFeed
+from mdkit.exchange.venues.instruments import native, pair
 from mdkit.exchange.venues.registry import dialect_of
 from mdkit.exchange.venues.wire import WireMessage
 
@@ -27,7 +29,7 @@ class VenueMarket:
 
     def __init__(self, config: ExchangeConfig, opened_ms: int) -> None:
         kind = dialect_of(config.venue)
-        self.feed = VenueFeed(config, opened_ms, kind.book_levels)
+        self.feed = VenueFeed(config, opened_ms, kind.book_levels, kind.id_gap)
         self.delivery = Delivery(config, self.feed)
         self.dialect = kind(config, self.feed)
         self.max_age = self.dialect.lifetime
@@ -48,7 +50,10 @@ class VenueMarket:
             raise ExchangeError(
                 f"{symbol!r} is not traded here; these are: {', '.join(self.feed.symbols)}."
             )
-        spec, found = self.feed.instruments[symbol], self.feed.book(symbol).at(update_id, time_ns)
+        spec, book = self.feed.instruments[symbol], self.feed.book(symbol)
+        if time_ns is not None and book.ns < time_ns <= self.feed.now_ns():
+            time_ns = book.ns  # nothing has changed since
+        found = book.at(update_id, time_ns)
         return {
             "symbol": symbol,
             "update_id": found.last_id,
@@ -61,6 +66,8 @@ class VenueMarket:
 
     def order(self, fault: Fault, params: dict[str, Any], now: float) -> None:
         """Have the next frames, answers or subscriptions go wrong."""
+        if fault.symbol is not None:
+            fault = msgspec.structs.replace(fault, symbol=self.native(fault.symbol))
         self.feed.orders.add(fault, params, now)
 
     def stop_as_planned(self, notice: float) -> None:
@@ -78,17 +85,35 @@ class VenueMarket:
     def deepen(self, symbol: str | None, size: int) -> None:
         """Make books so deep that their snapshots have about `size` bytes."""
         levels = max(1, size // self.dialect.level_bytes // 2)
-        for name in [symbol] if symbol else self.feed.symbols:
+        for name in self._named(symbol):
             self.delivery.write(list(self.feed.deepen(name, levels)))
 
     def cross(self, symbol: str | None, count: int) -> None:
         """Have the true book be crossed for so many updates."""
-        for name in [symbol] if symbol else self.feed.symbols:
+        for name in self._named(symbol):
             self.feed.book(name).crossed_for = count
+
+    def send_empty(self, symbol: str | None) -> None:
+        """Send frames of books that tell of no change."""
+        for name in self._named(symbol):
+            self.delivery.write(list(self.feed.empties(name)))
+
+    def restart_ids(self, symbol: str | None) -> None:
+        """Let books go on from lower numbers."""
+        for name in self._named(symbol):
+            self.feed.book(name).restart_ids()
 
     def sample(self) -> bytes:
         """Return a well-formed frame of the first symbol's book."""
         return self.dialect.sample()
+
+    def _named(self, symbol: str | None) -> tuple[str, ...]:
+        """Return the symbols that a fault is about; it may name one in the common form."""
+        return self.feed.symbols if symbol is None else (self.native(symbol),)
+
+    def native(self, symbol: str) -> str:
+        """Return a symbol in the venue's own form."""
+        return native(*pair(symbol, self.dialect.venue), self.dialect.venue)
 
     def _is_wanted(self, key: Key) -> bool:
         return any(
@@ -103,8 +128,8 @@ class VenueMarket:
         """Whether a fault has the exchange say nothing at the moment."""
         return self.delivery.outbox.is_stalled(now)
 
-    async def respond(self, method: str, target: str, body: bytes) -> Response:
-        """Answer a REST call that nothing else keeps out."""
+    async def respond(self, target: str, body: bytes | None) -> Response:
+        """Answer a REST call that no fault keeps out; `body` is what was posted, None for a GET."""
         path, params = query(target)
         gate, now = self.delivery.gate, asyncio.get_running_loop().time()
         if hit := gate.check("rate_limit", now):
@@ -117,7 +142,7 @@ class VenueMarket:
             return http_response(500, b"{}")
         self.rest_calls += 1
         self.delivery.refresh()
-        found = await self.dialect.respond(method, path, params, body)
+        found = await self.dialect.respond(path, params, body)
         return http_response(found.status, found.body, found.headers)
 
     def admit(self, target: str) -> Response | None:

@@ -94,7 +94,7 @@ class BinanceRest:
         if not interval:
             raise _missing("interval")
         if interval not in _INTERVALS:
-            raise NotServed(_error(-1120, "Invalid interval."))
+            raise NotServed(binance_error(-1120, "Invalid interval."))
         start, end = self.whole(params, "startTime", None), self.whole(params, "endTime", None)
         limit = min(self.whole(params, "limit", self.klines_default), self.klines_most)
         headers = self.spend(self.klines_weight(limit))
@@ -207,7 +207,7 @@ class BinanceRest:
         if not name:
             raise _missing("symbol")
         if not self.feed.admit(name):
-            raise NotServed(_error(-1121, "Invalid symbol."))
+            raise NotServed(binance_error(-1121, "Invalid symbol."))
         return self.feed.instruments[name]
 
     def whole(self, params: dict[str, str], name: str, default: Any) -> Any:
@@ -217,7 +217,7 @@ class BinanceRest:
             return default
         if not text.isascii() or not text.isdigit() or len(text) > 16:
             raise NotServed(
-                _error(
+                binance_error(
                     -1100,
                     f"Illegal characters found in parameter '{name}'; legal range is "
                     "'^[0-9]{1,20}$'.",
@@ -233,7 +233,9 @@ class BinanceRest:
         self._used += weight
         headers = {"X-MBX-USED-WEIGHT-1M": str(self._used)}
         if self._used > self.weight_a_minute:
-            body = _error(-1003, "Too much request weight used; please use WebSocket Streams.", 429)
+            body = binance_error(
+                -1003, "Too much request weight used; please use WebSocket Streams.", 429
+            )
             left = str(60 - int(time.monotonic() % 60))
             raise NotServed(Answer(429, body.body, {**headers, "Retry-After": left}))
         return headers
@@ -249,11 +251,14 @@ def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def _error(code: int, message: str, status: int = 400) -> Answer:
+def binance_error(code: int, message: str, status: int = 400) -> Answer:
+    """Return an error as Binance writes it."""
     return answer({"code": code, "msg": message}, status)
 
 
 def _missing(name: str) -> NotServed:
     return NotServed(
-        _error(-1102, f"Mandatory parameter '{name}' was not sent, was empty/null, or malformed.")
+        binance_error(
+            -1102, f"Mandatory parameter '{name}' was not sent, was empty/null, or malformed."
+        )
     )

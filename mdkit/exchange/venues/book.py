@@ -103,10 +103,20 @@ class Side:
 
 
 class VenueBook:
-    """The order book of `spec` with about `size` levels a side, beginning as `depth` shows it."""
+    """The order book of `spec` with about `size` levels a side, beginning as `depth` shows it.
+
+    The ids of an update follow those of the one before, or up to `id_gap` later.
+    """
 
     def __init__(
-        self, spec: Instrument, depth: Depth, size: int, random: Random, first_id: int, ns: int
+        self,
+        spec: Instrument,
+        depth: Depth,
+        size: int,
+        random: Random,
+        first_id: int,
+        ns: int,
+        id_gap: int = 0,
     ) -> None:
         self.spec = spec
         self.size = size
@@ -114,6 +124,7 @@ class VenueBook:
         self.ns = ns
         self.bids, self.asks = Side(1), Side(-1)
         self.crossed_for = 0
+        self._id_gap = id_gap
         self._random = random
         self._past: deque[Past] = deque(maxlen=_REMEMBERED)
         self.move(depth, ns)
@@ -134,6 +145,10 @@ class VenueBook:
         """Grow to `levels` a side at once; return the change, which is as large."""
         self.size = max(self.size, levels)
         return self._commit([*self._refill(self.bids), *self._refill(self.asks)], ns)
+
+    def restart_ids(self) -> None:
+        """Let the next update have lower ids, as after a venue's maintenance."""
+        self.id //= 2
 
     def top(self, levels: int | None = None) -> Snapshot:
         """Return the book as it stands, with so many levels a side."""
@@ -183,7 +198,8 @@ class VenueBook:
         before_id, before_ns = self.id, self.ns
         # Times name updates where a venue has no numbers: distinct, in whole microseconds.
         self.ns = max(ns, before_ns + 1_000) // 1_000 * 1_000
-        self.id += max(1, len(steps)) + int(self._random.random() * 4)
+        first_id = before_id + 1 + int(self._random.random() * self._id_gap)
+        self.id = first_id + len(steps) + int(self._random.random() * 4)
         bids: dict[int, int] = {}
         asks: dict[int, int] = {}
         firsts: dict[tuple[int, int], int] = {}
@@ -193,12 +209,13 @@ class VenueBook:
             firsts.setdefault((which, ticks), before)
         undo = [(which, ticks, units) for (which, ticks), units in firsts.items()]
         self._past.append(Past(before_id, before_ns, self.id, self.ns, undo))
-        changed_bids = [(t, u) for t, u in bids.items() if firsts[0, t] != u]
-        changed_asks = [(t, u) for t, u in asks.items() if firsts[1, t] != u]
+        # Some that stood for a moment only are told as removed: nobody has ever seen them.
+        changed_bids = [(t, u) for t, u in bids.items() if not u or firsts[0, t] != u]
+        changed_asks = [(t, u) for t, u in asks.items() if not u or firsts[1, t] != u]
         is_top = any(t >= self.bids.best for t, _ in changed_bids) or any(
             t <= self.asks.best for t, _ in changed_asks
         )
-        return Change(before_id + 1, self.id, self.ns, changed_bids, changed_asks, is_top)
+        return Change(first_id, self.id, self.ns, changed_bids, changed_asks, is_top)
 
     def _follow(
         self, side: Side, shown: tuple[tuple[float, float], ...]
@@ -244,8 +261,9 @@ class VenueBook:
                 continue
             is_there, chance = ticks in side.levels, rnd()
             units = 0 if is_there and chance < 0.4 else self._fresh_units()
-            if units or is_there:
-                steps.append((side, ticks, side.put(ticks, units)))
+            if not is_there and chance < 0.2:
+                units = 0  # came and went within the update
+            steps.append((side, ticks, side.put(ticks, units)))
         return steps
 
     def _refill(self, side: Side) -> list[tuple[Side, int, int]]:

@@ -50,14 +50,15 @@ class Dialect:
     """What all dialects have in common; a subclass is one venue's.
 
     Class attributes: `venue` its name, `book_levels` how deep its books are, `level_bytes` about
-    what a level takes in a snapshot, `beat_every` seconds between two `beat`s, `messages` how many
-    messages in how many seconds a client may send, `lifetime` seconds after which a connection is
-    cut (None: never).
+    what a level takes in a snapshot, `id_gap` how far ids may jump between two updates,
+    `beat_every` seconds between two `beat`s, `messages` how many messages in how many seconds a
+    client may send, `lifetime` seconds after which a connection is cut (None: never).
     """
 
     venue: ClassVar[str] = ""
     book_levels: ClassVar[int] = 1000
     level_bytes: ClassVar[int] = 40
+    id_gap: ClassVar[int] = 0
     beat_every: ClassVar[float] = 1.0
     messages: ClassVar[tuple[int, float]] = (100, 1.0)
     lifetime: ClassVar[float | None] = None
@@ -113,9 +114,11 @@ class Dialect:
             fixed(units, spec.size_decimals),
         )
 
-    async def respond(self, method: str, path: str, params: dict[str, str], body: bytes) -> Answer:
-        """Answer a REST call."""
+    async def respond(self, path: str, params: dict[str, str], body: bytes | None) -> Answer:
+        """Answer a REST call; `body` is what was posted, None for a GET."""
         endpoint = self.endpoints.get(path)
+        if body is not None:
+            return Answer(405, b"Method Not Allowed")
         if endpoint is None:
             return Answer(404, b"Not Found")
         try:

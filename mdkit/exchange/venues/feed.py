@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from random import Random
 from typing import TYPE_CHECKING
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 _NS = 1_000_000_000
 _FIRST_TRADE = 70_000_000
+_RECENT = 50
+"""Trades of a symbol that new subscribers may get."""
 
 
 class VenueFeed:
@@ -31,7 +34,7 @@ class VenueFeed:
     """
 
     def __init__(
-        self, config: ExchangeConfig, opened_ms: int, book_levels: int, id_step: int = 1
+        self, config: ExchangeConfig, opened_ms: int, book_levels: int, id_gap: int = 0
     ) -> None:
         self.inner = SimulatedFeed(config, opened_ms, lambda symbol: listing(symbol, config.venue))
         self.instruments = self.inner.instruments
@@ -43,9 +46,11 @@ class VenueFeed:
         self.make_stream: Callable[[Key], Stream] = _no_stream
         self.is_wanted: Callable[[Key], bool] = lambda key: False
         self._config = config
+        self._id_gap = id_gap
         self._levels = config.book_levels or book_levels
         self._books: dict[str, VenueBook] = {}
         self._trade_ids: dict[str, int] = {}
+        self._recent: dict[str, deque[Execution]] = {}
         self._streams: dict[Key, Stream] = {}
         self._due: dict[Key, float] = {}
         self._began_ns = opened_ms * 1_000_000
@@ -159,8 +164,13 @@ class VenueFeed:
                 random,
                 first,
                 self.now_ns(),
+                self._id_gap,
             )
         return book
+
+    def recent(self, symbol: str) -> deque[Execution]:
+        """Return a symbol's last trades, oldest first; the list goes on with the market."""
+        return self._recent.setdefault(symbol, deque(maxlen=_RECENT))
 
     def day(self, symbol: str) -> Day:
         """Return a symbol's figures of the last 24 hours."""
@@ -199,6 +209,19 @@ class VenueFeed:
             stream.on_change(change)
         return self._push(symbol, change.ns)
 
+    def empties(self, symbol: str) -> list[WireMessage]:
+        """Return frames that tell of no change of a symbol's book, after what is still to push."""
+        pushed: list[WireMessage] = []
+        for stream in self._of(symbol):
+            if frames := stream.empty():
+                pushed += self.pending(stream.key)
+                frames = stream.empty()
+                ns = self.now_ns()
+                pushed += [
+                    WireMessage(self._clock, stream.key, ns, f, is_diff=True) for f in frames
+                ]
+        return pushed
+
     def _absorb(self, message: Message, due: float) -> list[WireMessage]:
         """Let the book and the streams of a symbol take in what the market says."""
         assert message.key is not None
@@ -217,6 +240,7 @@ class VenueFeed:
         trades = [e for e in message.told() if isinstance(e, Trade)]
         if trades:
             executions = [self._execution(symbol, trade, ns) for trade in trades]
+            self.recent(symbol).extend(executions)
             for stream in self._of(symbol):
                 stream.on_trades(executions)
         return pushed + self._push(symbol, ns)

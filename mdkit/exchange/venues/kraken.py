@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
 import msgspec
@@ -86,7 +86,7 @@ class KrakenDialect(Dialect):
         if channel == "book":
             return BookStream(key, spec, book, int(rest))
         if channel == "trade":
-            return TradeStream(key, spec, book)
+            return TradeStream(key, spec, book, self.feed.recent(key[1]))
         return TickerStream(key, spec, book, self.feed.day(key[1]), rest == "bbo")
 
     def _status(self, system: str, connection: int) -> bytes:
@@ -292,15 +292,16 @@ def _difference(before: dict[int, int], now: list[Level], book: dict[int, int]) 
 class TradeStream(Stream):
     """Channel `trade`: `side` is the taker's."""
 
-    def __init__(self, key: Key, spec: Instrument, book: VenueBook) -> None:
+    def __init__(
+        self, key: Key, spec: Instrument, book: VenueBook, recent: Iterable[Execution]
+    ) -> None:
         super().__init__(key, spec, book)
         self._new: list[Execution] = []
-        self._last: list[Execution] = []
+        self._recent = recent
 
     def on_trades(self, trades: Sequence[Execution]) -> None:
-        """Keep them for the next push and, the last 50, for snapshots."""
+        """Keep them for the next push."""
         self._new += trades
-        self._last = [*self._last, *trades][-50:]
 
     def take(self, now_ns: int) -> list[Encode]:
         """Return what traded since the last push, in one frame."""
@@ -308,8 +309,8 @@ class TradeStream(Stream):
         return [self._encode("update", new)] if new else []
 
     def first(self) -> list[Encode]:
-        """Return the last trades."""
-        return [self._encode("snapshot", self._last)]
+        """Return the last 50 trades."""
+        return [self._encode("snapshot", list(self._recent))]
 
     def _encode(self, kind: str, trades: list[Execution]) -> Encode:
         spec = self.spec

@@ -10,6 +10,10 @@ _CLASSES = {
     "kraken": ("kraken", "KrakenDialect"),
     "binance": ("binance", "BinanceDialect"),
     "binance.us": ("binance", "BinanceUsDialect"),
+    "binance.futures": ("binance_futures", "BinanceFuturesDialect"),
+    "coinbase": ("coinbase", "CoinbaseDialect"),
+    "hyperliquid": ("hyperliquid", "HyperliquidDialect"),
+    "okx": ("okx", "OkxDialect"),
 }
 
 

@@ -50,6 +50,8 @@ class Subscriber(Protocol):
     """What the dialect keeps of this connection."""
     opened: float
     """When it was opened, by the loop's clock."""
+    last_sent: float
+    """When something was sent last, by the same clock."""
 
     def reply(self, text: bytes) -> None:
         """Send one text now."""
@@ -146,6 +148,10 @@ class Stream:
 
     def take(self, now_ns: int) -> list[Encode]:
         """Return the frames that are to be pushed now."""
+        return []
+
+    def empty(self) -> list[Encode]:
+        """Return a frame that tells of no change, where the venue sends such."""
         return []
 
     def first(self) -> list[Encode]:
