@@ -114,7 +114,8 @@ def test_a_verified_recording_agrees_with_python_and_workers(
     session.stop()
     assert md.verify(md.strategies.pressure, path)
     recording = md.read_recording(path)
-    assert recording.frame("depth").equals(session.frame("depth"))
+    for symbol in pair:
+        assert recording.frame("depth", symbol).equals(session.frame("depth", symbol))
 
 
 def test_every_frame_is_accounted_for(venue, pair, exchange_process, wait_until):
