@@ -22,7 +22,7 @@ _NUMBER = b'"sequence_num":0'
 _SUBSCRIBE_WITHIN = 5.0
 _MOST_BOOKS = 16
 """Products with a book on a connection; the venue's own limit is between 16 and 31."""
-_EMPTY_EVERY = 64
+_EMPTY_EVERY = 16
 """Pushes of a book after which one without changes is sent, as happens there."""
 _PATH = re.compile(r"/api/v3/brokerage/market/products/([^/]+)(/candles)?")
 

@@ -13,6 +13,7 @@ import msgspec
 from mdkit.exchange.market.instruments import Instrument
 from mdkit.exchange.messages import Key
 from mdkit.exchange.venues.book import Change, Level, VenueBook
+from mdkit.exchange.venues.book_view import BookView
 from mdkit.exchange.venues.dialect import Dialect
 from mdkit.exchange.venues.kraken_rest import asset_pairs, ohlc, server_time
 from mdkit.exchange.venues.numbers import fixed, rfc3339
@@ -238,20 +239,18 @@ class BookStream(Stream):
 
     def __init__(self, key: Key, spec: Instrument, book: VenueBook, depth: int) -> None:
         super().__init__(key, spec, book)
-        self._depth = depth
-        self._bids, self._asks = dict(book.bids.top(depth)), dict(book.asks.top(depth))
+        self._bids, self._asks = BookView(book.bids, depth), BookView(book.asks, depth)
         self._updates: list[tuple[list[Level], list[Level], int]] = []
 
     def on_change(self, change: Change) -> None:
-        """Compare the view with what it was."""
-        bids, asks = self.book.bids.top(self._depth), self.book.asks.top(self._depth)
-        told = (
-            _difference(self._bids, bids, self.book.bids.levels),
-            _difference(self._asks, asks, self.book.asks.levels),
-        )
-        self._bids, self._asks = dict(bids), dict(asks)
+        """Follow with both views."""
+        told = self._bids.follow(change.bids), self._asks.follow(change.asks)
         if told[0] or told[1]:
-            self._updates.append((*told, checksum(asks, bids, self.spec.step)))
+            self._updates.append((*told, self._checksum()))
+
+    def _checksum(self) -> int:
+        book = self.book
+        return checksum(book.asks.top(CHECKED), book.bids.top(CHECKED), self.spec.step)
 
     def take(self, now_ns: int) -> list[Encode]:
         """Return an update for each change of the view."""
@@ -260,8 +259,8 @@ class BookStream(Stream):
 
     def first(self) -> list[Encode]:
         """Return the snapshot."""
-        bids, asks = list(self._bids.items()), list(self._asks.items())
-        return [self._encode("snapshot", bids, asks, checksum(asks, bids, self.spec.step))]
+        bids, asks = self._bids.levels(), self._asks.levels()
+        return [self._encode("snapshot", bids, asks, self._checksum())]
 
     def _encode(self, kind: str, bids: list[Level], asks: list[Level], crc: int) -> Encode:
         def encode(ns: int) -> bytes:
@@ -280,13 +279,6 @@ class BookStream(Stream):
             f'{{"price":{fixed(ticks * step, price)},"qty":{fixed(units, size)}}}'
             for ticks, units in levels
         )
-
-
-def _difference(before: dict[int, int], now: list[Level], book: dict[int, int]) -> list[Level]:
-    """Return what a client with the view `before` must be told; the whole book knows the rest."""
-    shown = dict(now)
-    gone = [(ticks, 0) for ticks in before if ticks not in shown and ticks not in book]
-    return gone + [(ticks, units) for ticks, units in now if before.get(ticks) != units]
 
 
 class TradeStream(Stream):
