@@ -12,7 +12,7 @@ import msgspec
 from mdkit.exchange.market.instruments import Instrument
 from mdkit.exchange.messages import Key
 from mdkit.exchange.venues.book import Change, Level, VenueBook
-from mdkit.exchange.venues.coinbase_rest import candles, product, products, server_time
+from mdkit.exchange.venues.coinbase.rest import candles, product, products, server_time
 from mdkit.exchange.venues.dialect import Answer, Dialect, NotServed
 from mdkit.exchange.venues.numbers import rfc3339, trimmed
 from mdkit.exchange.venues.wire import Day, Encode, Execution, Stream, Subscriber, WireMessage
