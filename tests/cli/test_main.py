@@ -205,6 +205,21 @@ def test_serve_takes_faults():
             serving.communicate(timeout=10)
 
 
+def test_serve_speaks_a_venues_dialect():
+    command = [sys.executable, "-m", "mdkit", "serve", "--port", "0", "--venue", "binance"]
+    command += ["--symbols", "BTC/USD", "--fault", "lost_diff@60"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as serving:
+        try:
+            lines = [serving.stdout.readline() for _ in range(3)]
+            base = next(line.split()[-1] for line in lines if line.startswith("REST"))
+            params = {"symbol": "BTCUSDT"}
+            book = requests.get(base + "/api/v3/depth", params=params, timeout=10).json()
+            assert len(book["bids"]) == 100
+        finally:
+            serving.terminate()
+            serving.communicate(timeout=10)
+
+
 def test_lab_passes_everything_else_to_jupyter(tmp_path, monkeypatch):
     from mdkit.cli.main import _lab_command
 

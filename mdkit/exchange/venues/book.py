@@ -7,7 +7,7 @@ as it stood after any recent update.
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 from collections import deque
 from random import Random
 from typing import NamedTuple
@@ -96,6 +96,16 @@ class Side:
         keys = self._keys if count is None else self._keys[-count:] if count else []
         levels, sign = self.levels, self.sign
         return [(sign * key, levels[sign * key]) for key in reversed(keys)]
+
+    def nth(self, count: int) -> int:
+        """Return the price in ticks of the level that is `count`th from the best, or the worst."""
+        return self.sign * self._keys[-min(count, len(self._keys))]
+
+    def between(self, worse: int, better: int) -> list[int]:
+        """Return the prices of the levels from one to another, both included."""
+        keys, sign = self._keys, self.sign
+        begin, end = bisect_left(keys, sign * worse), bisect_right(keys, sign * better)
+        return [sign * key for key in keys[begin:end]]
 
     def not_behind(self, ticks: int) -> list[int]:
         """Return the prices at `ticks` and better."""

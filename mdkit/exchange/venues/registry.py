@@ -7,13 +7,13 @@ from importlib import import_module
 from mdkit.exchange.venues.dialect import Dialect
 
 _CLASSES = {
-    "kraken": ("kraken", "KrakenDialect"),
-    "binance": ("binance", "BinanceDialect"),
-    "binance.us": ("binance", "BinanceUsDialect"),
-    "binance.futures": ("binance_futures", "BinanceFuturesDialect"),
-    "coinbase": ("coinbase", "CoinbaseDialect"),
+    "kraken": ("kraken.dialect", "KrakenDialect"),
+    "binance": ("binance.spot", "BinanceDialect"),
+    "binance.us": ("binance.spot", "BinanceUsDialect"),
+    "binance.futures": ("binance.futures", "BinanceFuturesDialect"),
+    "coinbase": ("coinbase.dialect", "CoinbaseDialect"),
     "hyperliquid": ("hyperliquid", "HyperliquidDialect"),
-    "okx": ("okx", "OkxDialect"),
+    "okx": ("okx.dialect", "OkxDialect"),
 }
 
 

@@ -11,7 +11,7 @@ from venue_clients import NaiveBook, get, levels, session, until
 from websockets.exceptions import ConnectionClosed
 
 from mdkit.exchange import Exchange
-from mdkit.exchange.venues.coinbase import CoinbaseDialect
+from mdkit.exchange.venues.coinbase.dialect import CoinbaseDialect
 
 pytestmark = pytest.mark.outer
 
@@ -144,7 +144,7 @@ def test_too_many_books_on_a_connection_are_refused():
 
 
 def test_whoever_subscribes_to_nothing_is_disconnected(monkeypatch):
-    monkeypatch.setattr("mdkit.exchange.venues.coinbase._SUBSCRIBE_WITHIN", 0.1)
+    monkeypatch.setattr("mdkit.exchange.venues.coinbase.dialect._SUBSCRIBE_WITHIN", 0.1)
     monkeypatch.setattr(CoinbaseDialect, "beat_every", 0.05)
 
     async def test():

@@ -55,7 +55,7 @@ def test_the_naive_checksum_is_that_of_the_venues_guide():
 
 
 def test_the_exchanges_checksum_is_that_of_the_venues_guide():
-    from mdkit.exchange.venues.kraken import checksum
+    from mdkit.exchange.venues.kraken.streams import checksum
 
     def whole(rows):
         return [(int(p.replace(".", "")), int(q.replace(".", ""))) for p, q in rows]

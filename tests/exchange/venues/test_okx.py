@@ -11,7 +11,7 @@ from venue_clients import NaiveBook, get, levels, session, texts, until
 from websockets.exceptions import ConnectionClosed
 
 from mdkit.exchange import Exchange
-from mdkit.exchange.venues.okx import OkxDialect
+from mdkit.exchange.venues.okx.dialect import OkxDialect
 
 pytestmark = pytest.mark.outer
 
@@ -143,7 +143,7 @@ def test_what_cannot_be_had_is_an_error_with_the_venues_code(request_, code):
 
 
 def test_text_pings_are_answered_and_a_silent_connection_is_closed(monkeypatch):
-    monkeypatch.setattr("mdkit.exchange.venues.okx._SILENT_FOR", 0.3)
+    monkeypatch.setattr("mdkit.exchange.venues.okx.dialect._SILENT_FOR", 0.3)
     monkeypatch.setattr(OkxDialect, "beat_every", 0.05)
 
     async def test():

@@ -12,7 +12,7 @@ import msgspec
 from mdkit.exchange.market.instruments import Instrument
 from mdkit.exchange.messages import Key
 from mdkit.exchange.venues.book import Change, Level, VenueBook
-from mdkit.exchange.venues.coinbase_rest import candles, product, products, server_time
+from mdkit.exchange.venues.coinbase.rest import candles, product, products, server_time
 from mdkit.exchange.venues.dialect import Answer, Dialect, NotServed
 from mdkit.exchange.venues.numbers import rfc3339, trimmed
 from mdkit.exchange.venues.wire import Day, Encode, Execution, Stream, Subscriber, WireMessage
@@ -22,7 +22,7 @@ _NUMBER = b'"sequence_num":0'
 _SUBSCRIBE_WITHIN = 5.0
 _MOST_BOOKS = 16
 """Products with a book on a connection; the venue's own limit is between 16 and 31."""
-_EMPTY_EVERY = 64
+_EMPTY_EVERY = 16
 """Pushes of a book after which one without changes is sent, as happens there."""
 _PATH = re.compile(r"/api/v3/brokerage/market/products/([^/]+)(/candles)?")
 

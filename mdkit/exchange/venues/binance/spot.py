@@ -9,8 +9,8 @@ import msgspec
 
 from mdkit.exchange.market.instruments import Instrument
 from mdkit.exchange.messages import Key
-from mdkit.exchange.venues.binance_rest import BinanceRest
-from mdkit.exchange.venues.binance_streams import (
+from mdkit.exchange.venues.binance.rest import BinanceRest
+from mdkit.exchange.venues.binance.streams import (
     BookTickerStream,
     DepthStream,
     MiniTickerStream,

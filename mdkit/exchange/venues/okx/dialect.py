@@ -10,8 +10,8 @@ from mdkit.exchange.market.instruments import Instrument
 from mdkit.exchange.messages import Key
 from mdkit.exchange.venues.dialect import Answer, Dialect, NotServed
 from mdkit.exchange.venues.numbers import trimmed
-from mdkit.exchange.venues.okx_rest import candles, instruments, server_time
-from mdkit.exchange.venues.okx_streams import BookStream, TickerStream, TopStream, TradeStream
+from mdkit.exchange.venues.okx.rest import candles, instruments, server_time
+from mdkit.exchange.venues.okx.streams import BookStream, TickerStream, TopStream, TradeStream
 from mdkit.exchange.venues.wire import Stream, Subscriber
 
 _CHANNELS = ("books", "books5", "bbo-tbt", "trades", "tickers")

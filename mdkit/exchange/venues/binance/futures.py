@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from mdkit.exchange.market.instruments import Instrument
-from mdkit.exchange.venues.binance import BinanceDialect
-from mdkit.exchange.venues.binance_rest import BinanceRest, binance_error
-from mdkit.exchange.venues.binance_streams import Writer
+from mdkit.exchange.venues.binance.rest import BinanceRest, binance_error
+from mdkit.exchange.venues.binance.spot import BinanceDialect
+from mdkit.exchange.venues.binance.streams import Writer
 from mdkit.exchange.venues.book import Snapshot
 from mdkit.exchange.venues.dialect import NotServed
 from mdkit.exchange.venues.numbers import trimmed

@@ -1,0 +1,1 @@
+"""Binance's dialects: spot and Binance.US, and USD-M futures."""

@@ -1,0 +1,1 @@
+"""Coinbase's dialect: Advanced Trade."""

@@ -1,0 +1,1 @@
+"""Kraken's dialect: spot, WebSocket v2 and REST."""
