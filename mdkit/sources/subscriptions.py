@@ -51,10 +51,12 @@ class Subscriptions:
         self._unanswered: deque[tuple[str, tuple[str, ...]]] = deque()
         self._sending: asyncio.Future[None] | None = None
         self._next_command = 0.0
+        self._closed = asyncio.Event()
 
     async def open(self, connection: Connection) -> None:
         """Ask a new connection for everything, unless its URL has done so already."""
         self._connection = connection
+        self._closed.clear()
         if self._codec.subscribes_in_url:
             return
         by_channel: dict[str, list[str]] = {}
@@ -66,6 +68,7 @@ class Subscriptions:
     def close(self) -> None:
         """Forget the connection, which is gone, and the answers that it owed."""
         self._connection = None
+        self._closed.set()
         self._unanswered.clear()
 
     async def add(self, channel: str, symbols: Sequence[str]) -> None:
@@ -121,7 +124,9 @@ class Subscriptions:
                 max(self._next_command, loop.time()) + seconds,
                 self._next_command,
             )
-            await asyncio.sleep(max(0.0, due - loop.time()))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._closed.wait(), max(0.0, due - loop.time()))
+                raise ConnectionEndedError("the connection ended before a command was sent")
 
     async def repeat(self, channel: str, symbol: str) -> None:
         """End a subscription and begin it again."""

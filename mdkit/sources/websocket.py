@@ -111,6 +111,7 @@ class WebSocketSource:
         self._down_since_ns = 0
         self._down_reason = ""
         self._told_open = False
+        self._asked_ns = 0  # when the connection was asked for, until something comes on it
         self._planned = ""  # why this end ended the connection
 
     # -- what others look at ---------------------------------------------------------------
@@ -233,6 +234,7 @@ class WebSocketSource:
             return
         self._connection = connection
         self._last_data = 0.0
+        self._asked_ns = asked_ns
         self.connects += 1
         self.tries = 0
         self._told_open = True
@@ -413,7 +415,9 @@ class WebSocketSource:
 
     def _note_clock(self, sink: MessageSink, received_ns: int) -> None:
         """Tell that the wall clock was set back since the last data, before what comes now."""
-        back_ns = self._last_data_ns - received_ns
+        # What a venue says by itself on connecting comes before anything is subscribed to.
+        before_ns, self._asked_ns = self._asked_ns or self._last_data_ns, 0
+        back_ns = before_ns - received_ns
         if back_ns < _SET_BACK_NS:
             return
         self._last_data_ns = received_ns
