@@ -8,7 +8,6 @@ answers, not from mdkit.
 import contextlib
 import json
 import threading
-from datetime import UTC, datetime
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
@@ -53,6 +52,14 @@ class Market:
 
 
 _KRAKEN = {"1": "1m", "5": "5m", "15": "15m", "60": "1h", "240": "4h", "1440": "1d"}
+_COINBASE = {
+    "ONE_MINUTE": "1m",
+    "FIVE_MINUTE": "5m",
+    "FIFTEEN_MINUTE": "15m",
+    "ONE_HOUR": "1h",
+    "FOUR_HOUR": "4h",
+    "ONE_DAY": "1d",
+}
 _OKX = {"1m": "1m", "5m": "5m", "15m": "15m", "1H": "1h", "4H": "4h", "1Dutc": "1d"}
 
 
@@ -150,35 +157,30 @@ class Coinbase(Fake):
     venue, symbol, unknown = "coinbase", "BTC/USD", "BTX/USD"
 
     def answer(self, path, query, body):
-        if path == "/time":
-            return 200, {"iso": "", "epoch": self.market.now / 1000}
-        if path == "/products":
-            return 200, [{"id": f"{b}-USD", "status": "online"} for b in ("BTC", "ETH")]
-        if path != "/products/BTC-USD/candles":
-            return 404, {"message": "NotFound"}
-        size = int(query["granularity"]) * 1000
-        interval = next(name for name, own in SIZES.items() if own == size)
-        end = self.market.now
-        start = end - 300 * size
+        root = "/api/v3/brokerage"
+        if path == f"{root}/time":
+            return 200, {"epochMillis": str(self.market.now)}
+        if path == f"{root}/market/products":
+            return 200, {"products": [{"product_id": f"{b}-USD"} for b in ("BTC", "ETH")]}
+        if path != f"{root}/market/products/BTC-USD/candles":
+            said = "valid product_id is required"
+            return 404, {"error": "NOT_FOUND", "error_details": said, "message": ""}
+        interval = _COINBASE[query["granularity"]]
+        size = SIZES[interval]
+        start, end = self.market.now - 300 * size, self.market.now
         if "start" in query and "end" in query:
-            start, end = (_ms(query[name]) for name in ("start", "end"))
-        if (end - start) / size > 300:
-            said = (
-                "granularity too small for the requested time range. Count of aggregations "
-                "requested exceeds 300"
-            )
-            return 400, {"message": said}
+            start, end = int(query["start"]) * 1000, int(query["end"]) * 1000
+        if (end - start) / size > 350:
+            said = "number of candles requested should be less than 350"
+            return 400, {"error": "INVALID_ARGUMENT", "error_details": said, "message": ""}
         # Rows from before the start may come.
         starts = self.market.starts(interval, start - 2 * size, end)
         rows = []
-        for t in reversed(starts):
-            o, hi, lo, c, v = self.market.figures(interval, t)
-            rows.append([t // 1000, lo, hi, o, c, v])
-        return 200, rows
-
-
-def _ms(iso):
-    return int(datetime.fromisoformat(iso).replace(tzinfo=UTC).timestamp() * 1000)
+        for t in reversed(starts[-min(300, int(query.get("limit", 300))) :]):
+            o, hi, lo, c, v = map(text, self.market.figures(interval, t))
+            times = {"start": str(t // 1000), "volume": v}
+            rows.append(times | {"low": lo, "high": hi, "open": o, "close": c})
+        return 200, {"candles": rows}
 
 
 class Hyperliquid(Fake):
