@@ -79,6 +79,7 @@ class Fake:
 
 class Kraken(Fake):
     venue, symbol, unknown = "kraken", "BTC/USD", "BTX/USD"
+    kept = 720
 
     def answer(self, path, query, body):
         if path == "/0/public/Time":
@@ -93,7 +94,10 @@ class Kraken(Fake):
             return 200, {"error": ["EQuery:Unknown asset pair"]}
         interval = _KRAKEN[query["interval"]]
         # Whatever `since` is: the newest 720 and the running one, and none older.
-        starts = self.market.starts(interval, 0, self.market.now)[-721:]
+        now = self.market.now
+        running = now // SIZES[interval] * SIZES[interval]
+        starts = [t for t in self.market.starts(interval, 0, now) if t < running] + [running]
+        starts = starts[-self.kept - 1 :]
         since = int(query.get("since", 0))
         rows = []
         for t in starts:
@@ -185,6 +189,7 @@ class Coinbase(Fake):
 
 class Hyperliquid(Fake):
     venue, symbol, unknown = "hyperliquid", "BTC/USD", "BTX/USD"
+    kept = 5000
 
     def answer(self, path, query, body):
         assert path == "/info"
@@ -197,7 +202,7 @@ class Hyperliquid(Fake):
             return 422, "unknown coin"
         interval = asked["interval"]
         size = SIZES[interval]
-        kept = self.market.starts(interval, 0, self.market.now)[-5000:]
+        kept = self.market.starts(interval, 0, self.market.now)[-self.kept :]
         start, end = asked["startTime"], asked.get("endTime", self.market.now)
         rows = []
         for t in kept:

@@ -216,7 +216,7 @@ def _row(api, **figures):
 @ALL
 def test_bars_that_cannot_be_true_are_named(api):
     good = api.read_klines(json.dumps(_row(api)).encode(), "klines")
-    bar = good[0]
+    (bar,) = good
     assert (bar.time, bar.open, bar.high, bar.low, bar.close, bar.volume) == (NOW, 2, 4, 1, 3, 5)
     for figures, said in (
         ({"high": 2.5}, "high 2.5 is below"),
@@ -226,6 +226,17 @@ def test_bars_that_cannot_be_true_are_named(api):
     ):
         with pytest.raises(InvalidMessage, match=said):
             api.read_klines(json.dumps(_row(api, **figures)).encode(), "klines")
+
+
+def test_krakens_last_row_and_okxs_unconfirmed_one_are_bars_that_still_form():
+    rows = [[1_780_000_000 + 60 * i, "2", "4", "1", "3", "2", "5", 7] for i in range(3)]
+    data = json.dumps({"XXBTZUSD": rows, "last": rows[1][0]}).encode()
+    starts = [bar.time for bar in SERVICES["kraken"].read_klines(data, "klines")]
+    assert starts == [1_780_000_000_000, 1_780_000_060_000]
+    rows = [[str(NOW - 60_000 * i), *"241355", "9", "1" if i else "0"] for i in range(3)]
+    rows = [[*row[:6], "5", *row[7:]] for row in rows]
+    starts = [bar.time for bar in SERVICES["okx"].read_klines(json.dumps(rows).encode(), "klines")]
+    assert starts == [NOW - 60_000, NOW - 120_000]
 
 
 INSTRUMENTS = {
