@@ -43,6 +43,11 @@ class Market:
         first = max(-(-start // size) * size, self.first(interval))
         return [t for t in range(first, min(end, self.now) + 1, size) if t not in self.missing]
 
+    def newest(self, interval, count):
+        """Starts of the newest bars, the running one included."""
+        reach = count + len(self.missing)
+        return self.starts(interval, self.now - reach * SIZES[interval], self.now)[-count:]
+
     def figures(self, interval, t):
         """Open, high, low, close, volume: all different, and of this bar alone."""
         size = SIZES[interval]
@@ -96,8 +101,8 @@ class Kraken(Fake):
         # Whatever `since` is: the newest 720 and the running one, and none older.
         now = self.market.now
         running = now // SIZES[interval] * SIZES[interval]
-        starts = [t for t in self.market.starts(interval, 0, now) if t < running] + [running]
-        starts = starts[-self.kept - 1 :]
+        kept = self.market.newest(interval, self.kept + 1)
+        starts = ([t for t in kept if t < running] + [running])[-self.kept - 1 :]
         since = int(query.get("since", 0))
         rows = []
         for t in starts:
@@ -202,7 +207,7 @@ class Hyperliquid(Fake):
             return 422, "unknown coin"
         interval = asked["interval"]
         size = SIZES[interval]
-        kept = self.market.starts(interval, 0, self.market.now)[-self.kept :]
+        kept = self.market.newest(interval, self.kept)
         start, end = asked["startTime"], asked.get("endTime", self.market.now)
         rows = []
         for t in kept:

@@ -27,6 +27,7 @@ from fake_venues import (
 
 import mdkit as md
 from mdkit.errors import InvalidMessage, RateLimitError, RequestError, ServerError, SettingsError
+from mdkit.history.http.client import RestClient
 from mdkit.history.paging import PageWarning
 from mdkit.history.reshape import gaps
 from mdkit.venues.services import SERVICES
@@ -197,11 +198,14 @@ def test_missing_bars_are_stated_and_not_filled(kind):
 def test_the_newest_bars_without_a_start(kind):
     fake = kind(Market())
     with serve(fake) as url:
-        assert rows(load(fake, url, "1m", limit=250)) == truth(fake.market, "1m", 0)[-250:]
+        assert (
+            rows(load(fake, url, "1m", limit=250))
+            == truth(fake.market, "1m", NOW - 300 * MINUTE)[-250:]
+        )
         bars = load(fake, url, "1m")
     kept = SERVICES[kind.venue].rules.most
     count = min(1000, kept - 1 if kept else 1000)
-    assert rows(bars) == truth(fake.market, "1m", 0)[-count:]
+    assert rows(bars) == truth(fake.market, "1m", NOW - 1100 * MINUTE)[-count:]
 
 
 @of_all
@@ -431,7 +435,8 @@ def test_a_young_symbol_of_such_a_venue_lacks_nothing(kind):
     assert rows(bars) == truth(fake.market, "1m", 0)
 
 
-def test_krakens_errors_under_http_200():
+def test_krakens_errors_under_http_200(monkeypatch):
+    monkeypatch.setattr(RestClient, "_nap", lambda self, seconds: None)
     fake = Kraken(Market())
     slow = (200, {}, {"error": ["EAPI:Rate limit exceeded"]})
     with serve(fake, slow) as url:
