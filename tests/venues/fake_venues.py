@@ -32,6 +32,7 @@ class Market:
 
     def __init__(self, *, listed=NOW - 400 * DAY, now=NOW, missing=()):
         self.listed, self.now, self.missing = listed, now, frozenset(missing)
+        self.missing_days = frozenset()
 
     def first(self, interval):
         size = SIZES[interval]
@@ -41,7 +42,9 @@ class Market:
         """Starts of bars within [start, end], the running one included, oldest first."""
         size = SIZES[interval]
         first = max(-(-start // size) * size, self.first(interval))
-        return [t for t in range(first, min(end, self.now) + 1, size) if t not in self.missing]
+        # A day without some of its hours is a day with a bar.
+        missing = self.missing_days if interval == "1d" else self.missing
+        return [t for t in range(first, min(end, self.now) + 1, size) if t not in missing]
 
     def newest(self, interval, count):
         """Starts of the newest bars, the running one included."""

@@ -141,7 +141,7 @@ def test_others_page_backwards_and_pass_over_years_without_trades(kind):
     market.missing = frozenset(silent) - frozenset(first_day)
     days = market.starts("1d", 0, NOW - 3 * DAY)
     listing_day = market.first("1m") // DAY * DAY
-    market.missing |= frozenset(day for day in days if day != listing_day)
+    market.missing_days = frozenset(day for day in days if day != listing_day)
     market.first = lambda interval: listing_day if interval == "1d" else first_day[0]
     fake = kind(market)
     with serve(fake) as url:
