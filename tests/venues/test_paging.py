@@ -9,7 +9,7 @@ import warnings
 
 import pytest
 from fake_venues import DAY, FAKES, HOUR, MINUTE, NOW, Hyperliquid, Kraken, Market
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mdkit.errors import RequestError
@@ -68,6 +68,7 @@ def got(klines):
 
 
 @pytest.mark.parametrize("kind", FAKES, ids=[kind.venue for kind in FAKES])
+@settings(max_examples=settings.default.max_examples // 3)  # each is a market and a cache
 @given(data=st.data())
 def test_random_stretches_of_random_markets_through_one_cache(kind, data):
     interval = data.draw(st.sampled_from(sorted(STEP)))
