@@ -103,12 +103,12 @@ def service(
         )
     if isinstance(source, str) and source in SERVICES:
         return _public(service_of(source), rest_url)
-    venue = getattr(source, "venue", None)
+    venue = None if isinstance(source, str) else _venue_of(source)
     if isinstance(source, Exchange):
-        api = DEFAULT_REST if venue in (None, DEFAULT_REST, "tickdb") else service_of(venue)
+        api: RestApi = DEFAULT_REST if venue is None else service_of(venue)
         return Service(api_key=api_key or source.config.api_key, exchange=source, api=api)
-    if venue in SERVICES:
-        return _public(service_of(str(venue)), rest_url or getattr(source, "rest_url", None))
+    if venue is not None:
+        return _public(service_of(venue), rest_url or getattr(source, "rest_url", None))
     if rest_url is not None:
         raise SettingsError(
             f"rest_url= is for the venues {', '.join(SERVICES)}; another service is named by its "
@@ -134,6 +134,12 @@ def service(
         f'"demo", a venue ({", ".join(SERVICES)}), an http:// or https:// REST base such as '
         "https://api.tickdb.ai/v1, or an md.Exchange."
     )
+
+
+def _venue_of(source: Any) -> str | None:
+    """Return the public venue that an object speaks for, by its `venue` or its `name`."""
+    found = getattr(source, "venue", None) or getattr(source, "name", None)
+    return found if isinstance(found, str) and found in SERVICES else None
 
 
 def _public(api: PublicRest, rest_url: str | None) -> Service:

@@ -14,7 +14,8 @@ from mdkit.api.kline_services import Service, running, service
 from mdkit.errors import SettingsError
 from mdkit.history.cache import KlineCache, Series
 from mdkit.history.columns import Klines, join_frames, to_frame
-from mdkit.history.http.client import RestClient, shared_budget
+from mdkit.history.http.budget import shared_budget
+from mdkit.history.http.client import RestClient
 from mdkit.history.klines import Loader
 from mdkit.history.paging import Pager
 from mdkit.history.prices import keep_possible

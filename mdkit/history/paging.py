@@ -168,12 +168,14 @@ class Pager:
             weekend = max(4 * DAY_MS, 2 * shortest(interval))
             if silent >= weekend or (silent >= shortest(interval) and not self._gives_newest):
                 newer = list(self.stretch(symbol, interval, after, at))
-                yield self._page(interval, got, [(first, after)])
+                page = self._page(interval, got, [(first, after)])
+                yield page
                 yield from newer
                 self._gives_newest = not any(page.klines.bars for page in newer)
             else:
-                yield self._page(interval, got, [(first, at)])
-            left -= got.bars
+                page = self._page(interval, got, [(first, at)])
+                yield page
+            left -= page.klines.bars  # not those that still form
             at = first
 
     def _ask(self, symbol: str, interval: str, a: int | None, b: int, limit: int) -> Klines:
@@ -246,9 +248,10 @@ class Pager:
                 self._warn(symbol, interval, a, at)
                 return
             older = a if got.bars else self._traded_before(symbol, interval, start, a)
-            yield self._page(interval, got, [(older, at)])
+            page = self._page(interval, got, [(older, at)])
+            yield page
             at = older
-            left = None if left is None else left - got.bars
+            left = None if left is None else left - page.klines.bars
 
     def _traded_before(self, symbol: str, interval: str, start: int, end: int) -> int:
         """Return the end of the last day before `end` with a bar, or `start` if none has."""

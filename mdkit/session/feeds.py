@@ -11,7 +11,8 @@ from mdkit.errors import MdkitError, RecordingError, SettingsError
 from mdkit.exchange import Exchange
 from mdkit.exchange.market.instruments import LISTED
 from mdkit.exchange.simulated import Simulated, SimulatedSource
-from mdkit.history.http.client import RestClient, is_loopback, shared_budget
+from mdkit.history.http.budget import shared_budget
+from mdkit.history.http.client import RestClient, is_loopback
 from mdkit.recording.replay.replay import Replay
 from mdkit.redaction import Secret
 from mdkit.session.venues import (

@@ -15,7 +15,8 @@ from mdkit.channels.deduplicator import TradeDeduplicator
 from mdkit.errors import FeedError, RateLimitError, ServerError
 from mdkit.events import Depth, Gap, Trade
 from mdkit.frames import TradeFrame
-from mdkit.history.http.client import Budget, RestClient
+from mdkit.history.http.budget import Budget
+from mdkit.history.http.client import RestClient
 from mdkit.pipeline.pipeline import Pipeline
 from mdkit.sources.websocket import WebSocketSource
 from mdkit.venues.registry import DEFAULT

@@ -22,8 +22,9 @@ from mdkit.errors import (
     ServerError,
     SettingsError,
 )
-from mdkit.history.http import client as module
-from mdkit.history.http.client import TIMEOUTS, Budget, RestClient, shared_budget
+from mdkit.history.http import budget as module
+from mdkit.history.http.budget import Budget, shared_budget
+from mdkit.history.http.client import TIMEOUTS, RestClient
 from mdkit.history.http.retries import LONGEST_WAIT
 from mdkit.history.klines import Loader
 from mdkit.history.paging import Pager

@@ -8,7 +8,6 @@ answers, not from mdkit.
 import contextlib
 import json
 import threading
-from datetime import UTC, datetime
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
@@ -33,6 +32,7 @@ class Market:
 
     def __init__(self, *, listed=NOW - 400 * DAY, now=NOW, missing=()):
         self.listed, self.now, self.missing = listed, now, frozenset(missing)
+        self.missing_days = frozenset()
 
     def first(self, interval):
         size = SIZES[interval]
@@ -42,7 +42,14 @@ class Market:
         """Starts of bars within [start, end], the running one included, oldest first."""
         size = SIZES[interval]
         first = max(-(-start // size) * size, self.first(interval))
-        return [t for t in range(first, min(end, self.now) + 1, size) if t not in self.missing]
+        # A day without some of its hours is a day with a bar.
+        missing = self.missing_days if interval == "1d" else self.missing
+        return [t for t in range(first, min(end, self.now) + 1, size) if t not in missing]
+
+    def newest(self, interval, count):
+        """Starts of the newest bars, the running one included."""
+        reach = count + len(self.missing)
+        return self.starts(interval, self.now - reach * SIZES[interval], self.now)[-count:]
 
     def figures(self, interval, t):
         """Open, high, low, close, volume: all different, and of this bar alone."""
@@ -53,6 +60,14 @@ class Market:
 
 
 _KRAKEN = {"1": "1m", "5": "5m", "15": "15m", "60": "1h", "240": "4h", "1440": "1d"}
+_COINBASE = {
+    "ONE_MINUTE": "1m",
+    "FIVE_MINUTE": "5m",
+    "FIFTEEN_MINUTE": "15m",
+    "ONE_HOUR": "1h",
+    "FOUR_HOUR": "4h",
+    "ONE_DAY": "1d",
+}
 _OKX = {"1m": "1m", "5m": "5m", "15m": "15m", "1H": "1h", "4H": "4h", "1Dutc": "1d"}
 
 
@@ -72,6 +87,7 @@ class Fake:
 
 class Kraken(Fake):
     venue, symbol, unknown = "kraken", "BTC/USD", "BTX/USD"
+    kept = 720
 
     def answer(self, path, query, body):
         if path == "/0/public/Time":
@@ -86,7 +102,10 @@ class Kraken(Fake):
             return 200, {"error": ["EQuery:Unknown asset pair"]}
         interval = _KRAKEN[query["interval"]]
         # Whatever `since` is: the newest 720 and the running one, and none older.
-        starts = self.market.starts(interval, 0, self.market.now)[-721:]
+        now = self.market.now
+        running = now // SIZES[interval] * SIZES[interval]
+        kept = self.market.newest(interval, self.kept + 1)
+        starts = ([t for t in kept if t < running] + [running])[-self.kept - 1 :]
         since = int(query.get("since", 0))
         rows = []
         for t in starts:
@@ -150,39 +169,35 @@ class Coinbase(Fake):
     venue, symbol, unknown = "coinbase", "BTC/USD", "BTX/USD"
 
     def answer(self, path, query, body):
-        if path == "/time":
-            return 200, {"iso": "", "epoch": self.market.now / 1000}
-        if path == "/products":
-            return 200, [{"id": f"{b}-USD", "status": "online"} for b in ("BTC", "ETH")]
-        if path != "/products/BTC-USD/candles":
-            return 404, {"message": "NotFound"}
-        size = int(query["granularity"]) * 1000
-        interval = next(name for name, own in SIZES.items() if own == size)
-        end = self.market.now
-        start = end - 300 * size
+        root = "/api/v3/brokerage"
+        if path == f"{root}/time":
+            return 200, {"epochMillis": str(self.market.now)}
+        if path == f"{root}/market/products":
+            return 200, {"products": [{"product_id": f"{b}-USD"} for b in ("BTC", "ETH")]}
+        if path != f"{root}/market/products/BTC-USD/candles":
+            said = "valid product_id is required"
+            return 404, {"error": "NOT_FOUND", "error_details": said, "message": ""}
+        interval = _COINBASE[query["granularity"]]
+        size = SIZES[interval]
+        start, end = self.market.now - 300 * size, self.market.now
         if "start" in query and "end" in query:
-            start, end = (_ms(query[name]) for name in ("start", "end"))
-        if (end - start) / size > 300:
-            said = (
-                "granularity too small for the requested time range. Count of aggregations "
-                "requested exceeds 300"
-            )
-            return 400, {"message": said}
+            start, end = int(query["start"]) * 1000, int(query["end"]) * 1000
+        if (end - start) / size > 350:
+            said = "number of candles requested should be less than 350"
+            return 400, {"error": "INVALID_ARGUMENT", "error_details": said, "message": ""}
         # Rows from before the start may come.
         starts = self.market.starts(interval, start - 2 * size, end)
         rows = []
-        for t in reversed(starts):
-            o, hi, lo, c, v = self.market.figures(interval, t)
-            rows.append([t // 1000, lo, hi, o, c, v])
-        return 200, rows
-
-
-def _ms(iso):
-    return int(datetime.fromisoformat(iso).replace(tzinfo=UTC).timestamp() * 1000)
+        for t in reversed(starts[-min(300, int(query.get("limit", 300))) :]):
+            o, hi, lo, c, v = map(text, self.market.figures(interval, t))
+            times = {"start": str(t // 1000), "volume": v}
+            rows.append(times | {"low": lo, "high": hi, "open": o, "close": c})
+        return 200, {"candles": rows}
 
 
 class Hyperliquid(Fake):
     venue, symbol, unknown = "hyperliquid", "BTC/USD", "BTX/USD"
+    kept = 5000
 
     def answer(self, path, query, body):
         assert path == "/info"
@@ -195,7 +210,7 @@ class Hyperliquid(Fake):
             return 422, "unknown coin"
         interval = asked["interval"]
         size = SIZES[interval]
-        kept = self.market.starts(interval, 0, self.market.now)[-5000:]
+        kept = self.market.newest(interval, self.kept)
         start, end = asked["startTime"], asked.get("endTime", self.market.now)
         rows = []
         for t in kept:

@@ -130,11 +130,10 @@ def test_hyperliquid_is_posted_to():
 
 def test_coinbase_is_never_asked_for_more_than_300_bars():
     api = SERVICES["coinbase"]
-    request = api.klines("BTC/USD", "1m", 1_600_000_000_000, NOW, 1000)
-    assert request.params["end"] == "2026-05-28T20:26:59Z"
-    assert request.params["start"] == "2026-05-28T15:27:00Z"
-    # Both bounds or neither: one alone is ignored.
-    assert set(api.klines("BTC/USD", "1m", 1_600_000_000_000, None, 10).params) == {"granularity"}
+    params = api.klines("BTC/USD", "1m", 1_600_000_000_000, NOW, 1000).params
+    assert int(params["end"]) == NOW // 1000 - 1
+    assert int(params["start"]) == NOW // 1000 - 300 * 60
+    assert params["limit"] == "300"
 
 
 REFUSALS = [
@@ -148,8 +147,8 @@ REFUSALS = [
     ("binance", 429, {"code": -1003, "msg": "Too many requests"}, RateLimitError),
     ("binance", 503, b"<html>", ServerError),
     ("binance.futures", 400, {"code": -1001, "msg": "Internal error"}, ServerError),
-    ("coinbase", 404, {"message": "NotFound"}, UnknownSymbol),
-    ("coinbase", 400, {"message": "granularity too small"}, RequestError),
+    ("coinbase", 404, {"error": "NOT_FOUND", "message": "no such product"}, UnknownSymbol),
+    ("coinbase", 400, {"error": "INVALID_ARGUMENT", "message": "too many"}, RequestError),
     ("coinbase", 429, {"message": "Public rate limit exceeded"}, RateLimitError),
     ("hyperliquid", 500, None, UnknownSymbol),
     ("hyperliquid", 422, "Failed to deserialize the JSON body", RequestError),
@@ -206,7 +205,8 @@ def _row(api, **figures):
     unit = columns.pop("unit")
     values["time"] //= unit
     if isinstance(columns["time"], str):
-        return [{columns[name]: value for name, value in values.items()}]
+        row = {columns[name]: value for name, value in values.items()}
+        return {"candles": [row]} if api.venue == "coinbase" else [row]
     row = ["1"] * 12
     for name, value in values.items():
         row[columns[name]] = value
@@ -216,7 +216,7 @@ def _row(api, **figures):
 @ALL
 def test_bars_that_cannot_be_true_are_named(api):
     good = api.read_klines(json.dumps(_row(api)).encode(), "klines")
-    bar = good[0]
+    (bar,) = good
     assert (bar.time, bar.open, bar.high, bar.low, bar.close, bar.volume) == (NOW, 2, 4, 1, 3, 5)
     for figures, said in (
         ({"high": 2.5}, "high 2.5 is below"),
@@ -226,6 +226,17 @@ def test_bars_that_cannot_be_true_are_named(api):
     ):
         with pytest.raises(InvalidMessage, match=said):
             api.read_klines(json.dumps(_row(api, **figures)).encode(), "klines")
+
+
+def test_krakens_last_row_and_okxs_unconfirmed_one_are_bars_that_still_form():
+    rows = [[1_780_000_000 + 60 * i, "2", "4", "1", "3", "2", "5", 7] for i in range(3)]
+    data = json.dumps({"XXBTZUSD": rows, "last": rows[1][0]}).encode()
+    starts = [bar.time for bar in SERVICES["kraken"].read_klines(data, "klines")]
+    assert starts == [1_780_000_000_000, 1_780_000_060_000]
+    rows = [[str(NOW - 60_000 * i), *"241355", "9", "1" if i else "0"] for i in range(3)]
+    rows = [[*row[:6], "5", *row[7:]] for row in rows]
+    starts = [bar.time for bar in SERVICES["okx"].read_klines(json.dumps(rows).encode(), "klines")]
+    assert starts == [NOW - 60_000, NOW - 120_000]
 
 
 INSTRUMENTS = {
@@ -256,7 +267,7 @@ INSTRUMENTS = {
         ("BTC/USDT", "BTCUSDT_260626"),
     ),
     "coinbase": (
-        [{"id": "BTC-USD", "status": "online"}, {"id": "X-USD", "status": "delisted"}],
+        {"products": [{"product_id": "BTC-USD"}, {"product_id": "X-USD", "is_disabled": True}]},
         ("BTC/USD",),
     ),
     "hyperliquid": (

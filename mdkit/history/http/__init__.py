@@ -1,5 +1,6 @@
 """HTTP to a venue's REST service.
 
+budget.py        calls a minute
 client.py        requests, retries, a budget of calls
 retries.py       what is tried again, and when
 deadlines.py     answers that do not end
