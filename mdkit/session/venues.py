@@ -10,7 +10,8 @@ from typing import Any
 from mdkit.errors import SettingsError
 from mdkit.exchange import Exchange
 from mdkit.exchange.config import DATA_SERVICE
-from mdkit.history.http.client import RestClient, is_loopback, shared_budget
+from mdkit.history.http.budget import shared_budget
+from mdkit.history.http.client import RestClient, is_loopback
 from mdkit.sources.source import Sink
 from mdkit.sources.venue import VenueSource
 from mdkit.venues.registry import VENUES, venue_of

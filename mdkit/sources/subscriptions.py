@@ -153,6 +153,8 @@ class Subscriptions:
         except InvalidMessage as error:
             problem(error)
             return
+        for subscription in answer.accepted:
+            self._settle(subscription)
         if answer.is_heartbeat:
             return
         named = answer.subscription or self._command_about(answer.symbol)

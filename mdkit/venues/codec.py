@@ -23,12 +23,14 @@ class Answer(NamedTuple):
         subscription: the channel and symbol it is about, where it says so; otherwise it answers
             the oldest command that is still unanswered.
         symbol: the symbol alone, where it names no channel: the oldest command about it.
+        accepted: what is subscribed to by now, where the venue lists that and names no command.
     """
 
     error: ServiceError | None = None
     is_heartbeat: bool = False
     subscription: Subscription | None = None
     symbol: str = ""
+    accepted: tuple[Subscription, ...] = ()
 
 
 class Manners(NamedTuple):

@@ -15,10 +15,17 @@ from mdkit.venues.wire import VenueWire
 
 _CHANNELS = {"depth": "level2", "trade": "market_trades", "ticker": "ticker"}
 
+_OURS = {name: channel for channel, name in _CHANNELS.items()}
+
+
+class _Listed(Struct, gc=False):
+    subscriptions: dict[str, list[str]] = {}
+
 
 class _Answer(Struct, gc=False):
     type: str = ""
     message: str = ""
+    events: list[_Listed] = []
 
 
 _read_answer = json_decoder(_Answer)
@@ -58,7 +65,14 @@ class CoinbaseWire(VenueWire):
         """Return what an answer says. Those that accept list everything, and name no command."""
         answer = _read_answer(raw)
         if answer.type != "error":
-            # Greetings are answered as well, so that this settles nothing in particular.
-            return Answer(is_heartbeat=True)
+            # Greetings are answered as well: what is listed tells which commands were accepted.
+            listed = [pair for event in answer.events for pair in event.subscriptions.items()]
+            accepted = [
+                (_OURS[name], self.symbol(own))
+                for name, products in listed
+                if name in _OURS
+                for own in products
+            ]
+            return Answer(is_heartbeat=True, accepted=tuple(accepted))
         said = safe_text(answer.message) or "no reason given"
         return Answer(SubscriptionError(f"coinbase refused {about}: {said}"))

@@ -48,7 +48,8 @@ def test_story_2_nothing_is_published_before_the_first_proven_book():
     book = by_rest()
     for n in range(11, 15):
         assert book.feed(update(n, n, bids=((90.0 + n, 1.0),)), n) == []
-    assert book.wants_snapshot and book.state == "waiting"
+    assert book.wants_snapshot
+    assert book.state == "waiting"
     (built,) = book.feed(snapshot(12, bids=((50.0, 1.0),), asks=((200.0, 1.0),), via_rest=True), 15)
     assert built.bids == ((104.0, 1.0), (103.0, 1.0), (50.0, 1.0))
     assert book.state == "in step"
@@ -58,7 +59,8 @@ def test_a_snapshot_that_no_update_has_followed_is_not_published():
     book = by_rest()
     book.feed(update(9, 10), 1)
     assert book.feed(snapshot(10, via_rest=True), 2) == []
-    assert book.state == "waiting" and not book.wants_snapshot
+    assert book.state == "waiting"
+    assert not book.wants_snapshot
     assert [type(told) for told in book.feed(update(11, 11), 3)] == [Built]
 
 
@@ -67,7 +69,8 @@ def test_story_3_updates_survive_a_snapshot_that_is_too_old():
     for n in (20, 21, 22):
         book.feed(update(n, n, asks=((100.0 + n, 1.0),)), n)
     assert book.feed(snapshot(5, via_rest=True), 23) == []
-    assert book.wants_snapshot and "too old" in book.reason
+    assert book.wants_snapshot
+    assert "too old" in book.reason
     (built,) = book.feed(snapshot(20, asks=((101.0, 1.0), (200.0, 1.0)), via_rest=True), 24)
     assert [price for price, _ in built.asks] == [101.0, 121.0, 122.0, 200.0]
 
@@ -95,11 +98,13 @@ def test_a_lost_update_takes_the_book_out_of_step_until_the_next_snapshot():
     book.feed(update(11, 11), 1)
     book.feed(snapshot(10, via_rest=True), 2)
     assert book.feed(update(13, 13), 5) == []
-    assert book.state == "out of step" and book.wants_snapshot
+    assert book.state == "out of step"
+    assert book.wants_snapshot
     assert book.reason == "sequence: expected U=12, got U=13"
     stretch, built = book.feed(snapshot(12, bids=((98.0, 1.0),), via_rest=True), 9)
     assert stretch == Stretch("sequence: expected U=12, got U=13", 2, 9)
-    assert built.bids == ((98.0, 1.0),) and book.resyncs == 1
+    assert built.bids == ((98.0, 1.0),)
+    assert book.resyncs == 1
 
 
 def test_an_old_update_is_passed_over():
@@ -137,7 +142,8 @@ def test_story_22_levels_come_in_any_order_and_unknown_ones_are_removed():
     (built,) = book.feed(snapshot(bids=levels), 1)
     assert [price for price, _ in built.bids] == [99.0, 98.0, 97.0]
     assert book.feed(update(11, 11, bids=((42.0, 0.0),)), 2) == []
-    assert book.book.bids.unknown_removed == 1 and book.state == "in step"
+    assert book.book.bids.unknown_removed == 1
+    assert book.state == "in step"
 
 
 def test_story_23_a_book_that_stays_crossed_is_a_fault_and_story_27_for_a_moment_it_may_be():
@@ -148,7 +154,8 @@ def test_story_23_a_book_that_stays_crossed_is_a_fault_and_story_27_for_a_moment
     assert built.asks[0] == (101.0, 1.0)
     book.feed(update(13, 13, bids=((103.0, 1.0),)), 4)
     assert book.feed(update(14, 14, bids=((90.0, 1.0),)), 5) == []
-    assert book.state == "out of step" and book.reason == "crossed: bid 103 and ask 101"
+    assert book.state == "out of step"
+    assert book.reason == "crossed: bid 103 and ask 101"
 
 
 def test_story_24_a_second_snapshot_sets_the_book_anew():
@@ -204,9 +211,11 @@ def test_a_deeper_snapshot_is_taken_before_the_sure_levels_run_out():
     book.feed(update(number, number, asks=((100.5, 1.0),)), number)
     deep = [(99.0 - n, 1.0) for n in range(40)]
     told = book.feed(snapshot(number - 1, deep, asks, via_rest=True), number + 1)
-    assert book.state == "in step" and not book.wants_snapshot
+    assert book.state == "in step"
+    assert not book.wants_snapshot
     assert not any(isinstance(each, Stretch) for each in told)
-    assert book.sure_levels == 4 and book.book.asks.best(1) == ((100.5, 1.0),)
+    assert book.sure_levels == 4
+    assert book.book.asks.best(1) == ((100.5, 1.0),)
     book.feed(update(number + 1, number + 1), number + 2)
     assert book.state == "in step"
 
@@ -228,7 +237,7 @@ def test_books_are_those_of_the_venue_or_are_not_in_step(steps, cut):
             other = by_rest()
             other.restore(saved)
         if kind == "rest":
-            whole = [(price, size) for price, size in true.items()]
+            whole = list(true.items())
             item = snapshot(number, whole, [(1000.0, 1.0)], via_rest=True)
             is_behind = is_behind and book.state == "in step"  # where no snapshot is wanted
         else:

@@ -1,14 +1,14 @@
-"""Books built of real frames: the counts that are known of each recording, and mutants that fail."""
+"""Books built of real frames: what is known of each recording, and mutants that fail."""
 
 import json
 
 import pytest
-from tests.venues.assembly.recorded_frames import assembler, frames, taken
 
 from mdkit.events import Gap
 from mdkit.venues.assembly.assembler import Wanted
 from mdkit.venues.assembly.rules import Checksums, PreviousRanges, SequenceRanges
 from mdkit.venues.normalized.codec import NORMALIZED
+from tests.venues.assembly.recorded_frames import assembler, frames, taken
 
 KRAKEN = ("kraken", ["BTC/USD"])
 SPOT = {
@@ -49,7 +49,8 @@ def test_without_truncation_kraken_fails(market):
     a = assembler(*KRAKEN, depth=25, truncates=False)
     taken(a, frames(market, "kraken_v2_btcusd"))
     (book,) = builders(a)
-    assert book.faults == 1 and book.state == "out of step"
+    assert book.faults == 1
+    assert book.state == "out of step"
     assert book.reason.startswith("checksum: expected ")
 
 
@@ -67,7 +68,8 @@ def test_checksums_of_floats_fail(market):
     a = assembler(*KRAKEN, depth=25, rule=lambda: Checksums(of_floats))
     taken(a, frames(market, "kraken_v2_btcusd"))
     (book,) = builders(a)
-    assert book.books == 0 and book.faults >= 1
+    assert book.books == 0
+    assert book.faults >= 1
 
 
 @pytest.mark.parametrize("name", SPOT)
@@ -78,7 +80,8 @@ def test_no_sequence_of_binance_breaks_and_its_own_quotes_agree(market, name):
     assert sum(book.faults for book in builders(a)) == 0
     assert not [o for o in outputs if isinstance(o, Gap)]
     compared = sum(book.quotes_compared for book in builders(a))
-    assert compared == COMPARABLE.get(name, compared) and compared > 0
+    assert compared == COMPARABLE.get(name, compared)
+    assert compared > 0
     assert not any(book.book.crossing for book in builders(a))
 
 
@@ -100,7 +103,8 @@ def test_the_futures_rule_fails_on_spot(market):
     a = assembler("binance", SPOT["binance_spot_btcusdt"], rule=PreviousRanges)
     taken(a, frames(market, "binance_spot_btcusdt"))
     (book,) = builders(a)
-    assert book.faults >= 1 and book.books <= 1
+    assert book.faults >= 1
+    assert book.books <= 1
 
 
 def test_a_splice_that_takes_the_old_update_again_is_found(market):
@@ -138,7 +142,8 @@ def test_books_of_hyperliquid_are_whole(market):
     a = assembler("hyperliquid", ["BTC"], depth=20)
     taken(a, frames(market, "hyperliquid_btc"))
     (book,) = builders(a)
-    assert book.messages == 26 and book.sure_levels == 20
+    assert book.messages == 26
+    assert book.sure_levels == 20
 
 
 def test_sides_of_trades_are_the_aggressors(market):
@@ -168,7 +173,12 @@ def test_every_loss_that_a_rule_can_see_is_seen(market, seed):
     for raw, ns in stream:
         whole.take(raw, ns)
         is_diff = b"@depth" in raw[:40]
-        if is_diff and a.builders and a.builders["BTCUSDT"].state == "in step" and chance.random() < 0.02:
+        if (
+            is_diff
+            and a.builders
+            and a.builders["BTCUSDT"].state == "in step"
+            and chance.random() < 0.02
+        ):
             lost += not missing
             missing = True
             continue
@@ -188,7 +198,8 @@ def test_every_loss_that_a_rule_can_see_is_seen(market, seed):
             }
             head = snapshot[: snapshot.index(b'"body":') + len(b'"body":')]
             a.take(head + json.dumps(body).encode() + b"}", ns)
-    assert lost and found >= lost - 1
+    assert lost
+    assert found >= lost - 1
     if a.builders["BTCUSDT"].state == "in step" and not missing:
         assert a.builders["BTCUSDT"].book.best(50) == whole.builders["BTCUSDT"].book.best(50)
 
@@ -205,8 +216,10 @@ def test_lost_updates_of_kraken_are_seen_by_the_checksum(market):
         gaps += [o for o in a.take(raw, ns) if isinstance(o, Gap)]
     (book,) = builders(a)
     if book.faults:
-        assert book.state == "out of step" and book.reason.startswith("checksum")
+        assert book.state == "out of step"
+        assert book.reason.startswith("checksum")
         outputs = a.take(snapshot, stream[-1][1])
-        assert book.state == "in step" and book.resyncs == 1
+        assert book.state == "in step"
+        assert book.resyncs == 1
         gaps += [o for o in outputs if isinstance(o, Gap)]
         assert [gap.reason for gap in gaps] == [book.reason]
