@@ -17,7 +17,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from mdkit.backtesting.account.metrics import Account
-from mdkit.backtesting.account.shown import shown_value
+from mdkit.backtesting.account.shown import shown_fee, shown_value
 from mdkit.backtesting.account.terms import Terms
 from mdkit.backtesting.data.panel import Panel
 from mdkit.chart_style import (
@@ -78,7 +78,7 @@ def draw_result(result: DrawnResult, points: int) -> Figure:
     basis = (
         f"{len(result.panel):,} bars; {len(result.account.returns):,} returns, "
         f"{result.account.calendar.frequency}, {result.account.year:g} a year; "
-        f"fee {result.terms.fee:.2%}, slippage {result.terms.slippage:.2%}; "
+        f"fee {shown_fee(result.terms.fee)}, slippage {result.terms.slippage:.2%}; "
         f"{result.engine} engine"
     )
     head = (repr(result.strategy), told, basis)

@@ -96,7 +96,7 @@ class Result:
         """What the figures do not say, in sentences.
 
         Too few returns for figures of a year; symbols that were held when their bars ended;
-        fills of depth larger than what the book showed.
+        how orders on books were filled, and which not whole.
         """
         return notes_on(self.terms, self.account, self.panel, self.run, self.units)
 
@@ -124,8 +124,9 @@ class Result:
     def fills(self) -> pd.DataFrame:
         """Every fill: time, symbol, units (negative: sold), price after slippage, fee, reason.
 
-        Of depth also `shown`: the size that the book showed at the price of the fill, which is
-        made at that price whatever the size.
+        Of books also `shown`, the size that the book showed at the price, or that of the trade
+        that met a resting order; `contracts`, which `units` are in the book's own sizes; whether it
+        was as `maker`; and the row of `orders` that it belongs to.
         """
         _, symbols, units, prices, fees, reasons = self.run.fills.T
         columns = {
@@ -138,7 +139,22 @@ class Result:
         }
         if self.run.shown is not None:
             columns["shown"] = self.run.shown
+        if self.run.books is not None:
+            rows = self.run.books.fills
+            columns["contracts"] = rows[:, 7]
+            columns["maker"] = rows[:, 9] != 0.0
+            columns["order"] = rows[:, 8].astype(np.int64)
         return pd.DataFrame(columns)
+
+    @cached_property
+    def orders(self) -> pd.DataFrame:
+        """Every order on books, with what was `wanted`, `filled`, `shown`, its `queue` and `due`.
+
+        See `book_run.BookRun.orders_frame`. Raises `SettingsError` for a backtest on bars.
+        """
+        if self.run.books is None:
+            raise SettingsError("orders are of backtests on books; on bars every order is a fill")
+        return self.run.books.orders_frame(self.panel.symbols)
 
     @cached_property
     def equity(self) -> pd.DataFrame:
