@@ -9,7 +9,8 @@ The rules of books
 *When.* An order comes due `latency_ms` after the event that led to it, and meets the book in force
 then: its symbol's last one. Its time is when it came due. Orders that come due at the same instant
 are sized together, after all events of that instant. Of one symbol they come due in the order in
-which they were sent. One that would come due after the last event is not filled.
+which they were sent. Nothing is filled
+after the last row of the result.
 
 *Targets.* What a target means, and how large an order is, stands in `account.fills`; its costs are
 those of the levels that it takes. The order is sized once, when it comes due and the side that it

@@ -252,12 +252,15 @@ class Listener:
             levels[:, 0],
             levels[:, 1],
         ).without_empty(kinds == BOOK, self.lowest)
+        # What comes after the last row could be filled, but not be shown.
+        last = int(np.flatnonzero(is_shown)[-1]) + 1
+        events = EventColumns(*(column[:last] for column in events[:8]), *events[8:])
         sent = [Sent(event, int(place[number]), answer) for event, number, answer in self.sent]
         which = np.array([each.event for each in sent], np.int64)
         owners = np.array([each.symbol for each in sent], np.int64)
         due = due_times(times[which], delays[which], owners)
         answers = answer_columns(sent, times, due)
-        done = run_books(names, self._fitting(), events, answers, delays, engine)
+        done = run_books(names, self._fitting(), events, answers, delays[:last], engine)
         return dataclasses.replace(
             done, market_trades=self.market_trades, latency_note=self.latency_note
         )
