@@ -9,6 +9,7 @@ from mdkit.backtesting.account.contracts import Contract, Fees
 from mdkit.backtesting.account.terms import Fill, Fills, Terms, check_rates
 from mdkit.backtesting.compiled import native
 from mdkit.backtesting.compiled.layout import CannotCompile
+from mdkit.backtesting.data.signals import given_signals
 from mdkit.backtesting.runs import Run, TooLong, hears_gaps, native_run, python_run
 from mdkit.errors import SettingsError
 from mdkit.events import Bar, Gap
@@ -16,6 +17,8 @@ from mdkit.history.intervals import check_interval
 from mdkit.strategies.contract import Strategy, as_strategy
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from mdkit.backtesting.data.panel import Panel
     from mdkit.backtesting.result import Result
 
@@ -23,9 +26,10 @@ Engine = Literal["auto", "python", "native"]
 
 
 def backtest(
-    strategy: Any,
-    bars: Any,
+    strategy: Any = None,
+    bars: Any = None,
     *,
+    signals: pd.Series[Any] | pd.DataFrame | None = None,
     fee: float | Fees = 0.0,
     slippage: float = 0.0,
     fill: Fill = "next_open",
@@ -74,6 +78,10 @@ def backtest(
             iterable of events in order of time. For either a recording: its path, a pattern, a
             list of those (merged by time), or what `md.read_recording` returns. Or a session, for
             what it holds in memory (books as deep as it keeps them), or its `frame("depth")`.
+        signals: target exposures in place of a strategy: a Series by time (UTC where it has no
+            zone), or a DataFrame with a column per symbol; nan for no change. On bars each is of
+            the bar that starts then, and is filled as if a strategy had said it there; on books it
+            is sent at the symbol's first book at that time or later.
         fee, slippage: fractions of the value traded, 0.001 for 0.1 %; `md.Fees(maker=, taker=)`
             where resting orders pay another fee. Slippage comes on top of what the book shows.
         fill: `"next_open"`, the open of the bar after the one that decided; or `"close"`, the
@@ -109,14 +117,20 @@ def backtest(
             `mdkit.backtesting.account.fills`. Otherwise a bar with such a price is left out,
             with a `BacktestWarning`.
 
-    Raises `SettingsError` for arguments or bars that cannot work, `RecordingError` when there is
-    no such recording, and `StrategyError` when the strategy fails or says something that is no
+    Raises `SettingsError` for arguments, signals or bars that cannot work, `RecordingError` when
+    there is no such recording, and `StrategyError` when the strategy fails or says something that is no
     exposure.
     """
     from mdkit.backtesting.data.recorded import bar_tape, recording_of
     from mdkit.backtesting.data.sessions import held_events
     from mdkit.backtesting.result import Result
 
+    if bars is None:
+        raise SettingsError("there is nothing to run over: give bars, events or a recording")
+    if signals is not None:
+        if strategy is not None:
+            raise SettingsError("a strategy and signals are both given; give one of them")
+        strategy = given_signals(signals, bars, interval)
     chosen = as_strategy(strategy)
     terms = Terms(
         fee, slippage, fill, cash, stop_loss, take_profit, weights, trade, fills or "book",
@@ -144,17 +158,16 @@ def backtest(
     if "bar" not in chosen.kinds or (recording is not None and len(chosen.kinds) > 1):
         from mdkit.backtesting.books.door import backtest_books
 
-        return backtest_books(
+        panel, run, used, why = backtest_books(
             chosen,
             bars if recording is None else recording,
             terms,
             latency_ms=latency_ms,
             engine=engine,
-            periods_per_year=periods_per_year,
-            risk_free=risk_free,
             interval=interval,
             allow_nonpositive=allow_nonpositive,
         )
+        return Result(chosen, panel, run, terms, used, why, periods_per_year, risk_free)
     if latency_ms:
         raise SettingsError("latency_ms is for depth; bars fill at the next open or at the close")
     for name, given in (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import html
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +27,9 @@ from mdkit.strategies.contract import Strategy
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from mdkit.backtesting.capacity import Capacity
+    from mdkit.backtesting.chance.bootstrap import Bootstrap
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,6 +202,40 @@ class Result:
         value = float(np.abs(self.run.fills[:, 2] * self.run.fills[:, 3]).sum())
         mean = float(np.mean(self.run.equity))
         return value / mean if mean > 0.0 else math.nan
+
+    def capacity(self, cash: Iterable[float] | None = None) -> Capacity:
+        """Return what the same signals would have given with other cash, on the same books.
+
+        `cash` are amounts; a hundredth to ten thousand times the account's own unless given.
+        Targets grow with the cash, limits and quotes have sizes of their own. Raises
+        `SettingsError` for a backtest on bars, and for a result that was pickled.
+        """
+        from mdkit.backtesting.capacity import capacity
+
+        return capacity(self.run.books, self.terms, cash, repr(self.strategy))
+
+    def bootstrap(
+        self, draws: int = 1000, *, block: float | None = None, seed: int = 0
+    ) -> Bootstrap:
+        """Return bands of return, Sharpe ratio and drawdown: what chance could have made of it.
+
+        The returns are drawn again, in blocks of random length so that what hangs together stays
+        together (the stationary bootstrap of Politis and Romano 1994). They are daily ones, and
+        the Sharpe ratio a year's, where there are 20 or more; else those of up to 250 equal steps
+        of time, and the ratio is mean over deviation times the root of their number: that of the
+        whole stretch. It shuffles what happened; what never happened is in no draw.
+
+        Args:
+            draws: how many, at least 20.
+            block: the mean length of a block in returns; the cube root of their number unless
+                given.
+            seed: of the random numbers.
+
+        Raises `SettingsError` for numbers that cannot be, and for fewer than 10 returns.
+        """
+        from mdkit.backtesting.chance.bootstrap import bootstrap
+
+        return bootstrap(self.account, draws, block, seed, repr(self.strategy))
 
     def plot(self, *, max_points: int = 1500) -> Figure:
         """Return a figure: price with trades, exposure, equity beside buy and hold, drawdown.

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+
+from mdkit.backtesting.account.terms import Terms
 
 Floats = npt.NDArray[np.float64]
 
@@ -34,6 +37,7 @@ class BookRun:
         origin: the time that theirs count from, ns UTC.
         market_trades: how many trades moved the queues.
         latency_note: what a reader should know of the latency, if anything.
+        again: runs the same orders on other terms; not pickled.
     """
 
     equity: Floats
@@ -42,6 +46,11 @@ class BookRun:
     origin: int
     market_trades: int = 0
     latency_note: str = ""
+    again: Callable[[Terms], BookRun] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return all but what runs it again, which holds every book."""
+        return {each.name: getattr(self, each.name) for each in fields(self)} | {"again": None}
 
     def orders_frame(self, symbols: Sequence[str]) -> pd.DataFrame:
         """Return every order, a row each, in the order in which they came due.

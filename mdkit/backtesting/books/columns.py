@@ -36,6 +36,11 @@ class EventColumns(NamedTuple):
     prices: Floats
     sizes: Floats
 
+    def until(self, end: int) -> EventColumns:
+        """Return the first events, before number `end`."""
+        by_event = [name for name in self._fields if name not in ("prices", "sizes")]
+        return self._replace(**{name: getattr(self, name)[:end] for name in by_event})
+
     def without_empty(self, books: npt.NDArray[np.bool_], lowest: float) -> EventColumns:
         """Return them without levels of size 0 and those at a price of `lowest` or below."""
         good = (self.sizes > 0.0) & (self.prices > lowest)

@@ -53,23 +53,22 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
-from mdkit.backtesting.account.terms import BacktestWarning, Terms, check_rates
+from mdkit.backtesting.account.terms import BacktestWarning, Terms
 from mdkit.backtesting.books.engines import choose_engine
 from mdkit.backtesting.books.latency import checked_latency
 from mdkit.backtesting.books.listener import Listener, timed
 from mdkit.backtesting.compiled.layout import CannotCompile
+from mdkit.backtesting.data.panel import Panel
 from mdkit.backtesting.data.recorded import steps_of
+from mdkit.backtesting.runs import Run
 from mdkit.errors import SettingsError
 from mdkit.events import Gap
 from mdkit.recording.reader import Recording
 from mdkit.strategies.contract import Strategy
-
-if TYPE_CHECKING:
-    from mdkit.backtesting.result import Result
 
 
 def backtest_books(
@@ -79,20 +78,20 @@ def backtest_books(
     *,
     latency_ms: Any,
     engine: str,
-    periods_per_year: float | None,
-    risk_free: float,
     interval: str | None = None,
     allow_nonpositive: bool = False,
-) -> Result:
+    recorded: bool = False,
+) -> tuple[Panel, Run, str, str]:
     """Run a strategy over recorded events; the arguments are those of `backtest`.
+
+    `recorded` tells of events in the order of a recording, whatever its clock did. Returns the
+    rows, what happened, which engine ran, and why that one.
 
     Times are those of `received_ns` (of `exchange_ns` where a book has no time of receipt). There
     is one row of the result per book once there was one with both sides, and one for what is said
     on anything else; when nothing is traded, one per event that the strategy wants, of whatever
     kind. Events that neither the strategy wants nor the fill model needs are passed over.
     """
-    from mdkit.backtesting.result import Result
-
     kinds = strategy.kinds
     if terms.trade and "depth" not in kinds:
         raise SettingsError(
@@ -105,14 +104,17 @@ def backtest_books(
             f"strategy {strategy.name} wants {' and '.join(kinds)}: give such events, or a "
             "recording of them by its path"
         )
-    check_rates(periods_per_year, risk_free)
     listener = Listener(
         strategy,
         terms=terms,
-        recorded=isinstance(events, Recording),
+        recorded=recorded or isinstance(events, Recording),
         allow_nonpositive=allow_nonpositive,
     )
     if engine == "native":
+        if not terms.trade:
+            raise SettingsError(
+                f'{" and ".join(kinds)} without trading runs in Python only; use engine="auto"'
+            )
         _choose(strategy, engine, 0)  # which refuses before anything runs
     if isinstance(events, Recording):
         events = steps_of(events, interval)
@@ -121,18 +123,10 @@ def backtest_books(
             listener.miss(event)
         else:
             listener.take(event, time)
-    used, why = _choose(strategy, engine, len(listener.kinds))
+    used, why = "python", f"{' and '.join(kinds)} {'run' if len(kinds) > 1 else 'runs'} in Python"
+    if terms.trade:
+        used, why = _choose(strategy, engine, len(listener.kinds))
     panel, run = listener.finish(latency, used)
-    result = Result(
-        strategy=strategy,
-        panel=panel,
-        run=run,
-        terms=terms,
-        engine=used,
-        engine_reason=why,
-        periods_per_year=periods_per_year,
-        risk_free=risk_free,
-    )
     if listener.unpriced:
         warnings.warn(
             f"{listener.unpriced:,} books have a touch at zero or below, which is taken for an "
@@ -140,7 +134,7 @@ def backtest_books(
             BacktestWarning,
             stacklevel=3,
         )
-    return result
+    return panel, run, used, why
 
 
 def _choose(strategy: Strategy, engine: str, events: int) -> tuple[str, str]:

@@ -254,25 +254,32 @@ class Listener:
         ).without_empty(kinds == BOOK, self.lowest)
         # What comes after the last row could be filled, but not be shown.
         last = int(np.flatnonzero(is_shown)[-1]) + 1
-        events = EventColumns(*(column[:last] for column in events[:8]), *events[8:])
+        events = events.until(last)
         sent = [Sent(event, int(place[number]), answer) for event, number, answer in self.sent]
         which = np.array([each.event for each in sent], np.int64)
         owners = np.array([each.symbol for each in sent], np.int64)
         due = due_times(times[which], delays[which], owners)
         answers = answer_columns(sent, times, due)
-        done = run_books(names, self._fitting(), events, answers, delays[:last], engine)
+        delays = delays[:last]
+
+        def again(terms: Terms) -> BookRun:
+            return run_books(names, self._fitting(terms), events, answers, delays, engine)
+
         return dataclasses.replace(
-            done, market_trades=self.market_trades, latency_note=self.latency_note
+            again(self.terms),
+            market_trades=self.market_trades,
+            latency_note=self.latency_note,
+            again=again,
         )
 
-    def _fitting(self) -> Terms:
+    def _fitting(self, terms: Terms) -> Terms:
         """Return the terms without the weights of symbols that were met, but never with a row."""
-        weights = self.terms.weights
+        weights = terms.weights
         if weights is None:
-            return self.terms
+            return terms
         rowless = {symbol.name for symbol in self.symbols.values() if symbol.shown < 0}
         kept = {name: share for name, share in weights.items() if name not in rowless}
-        return dataclasses.replace(self.terms, weights=kept)
+        return dataclasses.replace(terms, weights=kept)
 
 
 def timed(events: Iterable[Any]) -> Iterator[tuple[Any, int]]:
