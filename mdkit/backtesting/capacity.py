@@ -82,7 +82,7 @@ def _row(run: BookRun, cash: float) -> dict[str, float]:
     traded = sized & (filled > 0.0)
     value = values[traded] * wanted[traded] / filled[traded]
     return {
-        "return": profit / cash,
+        "return": float(run.equity[-1]) / cash - 1.0,
         "profit": profit,
         "fees": float(run.fills[:, 4].sum()) / cash,
         "order_value": float(value.mean()) if traded.any() else np.nan,

@@ -118,8 +118,8 @@ def backtest(
             with a `BacktestWarning`.
 
     Raises `SettingsError` for arguments, signals or bars that cannot work, `RecordingError` when
-    there is no such recording, and `StrategyError` when the strategy fails or says something that is no
-    exposure.
+    there is no such recording, and `StrategyError` when the strategy fails or says something that
+    is no exposure.
     """
     from mdkit.backtesting.data.recorded import bar_tape, recording_of
     from mdkit.backtesting.data.sessions import held_events

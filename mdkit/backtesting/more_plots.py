@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from mdkit.backtesting.plots import name_panel, panels, percent
+from mdkit.backtesting.plots import name_panel, panels, percents
 from mdkit.chart_style import BLUE, FONT, GRID, INK, MUTED, RED
 
 
@@ -53,7 +53,7 @@ def draw_capacity(capacity: DrawnCapacity) -> Figure:
     filled.set_ylim(-0.05, 1.08)
     for axes in (gained, filled):
         axes.yaxis.set_major_locator(MaxNLocator(4))
-        axes.yaxis.set_major_formatter(FuncFormatter(percent))
+        percents(axes.yaxis)
         axes.set_xscale("log")
         axes.minorticks_off()
     filled.xaxis.set_major_formatter(FuncFormatter(_money))
@@ -78,7 +78,7 @@ def draw_bootstrap(found: DrawnBootstrap) -> Figure:
         axes.axvline(row["result"], color=RED, linewidth=1.6)
         axes.yaxis.set_major_locator(MaxNLocator(3, integer=True))
         if name != "sharpe":
-            axes.xaxis.set_major_formatter(FuncFormatter(_fraction))
+            percents(axes.xaxis)
     figure.align_ylabels()
     return figure
 
@@ -88,10 +88,6 @@ def _money(value: float, _: Any = None) -> str:
         if value >= size:
             return f"{value / size:,g}{suffix}"
     return f"{value:,g}"
-
-
-def _fraction(value: float, _: Any = None) -> str:
-    return f"{value:.2%}" if abs(value) < 0.1 else f"{value:.0%}"
 
 
 __all__ = ["draw_bootstrap", "draw_capacity"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -20,6 +21,7 @@ from mdkit.backtesting.account.metrics import Account
 from mdkit.backtesting.account.shown import shown_fee, shown_value
 from mdkit.backtesting.account.terms import Terms
 from mdkit.backtesting.data.panel import Panel
+from mdkit.backtesting.runs import Run
 from mdkit.chart_style import (
     AMBER,
     BLUE,
@@ -55,6 +57,8 @@ class DrawnResult(Protocol):
     @property
     def terms(self) -> Terms: ...
     @property
+    def run(self) -> Run: ...
+    @property
     def account(self) -> Account: ...
     @property
     def engine(self) -> str: ...
@@ -81,6 +85,8 @@ def draw_result(result: DrawnResult, points: int) -> Figure:
         f"fee {shown_fee(result.terms.fee)}, slippage {result.terms.slippage:.2%}; "
         f"{result.engine} engine"
     )
+    if result.run.books is not None:
+        basis = f'fills "{result.terms.fills}"; {basis}'
     head = (repr(result.strategy), told, basis)
     figure, drawn = panels((10, 8.4), (3, 0.9, 2.2, 1.1), head)
     price, exposure, equity, drawdown = drawn
@@ -118,9 +124,9 @@ def draw_result(result: DrawnResult, points: int) -> Figure:
     name_panel(drawdown, "Drawdown", "below the high")
     fallen = _thin(frame["drawdown"], points, "min")
     drawdown.fill_between(dates(fallen.index), fallen.to_numpy(), color=RED, alpha=0.3, linewidth=0)
-    drawdown.set_ylim(min(float(fallen.min()) * 1.1, -0.01), 0.0)
+    drawdown.set_ylim(min(float(fallen.min()) * 1.1, -0.0001), 0.0)
     drawdown.yaxis.set_major_locator(MaxNLocator(3))
-    drawdown.yaxis.set_major_formatter(FuncFormatter(percent))
+    percents(drawdown.yaxis)
 
     figure.align_ylabels()
     _label_time(drawn, index)
@@ -388,7 +394,8 @@ def _label_time(panels: Sequence[Any], index: pd.DatetimeIndex) -> None:
         return
     first, last = index[0], index[-1]
     days = (last - first).total_seconds() / 86_400
-    form = "%H:%M" if days <= 2 else ("%b %d" if days <= 200 else "%b %Y")
+    form = "%H:%M:%S" if days < 0.01 else "%H:%M"
+    form = form if days <= 2 else ("%b %d" if days <= 200 else "%b %Y")
     form = "%Y" if days > 3000 else form
     time_axis(axes, first, last, lambda moment: f"{moment:{form}}")
     axes.set_xlabel(
@@ -415,6 +422,18 @@ def _colours(count: int) -> list[str]:
 def percent(value: float, _: int | None = None) -> str:
     """Return a fraction as a tick's label."""
     return f"{value:.0%}" if abs(value) >= 0.02 or value == 0 else f"{value:.1%}"
+
+
+def percents(axis: Any) -> None:
+    """Label an axis of fractions in per cent, with as many digits as its ticks need."""
+
+    def told(value: float, _: int | None = None) -> str:
+        low, high = axis.get_view_interval()
+        span = abs(high - low) * 100.0
+        digits = max(0, 1 - math.floor(math.log10(span))) if span > 0.0 else 0
+        return f"{value:.{min(digits, 6)}%}".replace("-0%", "0%") if value else "0%"
+
+    axis.set_major_formatter(FuncFormatter(told))
 
 
 def _plain(value: Any, _: int | None = None) -> str:
