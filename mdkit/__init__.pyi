@@ -5,6 +5,11 @@ from . import strategies as strategies
 from .api.article import MarketDataPipeline as MarketDataPipeline
 from .api.klines import klines as klines
 from .api.live import live as live
+from .backtesting.account.answers import Limit as Limit
+from .backtesting.account.answers import Quote as Quote
+from .backtesting.account.contracts import Contract as Contract
+from .backtesting.account.contracts import Fees as Fees
+from .backtesting.chance.deflated import deflated as deflated
 from .backtesting.engine import backtest as backtest
 from .backtesting.result import Result as Result
 from .backtesting.result import compare as compare

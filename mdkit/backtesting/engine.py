@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from mdkit.backtesting.account.terms import Fill, Terms, check_rates
+from mdkit.backtesting.account.contracts import Contract, Fees
+from mdkit.backtesting.account.terms import Fill, Fills, Terms, check_rates
 from mdkit.backtesting.compiled import native
 from mdkit.backtesting.compiled.layout import CannotCompile
+from mdkit.backtesting.data.signals import given_signals
 from mdkit.backtesting.runs import Run, TooLong, hears_gaps, native_run, python_run
 from mdkit.errors import SettingsError
 from mdkit.events import Bar, Gap
@@ -15,6 +17,8 @@ from mdkit.history.intervals import check_interval
 from mdkit.strategies.contract import Strategy, as_strategy
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from mdkit.backtesting.data.panel import Panel
     from mdkit.backtesting.result import Result
 
@@ -22,10 +26,11 @@ Engine = Literal["auto", "python", "native"]
 
 
 def backtest(
-    strategy: Any,
-    bars: Any,
+    strategy: Any = None,
+    bars: Any = None,
     *,
-    fee: float = 0.0,
+    signals: pd.Series[Any] | pd.DataFrame | None = None,
+    fee: float | Fees = 0.0,
     slippage: float = 0.0,
     fill: Fill = "next_open",
     cash: float = 10_000.0,
@@ -35,7 +40,12 @@ def backtest(
     take_profit: float | None = None,
     risk_free: float = 0.0,
     weights: Mapping[str, float] | None = None,
-    latency_ms: float = 0.0,
+    latency_ms: float | tuple[float, float] | Literal["recorded"] = 0.0,
+    fills: Fills | None = None,
+    max_share: float = 1.0,
+    time_in_force: Literal["GTC", "IOC"] = "GTC",
+    contracts: Mapping[str, Contract] | None = None,
+    trailing_stop: float | None = None,
     interval: str | None = None,
     trade: bool = True,
     allow_nonpositive: bool = False,
@@ -45,7 +55,8 @@ def backtest(
     The strategy gets one completed bar at a time and answers with a target exposure in
     [-1, 1] of equity, or None for no change; it cannot see a bar before it is complete,
     because it is handed nothing else. The rules of orders, costs and stops stand in
-    `mdkit.backtesting.account.fills`, for depth in `mdkit.backtesting.quotes`.
+    `mdkit.backtesting.account.fills`, for books in `mdkit.backtesting.books.door`. On books it
+    may also answer with an order, `md.Limit` or `md.Quote`.
 
     A recording is run as the strategies of its session saw it: without what was dropped or
     conflated, and with `on_gap` told of gaps in their places. `Result.signals` are then, bit for
@@ -67,7 +78,12 @@ def backtest(
             iterable of events in order of time. For either a recording: its path, a pattern, a
             list of those (merged by time), or what `md.read_recording` returns. Or a session, for
             what it holds in memory (books as deep as it keeps them), or its `frame("depth")`.
-        fee, slippage: fractions of the value traded, 0.001 for 0.1 %.
+        signals: target exposures in place of a strategy: a Series by time (UTC where it has no
+            zone), or a DataFrame with a column per symbol; nan for no change. On bars each is of
+            the bar that starts then, and is filled as if a strategy had said it there; on books it
+            is sent at the symbol's first book at that time or later.
+        fee, slippage: fractions of the value traded, 0.001 for 0.1 %; `md.Fees(maker=, taker=)`
+            where resting orders pay another fee. Slippage comes on top of what the book shows.
         fill: `"next_open"`, the open of the bar after the one that decided; or `"close"`, the
             close of that bar itself, which assumes that one can trade at a price just seen.
         cash: the account's equity at the beginning.
@@ -77,10 +93,20 @@ def backtest(
         periods_per_year: returns per year for annualised figures, at most 366 since returns are
             daily; None counts them (see `calendar.Calendar.returns_per_year`): 252 where five
             days a week are traded, 365 where seven, 12 for bars of months.
-        stop_loss, take_profit: fractions of the entry price; None for none.
+        stop_loss, take_profit: fractions of the entry price; None for none. `trailing_stop`, on
+            books alone, one of the best price since the entry.
         risk_free: the yearly rate subtracted in Sharpe, Sortino and alpha.
         weights: each symbol's share of the equity; equal shares unless given.
-        latency_ms: for depth alone: milliseconds from a book to the fill of what it led to.
+        latency_ms: for books alone: milliseconds from an event to when the order that it led to
+            reaches the book; a range, `(20, 80)`, to be drawn from evenly; or "recorded", what the
+            event itself took to arrive.
+        fills: for books alone: `"book"`, the default, walks the levels shown; `"touch"` fills at
+            the best price alone, up to the size there; `"queue"` waits in the queue at the near
+            touch. What each rests on stands in `mdkit.backtesting.books.door`.
+        max_share: for books alone: the share of the size shown that can be taken.
+        time_in_force: for books alone: "GTC", what of a target cannot be filled waits for the
+            next books, or "IOC", it is given up.
+        contracts: for books alone: `md.Contract` by symbol; one of size 1 for others.
         interval: for recordings alone: the bars that a strategy on bars gets, as with
             `md.live(bars=)`: "1m", "1h", ... They are made of trades, or of tickers where the
             recording holds no trades.
@@ -91,16 +117,25 @@ def backtest(
             `mdkit.backtesting.account.fills`. Otherwise a bar with such a price is left out,
             with a `BacktestWarning`.
 
-    Raises `SettingsError` for arguments or bars that cannot work, `RecordingError` when there is
-    no such recording, and `StrategyError` when the strategy fails or says something that is no
-    exposure.
+    Raises `SettingsError` for arguments, signals or bars that cannot work, `RecordingError` when
+    there is no such recording, and `StrategyError` when the strategy fails or says something that
+    is no exposure.
     """
     from mdkit.backtesting.data.recorded import bar_tape, recording_of
     from mdkit.backtesting.data.sessions import held_events
     from mdkit.backtesting.result import Result
 
+    if bars is None:
+        raise SettingsError("there is nothing to run over: give bars, events or a recording")
+    if signals is not None:
+        if strategy is not None:
+            raise SettingsError("a strategy and signals are both given; give one of them")
+        strategy = given_signals(signals, bars, interval)
     chosen = as_strategy(strategy)
-    terms = Terms(fee, slippage, fill, cash, stop_loss, take_profit, weights, trade)
+    terms = Terms(
+        fee, slippage, fill, cash, stop_loss, take_profit, weights, trade, fills or "book",
+        max_share, time_in_force, contracts, trailing_stop,
+    )  # fmt: skip
     check_rates(periods_per_year, risk_free)
     if engine not in ("auto", "python", "native"):
         raise SettingsError(f'engine is {engine!r}; give "auto", "python" or "native"')
@@ -121,21 +156,26 @@ def backtest(
             'bars to fold them into, such as interval="1m"'
         )
     if "bar" not in chosen.kinds or (recording is not None and len(chosen.kinds) > 1):
-        from mdkit.backtesting.quotes import backtest_depth
+        from mdkit.backtesting.books.door import backtest_books
 
-        return backtest_depth(
+        panel, run, used, why = backtest_books(
             chosen,
             bars if recording is None else recording,
             terms,
             latency_ms=latency_ms,
             engine=engine,
-            periods_per_year=periods_per_year,
-            risk_free=risk_free,
             interval=interval,
             allow_nonpositive=allow_nonpositive,
         )
+        return Result(chosen, panel, run, terms, used, why, periods_per_year, risk_free)
     if latency_ms:
         raise SettingsError("latency_ms is for depth; bars fill at the next open or at the close")
+    for name, given in (
+        ("fills", fills), ("max_share", max_share != 1.0), ("contracts", contracts),
+        ("time_in_force", time_in_force != "GTC"), ("trailing_stop", trailing_stop),
+    ):  # fmt: skip
+        if given:
+            raise SettingsError(f"{name} is for books; on bars orders fill whole, so leave it out")
     from mdkit.backtesting.data.panel import make_panel
 
     steps: Sequence[Bar | Gap] | None = None

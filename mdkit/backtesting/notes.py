@@ -15,14 +15,17 @@ from mdkit.backtesting.runs import Run
 def notes_on(
     terms: Terms, account: Account, panel: Panel, run: Run, units: np.ndarray[Any, Any]
 ) -> tuple[str, ...]:
-    """Return sentences: on figures that are nan, on symbols that ended, on sizes not shown.
+    """Return sentences: on figures that are nan, on symbols that ended, on how books filled.
 
     `units` are those held after each close, shape (symbols, bars).
     """
     if not terms.trade:
         return ()
     return tuple(
-        filter(None, (few_returns(account), *ended_held(panel, run, units), larger(panel, run)))
+        filter(
+            None,
+            (few_returns(account), *ended_held(panel, run, units), *of_books(panel, terms, run)),
+        )
     )
 
 
@@ -60,20 +63,33 @@ def ended_held(panel: Panel, run: Run, units: np.ndarray[Any, Any]) -> list[str]
     return found
 
 
-def larger(panel: Panel, run: Run) -> str:
-    """Return how many fills were larger than what the book showed at their price, if any were."""
-    if run.shown is None:
-        return ""
-    wanted = np.abs(run.fills[:, 2])
-    over = wanted > run.shown
-    if not over.any():
-        return ""
-    with np.errstate(divide="ignore"):
-        worst = int(np.argmax(wanted / run.shown))
-    symbol = panel.symbols[int(run.fills[worst, 1])]
-    return (
-        f"{int(over.sum()):,} of {len(wanted):,} fills are larger than the size that the book "
-        f"showed at their price: at most {wanted[worst]:,.6g} of {symbol} against "
-        f"{run.shown[worst]:,.6g}; they are filled whole at that price all the same, so take less "
-        "cash, or weights, to see what a market would have given"
-    )
+def of_books(panel: Panel, terms: Terms, run: Run) -> list[str]:
+    """Return how orders on books were filled, and how many of them not whole."""
+    if run.books is None:
+        return []
+    orders = run.books.orders
+    wanted, filled = np.abs(orders[:, 2]), np.abs(orders[:, 3])
+    sized = wanted > 0.0
+    share = "" if terms.max_share == 1.0 else f", at most {terms.max_share:.0%} of each"
+    told = [_MODELS[terms.fills] + share]
+    short = sized & (filled < wanted * (1.0 - 1e-9))
+    if short.any():
+        left = np.where(short, wanted - filled, 0.0)
+        worst = int(np.argmax(np.where(short, left / np.maximum(wanted, 1e-300), 0.0)))
+        told.append(
+            f"{int(short.sum()):,} of {int(sized.sum()):,} orders were not filled whole: the worst "
+            f"wanted {wanted[worst]:,.6g} of {panel.symbols[int(orders[worst, 0])]} and got "
+            f"{filled[worst]:,.6g}; see .orders"
+        )
+    if terms.fills == "queue" and not run.books.market_trades:
+        told.append(
+            "there are no trades among the events, without which a queue moves by cancels alone"
+        )
+    return [*told, *filter(None, [run.books.latency_note])]
+
+
+_MODELS = {
+    "touch": 'fills="touch": at the best price, up to the size shown',
+    "book": 'fills="book": through the levels shown, up to their sizes',
+    "queue": 'fills="queue": targets wait in the queue at the near touch',
+}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -17,9 +18,10 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from mdkit.backtesting.account.metrics import Account
-from mdkit.backtesting.account.shown import shown_value
+from mdkit.backtesting.account.shown import shown_fee, shown_value
 from mdkit.backtesting.account.terms import Terms
 from mdkit.backtesting.data.panel import Panel
+from mdkit.backtesting.runs import Run
 from mdkit.chart_style import (
     AMBER,
     BLUE,
@@ -55,6 +57,8 @@ class DrawnResult(Protocol):
     @property
     def terms(self) -> Terms: ...
     @property
+    def run(self) -> Run: ...
+    @property
     def account(self) -> Account: ...
     @property
     def engine(self) -> str: ...
@@ -78,26 +82,28 @@ def draw_result(result: DrawnResult, points: int) -> Figure:
     basis = (
         f"{len(result.panel):,} bars; {len(result.account.returns):,} returns, "
         f"{result.account.calendar.frequency}, {result.account.year:g} a year; "
-        f"fee {result.terms.fee:.2%}, slippage {result.terms.slippage:.2%}; "
+        f"fee {shown_fee(result.terms.fee)}, slippage {result.terms.slippage:.2%}; "
         f"{result.engine} engine"
     )
+    if result.run.books is not None:
+        basis = f'fills "{result.terms.fills}"; {basis}'
     head = (repr(result.strategy), told, basis)
-    figure, panels = _figure((10, 8.4), (3, 0.9, 2.2, 1.1), head)
-    price, exposure, equity, drawdown = panels
+    figure, drawn = panels((10, 8.4), (3, 0.9, 2.2, 1.1), head)
+    price, exposure, equity, drawdown = drawn
     index = result.panel.index
     frame = result.equity
     symbols = result.panel.symbols
 
     closes = _closes(result)
     if len(symbols) == 1:
-        _name(price, f"{symbols[0]}: price and trades", "price")
+        name_panel(price, f"{symbols[0]}: price and trades", "price")
         draw_line(price, _thin(closes[symbols[0]], points), INK, 1.0, "close")
         _mark_trades(price, result)
     else:
         _draw_prices(price, closes, points)
     _legend(price)
 
-    _name(exposure, "Exposure", "of equity")
+    name_panel(exposure, "Exposure", "of equity")
     shown = frame["exposure"].iloc[_spots(len(frame), points)]
     exposure.fill_between(
         dates(shown.index), shown.to_numpy(), step="post", color=BLUE, alpha=0.35, linewidth=0
@@ -105,9 +111,9 @@ def draw_result(result: DrawnResult, points: int) -> Figure:
     reach = max(1.0, float(np.abs(shown.to_numpy()).max())) * 1.08
     exposure.set_ylim(-reach if shown.min() < 0 else 0.0, reach)
     exposure.yaxis.set_major_locator(MaxNLocator(3))
-    exposure.yaxis.set_major_formatter(FuncFormatter(_percent))
+    exposure.yaxis.set_major_formatter(FuncFormatter(percent))
 
-    _name(equity, "Equity", "money")
+    name_panel(equity, "Equity", "money")
     held = pd.Series(result.account.benchmark * result.terms.cash, index)
     draw_line(equity, _thin(held, points), MUTED, 1.0, "buy and hold", alpha=0.8)
     draw_line(equity, _thin(frame["equity"], points), BLUE, 1.5, "strategy")
@@ -115,31 +121,31 @@ def draw_result(result: DrawnResult, points: int) -> Figure:
     equity.yaxis.set_major_formatter(FuncFormatter(_count))
     _legend(equity)
 
-    _name(drawdown, "Drawdown", "below the high")
+    name_panel(drawdown, "Drawdown", "below the high")
     fallen = _thin(frame["drawdown"], points, "min")
     drawdown.fill_between(dates(fallen.index), fallen.to_numpy(), color=RED, alpha=0.3, linewidth=0)
-    drawdown.set_ylim(min(float(fallen.min()) * 1.1, -0.01), 0.0)
+    drawdown.set_ylim(min(float(fallen.min()) * 1.1, -0.0001), 0.0)
     drawdown.yaxis.set_major_locator(MaxNLocator(3))
-    drawdown.yaxis.set_major_formatter(FuncFormatter(_percent))
+    percents(drawdown.yaxis)
 
     figure.align_ylabels()
-    _label_time(panels, index)
+    _label_time(drawn, index)
     return figure
 
 
 def draw_signals(result: DrawnResult, points: int) -> Figure:
     """Return the picture of what a strategy said that was not traded: prices, and signals."""
     head = (repr(result.strategy), str(result).splitlines()[1])
-    figure, (price, signals) = _figure((10, 5.6), (1, 1.2), head)
+    figure, (price, signals) = panels((10, 5.6), (1, 1.2), head)
     closes = _closes(result)
     symbols = result.panel.symbols
     if len(symbols) == 1:
-        _name(price, f"{symbols[0]}: price", "price")
+        name_panel(price, f"{symbols[0]}: price", "price")
         draw_line(price, _thin(closes[symbols[0]], points), INK, 1.0, "price")
     else:
         _draw_prices(price, closes, points)
         _legend(price)
-    _name(signals, "Signals", "as said")
+    name_panel(signals, "Signals", "as said")
     finite = result.signals.replace([np.inf, -np.inf], np.nan)
     for symbol, colour in zip(symbols, _colours(len(symbols)), strict=True):
         said = _thin(finite[symbol], points)
@@ -151,9 +157,9 @@ def draw_signals(result: DrawnResult, points: int) -> Figure:
 
 def draw_comparison(results: Mapping[str, DrawnResult], points: int) -> Figure:
     """Return equities, as multiples of their beginnings, and drawdowns of several backtests."""
-    figure, (equity, drawdown) = _figure((10, 5.6), (2.4, 1), ())
-    _name(equity, "Equity", "multiple of the beginning")
-    _name(drawdown, "Drawdown", "below the high")
+    figure, (equity, drawdown) = panels((10, 5.6), (2.4, 1), ())
+    name_panel(equity, "Equity", "multiple of the beginning")
+    name_panel(drawdown, "Drawdown", "below the high")
     for (name, result), colour in zip(results.items(), _colours(len(results)), strict=True):
         frame = result.equity
         draw_line(equity, _thin(frame["equity"] / result.terms.cash, points), colour, 1.4, name)
@@ -161,7 +167,7 @@ def draw_comparison(results: Mapping[str, DrawnResult], points: int) -> Figure:
     equity.axhline(1.0, color=GRID, linewidth=1.2, zorder=0)
     drawdown.set_ylim(top=0.0)
     drawdown.yaxis.set_major_locator(MaxNLocator(3))
-    drawdown.yaxis.set_major_formatter(FuncFormatter(_percent))
+    drawdown.yaxis.set_major_formatter(FuncFormatter(percent))
     figure.legend(
         *equity.get_legend_handles_labels(),
         loc="outside upper left",
@@ -242,8 +248,8 @@ def draw_walk_forward(
     equity: pd.Series[Any], windows: Sequence[tuple[Any, Any, str]], title: str, points: int = 1500
 ) -> Figure:
     """Return the out-of-sample equity, with the windows and what was chosen for each."""
-    figure, (axes,) = _figure((10, 4.2), (1,), (title,))
-    _name(axes, "Equity out of sample", "multiple of the beginning")
+    figure, (axes,) = panels((10, 4.2), (1,), (title,))
+    name_panel(axes, "Equity out of sample", "multiple of the beginning")
     draw_line(axes, _thin(equity, points), BLUE, 1.5, "out of sample")
     axes.axhline(1.0, color=GRID, linewidth=1.2, zorder=0)
     for number, (start, stop, label) in enumerate(windows):
@@ -298,15 +304,19 @@ def _closes(result: DrawnResult) -> pd.DataFrame:
 
 def _draw_prices(axes: Any, closes: pd.DataFrame, points: int) -> None:
     """Draw the prices of several symbols, as multiples of their first."""
-    _name(axes, "Prices", "multiple of the first")
+    name_panel(axes, "Prices", "multiple of the first")
     for symbol, colour in zip(closes, _colours(closes.shape[1]), strict=True):
         own = closes[symbol].dropna()
         if len(own):
             draw_line(axes, _thin(own / own.iloc[0], points), colour, 1.1, str(symbol))
 
 
-def _figure(
-    size: tuple[float, float], heights: Sequence[float], head: Sequence[str]
+def panels(
+    size: tuple[float, float],
+    heights: Sequence[float],
+    head: Sequence[str],
+    *,
+    share_x: bool = True,
 ) -> tuple[Figure, Sequence[Any]]:
     """Return panels below each other, with a title and smaller lines above them."""
     height = 0.1 + (0.26 if head else 0.0) + 0.18 * max(0, len(head) - 1)
@@ -314,8 +324,8 @@ def _figure(
     layout = ConstrainedLayoutEngine(h_pad=0.05, w_pad=0.08, hspace=0.04, rect=(0, 0, 1, top))
     figure = Picture(figsize=size, dpi=110, facecolor="white", layout=layout)
     FigureCanvasAgg(figure)
-    panels = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights, squeeze=False)
-    for axes in panels[:, 0]:
+    grid = figure.subplots(len(heights), 1, sharex=share_x, height_ratios=heights, squeeze=False)
+    for axes in grid[:, 0]:
         clean(axes)
         heights_grid(axes)
         axes.yaxis.set_major_formatter(FuncFormatter(_plain))
@@ -331,7 +341,7 @@ def _figure(
             family=FONT,
         )
         text.set_in_layout(False)
-    return figure, list(panels[:, 0])
+    return figure, list(grid[:, 0])
 
 
 def _mark_trades(axes: Any, result: DrawnResult) -> None:
@@ -384,7 +394,8 @@ def _label_time(panels: Sequence[Any], index: pd.DatetimeIndex) -> None:
         return
     first, last = index[0], index[-1]
     days = (last - first).total_seconds() / 86_400
-    form = "%H:%M" if days <= 2 else ("%b %d" if days <= 200 else "%b %Y")
+    form = "%H:%M:%S" if days < 0.01 else "%H:%M"
+    form = form if days <= 2 else ("%b %d" if days <= 200 else "%b %Y")
     form = "%Y" if days > 3000 else form
     time_axis(axes, first, last, lambda moment: f"{moment:{form}}")
     axes.set_xlabel(
@@ -392,7 +403,8 @@ def _label_time(panels: Sequence[Any], index: pd.DatetimeIndex) -> None:
     )
 
 
-def _name(axes: Any, title: str, unit: str) -> None:
+def name_panel(axes: Any, title: str, unit: str) -> None:
+    """Put a title above a panel, and a unit beside it."""
     heading(axes, title)
     axes.set_ylabel(unit, fontsize=9, color=MUTED, family=FONT, labelpad=5)
 
@@ -407,8 +419,21 @@ def _colours(count: int) -> list[str]:
     return [SERIES[i % len(SERIES)] for i in range(count)]
 
 
-def _percent(value: float, _: int | None = None) -> str:
+def percent(value: float, _: int | None = None) -> str:
+    """Return a fraction as a tick's label."""
     return f"{value:.0%}" if abs(value) >= 0.02 or value == 0 else f"{value:.1%}"
+
+
+def percents(axis: Any) -> None:
+    """Label an axis of fractions in per cent, with as many digits as its ticks need."""
+
+    def told(value: float, _: int | None = None) -> str:
+        low, high = axis.get_view_interval()
+        span = abs(high - low) * 100.0
+        digits = max(0, 1 - math.floor(math.log10(span))) if span > 0.0 else 0
+        return f"{value:.{min(digits, 6)}%}".replace("-0%", "0%") if value else "0%"
+
+    axis.set_major_formatter(FuncFormatter(told))
 
 
 def _plain(value: Any, _: int | None = None) -> str:

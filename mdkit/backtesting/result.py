@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import html
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +27,9 @@ from mdkit.strategies.contract import Strategy
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from mdkit.backtesting.capacity import Capacity
+    from mdkit.backtesting.chance.bootstrap import Bootstrap
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +99,7 @@ class Result:
         """What the figures do not say, in sentences.
 
         Too few returns for figures of a year; symbols that were held when their bars ended;
-        fills of depth larger than what the book showed.
+        how orders on books were filled, and which not whole.
         """
         return notes_on(self.terms, self.account, self.panel, self.run, self.units)
 
@@ -124,8 +127,9 @@ class Result:
     def fills(self) -> pd.DataFrame:
         """Every fill: time, symbol, units (negative: sold), price after slippage, fee, reason.
 
-        Of depth also `shown`: the size that the book showed at the price of the fill, which is
-        made at that price whatever the size.
+        Of books also `shown`, the size that the book showed at the price, or that of the trade
+        that met a resting order; `contracts`, which `units` are in the book's own sizes; whether it
+        was as `maker`; and the row of `orders` that it belongs to.
         """
         _, symbols, units, prices, fees, reasons = self.run.fills.T
         columns = {
@@ -138,7 +142,22 @@ class Result:
         }
         if self.run.shown is not None:
             columns["shown"] = self.run.shown
+        if self.run.books is not None:
+            rows = self.run.books.fills
+            columns["contracts"] = rows[:, 7]
+            columns["maker"] = rows[:, 9] != 0.0
+            columns["order"] = rows[:, 8].astype(np.int64)
         return pd.DataFrame(columns)
+
+    @cached_property
+    def orders(self) -> pd.DataFrame:
+        """Every order on books, with what was `wanted`, `filled`, `shown`, its `queue` and `due`.
+
+        See `book_run.BookRun.orders_frame`. Raises `SettingsError` for a backtest on bars.
+        """
+        if self.run.books is None:
+            raise SettingsError("orders are of backtests on books; on bars every order is a fill")
+        return self.run.books.orders_frame(self.panel.symbols)
 
     @cached_property
     def equity(self) -> pd.DataFrame:
@@ -183,6 +202,40 @@ class Result:
         value = float(np.abs(self.run.fills[:, 2] * self.run.fills[:, 3]).sum())
         mean = float(np.mean(self.run.equity))
         return value / mean if mean > 0.0 else math.nan
+
+    def capacity(self, cash: Iterable[float] | None = None) -> Capacity:
+        """Return what the same signals would have given with other cash, on the same books.
+
+        `cash` are amounts; a hundredth to ten thousand times the account's own unless given.
+        Targets grow with the cash, limits and quotes have sizes of their own. Raises
+        `SettingsError` for a backtest on bars, and for a result that was pickled.
+        """
+        from mdkit.backtesting.capacity import capacity
+
+        return capacity(self.run.books, self.terms, cash, repr(self.strategy))
+
+    def bootstrap(
+        self, draws: int = 1000, *, block: float | None = None, seed: int = 0
+    ) -> Bootstrap:
+        """Return bands of return, Sharpe ratio and drawdown: what chance could have made of it.
+
+        The returns are drawn again, in blocks of random length so that what hangs together stays
+        together (the stationary bootstrap of Politis and Romano 1994). They are daily ones, and
+        the Sharpe ratio a year's, where there are 20 or more; else those of up to 250 equal steps
+        of time, and the ratio is mean over deviation times the root of their number: that of the
+        whole stretch. It shuffles what happened; what never happened is in no draw.
+
+        Args:
+            draws: how many, at least 20.
+            block: the mean length of a block in returns; the cube root of their number unless
+                given.
+            seed: of the random numbers.
+
+        Raises `SettingsError` for numbers that cannot be, and for fewer than 10 returns.
+        """
+        from mdkit.backtesting.chance.bootstrap import bootstrap
+
+        return bootstrap(self.account, draws, block, seed, repr(self.strategy))
 
     def plot(self, *, max_points: int = 1500) -> Figure:
         """Return a figure: price with trades, exposure, equity beside buy and hold, drawdown.

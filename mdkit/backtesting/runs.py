@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from mdkit.backtesting.account.book_run import BookRun
 from mdkit.backtesting.account.fills import FILL_FIELDS, run_single
 from mdkit.backtesting.account.terms import Terms
 from mdkit.backtesting.compiled import native
@@ -39,8 +40,8 @@ class TooLong(Exception):  # noqa: N818 - a reason to go another way
 class Run:
     """What an engine did: signals as flat columns, equity by bar, and fills of shape (n, 6).
 
-    Of depth also `times`, when each fill came due (ns UTC), and `shown`, the size that the book
-    showed at the price of each.
+    Of books also `times`, when each fill was (ns UTC), `shown`, the size that the book showed at
+    the price of each, or of the trade that met a resting order, and all that the account did.
     """
 
     signals: Floats
@@ -48,6 +49,7 @@ class Run:
     fills: Floats
     times: npt.NDArray[np.int64] | None = None
     shown: Floats | None = None
+    books: BookRun | None = None
 
 
 def python_run(

@@ -5,23 +5,36 @@ from __future__ import annotations
 import pickle
 import threading
 import warnings
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from importlib import import_module
-from itertools import chain, islice, product
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import pandas as pd
 
-from mdkit.backtesting.account.calendar import Calendar
-from mdkit.backtesting.account.metrics import METRICS, MIN_RETURNS
+from mdkit.backtesting.account.metrics import METRICS
 from mdkit.backtesting.account.terms import BacktestWarning, Terms, check_rates
+from mdkit.backtesting.book_sweep import sweep_books
+from mdkit.backtesting.chance.steps import step_returns
 from mdkit.backtesting.compiled import native
 from mdkit.backtesting.compiled.layout import CannotCompile
 from mdkit.backtesting.data.panel import Panel, make_panel
 from mdkit.backtesting.engine import Engine, run_engine
+from mdkit.backtesting.grid import (
+    Params,
+    Progress,
+    Report,
+    Search,
+    column_of,
+    combinations_of,
+    few_returns,
+    is_count,
+    metric_names,
+    reporter,
+    some_of,
+)
 from mdkit.backtesting.result import Result
 from mdkit.backtesting.runs import Run, Scratch, native_run
 from mdkit.errors import SettingsError
@@ -32,9 +45,6 @@ from mdkit.strategies.contract import Strategy, as_strategy
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Params = dict[str, Any]
-Progress = bool | Callable[[int, int], Any] | None
-Report = Callable[[int], None]
 _WORTH_PROCESSES = 3_000_000
 """Bars times combinations from which starting Python processes pays."""
 _CELL = "value of a cell"
@@ -97,12 +107,17 @@ def sweep(
     periods_per_year: float | None = None,
     risk_free: float = 0.0,
     allow_nonpositive: bool = False,
+    search: Search = "grid",
+    budget: int | None = None,
+    seed: int = 0,
+    latency_ms: Any = 0.0,
     **terms: Any,
 ) -> pd.DataFrame:
     """Backtest every combination of parameters; return a row for each, in the grid's order.
 
     Args:
-        strategy, bars: as for `backtest`; what the grid does not name keeps its value.
+        strategy, bars: as for `backtest`, events and recordings of books included, which are read
+            once; what the grid does not name keeps its value.
         grid: values to try, by parameter.
         metric: which figures to compute, one name or several; see `metrics.METRICS`.
         constraint: called with each combination as a dict; those it returns False for are left
@@ -113,7 +128,10 @@ def sweep(
         progress: True shows a bar; a function is called with (done, all).
         workers: how many at once on this machine; the number of processors unless given.
             Compiled strategies use threads, which numba lets run side by side, others processes.
-        engine, periods_per_year, risk_free, allow_nonpositive, terms: as for `backtest`.
+        search: "grid" tries every combination, "random" `budget` of them, drawn by `seed`.
+        engine, periods_per_year, risk_free, allow_nonpositive, latency_ms, terms: as for
+            `backtest`. Over books the combinations run one after the other in this process, and
+            `client` and `workers` are refused.
 
     Returns a DataFrame: a column per parameter of the grid, then one per figure. A parameter that
     has the name of a figure asked for is in the column "<name> (parameter)". `heatmap` draws it.
@@ -122,10 +140,21 @@ def sweep(
     """
     if workers is not None and not is_count(workers):
         raise SettingsError(f"workers is {workers!r}; give a number of 1 or more, or None")
+    chosen = as_strategy(strategy)
+    if "depth" in chosen.kinds and not chosen.is_async:
+        if client is not None or workers is not None:
+            raise SettingsError("sweeps over books run in this process: no client, no workers")
+        return sweep_books(
+            chosen, bars, some_of(combinations_of(chosen, grid, constraint), search, budget, seed),
+            metric_names(metric), progress, latency_ms, engine, periods_per_year, risk_free,
+            allow_nonpositive, terms,
+        )  # fmt: skip
+    if latency_ms:
+        raise SettingsError("latency_ms is for books; bars fill at the next open or at the close")
     panel = make_panel(bars, allow_nonpositive=allow_nonpositive)
     job, combinations, report = make_job(
-        strategy, panel, grid, metric, constraint, progress, engine, periods_per_year, risk_free,
-        terms,
+        chosen, panel, grid, metric, constraint, progress, engine, periods_per_year, risk_free,
+        terms, search=(search, budget, seed),
     )  # fmt: skip
     if client is not None:
         figures = _on_dask(job, combinations, client, report)
@@ -137,34 +166,32 @@ def sweep(
     frame.attrs["parameters"] = list(frame.columns)
     for name, column in zip(job.metrics, zip(*figures, strict=True), strict=True):
         frame[name] = list(column)
+    if "sharpe" in job.metrics:
+        frame.attrs["trials"] = _trials(job, combinations, frame["sharpe"])
     few = few_returns(panel.calendar, job.metrics)
     if few:
         warnings.warn(few, BacktestWarning, stacklevel=2)
     return frame
 
 
-def column_of(parameter: str, taken: Collection[str]) -> str:
-    """Return the name of a parameter's column beside columns of these names."""
-    while parameter in taken:
-        parameter = f"{parameter} (parameter)"
-    return parameter
-
-
-def few_returns(calendar: Calendar, names: Iterable[str]) -> str:
-    """Return why those of these figures that are of a year are nan; an empty text if none is."""
-    count = len(calendar.ends)
-    yearly = [name for name in names if METRICS[name].needs_returns(count, calendar.years)]
-    if not yearly:
-        return ""
-    return (
-        f"{', '.join(yearly)}: nan, since there are {count} returns, {calendar.frequency}, and "
-        f'figures of a year need {MIN_RETURNS}; take more bars, or a metric such as "return"'
-    )
-
-
-def is_count(value: Any) -> bool:
-    """Whether a value is a whole number of at least 1."""
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and int(value) >= 1
+def _trials(job: Job, combinations: list[Params], sharpe: pd.Series[Any]) -> dict[str, Any]:
+    """Return what `deflated` needs: Sharpe ratios of one return, and how the best's are spread."""
+    ratios = sharpe.astype(float).to_numpy()
+    size, moments, year = len(job.panel.calendar.ends), (np.nan, np.nan), 1.0
+    if np.isfinite(ratios).any():
+        best = job.strategy.with_params(**combinations[int(np.nanargmax(ratios))])
+        run, used, why = run_engine(best, job.panel, job.terms, job.engine)
+        result = Result(
+            best, job.panel, run, job.terms, used, why, job.periods_per_year, job.risk_free
+        )
+        steps = step_returns(result.account)
+        moments, year = steps.moments, result.account.year
+    return {
+        "sharpe": (ratios / np.sqrt(year)).tolist(),
+        "moments": moments,
+        "returns": size,
+        "frequency": job.panel.calendar.frequency,
+    }
 
 
 def make_job(
@@ -179,15 +206,13 @@ def make_job(
     risk_free: float,
     terms: Mapping[str, Any],
     rounds: int = 1,
+    search: tuple[Search, int | None, int] = ("grid", None, 0),
 ) -> tuple[Job, list[Params], Report]:
     """Return checked arguments of `sweep`: the job, the combinations, whom to tell of progress."""
     check_rates(periods_per_year, risk_free)
     if engine not in get_args(Engine):
         raise SettingsError(f'engine is {engine!r}; give "auto", "python" or "native"')
-    names = (metric,) if isinstance(metric, str) else tuple(dict.fromkeys(metric))
-    unknown = [name for name in names if name not in METRICS]
-    if unknown or not names:
-        raise SettingsError(f"metric is {metric!r}; choose from {', '.join(METRICS)}")
+    names = metric_names(metric)
     chosen = as_strategy(strategy)
     if chosen.is_async or "bar" not in chosen.kinds:
         raise SettingsError(f"strategy {chosen.name} does not run on bars; sweeps are over bars")
@@ -198,32 +223,9 @@ def make_job(
     if not agreed.trade:
         raise SettingsError("trade is False; figures are of what was traded, so leave it out")
     agreed.shares(panel.symbols)  # which refuses weights that do not fit, before anything runs
-    combinations = _combinations(chosen, grid, constraint)
+    combinations = some_of(combinations_of(chosen, grid, constraint), *search)
     job = Job(chosen, panel, agreed, engine, names, periods_per_year, risk_free)
-    return job, combinations, _reporter(progress, rounds * len(combinations))
-
-
-def _combinations(
-    strategy: Strategy,
-    grid: Mapping[str, Iterable[Any]],
-    constraint: Callable[[Params], bool] | None,
-) -> list[Params]:
-    if not isinstance(grid, Mapping) or not grid:
-        raise SettingsError('grid is empty; give values by parameter, {"fast": [5, 10]}')
-    values = {name: list(tried) for name, tried in grid.items()}
-    for name, tried in values.items():
-        if not tried:
-            raise SettingsError(f"grid: no values for {name}")
-    found = [dict(zip(values, row, strict=True)) for row in product(*values.values())]
-    # Checked before anything runs, and NumPy's scalars become Python's numbers.
-    found = [
-        {name: strategy.with_params(**params).params.get(name) for name in params}
-        for params in found
-        if constraint is None or constraint(params)
-    ]
-    if not found:
-        raise SettingsError("the constraint leaves no combination of the grid")
-    return found
+    return job, combinations, reporter(progress, rounds * len(combinations))
 
 
 def evaluate_all(
@@ -342,27 +344,6 @@ def _chunks(items: Sequence[Params], size: int) -> Iterator[list[Params]]:
     iterator = iter(items)
     while chunk := list(islice(iterator, size)):
         yield chunk
-
-
-def _reporter(progress: Progress, total: int) -> Report:
-    if callable(progress):
-        return lambda done: progress(done, total)
-    if not progress:
-        return lambda done: None
-    tqdm: Any = import_module("tqdm.auto").tqdm
-
-    class Bar(tqdm):  # type: ignore[misc]
-        # tqdm's watching thread would outlive the sweep.
-        monitor_interval = 0
-
-    bar = Bar(total=total, desc="sweep", unit="run")
-
-    def report(done: int) -> None:
-        bar.update(done - bar.n)
-        if done == total:
-            bar.close()
-
-    return report
 
 
 def heatmap(

@@ -17,19 +17,10 @@ from mdkit.backtesting.account.shown import shown_value
 from mdkit.backtesting.account.terms import BacktestWarning
 from mdkit.backtesting.data.panel import Panel, make_panel
 from mdkit.backtesting.engine import Engine, run_engine
+from mdkit.backtesting.grid import Params, Progress, Report, column_of, few_returns, is_count
 from mdkit.backtesting.result import Result
 from mdkit.backtesting.runs import account_run
-from mdkit.backtesting.sweep import (
-    Job,
-    Params,
-    Progress,
-    Report,
-    column_of,
-    evaluate_all,
-    few_returns,
-    is_count,
-    make_job,
-)
+from mdkit.backtesting.sweep import Job, evaluate_all, make_job
 from mdkit.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -106,6 +97,8 @@ def walk_forward(
     *,
     train: int,
     test: int,
+    purge: int = 0,
+    embargo: int = 0,
     metric: str = "sharpe",
     constraint: Callable[[Params], bool] | None = None,
     progress: Progress = None,
@@ -126,11 +119,23 @@ def walk_forward(
     of the equity in every window; that of one which is not listed yet, or not any more, stays in
     cash. The other arguments are those of `sweep`.
 
-    Raises `SettingsError` when there are fewer than `train` + `test` bars.
+    `purge` leaves so many bars at the end of each training stretch out of the choice, and `embargo`
+    so many at the beginning of each test out of the verdict, so that what hangs together across the
+    border (a target that looks ahead so far, an average that looks back) does not flatter it. López
+    de Prado, Advances in Financial Machine Learning, 2018, chapter 7.
+
+    Raises `SettingsError` when there are fewer than `train` + `test` bars, or when purge or embargo
+    leave none of a stretch.
     """
     for name, value in (("train", train), ("test", test)):
         if not is_count(value):
             raise SettingsError(f"{name} is {value!r}; give a number of bars")
+    for name, value, of, whole in (
+        ("purge", purge, "train", train),
+        ("embargo", embargo, "test", test),
+    ):
+        if value != 0 and not (is_count(value) and value < whole):
+            raise SettingsError(f"{name} is {value!r}; give 0 or more bars, less than {of}={whole}")
     if not isinstance(metric, str):
         raise SettingsError(f"metric is {metric!r}; give the name of one figure")
     panel = make_panel(bars, allow_nonpositive=allow_nonpositive)
@@ -139,7 +144,7 @@ def walk_forward(
             f"there are {len(panel):,} bars; train={train:,} and test={test:,} need "
             f"{train + test:,}"
         )
-    starts = range(0, len(panel) - train, test)
+    starts = range(0, len(panel) - train - embargo, test)
     job, combinations, report = make_job(
         strategy, panel, grid, metric, constraint, progress, engine, periods_per_year, risk_free,
         terms, rounds=len(starts),
@@ -150,21 +155,21 @@ def walk_forward(
     undecided = 0
     for number, start in enumerate(starts):
         middle, end = start + train, min(start + train + test, len(panel))
-        here = dataclasses.replace(job, panel=panel.cut(start, middle))
+        here = dataclasses.replace(job, panel=panel.cut(start, middle - purge))
         sofar = partial(_report_from, report, number * len(combinations))
         figures = [row[0] for row in evaluate_all(here, combinations, sofar)]
         values = np.array([figure.worth(value) for value in figures])
         undecided += bool(np.isnan(values).all())
         best = int(np.nanargmax(values)) if not np.isnan(values).all() else 0
         tested = panel.cut(start, end)
-        result = _out_of_sample(job, combinations[best], tested, train)
+        result = _out_of_sample(job, combinations[best], tested, train + embargo)
         results.append(result)
         rows.append(
             {
                 "train_start": panel.index[start],
-                "test_start": panel.index[middle],
+                "test_start": panel.index[middle + embargo],
                 "test_end": panel.end_of(end - 1),
-                "test_bars": end - middle,
+                "test_bars": end - middle - embargo,
                 **{column_of(n, _COLUMNS): value for n, value in combinations[best].items()},
                 "in_sample": figures[best],
                 "out_of_sample": figure.compute(result.account),

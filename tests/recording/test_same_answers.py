@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mdkit as md
-from mdkit.backtesting.account.terms import BacktestWarning
 from mdkit.events import Gap
 from mdkit.pipeline.pipeline import Pipeline
 from mdkit.recording.reader import read_recording
@@ -256,7 +255,6 @@ def test_a_session_through_three_disconnects_replays_to_the_same_signals(
         assert [count for count in shades if count] == [3, 3], "in queue depth and pressure"
 
 
-@pytest.mark.filterwarnings("ignore:.*larger than the size that the book showed")
 @pytest.mark.parametrize("strategy", [md.strategies.pressure, Everything])
 def test_a_backtest_over_the_file_says_the_same(market, strategy):
     path = market / "depth.jsonl.gz"
@@ -272,7 +270,6 @@ def test_a_backtest_over_the_file_says_the_same(market, strategy):
     for symbol in session.symbols:
         mine = said[said.symbol == symbol].value.to_numpy()
         if strategy is md.strategies.pressure:
-            with pytest.warns(BacktestWarning, match="larger than the size that the book"):
-                result = md.backtest(strategy, md.read_recording(path), latency_ms=50)
+            result = md.backtest(strategy, md.read_recording(path), latency_ms=50)
             theirs = result.signals[symbol].dropna().to_numpy()
             assert np.array_equal(mine, theirs)

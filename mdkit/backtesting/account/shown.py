@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from mdkit.backtesting.account import metrics
+from mdkit.backtesting.account.contracts import Fees, as_fees
 
 
 def shown_value(name: str, value: Any) -> str:
@@ -24,3 +25,11 @@ def shown_value(name: str, value: Any) -> str:
     if isinstance(value, float):
         return f"{value:,.2f}"
     return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def shown_fee(fee: float | Fees) -> str:
+    """Return a fee as a reader expects it, with those of makers and takers where they differ."""
+    fees = as_fees(fee)
+    if fees.maker == fees.taker:
+        return f"{fees.taker:.2%}"
+    return f"{fees.taker:.3%} taker, {fees.maker:.3%} maker"

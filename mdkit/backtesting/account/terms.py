@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from numbers import Real
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
+from mdkit.backtesting.account.contracts import Contract, Fees, as_fees
 from mdkit.backtesting.account.fills import Account
+from mdkit.backtesting.account.numbers import is_finite
 from mdkit.errors import SettingsError
 
 Fill = Literal["next_open", "close"]
+Fills = Literal["touch", "book", "queue"]
 
 
 class BacktestWarning(UserWarning):
@@ -25,7 +27,7 @@ class Terms:
     Raises `SettingsError` for whatever is no finite number in its range.
     """
 
-    fee: float = 0.0
+    fee: float | Fees = 0.0
     slippage: float = 0.0
     fill: Fill = "next_open"
     cash: float = 10_000.0
@@ -33,15 +35,19 @@ class Terms:
     take_profit: float | None = None
     weights: Mapping[str, float] | None = None
     trade: bool = True
+    fills: Fills = "book"
+    max_share: float = 1.0
+    time_in_force: Literal["GTC", "IOC"] = "GTC"
+    contracts: Mapping[str, Contract] | None = None
+    trailing_stop: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("fee", "slippage"):
-            value = getattr(self, name)
-            if not (is_finite(value) and 0.0 <= value < 0.5):
-                raise SettingsError(
-                    f"{name} is {value!r}; give a fraction of the value traded, such as 0.001"
-                )
-        for name in ("stop_loss", "take_profit"):
+        as_fees(self.fee)
+        if not (is_finite(self.slippage) and 0.0 <= self.slippage < 0.5):
+            raise SettingsError(
+                f"slippage is {self.slippage!r}; give a fraction of the value traded, such as 0.001"
+            )
+        for name in ("stop_loss", "take_profit", "trailing_stop"):
             value = getattr(self, name)
             if value is not None and not (is_finite(value) and value > 0.0):
                 raise SettingsError(
@@ -55,15 +61,36 @@ class Terms:
             raise SettingsError(f"trade is {self.trade!r}; give True or False")
         if self.weights is not None:
             _check_weights(self.weights)
+        if self.fills not in get_args(Fills):
+            raise SettingsError(f'fills is {self.fills!r}; give "touch", "book" or "queue"')
+        if not (is_finite(self.max_share) and 0.0 < self.max_share <= 1.0):
+            raise SettingsError(
+                f"max_share is {self.max_share!r}; give the share of what the book shows that can "
+                "be taken, above 0 and at most 1"
+            )
+        if self.time_in_force not in ("GTC", "IOC"):
+            raise SettingsError(
+                f'time_in_force is {self.time_in_force!r}; give "GTC", what is not filled waits, '
+                'or "IOC", it is given up'
+            )
+        if self.fills == "queue" and self.time_in_force == "IOC":
+            raise SettingsError('time_in_force is "IOC", and fills="queue" waits; leave it out')
+        if self.contracts is not None:
+            _check_contracts(self.contracts)
 
     def is_simple(self, symbols: tuple[str, ...]) -> bool:
         """Whether `fills.run_single` does: one symbol, no stops."""
         return len(symbols) == 1 and self.stop_loss is None and self.take_profit is None
 
+    @property
+    def taker(self) -> float:
+        """The fee of what takes, which on bars all orders do."""
+        return as_fees(self.fee).taker
+
     def single(self, symbols: tuple[str, ...]) -> list[float]:
         """Return the terms that `fills.run_single` takes."""
         (weight,) = self.shares(symbols)
-        return [weight, float(self.cash), float(self.fee), float(self.slippage)]
+        return [weight, float(self.cash), self.taker, float(self.slippage)]
 
     def shares(self, symbols: tuple[str, ...]) -> list[float]:
         """Return each symbol's share of the equity; equal ones unless there are weights."""
@@ -82,7 +109,7 @@ class Terms:
         return Account(
             self.shares(symbols),
             float(self.cash),
-            float(self.fee),
+            self.taker,
             float(self.slippage),
             math.inf if self.stop_loss is None else float(self.stop_loss),
             math.inf if self.take_profit is None else float(self.take_profit),
@@ -104,6 +131,15 @@ def _check_weights(weights: Any) -> None:
             )
 
 
+def _check_contracts(contracts: Any) -> None:
+    good = isinstance(contracts, Mapping)
+    if not good or not all(isinstance(each, Contract) for each in contracts.values()):
+        raise SettingsError(
+            f"contracts is {contracts!r}; give contracts by symbol, such as "
+            '{"BTCUSD_PERP": md.Contract(100, inverse=True)}'
+        )
+
+
 def check_rates(periods_per_year: Any, risk_free: Any) -> None:
     """Raise `SettingsError` unless figures can be annualised with these."""
     if periods_per_year is not None and not (
@@ -117,11 +153,3 @@ def check_rates(periods_per_year: Any, risk_free: Any) -> None:
         raise SettingsError(
             f"risk_free is {risk_free!r}; give a yearly rate as a fraction, such as 0.04 for 4 %"
         )
-
-
-def is_finite(value: Any) -> bool:
-    """Whether a value is a finite real number; True and False are none."""
-    try:
-        return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
-    except OverflowError:  # a whole number too large for a float
-        return False

@@ -104,6 +104,20 @@ def account_kernel(layout: Layout) -> Any:
     return _kept(f"account {layout}", numba.njit(**_OPTIONS)(kernel), types.boolean(*arguments))
 
 
+def book_kernel(layout: Layout) -> Any:
+    """Return `books.account.BookAccount.run`, compiled."""
+    translator = Translator(checked=False)
+    load = loader(translator.mirror(layout))
+
+    def kernel(address):
+        account = load(address)
+        done = account.run()
+        save(address, account)
+        return done
+
+    return _kept(f"books {layout}", numba.njit(**_OPTIONS)(kernel), types.boolean(types.uintp))
+
+
 def _kept(key: str, kernel: Any, kind: Any) -> Any:
     """Return a kernel of mdkit's own, from disk where it was kept."""
     if store.load(key, kernel) is None:

@@ -37,6 +37,7 @@ _PARAMETERS = (bool, int, float, str)
 _compiled: OrderedDict[str, NativeStrategy] = OrderedDict()
 _account_kernel: Any = None
 _single_kernel: Any = None
+_book_kernel: Any = None
 
 
 class NativeError(CannotCompile):
@@ -102,11 +103,16 @@ def compile_strategy(strategy: Strategy) -> NativeStrategy:
     return _compiled[key]
 
 
-def _check(strategy: Strategy) -> None:
+def need_numba() -> None:
+    """Raise `CannotCompile` where numba is not installed."""
     try:
         import numba  # noqa: F401
     except ImportError:
         raise CannotCompile(f"numba is not installed ({install_hint('numba')})") from None
+
+
+def _check(strategy: Strategy) -> None:
+    need_numba()
     if strategy.is_async:
         raise CannotCompile("the strategy is async")
     if not isinstance(strategy, (FunctionStrategy, InstanceStrategy)):
@@ -138,6 +144,26 @@ def run_account(account: Account, *arguments: Any) -> bool:
     memory = Memory(layout, account)
     done = bool(_account_kernel(memory.address, *arguments))
     account.count = memory.read_one("count")
+    return done
+
+
+def has_book_kernel() -> bool:
+    """Whether the account over books was compiled in this process."""
+    return _book_kernel is not None
+
+
+def run_book_account(account: Any) -> bool:
+    """Run a `books.account.BookAccount` compiled, over its own arrays; return what `run` does."""
+    global _book_kernel
+    layout = describe(account)
+    if _book_kernel is None:
+        from mdkit.backtesting.compiled import kernels
+
+        _book_kernel = kernels.book_kernel(layout)
+    memory = Memory(layout, account)
+    done = bool(_book_kernel(memory.address))
+    for name in ("fill_count", "order_count"):
+        setattr(account, name, memory.read_one(name))
     return done
 
 

@@ -14,11 +14,13 @@ from typing import Any
 
 import numpy as np
 
+from mdkit.backtesting.account.terms import Fills
 from mdkit.backtesting.compiled.layout import CannotCompile
 from mdkit.backtesting.data.recorded import made_of, recording_of, steps_of
 from mdkit.backtesting.data.sessions import held_events
 from mdkit.backtesting.data.volume import check_volume
 from mdkit.backtesting.runs import bar_events
+from mdkit.backtesting.verify.accounts import check_accounts
 from mdkit.backtesting.verify.lint import lint
 from mdkit.backtesting.verify.other_process import NotElsewhere, traces_elsewhere
 from mdkit.backtesting.verify.reference import python_traces
@@ -33,7 +35,14 @@ _ELSEWHERE = 20_000
 _CURE = '; to fold what they hold into bars give an interval, such as bars="1m"'
 
 
-def verify(strategy: Any, data: Any, *, bars: str | None = None, seed: int = 0) -> Verification:
+def verify(
+    strategy: Any,
+    data: Any,
+    *,
+    bars: str | None = None,
+    seed: int = 0,
+    fills: Fills | None = None,
+) -> Verification:
     """Run a strategy on every engine and compare every output and all state, bit by bit.
 
     The Python engine is run once more in another process, with other hashes of text, another
@@ -48,6 +57,8 @@ def verify(strategy: Any, data: Any, *, bars: str | None = None, seed: int = 0) 
             it, gaps included, and replayed with one worker and with several.
         bars: the interval to fold a recording's trades into, for strategies of bars; tickers
             where it holds no trades.
+        fills: for books: the fill model with which the account is run in Python and compiled, to
+            compare every fill, every order and the equity; None compares what is said alone.
         seed: decides into what batches the live path's messages fall.
 
     Returns a `Verification`: true if all agree, with the digest; else with the first difference
@@ -82,6 +93,8 @@ def verify(strategy: Any, data: Any, *, bars: str | None = None, seed: int = 0) 
     if not expected:
         cure = "" if recording is None or bars or "bar" not in chosen.kinds else _CURE
         raise SettingsError(f"the data hold no {' or '.join(chosen.kinds)} events{cure}")
+    if fills is not None:
+        checks = (*checks, ("compiled account", partial(check_accounts, chosen, events, fills)))
     checks = (*checks, ("another process", partial(_elsewhere, chosen, events, expected)))
     engines, skipped = ["python"], {}
     difference = None

@@ -43,7 +43,7 @@ def test_it_fills_at_the_opposite_touch_in_force_after_the_latency(latency, buys
     assert result.fills["units"].iloc[0] == pytest.approx(units)
     end = 10.0 + result.trades["pnl"].sum()
     assert result.equity["equity"].iloc[-1] == pytest.approx(end)
-    assert result.engine_reason == "depth runs in Python"
+    assert result.engine in ("python", "native")
 
 
 def test_an_order_due_after_the_last_book_is_not_filled():
@@ -64,10 +64,18 @@ def test_what_depth_backtests_refuse():
         backtest(heavy, [])
     with pytest.raises(SettingsError, match="latency_ms is -1"):
         backtest(heavy, TAPE, latency_ms=-1)
-    with pytest.raises(SettingsError, match="stop_loss and take_profit are for bars"):
-        backtest(heavy, TAPE, stop_loss=0.1)
-    with pytest.raises(SettingsError, match="depth runs in Python only"):
-        backtest(heavy, TAPE, engine="native")
+    with pytest.raises(SettingsError, match=r"latency_ms is \(30, 20\)"):
+        backtest(heavy, TAPE, latency_ms=(30, 20))
+    with pytest.raises(SettingsError, match="no event has both the time of the exchange"):
+        backtest(heavy, TAPE, latency_ms="recorded")
+    with pytest.raises(SettingsError, match="fills is 'all'"):
+        backtest(heavy, TAPE, fills="all")
+    with pytest.raises(SettingsError, match="max_share is 0"):
+        backtest(heavy, TAPE, max_share=0)
+    with pytest.raises(SettingsError, match="waits; leave it out"):
+        backtest(heavy, TAPE, fills="queue", time_in_force="IOC")
+    with pytest.raises(SettingsError, match="contracts is"):
+        backtest(heavy, TAPE, contracts={"A": 100})
 
     @strategy("trade")
     def trades(event):
@@ -93,15 +101,14 @@ def test_pressure_over_recorded_books(market):
     with gzip.open(market / "depth.jsonl.gz", "rb") as file:
         lines = [line.rstrip(b"\n").split(b"\t", 1) for line in islice(file, 4000)]
     events = [event for at, raw in lines for event in decode(raw, int(at))]
-    with pytest.warns(BacktestWarning, match="larger than the size that the book showed"):
-        slow, fast = (backtest(pressure, events, latency_ms=ms) for ms in (50, 0))
+    slow, fast = (backtest(pressure, events, latency_ms=ms) for ms in (50, 0))
     assert len(slow.trades) > 10
     assert slow.run.signals.tobytes() == fast.run.signals.tobytes()
     assert slow.run.equity.tobytes() != fast.run.equity.tobytes()
-    by_books = {(e.symbol, e.bids[0][0], e.asks[0][0]) for e in events}
+    levels = {(e.symbol, *level) for e in events for level in (*e.bids, *e.asks)}
     for fill in fast.fills.to_dict("records")[:50]:
-        side = 1 if fill["units"] < 0 else 2
-        assert any(b[0] == fill["symbol"] and b[side] == fill["price"] for b in by_books)
+        assert (fill["symbol"], fill["price"], fill["shown"]) in levels
+        assert abs(fill["units"]) <= fill["shown"]
 
 
 def bk(second, bids, asks, symbol="A"):
@@ -218,16 +225,20 @@ def test_orders_of_one_instant_spend_the_cash_exactly():
     assert fills["units"].nunique() == 1
 
 
-def test_sizes_larger_than_shown_are_told():
-    with pytest.warns(
-        BacktestWarning, match=r"2 of 2 fills are larger than the size .* 9\.9.* of A"
-    ):
-        result = backtest(heavy, TAPE, cash=1000.0)
-    assert result.fills["shown"].tolist() == [1.0, 0.5]
-    assert "against 0.5" in result.notes[-1] or "against 1" in result.notes[-1]
-    assert "note: " in str(result)
+def test_what_is_not_shown_is_not_filled_and_the_notes_say_so():
+    """Ten times what is shown: as much as that is bought, and the rest when more is shown."""
+    result = backtest(heavy, TAPE, cash=1000.0)
+    # The books at 1030 and 1080 show asks at other prices, so there is one more at each.
+    assert result.fills["contracts"].tolist() == [1.0, 1.0, 1.0, -0.5, -1.0]
+    assert result.fills["shown"].tolist() == [1.0, 1.0, 1.0, 0.5, 1.0]
+    assert "2 of 2 orders were not filled whole" in str(result)
+    assert 'fills="book"' in str(result)
     quiet = backtest(heavy, TAPE, cash=1.0)
-    assert not [note for note in quiet.notes if "larger" in note]
+    assert not [note for note in quiet.notes if "not filled whole" in note]
+    wanted = result.orders["wanted"].tolist()
+    assert wanted == pytest.approx([1000.0 / 101.0, -3.0])
+    assert result.orders["filled"].tolist() == [3.0, -1.5]
+    assert result.orders["shown"].tolist() == [1.0, 0.5]
 
 
 def test_five_minutes_say_nothing_about_a_year():

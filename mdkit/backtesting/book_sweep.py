@@ -1,0 +1,80 @@
+"""A sweep over recorded events of books: read once, gone through by every combination."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mdkit.backtesting.account.metrics import METRICS
+from mdkit.backtesting.account.terms import BacktestWarning, Terms, check_rates
+from mdkit.backtesting.books.door import backtest_books
+from mdkit.backtesting.chance.steps import step_returns
+from mdkit.backtesting.data.recorded import recording_of, steps_of
+from mdkit.backtesting.data.sessions import held_events
+from mdkit.backtesting.grid import Params, Progress, column_of, few_returns, reporter
+from mdkit.backtesting.result import Result
+from mdkit.errors import SettingsError
+from mdkit.strategies.contract import Strategy
+
+
+def sweep_books(
+    strategy: Strategy,
+    data: Any,
+    combinations: list[Params],
+    metrics: tuple[str, ...],
+    progress: Progress,
+    latency_ms: Any,
+    engine: str,
+    periods_per_year: float | None,
+    risk_free: float,
+    allow_nonpositive: bool,
+    terms: Mapping[str, Any],
+) -> pd.DataFrame:
+    """Backtest combinations over books; return what `sweep` does."""
+    try:
+        agreed = Terms(**terms)
+    except TypeError as error:
+        raise SettingsError(f"sweep: {error}".replace("Terms.__init__() ", "")) from None
+    if not agreed.trade:
+        raise SettingsError("trade is False; figures are of what was traded, so leave it out")
+    check_rates(periods_per_year, risk_free)
+    data = held_events(data, strategy.kinds)
+    recording = recording_of(data)
+    events = list(data if recording is None else steps_of(recording, None))
+    report = reporter(progress, len(combinations))
+    rows: list[tuple[Any, ...]] = []
+    ratios: list[float] = []
+    best = None
+    for number, params in enumerate(combinations, 1):
+        chosen = strategy.with_params(**params)
+        panel, run, used, why = backtest_books(
+            chosen, events, agreed, latency_ms=latency_ms, engine=engine,
+            allow_nonpositive=allow_nonpositive, recorded=recording is not None,
+        )  # fmt: skip
+        account = Result(chosen, panel, run, agreed, used, why, periods_per_year, risk_free).account
+        rows.append(tuple(METRICS[name].compute(account) for name in metrics))
+        steps = step_returns(account)
+        if steps.sharpe > max((r for r in ratios if r == r), default=-np.inf) or best is None:
+            best = steps
+        ratios.append(steps.sharpe)
+        report(number)
+    assert best is not None
+    parameters = [column_of(name, metrics) for name in combinations[0]]
+    frame = pd.DataFrame([list(params.values()) for params in combinations], columns=parameters)
+    frame.attrs["parameters"] = parameters
+    for name, column in zip(metrics, zip(*rows, strict=True), strict=True):
+        frame[name] = list(column)
+    frame.attrs["trials"] = {
+        "sharpe": ratios,
+        "moments": best.moments,
+        "returns": len(best.returns),
+        "frequency": best.frequency,
+    }
+    few = few_returns(account.calendar, metrics)
+    if few:
+        warnings.warn(few, BacktestWarning, stacklevel=3)
+    return frame

@@ -1,0 +1,458 @@
+"""An account over books, in order of time: what comes due, what is shown, what it is worth.
+
+Written in plain scalar steps, as `market` is; the rules stand in `mdkit.backtesting.books.door`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from mdkit.backtesting.account.book_run import (
+    GTC,
+    GTX,
+    IOC,
+    ORDER_WIDTH,
+    QUOTE,
+    RUIN,
+    STOP,
+    TARGET,
+)
+from mdkit.backtesting.books.resting import Resting
+
+EVENT, BOOK, TRADE, LOST = 0, 1, 2, 3
+"""What a row is of: any event, a book, a trade, a gap after which the book is not known."""
+NEVER = 1 << 62
+_SIGNAL, _STOP_LOSS, _TAKE_PROFIT, _RUIN, _TRAILING = 0.0, 1.0, 2.0, 3.0, 4.0
+
+
+class BookAccount(Resting):
+    """Cash, positions and orders, gone through columns of events and of answers to them.
+
+    `run` may stop for want of room for fills and orders; a fresh one with more begins anew.
+    """
+
+    __slots__ = (
+        "answer_ask",
+        "answer_bid",
+        "answer_due",
+        "answer_kind",
+        "answer_life",
+        "answer_most",
+        "answer_sent",
+        "answer_size",
+        "answer_symbol",
+        "delays",
+        "equities",
+        "first_levels",
+        "goals",
+        "is_row",
+        "kinds",
+        "left",
+        "life",
+        "move_due",
+        "moves",
+        "owners",
+        "pending",
+        "reasons",
+        "row_asks",
+        "row_bids",
+        "row_marks",
+        "ruined",
+        "shares",
+        "stop_due",
+        "stop_loss",
+        "stop_reason",
+        "stops",
+        "take_profit",
+        "target_order",
+        "times",
+        "trailing_stop",
+        "urgent",
+        "values",
+        "woken",
+    )
+    answer_ask: Any
+    answer_bid: Any
+    answer_due: Any
+    answer_kind: Any
+    answer_life: Any
+    answer_most: Any
+    answer_sent: Any
+    answer_size: Any
+    answer_symbol: Any
+    delays: Any
+    equities: Any
+    first_levels: Any
+    goals: Any
+    is_row: Any
+    kinds: Any
+    left: Any
+    """Contracts of a target's order that are still wanted; with `pending` nan and 0: none."""
+    life: int
+    move_due: Any
+    """When a pegged order that is on its way comes due."""
+    moves: int
+    owners: Any
+    pending: Any
+    """The target that came due and waits to be sized, nan for none."""
+    reasons: Any
+    row_asks: Any
+    row_bids: Any
+    row_marks: Any
+    ruined: bool
+    shares: Any
+    stop_due: Any
+    stop_loss: float
+    stop_reason: Any
+    stops: bool
+    take_profit: float
+    target_order: Any
+    times: Any
+    trailing_stop: float
+    urgent: Any
+    """1 where a target's order takes, whatever the fill model."""
+    values: Any
+    woken: bool
+    """Whether a book came for which an order waits."""
+
+    def run(self) -> bool:
+        """Go through all events; return False when the place for fills and orders was too small."""
+        events, answers = len(self.times), len(self.answer_due)
+        i = j = row = 0
+        while i < events:
+            now = self.times[i]
+            due = self.next_due(j)
+            while due < now:
+                j = self.act(due, j)
+                due = self.next_due(j)
+            begun = row
+            while i < events and self.times[i] == now:
+                self.see(i)
+                row += self.is_row[i]
+                i += 1
+            while self.next_due(j) == now:
+                j = self.act(now, j)
+            self.settle(now)
+            equity = self.equity()
+            for k in range(begun, row):
+                self.equities[k] = equity
+            self.row = row
+            if self.full:
+                return False
+        if not self.ruined:
+            for k in range(j, answers):
+                self.new_order(
+                    self.answer_symbol[k], self.answer_kind[k], math.nan, self.answer_life[k],
+                    self.answer_sent[k], self.answer_due[k],
+                )  # fmt: skip
+        return not self.full
+
+    def equity(self) -> float:
+        """Return cash and positions at their marks."""
+        worth = self.cash
+        for s in range(len(self.shares)):
+            if self.units[s] != 0.0:
+                worth += self.units[s] * self.marks[s]
+        return worth
+
+    def next_due(self, j: int) -> int:
+        """Return when the next order comes due, of the answers from j on and of the account's."""
+        due = NEVER
+        if self.ruined:
+            return due
+        if j < len(self.answer_due):
+            due = self.answer_due[j]
+        if self.moves > 0:
+            for s in range(len(self.shares)):
+                due = min(due, self.move_due[s], self.stop_due[s])
+        return due
+
+    def act(self, now: int, j: int) -> int:
+        """Do all that comes due at an instant; return the number of the next answer."""
+        for s in range(len(self.shares)):
+            if self.stop_due[s] == now:
+                self.stop_due[s] = NEVER
+                self.moves -= 1
+                self.stop(now, s)
+            if self.move_due[s] == now:
+                self.move_due[s] = NEVER
+                self.moves -= 1
+                self.move(s)
+        while j < len(self.answer_due) and self.answer_due[j] == now:
+            s, kind = self.answer_symbol[j], self.answer_kind[j]
+            self.clear_target(s)
+            if kind == TARGET:
+                self.cancel(s, 0)
+                self.cancel(s, 1)
+                self.pending[s] = self.answer_bid[j]
+                self.reasons[s] = _SIGNAL
+                self.urgent[s] = 0
+                self.target_order[s] = self.new_order(
+                    s, TARGET, math.nan, self.life, self.answer_sent[j], now
+                )
+            elif kind == QUOTE:
+                self.quote(now, s, 0, self.answer_bid[j], j)
+                self.quote(now, s, 1, self.answer_ask[j], j)
+            else:
+                self.cancel(s, 0)
+                self.cancel(s, 1)
+                size = self.answer_size[j]
+                self.place(now, s, 0 if size > 0.0 else 1, abs(size), self.answer_bid[j], j)
+            j += 1
+        self.trade_targets(now)
+        return j
+
+    def clear_target(self, s: int) -> None:
+        """Forget what a symbol's target still wants."""
+        self.pending[s] = math.nan
+        self.left[s] = 0.0
+        for side in range(2):
+            if self.rest_peg[2 * s + side] == 1:
+                self.cancel(s, side)
+                self.rest_peg[2 * s + side] = 0
+
+    def quote(self, now: int, s: int, side: int, price: float, j: int) -> None:
+        """Bring one side of a quote into the book; leave an order at the same price as it is."""
+        r = 2 * s + side
+        if price != price:
+            self.cancel(s, side)
+            return
+        rounded = self.round_price(s, side, price)
+        size = self.answer_size[j]
+        held = self.lots[s] if side == 0 else -self.lots[s]
+        size = min(size, max(0.0, self.answer_most[j] - held))
+        stands = self.rest_left[r] > 0.0 and self.rest_price[r] == rounded
+        if stands and self.rest_left[r] <= size:
+            return
+        if stands:
+            self.rest_left[r] = self.round_lots(s, size)  # smaller, and keeps its place
+            order = self.rest_order[r] * ORDER_WIDTH
+            direction = 1.0 if side == 0 else -1.0
+            self.orders[order + 2] = self.orders[order + 3] + direction * self.rest_left[r]
+            return
+        self.cancel(s, side)
+        if size > 0.0:
+            self.place(now, s, side, size, price, j)
+
+    def place(self, now: int, s: int, side: int, size: float, price: float, j: int) -> None:
+        """Take what a limit order can take, and let the rest wait in the book."""
+        limit = self.round_price(s, side, price)
+        life = self.answer_life[j]
+        order = self.new_order(s, self.answer_kind[j], limit, life, self.answer_sent[j], now)
+        direction = 1.0 if side == 0 else -1.0
+        lots = self.round_lots(s, size)
+        at = order * ORDER_WIDTH
+        self.orders[at + 2] = direction * lots
+        shown = self.shown_within(s, side, limit)
+        self.orders[at + 5] = shown
+        if shown > 0.0:
+            if life == GTX:
+                return
+            lots = abs(self.take(now, s, direction * lots, limit, 0.0, order, _SIGNAL))
+        if lots > 0.0 and life != IOC:
+            self.rest(s, side, lots, limit, order, 0)
+
+    def see(self, i: int) -> None:
+        """Put a book in force, or let a trade or a gap change what is known."""
+        s, kind = self.owners[i], self.kinds[i]
+        if s < 0 or kind == EVENT:
+            return
+        now = self.times[i]
+        if kind == TRADE:
+            if self.queued and not self.ruined:
+                k = self.first_levels[i]
+                # `row_bids` tells who traded: above 0 a buyer, below a seller, 0 unknown.
+                if self.row_bids[i] <= 0 and self.rest_left[2 * s] > 0.0:
+                    self.meet_trade(now, s, 0, self.prices[k], self.sizes[k])
+                if self.row_bids[i] >= 0 and self.rest_left[2 * s + 1] > 0.0:
+                    self.meet_trade(now, s, 1, self.prices[k], self.sizes[k])
+            return
+        if kind == LOST:
+            self.bids[s] = self.asks[s] = 0
+            self.taken_count[2 * s] = self.taken_count[2 * s + 1] = 0
+            self.rest_ahead[2 * s] = self.rest_ahead[2 * s + 1] = math.inf
+            return
+        self.begins[s] = self.first_levels[i]
+        self.bids[s], self.asks[s] = self.row_bids[i], self.row_asks[i]
+        self.marks[s] = self.row_marks[i]
+        for side in range(2):
+            if self.taken_count[2 * s + side] > 0:
+                self.refresh_taken(s, side)
+            if self.rest_left[2 * s + side] > 0.0:
+                self.meet_book(now, s, side)
+                self.follow(s, side, now + self.delays[i])
+        if self.pending[s] == self.pending[s] or self.left[s] != 0.0:
+            self.woken = True
+        if self.stops and self.units[s] != 0.0 and self.stop_due[s] == NEVER:
+            self.check_stop(s, now + self.delays[i])
+
+    def follow(self, s: int, side: int, due: int) -> None:
+        """Send a pegged order after the touch, when that has gone away from it."""
+        r = 2 * s + side
+        if self.rest_peg[r] == 0 or self.rest_left[r] <= 0.0 or self.move_due[s] != NEVER:
+            return
+        best = self.near(s, side)
+        if (side == 0 and best > self.rest_price[r]) or (side == 1 and best < self.rest_price[r]):
+            self.move_due[s] = due
+            self.moves += 1
+
+    def move(self, s: int) -> None:
+        """Move a pegged order to the end of the queue at the touch in force."""
+        for side in range(2):
+            r = 2 * s + side
+            if self.rest_peg[r] == 1 and self.rest_left[r] > 0.0:
+                best = self.near(s, side)
+                if best == best and best != self.rest_price[r]:
+                    self.rest(s, side, self.rest_left[r], best, self.rest_order[r], 1)
+
+    def check_stop(self, s: int, due: int) -> None:
+        """Send an order that closes a position whose stop the touch has reached."""
+        long = self.units[s] > 0.0
+        price = self.near(s, 0 if long else 1)
+        if price != price:
+            return
+        side = 1.0 if long else -1.0
+        if side * price > side * self.peaks[s]:
+            self.peaks[s] = price
+        entry = self.entries[s]
+        reason = _SIGNAL
+        if side * price <= side * entry * (1.0 - side * self.stop_loss):
+            reason = _STOP_LOSS
+        elif side * price <= side * self.peaks[s] * (1.0 - side * self.trailing_stop):
+            reason = _TRAILING
+        elif side * price >= side * entry * (1.0 + side * self.take_profit):
+            reason = _TAKE_PROFIT
+        if reason != _SIGNAL:
+            self.stop_due[s] = due
+            self.stop_reason[s] = reason
+            self.moves += 1
+
+    def stop(self, now: int, s: int) -> None:
+        """Close a position, if it is still there, whatever else was wanted of the symbol."""
+        if self.units[s] != 0.0:
+            self.close(now, s, STOP, self.stop_reason[s])
+
+    def close(self, now: int, s: int, kind: int, reason: float) -> None:
+        """Cancel a symbol's orders, and want nothing of it, taking what is shown."""
+        self.clear_target(s)
+        self.cancel(s, 0)
+        self.cancel(s, 1)
+        if self.units[s] == 0.0:
+            return
+        self.pending[s] = 0.0
+        self.reasons[s] = reason
+        self.urgent[s] = 1
+        self.target_order[s] = self.new_order(s, kind, math.nan, GTC, now, now)
+
+    def settle(self, now: int) -> None:
+        """Fill what waited for the books of an instant; close everything when equity is gone."""
+        if self.woken:
+            self.woken = False
+            self.trade_targets(now)
+        if not self.ruined and self.equity() <= 0.0:
+            self.ruined = True
+            for s in range(len(self.shares)):
+                self.close(now, s, RUIN, _RUIN)
+            self.trade_targets(now)
+
+    def trade_targets(self, now: int) -> None:
+        """Size the targets that came due, together, and fill what waits, as far as it can be."""
+        equity = self.equity()
+        if equity <= 0.0 and not self.ruined:
+            return  # until `settle` closes everything
+        sized = False
+        for s in range(len(self.shares)):
+            self.goals[s] = math.nan
+            if self.pending[s] == self.pending[s] and self.is_sizable(s, equity):
+                self.goals[s] = self.pending[s] * self.shares[s]
+                self.values[s] = self.units[s] * self.marks[s] if self.units[s] != 0.0 else 0.0
+                sized = True
+        if sized:
+            costs = self.costs_together(equity)
+            for s in range(len(self.shares)):
+                goal = self.goals[s]
+                if goal == goal:
+                    if goal == 0.0 or costs >= equity:
+                        units = -self.units[s]
+                    else:
+                        units = (goal * (equity - costs) - self.values[s]) / self.marks[s]
+                    lots = self.lots_of(s, units)
+                    self.pending[s] = math.nan
+                    self.left[s] = lots
+                    at = self.target_order[s] * ORDER_WIDTH
+                    self.orders[at + 2] = lots
+                    side = 0 if lots > 0.0 else 1
+                    limit = math.inf if side == 0 else -math.inf
+                    self.orders[at + 5] = self.shown_within(s, side, limit)
+        for s in range(len(self.shares)):
+            if self.left[s] != 0.0:
+                self.work(now, s)
+
+    def is_sizable(self, s: int, equity: float) -> bool:
+        """Whether the side that a target needs is there; and the target, if not 0, a value."""
+        target = self.pending[s] * self.shares[s]
+        if target == 0.0:
+            missing = -self.units[s]
+        elif not self.marks[s] > 0.0:
+            return False
+        else:
+            held = self.units[s] * self.marks[s] if self.units[s] != 0.0 else 0.0
+            missing = target * equity - held
+        if missing == 0.0:
+            self.pending[s] = math.nan
+            self.orders[self.target_order[s] * ORDER_WIDTH + 2] = 0.0
+            return False
+        side = 0 if missing > 0.0 else 1
+        if self.passive and self.urgent[s] == 0:
+            best = self.near(s, side)
+            return bool(best == best)
+        return self.count(s, side) > 0
+
+    def costs_together(self, equity: float) -> float:
+        """Return what the orders of one instant cost together, in money.
+
+        As `fills.costs_together`, but with costs that rise level by level: still convex in what
+        they leave, and made of straight pieces, so that Newton's method arrives.
+        """
+        costs = 0.0
+        for _ in range(64):
+            over = 0.0
+            slope = 1.0
+            for s in range(len(self.shares)):
+                goal = self.goals[s]
+                if goal == goal:
+                    if goal == 0.0:
+                        units = -self.units[s]
+                    else:
+                        units = (goal * (equity - costs) - self.values[s]) / self.marks[s]
+                    self.price_units(s, units)
+                    over += self.cost
+                    if goal != 0.0:
+                        rise = self.rate * goal / self.marks[s]
+                        slope += rise if units > 0.0 else -rise
+            if over >= equity and costs == 0.0 and slope <= 1e-12:
+                return equity
+            found = costs + (over - costs) / slope
+            if found >= equity:
+                return equity
+            if abs(found - costs) <= 1e-15 * equity:
+                break
+            costs = found
+        return costs
+
+    def work(self, now: int, s: int) -> None:
+        """Fill what a target still wants: take it, or wait for it at the near touch."""
+        lots = self.left[s]
+        order = self.target_order[s]
+        side = 0 if lots > 0.0 else 1
+        if self.passive and self.urgent[s] == 0:
+            best = self.near(s, side)
+            if best == best:
+                self.left[s] = 0.0
+                self.rest(s, side, abs(lots), best, order, 1)
+            return
+        limit = math.inf if side == 0 else -math.inf
+        left = self.take(now, s, lots, limit, self.slippage, order, self.reasons[s])
+        gives_up = self.life == IOC and self.urgent[s] == 0
+        self.left[s] = 0.0 if gives_up else left

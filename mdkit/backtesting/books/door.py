@@ -1,0 +1,147 @@
+"""Recorded events backtested: what a strategy says of them, and the account that follows it.
+
+The strategy goes through the events first, which leaves a row for each; then the account goes
+through the rows, when it is known which symbols there are. With `trade=False` nothing is filled,
+and the events may be of any kind: what a strategy says is then all there is.
+
+The rules of books
+------------------
+*When.* An order comes due `latency_ms` after the event that led to it, and meets the book in force
+then: its symbol's last one. Its time is when it came due. Orders that come due at the same instant
+are sized together, after all events of that instant. Of one symbol they come due in the order in
+which they were sent. Nothing is filled
+after the last row of the result.
+
+*Targets.* What a target means, and how large an order is, stands in `account.fills`; its costs are
+those of the levels that it takes. The order is sized once, when it comes due and the side that it
+needs is there; until then, as in an empty book or after a gap, it waits. What cannot be filled then
+waits for the symbol's next books (`time_in_force="GTC"`), or is given up ("IOC"), until the
+symbol's next order comes due, which takes its place.
+
+*fills="touch"*: at the best price, up to the size shown there. *"book"*: level by level through all
+that the book shows. Of each level `max_share` can be taken. What was taken stays taken, since a
+recording does not show it: at that price there is more only when the size shown grows, by so much;
+when the level is gone from the book, it is forgotten.
+
+*fills="queue"*: a target's order waits at the near touch, as maker (buys at the bid), and when the
+touch goes away from it, it follows, `latency_ms` later, to the end of the queue there. Stops and
+ruin take, as with "book". Resting orders, of whatever answer, have a place in the queue: behind all
+that was shown at their price when they came due. Trades at the price shorten what is ahead, and
+what of one goes beyond it fills the order; a trade at a worse price fills it, up to its size; what
+the level loses otherwise were cancels, of which each place has had the same chance, so that what is
+ahead falls in proportion. What is added is behind. An order at a price deeper than any shown is
+behind all that is shown there once it is.
+
+*Limits and quotes.* `md.Limit` and `md.Quote` take what they can up to their price when they come
+due, and rest with what is left. With "touch" and "book", and with "queue" beside the places, a
+resting order is filled, at its own price and the maker's fee, by what the other side of a book
+shows at its price or through it.
+
+*Marks.* Positions are marked at mid prices; where only one side is there, at that; where none is,
+the last mark stays. A level of size 0 is no level; neither is a price of zero or below, unless
+`allow_nonpositive`.
+
+*Stops.* `stop_loss` and `take_profit` are fractions of the average entry price, `trailing_stop` of
+the best price for getting out since the entry. A book whose touch for getting out has reached one
+sends an order that closes the position, `latency_ms` later, at whatever is shown then.
+
+*Ruin.* When equity is not positive, every position is closed at what is shown from then on, and
+nothing else is traded afterwards.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from typing import Any
+
+import pandas as pd
+
+from mdkit.backtesting.account.terms import BacktestWarning, Terms
+from mdkit.backtesting.books.engines import choose_engine
+from mdkit.backtesting.books.latency import checked_latency
+from mdkit.backtesting.books.listener import Listener, timed
+from mdkit.backtesting.compiled.layout import CannotCompile
+from mdkit.backtesting.data.panel import Panel
+from mdkit.backtesting.data.recorded import steps_of
+from mdkit.backtesting.runs import Run
+from mdkit.errors import SettingsError
+from mdkit.events import Gap
+from mdkit.recording.reader import Recording
+from mdkit.strategies.contract import Strategy
+
+
+def backtest_books(
+    strategy: Strategy,
+    events: Iterable[Any],
+    terms: Terms,
+    *,
+    latency_ms: Any,
+    engine: str,
+    interval: str | None = None,
+    allow_nonpositive: bool = False,
+    recorded: bool = False,
+) -> tuple[Panel, Run, str, str]:
+    """Run a strategy over recorded events; the arguments are those of `backtest`.
+
+    `recorded` tells of events in the order of a recording, whatever its clock did. Returns the
+    rows, what happened, which engine ran, and why that one.
+
+    Times are those of `received_ns` (of `exchange_ns` where a book has no time of receipt). There
+    is one row of the result per book once there was one with both sides, and one for what is said
+    on anything else; when nothing is traded, one per event that the strategy wants, of whatever
+    kind. Events that neither the strategy wants nor the fill model needs are passed over.
+    """
+    kinds = strategy.kinds
+    if terms.trade and "depth" not in kinds:
+        raise SettingsError(
+            f"strategy {strategy.name} wants {' and '.join(kinds)}; backtests run on bar "
+            "or on depth. To see what it says without trading it, use trade=False"
+        )
+    latency = checked_latency(latency_ms)
+    if isinstance(events, (bytes, pd.DataFrame)):
+        raise SettingsError(
+            f"strategy {strategy.name} wants {' and '.join(kinds)}: give such events, or a "
+            "recording of them by its path"
+        )
+    listener = Listener(
+        strategy,
+        terms=terms,
+        recorded=recorded or isinstance(events, Recording),
+        allow_nonpositive=allow_nonpositive,
+    )
+    if engine == "native":
+        if not terms.trade:
+            raise SettingsError(
+                f'{" and ".join(kinds)} without trading runs in Python only; use engine="auto"'
+            )
+        _choose(strategy, engine, 0)  # which refuses before anything runs
+    if isinstance(events, Recording):
+        events = steps_of(events, interval)
+    for event, time in timed(filter(listener.wants, events)):
+        if isinstance(event, Gap):
+            listener.miss(event)
+        else:
+            listener.take(event, time)
+    used, why = "python", f"{' and '.join(kinds)} {'run' if len(kinds) > 1 else 'runs'} in Python"
+    if terms.trade:
+        used, why = _choose(strategy, engine, len(listener.kinds))
+    panel, run = listener.finish(latency, used)
+    if listener.unpriced:
+        warnings.warn(
+            f"{listener.unpriced:,} books have a touch at zero or below, which is taken for an "
+            "empty side; where such prices are true, use allow_nonpositive=True",
+            BacktestWarning,
+            stacklevel=3,
+        )
+    return panel, run, used, why
+
+
+def _choose(strategy: Strategy, engine: str, events: int) -> tuple[str, str]:
+    try:
+        return choose_engine(engine, events)
+    except CannotCompile as reason:
+        raise SettingsError(
+            f'strategy {strategy.name} cannot run natively: {reason}. Use engine="python", '
+            'or "auto" to have that chosen'
+        ) from reason
