@@ -41,8 +41,14 @@ from .recording.parquet import to_parquet as to_parquet
 from .recording.reader import read_recording as read_recording
 from .recording.recorder import Recorder as Recorder
 from .recording.replay.replay import replay as replay
+from .research.around import around as around
 from .research.forward import forward as forward
-from .research.study import study as study
+from .research.leadlag import leadlag as leadlag
+from .research.markouts import markouts as markouts
+from .research.next_move import next_move as next_move
+from .research.profile import profile as profile
+from .research.signature import signature as signature
+from .research.studies import study as study
 from .session.session import Session as Session
 from .settings import Settings as Settings
 from .strategies.contract import messages as messages

@@ -94,7 +94,7 @@ class Market:
 
     def _read(self, channel: str) -> pd.DataFrame:
         if self._recording is not None:
-            more = {"levels": _LEVELS} if channel == "depth" else {}
+            more: dict[str, Any] = {"levels": _LEVELS} if channel == "depth" else {}
             return self._recording.frame(channel, self.symbol, **more)
         if self._session is not None:
             table: pd.DataFrame = self._session.frame(channel, self.symbol)

@@ -47,8 +47,9 @@ def moves(line: Timeline, prices: Floats, rows: Ints, times: Ints, span: int) ->
     """Return moves in bp from the price at `rows` to that `span` nanoseconds after `times`."""
     later = line.rows_later(rows, times + span)
     with np.errstate(all="ignore"):
-        moved: Floats = (taken(prices, later) / taken(prices, rows) - 1.0) * BP
-    return np.where(np.isfinite(moved), moved, np.nan)
+        moved = np.asarray((taken(prices, later) / taken(prices, rows) - 1.0) * BP, np.float64)
+    moved[~np.isfinite(moved)] = np.nan
+    return moved
 
 
 def prices_of(frame: pd.DataFrame, price: Any) -> Floats:

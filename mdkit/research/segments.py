@@ -25,10 +25,10 @@ def nanoseconds(span: Any, name: str = "horizon") -> int:
     """Return a span of time such as "1s" in nanoseconds; raise `SettingsError` if it is none."""
     if isinstance(span, str | timedelta | np.timedelta64):
         try:
-            found = pd.Timedelta(span)
+            found: Any = pd.Timedelta(span)
         except ValueError:
-            found = pd.NaT
-        if found is not pd.NaT and (value := found.as_unit("ns").value) > 0:
+            found = None
+        if found is not None and found is not pd.NaT and (value := found.as_unit("ns").value) > 0:
             return int(value)
     raise SettingsError(f'{name} is {span!r}; give a time above zero, such as "1s" or "100ms"')
 

@@ -1,18 +1,24 @@
-"""Several measures side by side."""
+"""`study`: does a measure say anything about what comes next? One, or several side by side."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
+from mdkit import measures
+from mdkit.errors import SettingsError
+from mdkit.research.data import Market
 from mdkit.research.finding import Finding
+from mdkit.research.forward import BP, moves, prices_of
+from mdkit.research.measuring import Points, named, points_of
+from mdkit.research.segments import Horizons, Timeline, options, spans, taken
+from mdkit.research.study import HORIZONS, Study
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-    from mdkit.research.study import Study
 
 
 class Studies(Finding):
@@ -45,7 +51,7 @@ class Studies(Finding):
                 "top_bottom_bp": one.decay.loc[best, "top_bottom_bp"],
                 "half_life": one.half_life,
                 "is_telling": one.is_telling,
-                "events": int(row["events"]),
+                "events": one.ic["events"][best],
             }
         found = pd.DataFrame.from_dict(rows, "index").rename_axis("measure")
         order = found["ic"].abs().where(found["is_telling"], found["ic"].abs() - 1.0)
@@ -77,3 +83,70 @@ class Studies(Finding):
         from mdkit.research.plots import draw_studies
 
         return draw_studies(self.studies)
+
+
+def study(
+    measure: Any,
+    data: Any,
+    horizons: Horizons = HORIZONS,
+    *,
+    symbol: str | None = None,
+    delay_ms: float = 0.0,
+    bins: int = 10,
+    resamples: int = 500,
+    seed: int = 0,
+) -> Any:
+    """Return what a measure says about the moves of the mid after it: a `Study`.
+
+        md.study(md.imbalance, "today.jsonl.gz", symbol="BTCUSDT")
+
+    Args:
+        measure: a strategy, whose values are those that it gave or would give live; a measure
+            of books such as `md.imbalance`; an indicator such as `md.OFI()`; a Series by time;
+            or a dict or list of several, which give a `Studies` that compares them.
+        data: a recording (its path, a pattern, a list, or what `md.read_recording` gives), a
+            session as far as it is, a table of books, or `{"depth": books, "trade": trades}`.
+        horizons: how far to look ahead.
+        symbol: which, where there are several.
+        delay_ms: how long after the event one can act: moves begin then.
+        bins: how many quantiles to compare.
+        resamples, seed: of the bands' bootstrap.
+
+    Moves are in bp of the mid price in force, by time of receipt; none reaches across a gap.
+    Raises `SettingsError` for arguments that cannot be.
+    """
+    options({"bins": (bins, 2), "resamples": (resamples, 1), "seed": (seed, 0)})
+    if not (isinstance(delay_ms, int | float) and 0.0 <= delay_ms < np.inf):
+        raise SettingsError(f"delay_ms is {delay_ms!r}; give milliseconds, 0 or more")
+    found, several = named(measure), isinstance(measure, Mapping | list | tuple)
+    market, ahead = Market(data, symbol), spans(horizons)
+    table = market.depth
+    line = Timeline(table)
+    mids = prices_of(table, "mid")[line.order]
+    spreads = measures.spread(table).to_numpy(np.float64)[line.order]
+    delay_ns = round(delay_ms * 1e6)
+    made = {}
+    for name, what in found.items():
+        points = points_of(what, market, line)
+        known = points.rows >= 0
+        points = Points(points.values[known], points.times[known], points.rows[known])
+        start = points.times + delay_ns
+        rows = line.rows_later(points.rows, start) if delay_ns else points.rows
+        moved = np.stack([moves(line, mids, rows, start, one) for one in ahead.values()], axis=1)
+        with np.errstate(all="ignore"):
+            costs = taken(spreads / mids * BP, points.rows)
+        costs = costs[np.isfinite(costs)]
+        made[name] = Study(
+            name,
+            market.symbol,
+            points,
+            moved,
+            line.segments[points.rows],
+            ahead,
+            float(costs.mean()) if len(costs) else float("nan"),
+            bins=bins,
+            resamples=resamples,
+            seed=seed,
+            delay_ns=delay_ns,
+        )
+    return Studies(made) if several else next(iter(made.values()))

@@ -1,4 +1,4 @@
-"""`study`: does a measure say anything about what comes next, for how long, by how much?"""
+"""What one measure says about what comes next: for how long, by how much, at what cost."""
 
 from __future__ import annotations
 
@@ -10,23 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from mdkit import measures
 from mdkit.errors import SettingsError
 from mdkit.research.bootstrap import Band, band, correlation, correlation_sums, ratios
-from mdkit.research.data import Market
 from mdkit.research.finding import Finding
-from mdkit.research.forward import BP, moves, prices_of
-from mdkit.research.measuring import Points, named, points_of
+from mdkit.research.measuring import Points
 from mdkit.research.segments import (
     Floats,
-    Horizons,
     Ints,
-    Timeline,
     blocks,
     nanoseconds,
-    options,
-    spans,
-    taken,
 )
 
 if TYPE_CHECKING:
@@ -205,7 +197,7 @@ class Study(Finding):
     def sentence(self) -> str:
         """What was found, in one sentence."""
         best = self.best
-        row, spread = self.ic.loc[best], float(self.decay.loc[best, "top_bottom_bp"])
+        row, spread = self.ic.loc[best], float(self.decay["top_bottom_bp"][best])
         if not int(self.ic["events"].max()):
             return f"{self.name} says nothing: no event has a move after it within the data"
         told = f"IC {_shown(row['ic'])} ({_shown(row['low'])} to {_shown(row['high'])})"
@@ -313,75 +305,6 @@ class Study(Finding):
         return table.astype({"events": int, "blocks": int}).rename_axis("horizon")
 
 
-def study(
-    measure: Any,
-    data: Any,
-    horizons: Horizons = HORIZONS,
-    *,
-    symbol: str | None = None,
-    delay_ms: float = 0.0,
-    bins: int = 10,
-    resamples: int = 500,
-    seed: int = 0,
-) -> Any:
-    """Return what a measure says about the moves of the mid after it: a `Study`.
-
-        md.study(md.imbalance, "today.jsonl.gz", symbol="BTCUSDT")
-
-    Args:
-        measure: a strategy, whose values are those that it gave or would give live; a measure
-            of books such as `md.imbalance`; an indicator such as `md.OFI()`; a Series by time;
-            or a dict or list of several, which give a `Studies` that compares them.
-        data: a recording (its path, a pattern, a list, or what `md.read_recording` gives), a
-            session as far as it is, a table of books, or `{"depth": books, "trade": trades}`.
-        horizons: how far to look ahead.
-        symbol: which, where there are several.
-        delay_ms: how long after the event one can act: moves begin then.
-        bins: how many quantiles to compare.
-        resamples, seed: of the bands' bootstrap.
-
-    Moves are in bp of the mid price in force, by time of receipt; none reaches across a gap.
-    Raises `SettingsError` for arguments that cannot be.
-    """
-    from mdkit.research.studies import Studies
-
-    options({"bins": (bins, 2), "resamples": (resamples, 1), "seed": (seed, 0)})
-    if not (isinstance(delay_ms, int | float) and 0.0 <= delay_ms < np.inf):
-        raise SettingsError(f"delay_ms is {delay_ms!r}; give milliseconds, 0 or more")
-    found, several = named(measure), isinstance(measure, Mapping | list | tuple)
-    market, ahead = Market(data, symbol), spans(horizons)
-    table = market.depth
-    line = Timeline(table)
-    mids = prices_of(table, "mid")[line.order]
-    spreads = measures.spread(table).to_numpy(np.float64)[line.order]
-    delay_ns = round(delay_ms * 1e6)
-    made = {}
-    for name, one in found.items():
-        points = points_of(one, market, line)
-        known = points.rows >= 0
-        points = Points(*(part[known] for part in points))
-        start = points.times + delay_ns
-        rows = line.rows_later(points.rows, start) if delay_ns else points.rows
-        moved = np.stack([moves(line, mids, rows, start, span) for span in ahead.values()], axis=1)
-        with np.errstate(all="ignore"):
-            costs = taken(spreads, points.rows) / taken(mids, points.rows) * BP
-        costs = costs[np.isfinite(costs)]
-        made[name] = Study(
-            name,
-            market.symbol,
-            points,
-            moved,
-            line.segments[points.rows],
-            ahead,
-            float(costs.mean()) if len(costs) else float("nan"),
-            bins=bins,
-            resamples=resamples,
-            seed=seed,
-            delay_ns=delay_ns,
-        )
-    return Studies(made) if several else next(iter(made.values()))
-
-
 def _ranks(values: Floats) -> Floats:
     """Return ranks, those of equal values their mean."""
     order = np.argsort(values, kind="stable")
@@ -406,5 +329,5 @@ def _top_less_bottom(sums: Floats) -> Floats:
     return found
 
 
-def _shown(value: float) -> str:
+def _shown(value: Any) -> str:
     return "?" if np.isnan(value) else f"{value:.2f}"

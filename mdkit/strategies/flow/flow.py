@@ -91,10 +91,10 @@ def window_ns(window: Any, name: str, what: str = "window") -> int:
 
     if isinstance(window, str | timedelta):
         try:
-            found = pd.Timedelta(window)
+            found: Any = pd.Timedelta(window)
         except ValueError:
-            found = pd.NaT
-        if found is not pd.NaT and found.as_unit("ns").value > 0:
+            found = None
+        if found is not None and found is not pd.NaT and found.as_unit("ns").value > 0:
             return int(found.as_unit("ns").value)
     raise SettingsError(f'{name}: {what} is {window!r}; give a time above zero, such as "1s"')
 
