@@ -57,7 +57,8 @@ def prices_of(frame: pd.DataFrame, price: Any) -> Floats:
     if isinstance(price, pd.Series | np.ndarray):
         if len(price) != len(frame):
             raise SettingsError(f"price has {len(price):,} rows, the table {len(frame):,}")
-        return np.asarray(price, np.float64)
+        given: Floats = np.asarray(price, np.float64)
+        return given
     if not isinstance(price, str) or (price not in frame and price not in _PRICES):
         raise SettingsError(
             f'price={price!r} is not to be had: give "mid", "microprice", a Series, or one of '
@@ -65,8 +66,8 @@ def prices_of(frame: pd.DataFrame, price: Any) -> Floats:
         )
     if price in frame:
         return frame[price].to_numpy(np.float64)
-    measured: pd.Series[float] = _PRICES[price](frame)
-    return measured.to_numpy(np.float64)
+    measured: Floats = np.asarray(_PRICES[price](frame), np.float64)
+    return measured
 
 
 def check_one(frame: Any) -> None:

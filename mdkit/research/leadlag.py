@@ -12,13 +12,20 @@ from mdkit.research.bootstrap import band, block_sums
 from mdkit.research.data import Market
 from mdkit.research.finding import Finding
 from mdkit.research.forward import prices_of
-from mdkit.research.segments import Floats, Ints, Timeline, label, nanoseconds, options
+from mdkit.research.segments import (
+    SHORTEST_BLOCK,
+    Floats,
+    Ints,
+    Timeline,
+    label,
+    nanoseconds,
+    options,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _LAGS = 41
-_BLOCK_NS = 5_000_000_000
 
 
 class LeadLag(Finding):
@@ -99,8 +106,8 @@ def leadlag(
 
     Every two moves whose stretches of time overlap count, as they came: nothing is sampled or
     filled in. Where one price goes on in small steps after the other has jumped, the correlation
-    may come out above 1. Moves across a gap are none. Times are those of receipt. Source: Hayashi and
-    Yoshida, "On covariance estimation of non-synchronously observed diffusion processes",
+    may come out above 1. Moves across a gap are none. Times are those of receipt. Source: Hayashi
+    and Yoshida, "On covariance estimation of non-synchronously observed diffusion processes",
     Bernoulli 11 (2005), over lags as Hoffmann, Rosenbaum and Yoshida, Bernoulli 19 (2013).
     Raises `SettingsError` where one of them is not there.
     """
@@ -160,8 +167,8 @@ def _sums(first: _Moves, second: _Moves, lag: int, began: int) -> Floats:
     high = np.searchsorted(begin_b, end_a, side="left")
     totals = np.append(0.0, np.cumsum(move_b))
     product = move_a * np.where(high > low, totals[high] - totals[low], 0.0)
-    numbers_a = (end_a - began) // _BLOCK_NS
-    numbers_b = np.maximum((second[1] - began) // _BLOCK_NS, 0)
+    numbers_a = (end_a - began) // SHORTEST_BLOCK
+    numbers_b = np.maximum((second[1] - began) // SHORTEST_BLOCK, 0)
     numbers_a = np.maximum(numbers_a, 0)
     count = int(max(numbers_a.max(), numbers_b.max())) + 1
     own = block_sums(numbers_a, count, np.stack([product, move_a * move_a]))

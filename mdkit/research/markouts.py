@@ -20,6 +20,7 @@ from mdkit.research.segments import (
     Horizons,
     Ints,
     Timeline,
+    block_length,
     blocks,
     options,
     spans,
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
 HORIZONS = ("100ms", "1s", "5s", "10s", "60s")
 _SIGNS = {"buy": 1.0, "sell": -1.0}
-_SHORTEST_BLOCK = 1_000_000_000
 
 
 class Markouts(Finding):
@@ -138,7 +138,7 @@ class Markouts(Finding):
 
     def _mean(self, moved: Floats, place: int) -> tuple[int, int, Band]:
         valid = np.isfinite(moved)
-        length = max(2 * list(self._horizons.values())[place], _SHORTEST_BLOCK)
+        length = block_length(list(self._horizons.values())[place])
         numbers, number = blocks(self._segments[valid], self.times[valid], length)
         columns = np.stack([np.ones(int(valid.sum())), moved[valid]])
         sums = block_sums(numbers, number, columns)

@@ -12,12 +12,10 @@ from mdkit.errors import SettingsError
 from mdkit.research.bootstrap import band, block_sums, ratios
 from mdkit.research.finding import Finding
 from mdkit.research.forward import check_one, prices_of
-from mdkit.research.segments import Timeline, blocks, options
+from mdkit.research.segments import SHORTEST_BLOCK, Timeline, blocks, options
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-_BLOCK_NS = 5_000_000_000
 
 
 class NextMove(Finding):
@@ -105,7 +103,7 @@ def next_move(
     else:
         edges = np.unique(np.quantile(x, np.linspace(0.0, 1.0, bins + 1)[1:-1]))
     used, place = np.unique(np.searchsorted(edges, x, side="right"), return_inverse=True)
-    numbers, number = blocks(line.segments[known], line.times[known], _BLOCK_NS)
+    numbers, number = blocks(line.segments[known], line.times[known], SHORTEST_BLOCK)
     inside = [(place == b).astype(float) for b in range(len(used))]
     sums = block_sums(numbers, number, np.stack([*inside, *(one * up for one in inside)]))
     found = band(sums, ratios, resamples, seed, least=0.0, most=1.0)

@@ -44,7 +44,8 @@ def draw_study(study: Any) -> Figure:
     _points(ic, ticks, study.ic, "ic", BLUE, horizons)
     best = study.best
     _name(bins, f"Mean move after {best}, by bins", "bp; lowest to highest of the measure")
-    _bars(bins, study.quantiles.loc[best], "move_bp")
+    if int(study.ic["events"][best]):
+        _bars(bins, study.quantiles.loc[best], "move_bp")
     _name(edge, "Top less bottom", "bp")
     renamed = study.decay.rename(columns={"bp_low": "low_", "bp_high": "high_"})
     renamed = renamed.drop(columns=["low", "high"])

@@ -18,6 +18,8 @@ from mdkit.errors import SettingsError
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+SHORTEST_BLOCK = 5_000_000_000
+"""What is closer together than this is taken to say the same."""
 Horizons = Sequence[Any] | str | timedelta
 
 
@@ -38,7 +40,8 @@ def spans(horizons: Horizons) -> dict[str, int]:
 
     Raises `SettingsError` for what is no time, and for none at all.
     """
-    given = [horizons] if isinstance(horizons, str | timedelta) else list(horizons)
+    several = isinstance(horizons, Sequence) and not isinstance(horizons, str)
+    given: list[Any] = list(horizons) if several else [horizons]  # type: ignore[arg-type]
     if not given:
         raise SettingsError('horizons is empty; give times such as ("1s", "5s")')
     found = {
@@ -115,6 +118,11 @@ def taken(values: Floats, rows: Ints) -> Floats:
         return np.full(len(rows), np.nan)
     found: Floats = np.where(rows < 0, np.nan, values[rows])
     return found
+
+
+def block_length(horizon: int) -> int:
+    """Return how long a block of events is that look so far ahead, in nanoseconds."""
+    return max(2 * horizon, SHORTEST_BLOCK)
 
 
 def blocks(segments: Ints, times: Ints, length: int) -> tuple[Ints, int]:

@@ -17,6 +17,7 @@ from mdkit.research.measuring import Points
 from mdkit.research.segments import (
     Floats,
     Ints,
+    block_length,
     blocks,
     nanoseconds,
 )
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 HORIZONS = ("100ms", "1s", "5s", "10s", "60s")
-_SHORTEST_BLOCK = 1_000_000_000
 _PARTS = {3: "tercile", 4: "quartile", 5: "quintile", 10: "decile"}
 
 
@@ -39,8 +39,8 @@ class Study(Finding):
         spread_bp: the mean spread at the events, in bp of the mid.
 
     A band (`low` to `high`) holds 95 of 100; see `mdkit.research.bootstrap`. A block is twice as
-    long as the horizon, since moves of overlapping windows are the same for one, and at least a
-    second.
+    long as the horizon, since moves of overlapping windows are the same for one, and at least 5 s,
+    since measures and moves persist.
     """
 
     def __init__(
@@ -253,7 +253,7 @@ class Study(Finding):
         return np.isfinite(self.points.values) & np.isfinite(self.moves[:, place])
 
     def _blocks(self, valid: Any, place: int) -> tuple[Ints, int]:
-        length = max(2 * list(self._horizons.values())[place], _SHORTEST_BLOCK)
+        length = block_length(list(self._horizons.values())[place])
         return blocks(self._segments[valid], self.points.times[valid], length)
 
     def _ic(self, valid: Any, place: int) -> tuple[int, int, Band]:
