@@ -10,7 +10,7 @@ import pandas as pd
 from mdkit.errors import SettingsError
 from mdkit.research.bootstrap import band, ratios
 from mdkit.research.data import Market
-from mdkit.research.finding import Finding
+from mdkit.research.finding import Finding, with_band
 from mdkit.research.forward import BP, prices_of
 from mdkit.research.measuring import name_of, points_of
 from mdkit.research.segments import (
@@ -50,7 +50,7 @@ class Around(Finding):
         if not len(known):
             return f"there is no {self.name}{on} with prices around it"
         end = known.iloc[-1]
-        told = f"{end['move_bp']:.2g} ({end['low']:.2g} to {end['high']:.2g}) bp"
+        told = f"{with_band(end, 'move_bp')} bp"
         return (
             f"{label(known.index[-1] * 1e9)} after {self.count:,} x {self.name} the mid{on} stands "
             f"{told} from where it was"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import html
+import math
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -80,6 +81,14 @@ class Finding(ABC):
             f"<div><b>{html.escape(self.sentence)}.</b>"
             f"<div>{html.escape(heading)}</div>{_html(table)}</div>"
         )
+
+
+def with_band(row: Any, name: str, digits: str = ".2g") -> str:
+    """Return a figure of a table's row with its band, in words where there is none."""
+    value, low, high = (float(row[key]) for key in (name, "low", "high"))
+    if math.isnan(low) or math.isnan(high):
+        return f"{value:{digits}} (too few for a band)"
+    return f"{value:{digits}} ({low:{digits}} to {high:{digits}})"
 
 
 def _html(table: pd.DataFrame) -> str:

@@ -10,7 +10,7 @@ import pandas as pd
 from mdkit.errors import SettingsError
 from mdkit.research.bootstrap import band, block_sums
 from mdkit.research.data import Market
-from mdkit.research.finding import Finding
+from mdkit.research.finding import Finding, with_band
 from mdkit.research.forward import prices_of
 from mdkit.research.segments import (
     SHORTEST_BLOCK,
@@ -64,7 +64,7 @@ class LeadLag(Finding):
         if np.isnan(lag):
             return f"{self.name} have no moves in common within the data"
         row = self.table.loc[lag]
-        told = f"{row['correlation']:.2f} ({row['low']:.2f} to {row['high']:.2f})"
+        told = with_band(row, "correlation", ".2f")
         if row["low"] <= 0.0 <= row["high"]:
             return f"{self.name} do not move together: the largest correlation is {told}"
         if lag == 0.0:

@@ -13,7 +13,7 @@ from mdkit.backtesting.result import Result
 from mdkit.errors import SettingsError
 from mdkit.research.bootstrap import Band, band, block_sums, ratios
 from mdkit.research.data import Market
-from mdkit.research.finding import Finding
+from mdkit.research.finding import Finding, with_band
 from mdkit.research.forward import BP, moves, prices_of
 from mdkit.research.segments import (
     Floats,
@@ -112,11 +112,11 @@ class Markouts(Finding):
         shown = apart if len(apart) else known
         horizon = str(shown["move_bp"].abs().idxmax())
         row = known.loc[horizon]
-        band_ = f"{row['move_bp']:.2g} bp ({row['low']:.2g} to {row['high']:.2g})"
+        moved = f"{with_band(row, 'move_bp')} bp"
         if not len(apart):
-            return f"after {self.name} the mid of {self.symbol} goes nowhere: {band_} in {horizon}"
+            return f"after {self.name} the mid of {self.symbol} goes nowhere: {moved} in {horizon}"
         way = "their way" if row["move_bp"] > 0.0 else "against them"
-        told = f"after {self.name} the mid of {self.symbol} moves {way}: {band_} in {horizon}"
+        told = f"after {self.name} the mid of {self.symbol} moves {way}: {moved} in {horizon}"
         if len(self.costs):
             cost = self.costs.loc[horizon] if horizon in self.costs.index else self.costs.iloc[-1]
             told += (

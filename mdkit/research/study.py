@@ -12,7 +12,7 @@ import pandas as pd
 
 from mdkit.errors import SettingsError
 from mdkit.research.bootstrap import Band, band, correlation, correlation_sums, ratios
-from mdkit.research.finding import Finding
+from mdkit.research.finding import Finding, with_band
 from mdkit.research.measuring import Points
 from mdkit.research.segments import (
     Floats,
@@ -200,7 +200,7 @@ class Study(Finding):
         row, spread = self.ic.loc[best], float(self.decay["top_bottom_bp"][best])
         if not int(self.ic["events"].max()):
             return f"{self.name} says nothing: no event has a move after it within the data"
-        told = f"IC {_shown(row['ic'])} ({_shown(row['low'])} to {_shown(row['high'])})"
+        told = f"IC {with_band(row, 'ic', '.2f')}"
         on = f" of {self.symbol}" if self.symbol else ""
         if not self.is_telling:
             return f"{self.name} tells nothing of the mid{on}: at best {told}, at {best}"
@@ -327,7 +327,3 @@ def _top_less_bottom(sums: Floats) -> Floats:
     means = ratios(sums)
     found: Floats = means[..., -1:] - means[..., :1]
     return found
-
-
-def _shown(value: Any) -> str:
-    return "?" if np.isnan(value) else f"{value:.2f}"
