@@ -38,6 +38,7 @@ from .notebook.kernel import enable_nested as enable_nested
 from .pipeline.receipt import Receipt as Receipt
 from .recording.info import recording_info as recording_info
 from .recording.parquet import to_parquet as to_parquet
+from .recording.parquet_reader import read_parquet as read_parquet
 from .recording.reader import read_recording as read_recording
 from .recording.recorder import Recorder as Recorder
 from .recording.replay.replay import replay as replay

@@ -206,3 +206,6 @@ _COLUMNS: dict[str, Callable[[Sequence[Any], int], dict[str, Any]]] = {
     "bar": _bar,
     "gap": _gap,
 }
+
+KINDS = tuple(_COLUMNS)
+"""What there may be a file of."""

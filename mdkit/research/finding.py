@@ -72,6 +72,13 @@ class Finding(ABC):
         target.write_text(page, encoding="utf-8")
         return target
 
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
+        """Return Arrow's stream of the first table, for polars, DuckDB and others."""
+        import pyarrow as pa
+
+        table = next(iter(self.tables.values())).reset_index()
+        return pa.Table.from_pandas(table).__arrow_c_stream__(requested_schema)
+
     def __repr__(self) -> str:
         return f"{self.sentence}."
 
