@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -54,13 +54,13 @@ def draw_study(study: Any) -> Figure:
     if np.isfinite(study.spread_bp):
         line = edge.axhline(study.spread_bp, color=AMBER, linewidth=1.2, linestyle="--")
         legend_above(edge, [line], [f"the spread, {study.spread_bp:.2g} bp"], 1)
-    step = _step(study.points.times)
+    step = _step(study.points.times, study.block_seconds)
     _name(time, f"IC at {best}, by {step}", "")
     table = study.by(step).dropna(subset=["ic"])
     at = dates(table.index)
     _ribbon(time, at, table, "ic", BLUE, marker="o")
     if len(table) > 1:
-        time_axis(time, table.index[0], table.index[-1], _clock)
+        time_axis(time, table.index[0], table.index[-1], _clock(table.index))
     return figure
 
 
@@ -162,7 +162,7 @@ def draw_profile(found: Any) -> Figure:
                 table.index[-1] + (table.index[-1] - table.index[-2])
                 if len(table) > 1
                 else table.index[-1],
-                _clock,
+                _clock(table.index),
             )
     return figure
 
@@ -278,13 +278,15 @@ def _ribbon(axes: Any, x: Any, table: Any, column: str, colour: str, marker: str
     axes.plot(x, table[column].to_numpy(float), color=colour, linewidth=1.4, marker=marker, ms=4)
 
 
-def _step(times: Any) -> str:
-    """Return a step that cuts the times into some ten parts."""
+def _step(times: Any, block: float) -> str:
+    """Return a step that cuts the times into some ten parts, with enough blocks for a band."""
     seconds = (int(times[-1]) - int(times[0])) / 1e9 if len(times) else 1.0
     steps = (1, 5, 15, 30, 60, 300, 900, 1800, 3600, 6 * 3600, 86_400)
-    step = next((one for one in steps if seconds / one <= 14), steps[-1])
+    step = next((one for one in steps if seconds / one <= 14 and one >= 6 * block), steps[-1])
     return f"{step}s" if step < 60 else f"{step // 60}min" if step < 3600 else f"{step // 3600}h"
 
 
-def _clock(moment: datetime) -> str:
-    return f"{moment:%H:%M:%S}" if moment.second else f"{moment:%H:%M}"
+def _clock(index: Any) -> Callable[[datetime], str]:
+    """Return what writes times down: to the second where they are within minutes."""
+    form = "%H:%M:%S" if (index[-1] - index[0]).total_seconds() < 600 else "%H:%M"
+    return lambda moment: moment.strftime(form)

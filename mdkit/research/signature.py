@@ -33,7 +33,7 @@ class Signature(Finding):
     @property
     def sentence(self) -> str:
         """The volatility at the shortest and the longest step, in one sentence."""
-        known = self.table.dropna(subset=["volatility_bp"])
+        known = self.table.dropna()
         on = f" of {self.symbol}" if self.symbol else ""
         if len(known) < 2:
             return f"the data are too short for a signature{on}"

@@ -194,6 +194,11 @@ class Study(Finding):
         return bool((np.abs(self.ic["ic"].to_numpy(float)) > self._limits).any())
 
     @property
+    def block_seconds(self) -> float:
+        """How long a block is at the best horizon, in seconds."""
+        return block_length(self._horizons[self.best]) / 1e9
+
+    @property
     def sentence(self) -> str:
         """What was found, in one sentence."""
         best = self.best

@@ -80,6 +80,15 @@ def column(table: pd.DataFrame, name: str, what: str) -> Floats:
     return table[name].to_numpy(np.float64)
 
 
+def sides(table: pd.DataFrame, what: str) -> npt.NDArray[np.object_]:
+    """Return the aggressors' sides; raise `SettingsError` where the table is not of trades."""
+    if "side" not in table:
+        raise SettingsError(
+            f"{what} needs the column 'side'; the table has {', '.join(map(str, table.columns))}"
+        )
+    return table["side"].to_numpy(object)
+
+
 def time_of(event: Any) -> int:
     """Return when an event was received, or by the exchange's clock where that is not known."""
     return int(event.received_ns or event.exchange_ns)

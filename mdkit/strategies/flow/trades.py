@@ -16,6 +16,7 @@ from mdkit.strategies.flow.flow import (
     Flow,
     Ints,
     column,
+    sides,
     time_of,
     window_ns,
 )
@@ -58,7 +59,7 @@ class TradeImbalance(Flow):
         return self.value
 
     def _over(self, table: pd.DataFrame, times: Ints, breaks: Bools) -> Floats:
-        size, side = column(table, "size", "TradeImbalance"), table["side"].to_numpy(object)
+        size, side = column(table, "size", "TradeImbalance"), sides(table, "TradeImbalance")
         columns = np.stack([np.where(side == name, size, 0.0) for name in ("buy", "sell")])
         (bought, sold), full = window_sums(times, breaks, columns, self._sums.length)
         total = bought + sold
@@ -128,7 +129,7 @@ class VPIN(Flow):
         return self.value
 
     def _over(self, table: pd.DataFrame, times: Ints, breaks: Bools) -> Floats:
-        side = table["side"].to_numpy(object)
+        side = sides(table, "VPIN")
         signs = np.where(side == "buy", 1.0, np.where(side == "sell", -1.0, 0.0))
         fresh = VPIN(self.bucket, self.count)
         sizes = column(table, "size", "VPIN").tolist()
@@ -192,7 +193,7 @@ class KyleLambda(Flow):
 
     def _over(self, table: pd.DataFrame, times: Ints, breaks: Bools) -> Floats:
         size, price = column(table, "size", "KyleLambda"), column(table, "price", "KyleLambda")
-        side = table["side"].to_numpy(object)
+        side = sides(table, "KyleLambda")
         x = np.where(side == "buy", size, np.where(side == "sell", -size, 0.0))
         y = np.append(0.0, price[1:] - price[:-1])
         first = breaks.copy()
