@@ -36,6 +36,7 @@ from .measures import rolling as rolling
 from .measures import spread as spread
 from .notebook.kernel import enable_nested as enable_nested
 from .pipeline.receipt import Receipt as Receipt
+from .recording.archives.reader import read_archive as read_archive
 from .recording.info import recording_info as recording_info
 from .recording.parquet import to_parquet as to_parquet
 from .recording.parquet_reader import read_parquet as read_parquet

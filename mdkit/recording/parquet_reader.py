@@ -5,22 +5,17 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mdkit.errors import RecordingError
 from mdkit.events import Bar, Depth, Event, Gap, Ticker, Trade
-from mdkit.frames import Frames
+from mdkit.recording.event_tables import EventTables
 from mdkit.recording.parquet import KINDS
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 _BATCH = 1 << 14
-_EVERYTHING = 1 << 60
-_LEVELS = 10
 
 
-class ParquetRecording:
+class ParquetRecording(EventTables):
     """The events of a folder of Parquet files, in order of receipt; see `read_parquet`.
 
     Attributes:
@@ -53,31 +48,6 @@ class ParquetRecording:
         streams = [self._events(kind) for kind in self.paths]
         for *_, event in heapq.merge(*streams, key=lambda entry: entry[:2]):
             yield event
-
-    def frame(
-        self, channel: str, symbol: str | None = None, *, levels: int | None = None
-    ) -> pd.DataFrame:
-        """Return the events of a channel as `session.frame` does.
-
-        Raises `SettingsError` when there is no such channel.
-        """
-        frames = Frames(_EVERYTHING, _LEVELS)
-        frames.table(channel, symbol or "")  # says so where there is no such channel
-        broken: set[str] = set()
-        for event in self:
-            if symbol not in (None, event.symbol):
-                continue
-            if isinstance(event, Gap):
-                if event.channel == channel and event.lost != 0:
-                    broken.add(event.symbol)
-            elif event.kind == channel:
-                table = frames.table(channel, event.symbol)
-                if event.symbol in broken:
-                    broken.discard(event.symbol)
-                    table.break_off()
-                table.extend([event])
-        more = {"levels": levels} if channel == "depth" and levels is not None else {}
-        return frames.frame(channel, symbol, **more)
 
     def _batches(self, kind: str, columns: Sequence[str] | None = None) -> Iterator[Any]:
         import pyarrow as pa

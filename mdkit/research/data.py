@@ -12,12 +12,14 @@ from mdkit.backtesting.data.recorded import recording_of, steps_of
 from mdkit.backtesting.data.sessions import HasFrames, held_events
 from mdkit.books.levels import books_of
 from mdkit.errors import SettingsError
+from mdkit.recording.event_tables import EventTables
 from mdkit.recording.reader import Recording
 from mdkit.suggestions import instead
 
 _LEVELS = 10
 _CURE = (
-    "give a recording (its path, a pattern, a list of them or md.read_recording(...)), a session, "
+    "give a recording (its path, a pattern, a list of them, or what md.read_recording, "
+    "md.read_parquet and md.read_archive return), a session, "
     'a table as session.frame("depth", symbol) gives it, or a dict of those by channel, such as '
     '{"depth": books, "trade": trades}'
 )
@@ -34,6 +36,7 @@ class Market:
         self._tables: dict[str, pd.DataFrame] = {}
         self._recording = _recording(data)
         self._session = data if isinstance(data, HasFrames) else None
+        self._events = data if isinstance(data, EventTables) else None
         self._data = data
         if isinstance(data, pd.DataFrame):
             self._tables = {_channel(data): data}
@@ -42,7 +45,7 @@ class Market:
                 if name not in ("depth", "trade") or not isinstance(table, pd.DataFrame):
                     raise SettingsError(f"{name!r} is no table of depth or trade: {_CURE}")
             self._tables = dict(data)
-        elif self._recording is None and self._session is None:
+        elif self._recording is None and self._session is None and self._events is None:
             raise SettingsError(f"{type(data).__name__} is no data: {_CURE}")
         self.symbol = self._only(symbol)
 
@@ -66,6 +69,8 @@ class Market:
             found: Any = steps_of(self._recording, None)
         elif self._session is not None:
             found = held_events(self._session, kinds)
+        elif self._events is not None:
+            found = iter(self._events)
         elif kinds == ("depth",):
             yield from held_events(self.depth, kinds)  # events without a name of their own
             return
@@ -99,6 +104,9 @@ class Market:
         if self._session is not None:
             table: pd.DataFrame = self._session.frame(channel, self.symbol)
             return table
+        if self._events is not None:
+            levels = _LEVELS if channel == "depth" else None
+            return self._events.frame(channel, self.symbol, levels=levels)
         have = " and ".join(self._tables)
         raise SettingsError(f"{channel} is needed here, and the data are tables of {have}: {_CURE}")
 
@@ -121,6 +129,8 @@ def symbols_of(data: Any) -> tuple[str, ...]:
     recording = _recording(data)
     if recording is not None:
         return recording.symbols or _met(recording)
+    if isinstance(data, EventTables):
+        return data.symbols
     if isinstance(data, HasFrames):
         frames: Any = data
         return tuple(str(name) for name in frames.frame("depth")["symbol"].unique()) or tuple(
