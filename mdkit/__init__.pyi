@@ -37,6 +37,7 @@ from .measures import spread as spread
 from .notebook.kernel import enable_nested as enable_nested
 from .pipeline.receipt import Receipt as Receipt
 from .recording.archives.reader import read_archive as read_archive
+from .recording.hftbacktest import to_hftbacktest as to_hftbacktest
 from .recording.info import recording_info as recording_info
 from .recording.parquet import to_parquet as to_parquet
 from .recording.parquet_reader import read_parquet as read_parquet
