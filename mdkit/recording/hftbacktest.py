@@ -33,6 +33,7 @@ DTYPE = np.dtype(
 )
 """As hftbacktest 2 has it."""
 _Row = tuple[int, int, int, float, float]
+_Sides = dict[int, dict[float, float]]
 
 
 def to_hftbacktest(recording: Iterable[Event] | Paths, path: str | Path, symbol: str) -> Path:
@@ -74,7 +75,7 @@ def to_hftbacktest(recording: Iterable[Event] | Paths, path: str | Path, symbol:
 
 def _rows(events: Iterable[Any], symbol: str) -> list[_Row]:
     rows: list[_Row] = []
-    shown: dict[int, dict[float, float]] = {BUY: {}, SELL: {}}
+    shown: _Sides = {BUY: {}, SELL: {}}
     kind = SNAPSHOT
     for event in events:
         if event.symbol != symbol:
