@@ -306,6 +306,7 @@ def findings(books, trades):
     ]
 
 
+@pytest.mark.outer
 def test_every_finding_has_a_sentence_a_picture_and_a_page(books, trades, tmp_path):
     nothing = leading(3)
     empty = findings(nothing, trades_of(leading(40), count=20).iloc[:2])

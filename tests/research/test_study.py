@@ -115,6 +115,7 @@ def test_half_life_lies_where_the_ic_has_halved():
     assert above[-1] < found.half_life <= below[0]
 
 
+@pytest.mark.outer
 @pytest.mark.parametrize("persistence", [0.0, 0.9], ids=["white", "persistent"])
 def test_a_placebo_s_band_holds_zero_in_about_95_of_100_seeds(persistence):
     holds = dict.fromkeys(SPANS, 0)
