@@ -3,6 +3,7 @@
 main.py        the commands
 history.py     bars: `klines`, `backtest`
 recordings.py  recordings: `record`, `replay`, `info`
+research.py    signals: `study`
 doctor.py      what a report of a problem needs
 online.py      which public venues can be reached: `doctor --online`
 strategies.py  strategies by the names that a command line gives

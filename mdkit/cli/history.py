@@ -109,7 +109,7 @@ def _plan(
     def load() -> pd.DataFrame:
         return _bars(symbol, interval, start, end, limit, source, file)
 
-    return _Plan(named_strategy(name, of_bars), _pairs(parameters), load, fee, slippage)
+    return _Plan(named_strategy(name, of_bars), pairs(parameters), load, fee, slippage)
 
 
 def _with_plan(command: Callable[..., None]) -> Callable[..., None]:
@@ -137,7 +137,7 @@ def backtest(
     from mdkit.backtesting.engine import backtest as run
     from mdkit.cli.strategies import with_parameters
 
-    values = {name: _value(text) for name, text in plan.pairs}
+    values = {name: value_of(text) for name, text in plan.pairs}
     result = run(
         with_parameters(plan.strategy, values),
         plan.load(),
@@ -167,7 +167,7 @@ def sweep(
 
     if not plan.pairs:
         raise SettingsError("A sweep needs values to try: --set fast=5,10,20 --set slow=30,60.")
-    grid = {name: [_value(part) for part in text.split(",")] for name, text in plan.pairs}
+    grid = {name: [value_of(part) for part in text.split(",")] for name, text in plan.pairs}
     table = run(
         plan.strategy, plan.load(), grid, metric=metric, fee=plan.fee, slippage=plan.slippage
     )
@@ -211,17 +211,19 @@ def _strategy_and_symbol(given: list[str], option: str | None) -> tuple[str, str
     return (files[0] if files else option or "SmaCross"), (symbols[0] if symbols else "AAPL.US")
 
 
-def _pairs(given: list[str] | None) -> list[tuple[str, str]]:
-    pairs = []
+def pairs(given: list[str] | None) -> list[tuple[str, str]]:
+    """Return the names and texts that --set gives; raise `SettingsError` for anything else."""
+    found = []
     for text in given or []:
         name, sign, value = text.partition("=")
         if not sign or not name or not value:
             raise SettingsError(f"--set {text} is not usable: write name=value.")
-        pairs.append((name.strip(), value.strip()))
-    return pairs
+        found.append((name.strip(), value.strip()))
+    return found
 
 
-def _value(text: str) -> Any:
+def value_of(text: str) -> Any:
+    """Return what a text stands for: a number, true, false, none, or itself."""
     words = {"true": True, "false": False, "none": None}
     if text.lower() in words:
         return words[text.lower()]

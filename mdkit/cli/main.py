@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from mdkit.cli import history, recordings
+from mdkit.cli import history, recordings, research
 from mdkit.errors import AuthenticationError, MdkitError, SettingsError
 from mdkit.extras import install_hint
 
@@ -37,6 +37,7 @@ for _command in (
     history.klines,
     history.backtest,
     history.sweep,
+    research.study,
 ):
     app.command()(_command)
 

@@ -40,7 +40,7 @@ def to_parquet(
     """
     if type(levels) is not int or levels < 1:
         raise SettingsError(f"levels is {levels!r}; give a whole number of at least 1")
-    found = _events_of(recording)
+    found = events_of(recording)
     folder = Path(folder).expanduser()
     folder.mkdir(parents=True, exist_ok=True)
     tables: dict[str, _Table] = {}
@@ -63,7 +63,7 @@ def to_parquet(
             table.discard()
 
 
-def _events_of(recording: Iterable[Event] | Paths) -> Iterable[Any]:
+def events_of(recording: Iterable[Event] | Paths) -> Iterable[Any]:
     """Return the events, read from the files if it is those that were named."""
     first = recording
     if isinstance(recording, list | tuple) and recording:
@@ -206,3 +206,6 @@ _COLUMNS: dict[str, Callable[[Sequence[Any], int], dict[str, Any]]] = {
     "bar": _bar,
     "gap": _gap,
 }
+
+KINDS = tuple(_COLUMNS)
+"""What there may be a file of."""

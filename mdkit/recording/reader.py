@@ -11,11 +11,12 @@ import numpy as np
 
 from mdkit.books.levels import narrowed, shown_columns
 from mdkit.channels.reader import ChannelReader, ChannelReaders
-from mdkit.errors import InvalidMessage, RecordingWarning
+from mdkit.errors import InvalidMessage, RecordingWarning, SettingsError
 from mdkit.events import Event, Gap, MarketEvent
 from mdkit.frames import Frames
 from mdkit.frames.events import DepthFrame, symbols_column
 from mdkit.frames.sampling import at_each_end, checked_step
+from mdkit.recording.columns import Columns, cached_columns
 from mdkit.recording.files import Paths, RecordingFiles
 from mdkit.recording.format import Subscribed
 from mdkit.venues.messages import MAX_MESSAGE_BYTES, stub
@@ -142,6 +143,26 @@ class Recording:
             if channel == "depth"
             else frame
         )
+
+    def columns(
+        self, channel: str, symbol: str, *, levels: int = _LEVELS, cache: bool = True
+    ) -> Columns:
+        """Return the columns of `frame(channel, symbol)` as NumPy arrays, by name.
+
+        `received` and `exchange_time` are datetime64[ns] in UTC. The first time they are written
+        into the folder `<recording>.columns` beside the first file, from where they are read
+        until the recording changes. It can be removed at any time, and is not made with
+        `cache=False` or where it cannot be. Raises as `frame` does, and `SettingsError` for more
+        `levels` than 10.
+        """
+        if type(levels) is not int or not 1 <= levels <= _LEVELS:
+            raise SettingsError(f"levels is {levels!r}; give a whole number from 1 to {_LEVELS}")
+        what = f"{channel} {symbol} {self.as_seen} {self._recordings.allow_nonpositive}"
+
+        def read() -> pd.DataFrame:
+            return self.frame(channel, symbol, levels=_LEVELS if channel == "depth" else None)
+
+        return cached_columns(self.paths, what, read, cache=cache).narrowed(levels)
 
     def router(self) -> Router[ChannelReader]:
         """Return what tells the recorded session's messages apart."""

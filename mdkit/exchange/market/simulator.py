@@ -37,6 +37,12 @@ class Book:
     A hidden imbalance wanders around zero (an Ornstein-Uhlenbeck process). New sizes follow
     it, and the price follows the sizes; so does the ratio of bid to ask volume, which is
     above 2 or below 0.5 some of the time.
+
+    So there is something to find: the imbalance says which way the price goes next (up with the
+    chance of 0.5 + 0.3 tanh(imbalance), a little less far above where it began), for some thirty
+    steps of the book, in which it is half forgotten. Trades take the same side and take levels
+    away, so flow moves the price, and order flow, queues and pressure all lead it. Nothing else
+    does: neither time, nor the past of the price, nor another symbol.
     """
 
     def __init__(self, spec: Instrument, ticks: int, levels: int, random: Random) -> None:

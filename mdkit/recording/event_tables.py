@@ -1,0 +1,81 @@
+"""Events that are no recording of mdkit's own, with the tables that a recording has."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from mdkit.events import Gap
+from mdkit.frames import Frames
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_EVERYTHING = 1 << 60
+_LEVELS = 10
+_CHUNK = 64
+
+
+class EventTables(ABC):
+    """An iterable of events in order of receipt, each gap before what follows it.
+
+    May be iterated again and again, and given to `md.study`, `md.to_parquet` and, as a list of one
+    symbol's events, to `md.backtest`.
+
+    Attributes:
+        symbols: those in it.
+    """
+
+    symbols: tuple[str, ...]
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[Any]:
+        """Yield the events."""
+
+    def frame(
+        self, channel: str, symbol: str | None = None, *, levels: int | None = None
+    ) -> pd.DataFrame:
+        """Return the events of a channel as `session.frame` does.
+
+        Raises `SettingsError` when there is no such channel.
+        """
+        frames = Frames(_EVERYTHING, _LEVELS)
+        frames.table(channel, symbol or "")  # says so where there is no such channel
+        waiting: dict[str, list[Any]] = {}
+        for event in self:
+            if symbol not in (None, event.symbol):
+                continue
+            own = waiting.setdefault(event.symbol, [])
+            if isinstance(event, Gap):
+                if event.channel == channel and event.lost != 0:
+                    table = frames.table(channel, event.symbol)
+                    table.extend(own)
+                    own.clear()
+                    table.break_off()
+            elif event.kind == channel:
+                own.append(event)
+                if len(own) >= _CHUNK:
+                    frames.table(channel, event.symbol).extend(own)
+                    own.clear()
+        for name, own in waiting.items():
+            frames.table(channel, name).extend(own)
+        more = {"levels": levels} if channel == "depth" and levels is not None else {}
+        return frames.frame(channel, symbol, **more)
+
+    def gaps(self) -> pd.DataFrame:
+        """Return one row a gap: symbol, channel, reason, from, to (UTC), its seconds, lost."""
+        import pandas as pd
+
+        found = [event for event in self if isinstance(event, Gap)]
+        return pd.DataFrame(
+            {
+                "symbol": [gap.symbol for gap in found],
+                "channel": [gap.channel for gap in found],
+                "reason": [gap.reason for gap in found],
+                "from": pd.to_datetime([gap.from_ns for gap in found], unit="ns", utc=True),
+                "to": pd.to_datetime([gap.to_ns for gap in found], unit="ns", utc=True),
+                "seconds": [(gap.to_ns - gap.from_ns) / 1e9 for gap in found],
+                "lost": pd.array([gap.lost for gap in found], dtype="Int64"),
+            }
+        )

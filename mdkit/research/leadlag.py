@@ -1,0 +1,182 @@
+"""`leadlag`: which of two prices moves first, and by how long."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from mdkit.errors import SettingsError
+from mdkit.research.bootstrap import band, block_sums
+from mdkit.research.data import Market
+from mdkit.research.finding import Finding, with_band
+from mdkit.research.forward import prices_of
+from mdkit.research.segments import (
+    SHORTEST_BLOCK,
+    Floats,
+    Ints,
+    Timeline,
+    label,
+    nanoseconds,
+    options,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_LAGS = 41
+
+
+class LeadLag(Finding):
+    """The correlation of two prices over lags; a positive lag means that `a` moves first.
+
+    `table`: by lag in seconds the `correlation` and its band; `best_lag` is where it is largest
+    in size, in seconds.
+    """
+
+    def __init__(self, a: str, b: str, table: pd.DataFrame) -> None:
+        self.name, self.a, self.b, self.table = f"{a} and {b}", a, b, table
+
+    @property
+    def best_lag(self) -> float:
+        """The lag of the largest correlation, in seconds; nan where there is none."""
+        found = self.table["correlation"].abs().to_numpy(float)
+        if not np.isfinite(found).any():
+            return float("nan")
+        return float(self.table.index.to_numpy(float)[int(np.nanargmax(found))])
+
+    @property
+    def lead_lag_ratio(self) -> float:
+        """The sum of squared correlations at positive lags over that at negative ones.
+
+        Above 1 `a` leads. Source: Huth and Abergel, "High frequency lead/lag relationships",
+        Journal of Empirical Finance 26 (2014).
+        """
+        squares = self.table["correlation"] ** 2
+        below = float(squares[squares.index < 0].sum())
+        return float(squares[squares.index > 0].sum()) / below if below else float("nan")
+
+    @property
+    def sentence(self) -> str:
+        """What was found, in one sentence."""
+        lag = self.best_lag
+        if np.isnan(lag):
+            return f"{self.name} have no moves in common within the data"
+        row = self.table.loc[lag]
+        told = with_band(row, "correlation", ".2f")
+        if row["low"] <= 0.0 <= row["high"]:
+            return f"{self.name} do not move together: the largest correlation is {told}"
+        if lag == 0.0:
+            return f"{self.name} move together: correlation {told} without a lag"
+        first, second = (self.a, self.b) if lag > 0.0 else (self.b, self.a)
+        return f"{first} leads {second} by {label(abs(lag) * 1e9)}: correlation {told} at that lag"
+
+    @property
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """What a saved page shows."""
+        return {"Correlation by lag in seconds": self.table}
+
+    def plot(self) -> Figure:
+        """Return a figure: the correlation by lag, with its band."""
+        from mdkit.research.plots import draw_leadlag
+
+        return draw_leadlag(self)
+
+
+def leadlag(
+    data: Any,
+    a: str,
+    b: str,
+    within: str = "2s",
+    *,
+    lags: int = _LAGS,
+    resamples: int = 500,
+    seed: int = 0,
+) -> LeadLag:
+    """Return the correlation of two symbols' mids over lags, and which of them leads.
+
+    Args:
+        data: recordings or a session that hold both; or a dict of them by the names `a` and `b`,
+            each with one symbol, as from two venues.
+        a, b: the symbols, or the names in the dict.
+        within: the longest lag, to both sides.
+        lags: how many are looked at, evenly; an odd number has 0 among them.
+        resamples, seed: of the bands' bootstrap, over blocks of 5 s.
+
+    Every two moves whose stretches of time overlap count, as they came: nothing is sampled or
+    filled in. Where one price goes on in small steps after the other has jumped, the correlation
+    may come out above 1. Moves across a gap are none. Times are those of receipt. Source: Hayashi
+    and Yoshida, "On covariance estimation of non-synchronously observed diffusion processes",
+    Bernoulli 11 (2005), over lags as Hoffmann, Rosenbaum and Yoshida, Bernoulli 19 (2013).
+    Raises `SettingsError` where one of them is not there.
+    """
+    options({"lags": (lags, 1), "resamples": (resamples, 1), "seed": (seed, 0)})
+    longest = nanoseconds(within, "within")
+    if a == b:
+        raise SettingsError(f"a and b are both {a!r}; give two symbols")
+    given = isinstance(data, dict) and {a, b} <= set(data)
+    first = _moves(Market(data[a]) if given else Market(data, a))
+    second = _moves(Market(data[b]) if given else Market(data, b))
+    steps = np.linspace(-1.0, 1.0, lags) * longest if lags > 1 else np.zeros(1)
+    rows = {}
+    began = (
+        min(int(one[0][0]) for one in (first, second) if len(one[0])) if _both(first, second) else 0
+    )
+    for step in np.rint(steps).astype(np.int64).tolist():
+        sums = _sums(first, second, step, began)
+        found = band(sums, _correlation, resamples, seed)
+        rows[step / 1e9] = tuple(float(part[0]) for part in found[:3])
+    table = pd.DataFrame.from_dict(rows, "index", columns=["correlation", "low", "high"])
+    return LeadLag(a, b, table.rename_axis("lag"))
+
+
+_Moves = tuple[Ints, Ints, Floats]
+"""Of each move: when its stretch began, when it ended, and the change of the logarithm."""
+
+
+def _both(first: _Moves, second: _Moves) -> bool:
+    return bool(len(first[0]) and len(second[0]))
+
+
+def _moves(market: Market) -> _Moves:
+    """Return the moves of the mid: stretches from one change to the next, without gaps."""
+    table = market.depth
+    line = Timeline(table)
+    mids = prices_of(table, "mid")[line.order]
+    known = np.flatnonzero(np.isfinite(mids) & (mids > 0.0))
+    times, prices, segments = line.times[known], mids[known], line.segments[known]
+    changes = np.append(True, (prices[1:] != prices[:-1]) | (segments[1:] != segments[:-1]))
+    # Of several books at one nanosecond the last is what stood.
+    kept = np.flatnonzero(changes) if len(known) else np.zeros(0, np.int64)
+    times, prices, segments = times[kept], prices[kept], segments[kept]
+    good = (segments[1:] == segments[:-1]) & (times[1:] > times[:-1])
+    found: _Moves = times[:-1][good], times[1:][good], np.diff(np.log(prices))[good]
+    return found
+
+
+def _sums(first: _Moves, second: _Moves, lag: int, began: int) -> Floats:
+    """Return by block the sums of products of moves that overlap when b is seen `lag` earlier."""
+    if not _both(first, second):
+        return np.zeros((0, 3))
+    begin_a, end_a, move_a = first
+    begin_b, end_b, move_b = second[0] - lag, second[1] - lag, second[2]
+    # The moves of b that overlap one of a are neighbours: from the first that ends after it
+    # begins, to the last that begins before it ends.
+    low = np.searchsorted(end_b, begin_a, side="right")
+    high = np.searchsorted(begin_b, end_a, side="left")
+    totals = np.append(0.0, np.cumsum(move_b))
+    product = move_a * np.where(high > low, totals[high] - totals[low], 0.0)
+    numbers_a = (end_a - began) // SHORTEST_BLOCK
+    numbers_b = np.maximum((second[1] - began) // SHORTEST_BLOCK, 0)
+    numbers_a = np.maximum(numbers_a, 0)
+    count = int(max(numbers_a.max(), numbers_b.max())) + 1
+    own = block_sums(numbers_a, count, np.stack([product, move_a * move_a]))
+    other = block_sums(numbers_b, count, (move_b * move_b)[None])
+    return np.hstack([own, other])
+
+
+def _correlation(sums: Floats) -> Floats:
+    below = np.sqrt(sums[..., 1] * sums[..., 2])
+    found: Floats = (sums[..., 0] / np.where(below > 0.0, below, np.nan))[..., None]
+    return found
