@@ -35,6 +35,10 @@ from .measures import pressure_ratio as pressure_ratio
 from .measures import rolling as rolling
 from .measures import spread as spread
 from .notebook.kernel import enable_nested as enable_nested
+from .orderflow.cvd import cvd as cvd
+from .orderflow.footprint import footprint as footprint
+from .orderflow.heatmap import book_heatmap as book_heatmap
+from .orderflow.profile import volume_profile as volume_profile
 from .pipeline.receipt import Receipt as Receipt
 from .recording.info import recording_info as recording_info
 from .recording.parquet import to_parquet as to_parquet

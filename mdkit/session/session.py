@@ -23,6 +23,7 @@ from mdkit.session.arguments import checked_count
 from mdkit.session.lifecycle import SessionLife
 from mdkit.session.lookups import check_table
 from mdkit.session.options import Runner
+from mdkit.session.orderflow import OrderFlowTables
 from mdkit.session.stopping import Stopping
 from mdkit.session.subscribing import SubscriptionChanges
 from mdkit.views.clock import Clock
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Session(SessionLife[Receipt]):
+class Session(SessionLife[Receipt], OrderFlowTables):
     """A running feed and everything it has brought. Made by `live()`.
 
     Methods may be called from any thread. A failure in the background is raised once, by the
