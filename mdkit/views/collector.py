@@ -90,19 +90,27 @@ class Collector:
             self.footprint.add(held)
             self._fit_cells(held)
         self.changed_bars = set(self.footprint.bars)
-        self.tick = smallest_step(p for bar in self.footprint.bars.values() for p in bar.cells)
+        self.tick = float("inf")
 
     def _fit_cells(self, held: Trades) -> None:
         """Join prices into cells where bars would have more than can be read."""
         counts = [len(bar.cells) for bar in self.footprint.bars.values()]
-        if not counts or np.median(counts) <= _CELLS:
+        if not counts or max(np.median(counts), counts[-1] / 2) <= _CELLS:
             return
         spans = [bar.high - bar.low for bar in self.footprint.bars.values()]
-        least = max(float(np.median(spans)) / _CELLS, 1e-9)
+        least = max(float(np.median(spans)), spans[-1]) / _CELLS
         scale = 10.0 ** np.floor(np.log10(least))
         step = next(n * scale for n in (1, 2, 5, 10) if n * scale >= least)
         self.footprint = FootprintBuilder(self.footprint.step_ns, float(round(step, 12)))
         self.footprint.add(held)
+
+    def _fit_newest(self) -> None:
+        """Join prices once the bar that forms has far more than can be read."""
+        newest = next(reversed(self.footprint.bars.values()))
+        if self.footprint.price_step is None and len(newest.cells) > 2 * _CELLS:
+            assert self.trades is not None
+            self._fit_cells(self.trades.held())
+            self.changed_bars = set(self.footprint.bars)
 
     # -- collecting ---------------------------------------------------------------------------
 
@@ -124,6 +132,7 @@ class Collector:
         elif self.trades is not None and (new := self.trades.update()) is not None:
             self.changed_bars |= self.footprint.add(new)
             is_new = True
+            self._fit_newest()
         is_new |= self.signals.update()
         if self.gaps.look(self.pipeline):
             self._gaps_changed = is_new = True
@@ -155,6 +164,11 @@ class Collector:
         newest = [ring.rows[-1, 0] for ring in (self.ring("books"), self.ring("trades"))
                   if ring is not None and len(ring)]  # fmt: skip
         return float(max(newest, default=0.0))
+
+    @property
+    def price_step(self) -> float:
+        """The height of a footprint's cell."""
+        return self.footprint.price_step or (self.tick if self.tick < float("inf") else 0.01)
 
     # -- pictures -----------------------------------------------------------------------------
 
@@ -202,7 +216,11 @@ class Collector:
                 for bar in changed
             ]
         )
-        tick = self.footprint.price_step or self.tick
+        if self.footprint.price_step is None:
+            prices = {price for bar in changed for price in bar.cells}
+            if len(prices) > 1:
+                self.tick = min(self.tick, smallest_step(prices))
+        tick = self.price_step
         marks = {"buy": 1.0, "sell": -1.0, "": 0.0}
         parts["cells"] = np.array(
             [
@@ -245,7 +263,7 @@ class Collector:
             "step": STEPS_MS[self.level],
             "interval": self.interval,
             "interval_ms": self.footprint.step_ns / MS,
-            "price_step": self.footprint.price_step or self.tick,
+            "price_step": self.price_step,
             "strategies": list(self.signals.strategies),
         }
         if self._gaps_changed:

@@ -7,6 +7,7 @@ import base64
 import time
 from collections.abc import Mapping, Sequence
 from html import escape
+from math import isfinite
 from typing import Any, Protocol
 
 from mdkit.canvas.widget import CanvasWidget
@@ -210,7 +211,7 @@ class Dashboard:
         rows = zip(
             (block.received / 1e6).tolist(),
             *(column.tolist() for column in block.objects),
-            block.floats[0].tolist(),
+            [value if isfinite(value) else None for value in block.floats[0].tolist()],
             strict=True,
         )
         return list(rows)[::-1]

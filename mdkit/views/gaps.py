@@ -60,9 +60,7 @@ class RecentGaps:
             at = places.get(gap.reason)
             if at is not None and gap.from_ns <= joined[at].to_ns + self._apart_ns:
                 old = joined[at]
-                joined[at] = old._replace(
-                    to_ns=max(old.to_ns, gap.to_ns), lost=old.lost + gap.lost
-                )
+                joined[at] = old._replace(to_ns=max(old.to_ns, gap.to_ns), lost=old.lost + gap.lost)
             else:
                 places[gap.reason] = len(joined)
                 joined.append(gap)

@@ -128,9 +128,7 @@ class TradeSeries:
         )
 
 
-def _take_flow(
-    ring: Ring, ends: Rows, by_side: list[Rows], total: Rows, gap: Rows
-) -> None:
+def _take_flow(ring: Ring, ends: Rows, by_side: list[Rows], total: Rows, gap: Rows) -> None:
     if len(ring) and ring.rows[-1, 0] == ends[0]:
         # Summed on from where the step stood, so that the sums have the bits of a plain loop.
         last = ring.rows[-1].copy()

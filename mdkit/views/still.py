@@ -55,6 +55,7 @@ def still_png(collector: Collector, seconds: float = 60.0) -> bytes:
         clean(panel)
         heading(panel, title or "no book yet")
         panel.tick_params(labelsize=8)
+    books = _broken(books, collector)
     if len(books):
         _draw_book(panels[0], books, last)
         _line(panels[1], books[:, 0], np.log2(_positive(books[:, 8])), BLUE, books[:, 1] > 0)
@@ -73,11 +74,11 @@ def still_png(collector: Collector, seconds: float = 60.0) -> bytes:
         for gap in collector.gaps.stretches:
             if gap.to_ns < begin * MS:
                 continue
-            span = dates(pd.to_datetime([gap.from_ns, gap.to_ns], utc=True))
+            left, right = dates(pd.to_datetime([gap.from_ns, gap.to_ns], utc=True))
             if gap.reason == DROPPED:
-                panel.axvspan(*span, 0.97, 1.0, color=RED, linewidth=0)
+                panel.axvspan(left, right, 0.97, 1.0, color=RED, linewidth=0)
             else:
-                panel.axvspan(*span, color=MUTED, alpha=0.25, linewidth=0)
+                panel.axvspan(left, right, color=MUTED, alpha=0.25, linewidth=0)
     for panel in panels[:2]:
         panel.tick_params(labelbottom=False)
     panels[0].text(
@@ -85,6 +86,21 @@ def still_png(collector: Collector, seconds: float = 60.0) -> bytes:
         fontsize=8, color=MUTED, family=FONT,
     )  # fmt: skip
     return png(figure)
+
+
+def _broken(books: Rows, collector: Collector) -> Rows:
+    """Return books with a row of nothing where each stretch that was not seen begins."""
+    starts = [
+        gap.from_ns / MS
+        for gap in collector.gaps.stretches
+        if gap.reason != DROPPED and len(books) and books[0, 0] < gap.from_ns / MS < books[-1, 0]
+    ]
+    if not starts:
+        return books
+    nothing = np.full((len(starts), books.shape[1]), np.nan)
+    nothing[:, 0], nothing[:, 1] = starts, 0.0
+    rows = np.vstack((books, nothing))
+    return rows[np.argsort(rows[:, 0], kind="stable")]
 
 
 def _newest(ring: Any) -> float:

@@ -222,7 +222,7 @@ def test_running_a_cell_again_replaces_the_session(kernel, exchange, runner, wai
     names = kernel.run(
         "print(sorted(t.get_name() for t in asyncio.all_tasks() if 'mdkit' in t.get_name()))"
     )
-    assert names.count("mdkit clock") == 1
+    assert names.count("mdkit canvas") == (1 if runner == "notebook" else 0)
     assert names.count("mdkit producer") == (1 if runner == "notebook" else 0)
 
 
@@ -238,26 +238,47 @@ def test_restarting_the_kernel_closes_the_connection(fresh_kernel, exchange, run
     assert exchange.statistics()["connections"] == 1
 
 
-def test_controls_work_from_another_thread(kernel, exchange):
+def test_the_page_may_ask_from_another_thread(kernel, exchange):
     kernel.run(begin(exchange) + "board = session.dashboard()")
     kernel.run(settle())
     kernel.run(
         "import threading\n"
-        "def press(button):\n"
-        "    thread = threading.Thread(target=button.click)\n"
+        "def ask(**content):\n"
+        "    call = lambda: board.widget._handle_custom_msg(content, [])\n"
+        "    thread = threading.Thread(target=call)\n"
         "    thread.start(); thread.join()\n"
-        "press(board.freeze_button)\n"
-        "while not board.clock.frozen: await asyncio.sleep(0.01)\n"
-        "drawn, before = board.clock.drawn, session.stats()['messages']['received']\n"
+        "ask(kind='hello')\n"
+        "while board.pictures < 2: await asyncio.sleep(0.01)\n"
+        "ask(kind='ack', n=board.widget.number)\n"
+        "ask(kind='pause', on=True)\n"
+        "while board.paused_ms is None: await asyncio.sleep(0.01)\n"
+        "drawn, before = board.pictures, session.stats()['messages']['received']\n"
         "while session.stats()['messages']['received'] < before + 50: await asyncio.sleep(0.01)\n"
     )
-    assert kernel.run("print(board.clock.drawn - drawn <= 1)").strip() == "True"
+    assert kernel.run("print(board.pictures - drawn)").strip() == "0"
     kernel.run(
-        "press(board.follow_button)\nwhile board.clock.drawn <= drawn + 1: "
-        "await asyncio.sleep(0.01)"
+        "ask(kind='pause', on=False)\nwhile board.pictures == drawn: await asyncio.sleep(0.01)"
     )
-    kernel.run("press(board.stop_button)\nwhile session.running: await asyncio.sleep(0.01)")
+    kernel.run("ask(kind='stop')\nwhile session.running: await asyncio.sleep(0.01)")
     assert kernel.run("print(session.state)").strip() == "stopped"
+
+
+@pytest.mark.parametrize("runner", ["notebook", "thread"])
+def test_twenty_runs_of_a_cell_leave_as_many_widgets_as_one(kernel, exchange, runner):
+    cell = begin(exchange, runner=runner) + "session.dashboard()"
+    kernel.run("import gc, weakref, ipywidgets\nseen = []\n" + cell)
+    kernel.run(settle())
+    count = "gc.collect(); print(len(ipywidgets.widgets.widget._instances))"
+    before = kernel.run(count)
+    for _ in range(20):
+        kernel.run(cell)
+    kernel.run(
+        "while len(ipywidgets.widgets.widget._instances) > "
+        f"{int(before)}: await asyncio.sleep(0.05)",
+        timeout=60,
+    )
+    names = kernel.run("print([t.get_name() for t in asyncio.all_tasks()])")
+    assert names.count("mdkit canvas") <= 1
 
 
 def test_a_failure_in_the_background_shows_on_the_next_call(kernel, exchange):
@@ -273,7 +294,7 @@ def test_a_failure_in_the_background_shows_on_the_next_call(kernel, exchange):
     kernel.run("import asyncio\nwhile session.running: await asyncio.sleep(0.01)")
     assert "no such thing" in kernel.run("session.ledger()", fails=True)
     assert "no such thing" in kernel.run(
-        "await board.clock.last_picture()\nprint(board.health.still())"
+        "await board.last_picture()\nprint(board.still())"
     )
     kernel.run("session.ledger()")  # told once; looking goes on
 

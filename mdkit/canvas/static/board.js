@@ -69,7 +69,7 @@ export class Board {
       for (const name of this.panes.strips) this.strip(name, rects[name]);
       this.timeAxis(rects.times);
     }
-    const until = options.scrub ?? Infinity;
+    const until = this.now;
     if (rects.ladder) {
       this.ladder.draw(g, rects.ladder, store, this.theme, options, this.places, now, until);
       if (this.ladder.moving) this.dirty = true;
@@ -136,7 +136,7 @@ export class Board {
 
   tag(x, y, text, back, ink, g) {
     g.font = "600 10px system-ui, sans-serif";
-    const width = Math.min(AXIS - 1, g.measureText(text).width + 8);
+    const width = g.measureText(text).width + 8;
     g.fillStyle = back;
     g.fillRect(x, y - 7.5, width, 15);
     g.fillStyle = ink;

@@ -86,6 +86,9 @@ export function refresh(parts, { head, view, options, paused }) {
   fill(parts.measure, [["pressure", "pressure"], ["imbalance", "imbalance"]], options.measure);
   parts.levels.max = head?.levels ?? 10;
   if (document.activeElement !== parts.levels) parts.levels.value = options.levels;
+  if (document.activeElement !== parts.contrast) {
+    parts.contrast.value = -Math.log2(options.contrast);
+  }
   parts.pause.textContent = paused ? "Resume" : "Pause";
   parts.pause.classList.toggle("mdkit-on", Boolean(paused));
   parts.follow.disabled = view.follow && !view.prices;

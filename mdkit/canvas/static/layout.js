@@ -2,8 +2,8 @@
 
 // Panes over one time axis, from top to bottom; `share` of the height that is left over.
 export const STRIPS = [
-  { name: "heat", title: "Book", share: 5, least: 110 },
-  { name: "footprint", title: "Footprint", share: 2.4, least: 70 },
+  { name: "heat", title: "Book", share: 6, least: 120 },
+  { name: "footprint", title: "Footprint", share: 2, least: 66 },
   { name: "pressure", title: "Pressure", share: 1.25, least: 44 },
   { name: "flow", title: "Flow", share: 1.25, least: 44 },
   { name: "queue", title: "Queue", share: 1.25, least: 44 },
@@ -24,7 +24,7 @@ const GAP = 5, NARROW = 620;
 
 // How high the canvas should be: it fits a laptop's screen with the notebook around it.
 export function heightFor(windowHeight, width) {
-  const fits = Math.round(Math.min(1500, Math.max(400, windowHeight * 0.7 - 40)));
+  const fits = Math.round(Math.min(1500, Math.max(400, windowHeight * 0.8 - 84)));
   return width < NARROW ? fits + 230 : fits;
 }
 

@@ -121,7 +121,7 @@ function render({ model, el }) {
       ? board.scales.heat.value(cursor.y) : null;
     const values = valuesAt(store, board.x.value(cursor.x), options, price);
     root.mdkit.values = values;
-    readout.replaceChildren(...linesOf(values, options.shown, board.places, options).map(
+    readout.replaceChildren(...linesOf(values, options.shown, board.places, options, cursor.pane).map(
       ([name, text]) => make("div", {}, make("b", {}, name), text)));
     readout.hidden = false;
     const isLeft = cursor.x > plot.x + plot.w / 2;
@@ -190,6 +190,15 @@ function render({ model, el }) {
     store.last = message;
     if (!store.take(message, buffers?.[0], performance.now())) {
       say({ kind: "hole", n: store.n });
+      return;
+    }
+    const { paused, first_levels: levels } = message.head;
+    if (levels !== undefined && !store.hasLevels) options.levels = levels;
+    store.hasLevels = true;
+    if (paused !== undefined && Boolean(paused) !== Boolean(store.paused)) {
+      store.paused = paused ? { at: paused } : null; // by the kernel's hand
+      if (paused) view.fix(board.now);
+      else view.follow = true;
     }
   }
 

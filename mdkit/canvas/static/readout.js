@@ -68,7 +68,7 @@ export function valuesAt(store, time, options, price = null) {
 }
 
 // The lines of the read-out, of the panes that are shown: [name, text].
-export function linesOf(values, shown, places, options) {
+export function linesOf(values, shown, places, options, pane = "heat") {
   const lines = [["", clock(values.time, 1)]];
   if (values.gap) lines.push(["gap", values.gap]);
   if ("bid" in values) {
@@ -83,11 +83,13 @@ export function linesOf(values, shown, places, options) {
       lines.push([options.measure, Number(values[options.measure]).toPrecision(4)]);
     }
   } else if (!values.gap) lines.push(["book", "not seen"]);
-  if (shown.has("footprint") && values.bar) {
+  if (pane === "footprint" && values.bar) {
     const bar = values.bar;
-    lines.push(["bar", `${["open", "high", "low", "close"].map(
-      (name) => writePrice(bar[name], places)).join(" ")}${bar.partial ? " (partial)" : ""}`]);
-    lines.push(["volume", `${short(bar.volume)}, delta ${short(bar.delta)}`]);
+    for (const name of ["open", "high", "low", "close", "poc"]) {
+      lines.push([name, writePrice(bar[name], places)]);
+    }
+    lines.push(["volume", short(bar.volume)], ["delta", short(bar.delta)]);
+    if (bar.partial) lines.push(["", "partial bar"]);
   }
   if (shown.has("flow") && "cvd" in values) lines.push(["cvd", short(values.cvd)]);
   if (shown.has("queue") && "queued" in values) {

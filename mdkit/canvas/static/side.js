@@ -63,7 +63,7 @@ export class Ladder {
     const o = ring.offset(row), levels = store.levels, data = ring.data;
     const height = Math.max(11, Math.min(22, 15));
     const room = Math.floor((r.h - 20 - 18) / height / 2);
-    const count = Math.max(1, Math.min(levels, options.levels, room));
+    const count = Math.max(1, Math.min(levels, room));
     const sides = ["ask", "bid"].map((side) => {
       let total = 0;
       return Array.from({ length: count }, (_, level) => {
@@ -102,7 +102,7 @@ export class Ladder {
     g.globalAlpha = 1;
     const flash = this.flashes.get(price);
     if (flash !== undefined) {
-      g.fillStyle = `rgba(${theme.flash},${0.45 * Math.max(0, 1 - (now - flash) / FLASH_MS)})`;
+      g.fillStyle = `rgba(${theme.flash},${0.3 * Math.max(0, 1 - (now - flash) / FLASH_MS)})`;
       g.fillRect(at[1] + 3, y + 1, r.w * 0.27, height - 2);
     }
     const text = y + height / 2 + 0.5;
@@ -197,7 +197,7 @@ export function signalTable(g, r, store, theme) {
     g.fillText(fit(g, `${symbol} ${strategy}`, r.w - 112), r.x + 60, y);
     g.textAlign = "right";
     g.fillStyle = value > 0 ? theme.buy : value < 0 ? theme.sell : theme.ink;
-    g.fillText(Number(value).toPrecision(3).replace(/e\+?/, "e"), r.x + r.w - 6, y);
+    g.fillText((value ?? NaN).toPrecision(3).replace(/e\+?/, "e"), r.x + r.w - 6, y);
     y += 14;
   }
 }

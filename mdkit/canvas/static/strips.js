@@ -84,7 +84,7 @@ export function pressure(g, r, store, x, theme, options) {
     const most = sizes[Math.floor(0.99 * (sizes.length - 1))] ?? 1;
     power = Math.log2(RATIOS.find((ratio) => Math.log2(ratio) >= most) ?? 1024);
   }
-  const y = new Scale(power * 1.12, -power * 1.12, r.y, r.y + r.h);
+  const y = new Scale(power * 1.35, -power * 1.35, r.y, r.y + r.h);
   const write = isRatio
     ? (p) => (p === 0 ? "1" : p > 0 ? `${2 ** p}` : `1/${2 ** -p}`) : (p) => `${p}`;
   levelsGrid(g, r, y, [-power, 0, power], write, theme);
@@ -115,9 +115,7 @@ function signals(g, r, store, x, theme) {
     for (let row = first; row <= last; row++) {
       if (ring.at(row, 1) !== strategy) continue;
       const t = ring.at(row, 0), px = x.px(t), py = y.px(ring.at(row, 2));
-      const isBroken = pen === null || (store.unseen ?? []).some(
-        ([from, to]) => from < t && to > pen.t);
-      if (isBroken) g.moveTo(px, py);
+      if (pen === null || isCut(store.unseen ?? [], pen.t, t)) g.moveTo(px, py);
       else {
         g.lineTo(px, pen.y);
         g.lineTo(px, py);
@@ -125,7 +123,7 @@ function signals(g, r, store, x, theme) {
       pen = { t, y: py };
     }
     g.strokeStyle = theme.series[(1 + strategy) % theme.series.length];
-    g.globalAlpha = 0.75;
+    g.globalAlpha = 0.5;
     g.lineWidth = 1;
     g.stroke();
     g.globalAlpha = 1;
@@ -151,6 +149,11 @@ export function signalRanges(ring, first, last) {
     }
   }
   return ranges;
+}
+
+// Whether a stretch that was not seen lies between two times.
+export function isCut(unseen, from, to) {
+  return unseen.some((gap) => gap[0] < to && gap[1] > from);
 }
 
 // Flow: volume by side as bars up and down, cumulative delta as a line.
@@ -194,15 +197,17 @@ export function flow(g, r, store, x, theme) {
     }
     g.globalAlpha = 1;
     g.beginPath();
-    let before = null;
+    let before = null, since = 0;
+    const unseen = store.unseen ?? [];
     for (let row = first; row <= last; row++) {
-      const px = x.px(Math.min(ring.at(row, 0), store.head.now)), py = y.px(ring.at(row, 4));
-      if (before === null || ring.at(row, 5)) g.moveTo(px, py);
+      const t = Math.min(ring.at(row, 0), store.head.now), px = x.px(t), py = y.px(ring.at(row, 4));
+      if (before === null || ring.at(row, 5) || isCut(unseen, since, t)) g.moveTo(px, py);
       else {
         g.lineTo(px, before);
         g.lineTo(px, py);
       }
       before = py;
+      since = t;
     }
     g.strokeStyle = theme.ink;
     g.lineWidth = 1.3;
