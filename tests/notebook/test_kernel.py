@@ -293,9 +293,7 @@ def test_a_failure_in_the_background_shows_on_the_next_call(kernel, exchange):
     )
     kernel.run("import asyncio\nwhile session.running: await asyncio.sleep(0.01)")
     assert "no such thing" in kernel.run("session.ledger()", fails=True)
-    assert "no such thing" in kernel.run(
-        "await board.last_picture()\nprint(board.still())"
-    )
+    assert "no such thing" in kernel.run("await board.last_picture()\nprint(board.still())")
     kernel.run("session.ledger()")  # told once; looking goes on
 
 

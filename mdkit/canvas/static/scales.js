@@ -61,7 +61,8 @@ export function timeTicks(from, to, most) {
 export function decimals(step) {
   for (let places = 0; places < 9; places++) {
     const scaled = step * 10 ** places;
-    if (Math.abs(scaled - Math.round(scaled)) < 1e-6 * Math.max(1, scaled)) return places;
+    const whole = Math.round(scaled);
+    if (whole >= 1 && Math.abs(scaled - whole) < 1e-6 * whole) return places;
   }
   return 9;
 }
