@@ -3,6 +3,8 @@
 
 from . import strategies as strategies
 from .api.article import MarketDataPipeline as MarketDataPipeline
+from .api.explore import Explorer as Explorer
+from .api.explore import explore as explore
 from .api.klines import klines as klines
 from .api.live import live as live
 from .backtesting.engine import backtest as backtest

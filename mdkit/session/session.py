@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from mdkit.views.dashboard import Dashboard
+    from mdkit.views.dashboard import Dashboard, Player
     from mdkit.views.view import View
 
 T = TypeVar("T")
@@ -309,13 +309,19 @@ class Session(SessionLife[Receipt], OrderFlowTables):
         return self._loop
 
     def dashboard(
-        self, *, hz: float = 30.0, levels: int = 5, symbol: str | None = None
+        self,
+        *,
+        hz: float = 30.0,
+        levels: int = 5,
+        symbol: str | None = None,
+        player: Player | None = None,
     ) -> Dashboard:
         """Return the live canvas with pause, follow and stop; showing it is returning it.
 
         `hz`: pictures a second, at most 60; it goes slower by itself, and says so, when they take
         more than 5 % of the loop. `levels`: that pressure sums at first. `symbol`: shown at first.
-        A dashboard made earlier gives way to its last picture.
+        `player`: what moves a recording about, as in `md.explore`. A dashboard made earlier gives
+        way to its last picture.
         """
         from mdkit.views.dashboard import Dashboard
 
@@ -324,7 +330,7 @@ class Session(SessionLife[Receipt], OrderFlowTables):
             check_table(self.pipeline, "depth", symbol)
         for old in self._dashboards:
             old.close()
-        dashboard = Dashboard(self, hz=hz, levels=levels, symbol=symbol)
+        dashboard = Dashboard(self, hz=hz, levels=levels, symbol=symbol, player=player)
         self._dashboards = [dashboard]
         return dashboard
 

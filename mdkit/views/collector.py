@@ -58,8 +58,11 @@ class Collector:
         self.interval = interval
         self.level = level
         self.symbol = ""
+        self.beginnings = pipeline.beginnings
         self.metrics = MetricSeries(pipeline.metrics)
         self.range = (0.0, 0.0)
+        self.is_anew = False
+        """Whether what pictures showed before has no place in the next one."""
         self.begin(symbol or "")
 
     def begin(self, symbol: str) -> None:
@@ -116,6 +119,11 @@ class Collector:
 
     def update(self) -> bool:
         """Take in what has come; False where nothing has."""
+        if self.beginnings != self.pipeline.beginnings:  # a replay has jumped
+            self.beginnings = self.pipeline.beginnings
+            self.metrics = MetricSeries(self.pipeline.metrics, self.pipeline.metrics.total)
+            self.begin(self.symbol)
+            self.is_anew = True
         if not self.symbol:
             self._choose()
         frames = self.pipeline.frames

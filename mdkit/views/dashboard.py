@@ -28,6 +28,7 @@ _QUIET_SECONDS = 0.2
 _SLOW_SECONDS = 0.5
 """How often sentences and tables are looked at, and series while nobody can see them."""
 _SIGNAL_ROWS = 14
+_UNTOLD = object()
 
 
 class WatchedSession(Protocol):
@@ -48,6 +49,16 @@ class WatchedSession(Protocol):
         """Stop the feed."""
 
 
+class Player(Protocol):
+    """What a canvas needs to play a recording with a scrub bar."""
+
+    def head(self) -> dict[str, Any]:
+        """Return where it is and what there is to jump to, for the page."""
+
+    def do(self, content: Mapping[str, Any]) -> None:
+        """Do what the page asks for."""
+
+
 class Dashboard:
     """One session on a canvas, drawn by the browser from what the kernel sends.
 
@@ -61,6 +72,7 @@ class Dashboard:
         hz: pictures a second, at most 60; less by itself when they take over 5 % of the loop.
         levels: that pressure sums at first.
         symbol: shown at first; None for the first that comes.
+        player: of the recording that the session plays, if it does.
 
     Attributes:
         widget: the anywidget, for hosts that show widgets in their own way.
@@ -73,6 +85,7 @@ class Dashboard:
         hz: float = 30.0,
         levels: int = 5,
         symbol: str | None = None,
+        player: Player | None = None,
     ) -> None:
         if not 0 < hz <= MAX_HZ:
             raise SettingsError(
@@ -82,6 +95,7 @@ class Dashboard:
         self.widget = CanvasWidget(self._hear)
         self.collector = Collector(session.pipeline, symbol)
         self.ticker = Ticker(self._tick, hz, self._end)
+        self.player = player
         self.pictures = 0
         self.paused_ms: float | None = None
         self._levels = levels
@@ -90,6 +104,7 @@ class Dashboard:
         self._slow_at = self._sent_at = self._looked_at = 0.0
         self._asked: list[Mapping[str, Any]] = []
         self._display: Any = None
+        self._plain: Any = None
         self._closed = False
         self._began_over = session.pipeline.finished.is_set()
         self._here = running_loop()
@@ -153,6 +168,9 @@ class Dashboard:
                 self.collector.update()
             return True
         is_new = self.collector.update()
+        if self.collector.is_anew:
+            self.collector.is_anew = False
+            self.widget.anew = True
         if self.widget.ready and (
             is_new or self.widget.anew or now - self._sent_at > _QUIET_SECONDS
         ):
@@ -192,7 +210,11 @@ class Dashboard:
                 **constants(pipeline),
             }
         head = {**self.collector.head(), **self._slow}
-        changed = {name: value for name, value in head.items() if self._told.get(name) != value}
+        if self.player is not None:
+            head["player"] = self.player.head()
+        changed = {
+            name: value for name, value in head.items() if self._told.get(name, _UNTOLD) != value
+        }
         changed["now"] = head["now"]
         self._told |= {name: value for name, value in changed.items() if name != "gaps"}
         return changed
@@ -231,6 +253,8 @@ class Dashboard:
                     self._slow_at = 0.0
                     if on and self.widget.visible:
                         self._send(time.monotonic())
+            elif kind == "player" and self.player is not None:
+                self.player.do(content)
             if kind in ("ack", "range"):
                 begin, end = content.get("from"), content.get("to")
                 if isinstance(begin, int | float) and isinstance(end, int | float):
@@ -283,6 +307,8 @@ class Dashboard:
         if self._over:
             self.collector.update()
         self._refresh_still()
+        if self._plain is not None:
+            self._plain.close()
         _close(self.widget)
 
     # -- what stays -----------------------------------------------------------------------------
@@ -348,9 +374,24 @@ class Dashboard:
         if not in_notebook():  # plain IPython shows `_repr_mimebundle_`, and nothing to update
             raise NotImplementedError
         if self._display is None:
+            if self._here is not None and not self._closed:
+                from mdkit.views.plain import PlainPicture
+
+                self._plain = PlainPicture(
+                    self.picture, lambda: self.widget.greeted, self._show_instead
+                )
             self._display = display(self._bundle(), raw=True, display_id=True)  # type: ignore[no-untyped-call]
         else:
             display(self._bundle(), raw=True, display_id=self._display.display_id)  # type: ignore[no-untyped-call]
+
+    def _show_instead(self, widget: Any) -> None:
+        """Show another widget in the canvas's place, or None: the canvas again."""
+        if self._display is None or self._closed:
+            return
+        bundle = self._bundle()
+        if widget is not None:
+            bundle[_WIDGET_VIEW]["model_id"] = widget.model_id
+        self._display.update(bundle, raw=True)
 
     def _refresh_still(self) -> None:
         if self._display is not None:

@@ -183,9 +183,9 @@ class SignalSeries:
 class MetricSeries:
     """The queue over time: time, queued, spilled, in, out, lost (messages a second), lag (ms)."""
 
-    def __init__(self, table: LiveFrame[Any]) -> None:
+    def __init__(self, table: LiveFrame[Any], since: int = 0) -> None:
         self._table = table
-        self._taken = 0
+        self._taken = since
         self._last = (0.0, 0.0)
         self.ring = Ring(7, METRICS)
 

@@ -207,7 +207,7 @@ def test_symbol_window_panes_theme_pause_and_stop(browser, lab, request):
         page.page.select_option(f"{BOARD} select[aria-label=symbol]", "MSFT.US")
         page.wait_for_board("m => m.store.head.symbol === 'MSFT.US' && m.store.rings.books?.length")
         bid = page.board("m => m.store.rings.books.at(m.store.rings.books.length - 1, 2)")
-        assert 300 < bid < 600, "the other symbol's prices"
+        assert bid > 400, "the other symbol's prices"
         page.page.select_option(f"{BOARD} select[aria-label=window]", "300")
         page.wait_for_board("m => m.store.head.level === 1 && m.store.head.step === 500")
         page.page.select_option(f"{BOARD} select[aria-label=interval]", "15s")

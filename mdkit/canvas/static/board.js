@@ -87,6 +87,10 @@ export class Board {
     else if (name === "footprint") {
       this.scales[name] = bars.footprint(g, r, store, x, theme, this.places);
     } else this.scales[name] = strips[name](g, r, store, x, theme);
+    const isOfTrades = name === "flow" || name === "footprint";
+    if (isOfTrades && !store.rings.trades?.length) {
+      strips.note(g, r, "no trades yet", theme);
+    }
     if (name !== "queue") strips.gaps(g, r, store, x, theme, name === "heat");
     this.title(name, r);
   }

@@ -51,7 +51,7 @@ export function controls(act, signal) {
     follow: button("Follow", "Go back to the newest moment (f)", act.follow),
     stop: button("Stop", "Stop the feed and keep the last picture", act.stop),
     theme: choice("theme", "Light, dark, or as the page", act.theme),
-    contrast: on(make("input", { type: "range", min: -1, max: 1, step: 0.1, title:
+    contrast: on(make("input", { type: "range", min: -1.5, max: 1.5, step: 0.1, title:
       "Which sizes the heat map brings out", "aria-label": "contrast" }), "input",
     (event) => act.contrast(Number(event.target.value))),
   };

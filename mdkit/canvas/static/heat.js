@@ -156,7 +156,8 @@ export class HeatPane {
 
 function fill(px, w, h, left, right, top, bottom, colour, thick) {
   let from = Math.round(top), to = Math.round(bottom);
-  if (thick && to <= from) to = from + 1;
+  const least = thick ? (h > 160 ? 2 : 1) : 0;
+  if (to < from + least) to = from + least;
   from = Math.max(0, from);
   to = Math.min(h, to);
   for (let line = from; line < to; line++) px.fill(colour, line * w + left, line * w + right);

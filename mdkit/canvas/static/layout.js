@@ -18,7 +18,7 @@ export const EXTRAS = [
   { name: "trades", title: "Trades" },
   { name: "marks", title: "Marks" },
 ];
-export const AXIS = 56; // room for prices and values, at the right of the strips
+export const AXIS = 64; // room for prices and values, at the right of the strips
 export const TIMES = 18;
 const GAP = 5, NARROW = 620;
 

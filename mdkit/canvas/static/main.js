@@ -3,6 +3,7 @@
 import { Board } from "./board.js";
 import { controls, make, refresh } from "./controls.js";
 import { interact } from "./interact.js";
+import { player } from "./player.js";
 import { STRIPS, SIDES } from "./layout.js";
 import { linesOf, valuesAt } from "./readout.js";
 import { Store } from "./store.js";
@@ -18,7 +19,7 @@ function storeOf(model) {
   store.view = new View(60);
   store.options = {
     shown: new Set([...STRIPS, ...SIDES].map((pane) => pane.name)), levels: 5, theme: "auto",
-    measure: "pressure", contrast: 1, profile: true, trades: true, marks: true,
+    measure: "pressure", contrast: 1.5, profile: true, trades: true, marks: true,
   };
   store.views = 0;
   stores.set(model, store);
@@ -84,7 +85,8 @@ function render({ model, el }) {
     readout: () => readOut(),
   };
   const bar = controls(act, stop.signal);
-  root.append(bar.bar, health, make("div", { class: "mdkit-stage" }, canvas, readout, late));
+  const scrub = player((content) => say({ kind: "player", ...content }), stop.signal);
+  root.append(bar.bar, scrub.bar, health, make("div", { class: "mdkit-stage" }, canvas, readout, late));
   el.append(root);
   root.mdkit = { store, view, options, board, act, values: null };
   interact(board, act, stop.signal);
@@ -135,6 +137,7 @@ function render({ model, el }) {
     root.dataset.theme = board.theme?.name ?? "light";
     root.classList.toggle("mdkit-narrow", board.width < 620);
     if (!head) return;
+    scrub.refresh(head);
     health.dataset.state = head.state;
     const text = [head.sentence, head.ledger].filter(Boolean).join("  ");
     if (health.dataset.text !== text + head.state) {

@@ -4,7 +4,7 @@ import { SPREAD, T, microprice, place, pressureOf } from "./book.js";
 import { clock, price as writePrice, short } from "./scales.js";
 
 const FONT = "11px system-ui, sans-serif";
-const FLASH_MS = 450, RECENT_MS = 10000;
+const FLASH_MS = 300, RECENT_MS = 10000;
 
 function title(g, r, text, theme) {
   g.fillStyle = theme.panel;
@@ -37,13 +37,11 @@ export class Ladder {
       this.flashes.clear();
       this.symbol = symbol;
     }
-    const isFirst = this.sizes.size === 0;
     const sizes = new Map();
     for (const { price, size } of book) {
       sizes.set(price, size);
-      if (!isFirst && this.sizes.get(price) !== size) {
-        this.flashes.set(price, now);
-      }
+      // A price that has only come into sight has not changed, as far as is known.
+      if (this.sizes.has(price) && this.sizes.get(price) !== size) this.flashes.set(price, now);
     }
     this.sizes = sizes;
     for (const [price, at] of this.flashes) if (now - at > FLASH_MS) this.flashes.delete(price);

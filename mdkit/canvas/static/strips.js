@@ -18,6 +18,15 @@ export function clipped(g, r, draw) {
   g.restore();
 }
 
+// A word in the middle of a pane that has nothing to show.
+export function note(g, r, text, theme) {
+  g.font = "11px system-ui, sans-serif";
+  g.textAlign = "center";
+  g.textBaseline = "middle";
+  g.fillStyle = theme.muted;
+  g.fillText(text, r.x + r.w / 2, r.y + r.h / 2);
+}
+
 // Horizontal lines with their values at the right, within the pane's height.
 export function levelsGrid(g, r, scale, values, write, theme) {
   g.font = "10px system-ui, sans-serif";
