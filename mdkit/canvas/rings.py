@@ -8,8 +8,18 @@ import numpy.typing as npt
 Rows = npt.NDArray[np.float64]
 """Shape (rows, columns); the first column is a time in milliseconds since the epoch."""
 
-MS = 1e6
-"""Nanoseconds in a millisecond. As float64 a time in ms is exact to a quarter of a µs."""
+MS = 1_000_000
+"""Nanoseconds in a millisecond."""
+
+
+def in_ms(stamps: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """Return nanoseconds since the epoch as milliseconds, exact to a quarter of a µs.
+
+    In two parts, since as float64 the nanoseconds alone are only exact to a quarter of a µs
+    either, and what is a whole millisecond would not stay one.
+    """
+    found: npt.NDArray[np.float64] = stamps // MS + (stamps % MS) / MS
+    return found
 
 
 class Ring:

@@ -10,6 +10,7 @@ from html import escape
 from math import isfinite
 from typing import Any, Protocol
 
+from mdkit.canvas.rings import in_ms
 from mdkit.canvas.widget import CanvasWidget
 from mdkit.errors import MdkitError, SettingsError
 from mdkit.notebook.kernel import in_notebook
@@ -231,7 +232,7 @@ class Dashboard:
             self.session.pipeline.signals.total - _SIGNAL_ROWS
         )
         rows = zip(
-            (block.received / 1e6).tolist(),
+            in_ms(block.received).tolist(),
             *(column.tolist() for column in block.objects),
             [value if isfinite(value) else None for value in block.floats[0].tolist()],
             strict=True,

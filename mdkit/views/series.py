@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mdkit.canvas.rings import MS, Ring, Rows
+from mdkit.canvas.rings import MS, Ring, Rows, in_ms
 from mdkit.frames import EventFrame, LiveFrame
 from mdkit.frames.flags import AFTER_GAP
 from mdkit.orderflow.columns import Trades, sides
@@ -37,16 +37,14 @@ class BookSeries:
 
     def update(self) -> bool:
         """Take in new books; False where there were none."""
-        block = self._table.since(self._taken)
+        block = self._table.last_of_steps(self._taken, int(STEPS_MS[0] * MS))
         self._taken = self._table.total
         if not block.received.size:
             return False
-        stamps = block.received / MS
-        firsts, lasts = _steps(stamps, STEPS_MS[0])
-        rows = np.empty((lasts.size, self._rings[0].width))
-        rows[:, 0] = stamps[lasts]
-        rows[:, 1] = np.logical_or.reduceat((block.flags & AFTER_GAP) > 0, firsts)
-        rows[:, 2:] = block.floats[:, lasts].T
+        rows = np.empty((block.received.size, self._rings[0].width))
+        rows[:, 0] = in_ms(block.received)
+        rows[:, 1] = (block.flags & AFTER_GAP) > 0
+        rows[:, 2:] = block.floats.T
         _append(self._rings[0], rows, STEPS_MS[0])
         for level in range(1, len(STEPS_MS)):
             if self._rings[0].total - self._folded[level] > CAPACITY // 2:
@@ -68,7 +66,11 @@ class BookSeries:
 
 
 def _append(ring: Ring, rows: Rows, step: float) -> None:
-    """Append rows, of which the first takes the place of the newest in the same step."""
+    """Append rows, each of which takes the place of one before in the same step."""
+    same = np.flatnonzero(np.diff(rows[:, 0] // step) == 0)
+    if same.size:  # where rows came in two parts
+        rows[same + 1, 1] = np.maximum(rows[same, 1], rows[same + 1, 1])
+        rows = np.delete(rows, same, 0)
     if len(ring) and ring.rows[-1, 0] // step == rows[0, 0] // step:
         rows[0, 1] = max(rows[0, 1], ring.rows[-1, 1])
         ring.amend(rows[0])
@@ -98,7 +100,7 @@ class TradeSeries:
             return None
         total = running_delta(new, self._delta)
         self._delta = float(total[-1])
-        columns = (new.received / MS, new.price, new.size, new.side, new.gap, total)
+        columns = (in_ms(new.received), new.price, new.size, new.side, new.gap, total)
         self.ring.append(np.column_stack(columns))
         for level in range(len(STEPS_MS)):
             if self.ring.total - self._folded[level] > TRADES // 2:
@@ -196,7 +198,7 @@ class MetricSeries:
         if not block.received.size:
             return False
         rows = np.empty((block.received.size, 7))
-        rows[:, 0] = block.received / MS
+        rows[:, 0] = in_ms(block.received)
         queued, spilled, coming, going, dropped, lag = block.floats
         for column, values in enumerate((queued, spilled, coming, going, dropped, lag), start=1):
             rows[:, column] = values
