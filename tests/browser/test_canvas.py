@@ -219,7 +219,11 @@ def test_symbol_window_panes_theme_pause_and_stop(browser, lab, request):
         page.page.select_option(f"{BOARD} select[aria-label=theme]", other)
         page.wait_for_board(f"m => m.board.theme.name === '{other}'")
         page.page.keyboard.press("Escape")
-        page.page.click(f"{BOARD} .mdkit-health")
+        page.wait_for(
+            lambda: page.page.evaluate(f"!document.querySelector('{BOARD} .mdkit-more').open"),
+            10,
+            "the menu to close",
+        )
         page.check_controls()
         page.save(f"canvas-stopped-{theme}")
         page.assert_clean()

@@ -5,11 +5,12 @@ import * as bars from "./footprint.js";
 import { HeatPane, fitPrices, marks } from "./heat.js";
 import { AXIS, heightFor, layout } from "./layout.js";
 import { Scale, clock, decimals, price as writePrice, ticks, timeTicks } from "./scales.js";
+import { resultPane, tradeTable } from "./result.js";
 import { Ladder, signalTable, tape } from "./side.js";
 import * as strips from "./strips.js";
 import { themeOf } from "./theme.js";
 
-const TITLES = { heat: "Book", footprint: "Footprint", flow: "Flow", queue: "Queue" };
+const TITLES = { equity: "Equity", drawdown: "Drawdown", exposure: "Exposure", heat: "Book", footprint: "Footprint", flow: "Flow", queue: "Queue" };
 
 export class Board {
   constructor(canvas, store, view, options) {
@@ -59,7 +60,8 @@ export class Board {
     g.setTransform(ratio, 0, 0, ratio, 0, 0);
     g.fillStyle = this.theme.back;
     g.fillRect(0, 0, this.width, this.height);
-    this.panes = layout(this.width, this.height, options.shown);
+    this.panes = layout(this.width, this.height, options.shown,
+      store.head?.mode === "result");
     this.scales = {};
     if (!store.head) return this.message("waiting for the first picture");
     const { rects } = this.panes, [from, to] = this.times;
@@ -74,6 +76,8 @@ export class Board {
       this.ladder.draw(g, rects.ladder, store, this.theme, options, this.places, now, until);
       if (this.ladder.moving) this.dirty = true;
     }
+    this.tableRows = rects.results
+      ? tradeTable(g, rects.results, store, this.theme, this.places, from, to) : [];
     if (rects.tape) tape(g, rects.tape, store, this.theme, this.places, until);
     if (rects.signals) signalTable(g, rects.signals, store, this.theme);
     this.crosshair();
@@ -82,6 +86,11 @@ export class Board {
 
   strip(name, r) {
     const { g, store, theme, options, x } = this;
+    if (store.head.mode === "result") {
+      this.scales[name] = resultPane(g, r, store, x, theme, name, this.places);
+      this.title(name, r);
+      return;
+    }
     if (name === "heat") this.heatPane(r);
     else if (name === "pressure") this.scales[name] = strips.pressure(g, r, store, x, theme, options);
     else if (name === "footprint") {
@@ -153,7 +162,10 @@ export class Board {
     const { g, theme, options, store } = this;
     let text = TITLES[name] ?? "";
     const extra = [];
-    if (name === "heat") {
+    if (name === "price") {
+      text = store.head.symbol ?? "";
+      extra.push(["bought", theme.buy], ["sold", theme.sell]);
+    } else if (name === "heat") {
       text = store.head.symbol ?? "";
       extra.push(["bid", theme.buy], ["ask", theme.sell], ["mid", theme.mid], ["micro", theme.micro]);
     } else if (name === "pressure") {
@@ -239,7 +251,7 @@ export class Board {
     const left = Math.max(0, Math.min(bottom.w - width, px - width / 2));
     this.tag(left, bottom.y + 9, text, theme.tag, theme.tagInk, g);
     const y = this.scales[cursor.pane];
-    if (y && (cursor.pane === "heat" || cursor.pane === "footprint")) {
+    if (y && (["heat", "footprint", "price"].includes(cursor.pane))) {
       const value = writePrice(y.value(cursor.y), this.places);
       this.tag(r.x + r.w + 1, cursor.y, value, theme.tag, theme.tagInk, g);
     }

@@ -48,7 +48,8 @@ export function controls(act, signal) {
     (event) => act.levels(Number(event.target.value))),
     measure: choice("measure", "What the pressure pane shows", act.measure),
     pause: button("Pause", "Pause the picture; the feed goes on (space)", act.pause),
-    follow: button("Follow", "Go back to the newest moment (f)", act.follow),
+    follow: Object.assign(button("Follow", "Go back to the newest moment, or to the whole (f)",
+      act.follow), { className: "mdkit-always" }),
     stop: button("Stop", "Stop the feed and keep the last picture", act.stop),
     theme: choice("theme", "Light, dark, or as the page", act.theme),
     contrast: on(make("input", { type: "range", min: -1.5, max: 1.5, step: 0.1, title:
@@ -70,6 +71,9 @@ export function controls(act, signal) {
     make("label", { class: "mdkit-levels" }, "levels ", parts.levels),
     parts.pause, parts.follow, parts.stop, more,
     (parts.age = make("span", { class: "mdkit-age", role: "status" })));
+  on(more, "keydown", (event) => {
+    if (event.key === "Escape") more.open = false;
+  });
   return { bar, parts };
 }
 
@@ -91,6 +95,7 @@ export function refresh(parts, { head, view, options, paused }) {
   }
   parts.pause.textContent = paused ? "Resume" : "Pause";
   parts.pause.classList.toggle("mdkit-on", Boolean(paused));
+  parts.follow.textContent = head?.mode === "result" ? "All" : "Follow";
   parts.follow.disabled = view.follow && !view.prices;
   parts.stop.disabled = !head?.can_stop;
   for (const { name } of [...STRIPS, ...SIDES]) {

@@ -88,6 +88,16 @@ export function interact(board, act, signal) {
     } else zoomPrice(Math.max(10, before[1]) / Math.max(10, after[1]), (y + other.y) / 2);
   }
 
+  listen("click", (event) => {
+    const [x, y] = local(event), r = board.panes?.rects.results;
+    if (!r || x < r.x) return;
+    const row = board.tableRows.find((one) => y >= one.y && y < one.y + one.h);
+    if (!row) return;
+    const { entry, exit } = row.trade;
+    view.setSpan(Math.max(4 * (exit - entry), board.store.head.bar_ms * 40), board.now);
+    view.goTo((entry + exit) / 2);
+    act.changed();
+  });
   for (const name of ["pointerup", "pointercancel"]) {
     listen(name, (event) => pointers.delete(event.pointerId));
   }

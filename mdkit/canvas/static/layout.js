@@ -13,6 +13,14 @@ export const SIDES = [
   { name: "tape", title: "Tape", share: 1.1, least: 60 },
   { name: "signals", title: "Signals", share: 1.1, least: 60 },
 ];
+// Panes of a backtest.
+export const RESULT_STRIPS = [
+  { name: "price", title: "Price", share: 4, least: 110 },
+  { name: "equity", title: "Equity", share: 2.5, least: 70 },
+  { name: "drawdown", title: "Drawdown", share: 1.5, least: 50 },
+  { name: "exposure", title: "Exposure", share: 1, least: 40 },
+];
+export const RESULT_SIDES = [{ name: "results", title: "Trades", share: 1, least: 120 }];
 export const EXTRAS = [
   { name: "profile", title: "Profile" },
   { name: "trades", title: "Trades" },
@@ -28,9 +36,9 @@ export function heightFor(windowHeight, width) {
   return width < NARROW ? fits + 230 : fits;
 }
 
-export function layout(width, height, shown) {
-  const strips = STRIPS.filter((pane) => shown.has(pane.name));
-  const sides = SIDES.filter((pane) => shown.has(pane.name));
+export function layout(width, height, shown, isResult = false) {
+  const strips = isResult ? RESULT_STRIPS : STRIPS.filter((pane) => shown.has(pane.name));
+  const sides = isResult ? RESULT_SIDES : SIDES.filter((pane) => shown.has(pane.name));
   const isNarrow = width < NARROW;
   const below = isNarrow && sides.length > 0 ? 225 : 0;
   const wide = !isNarrow && sides.length > 0 && strips.length > 0;

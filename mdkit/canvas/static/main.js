@@ -6,6 +6,7 @@ import { interact } from "./interact.js";
 import { player } from "./player.js";
 import { STRIPS, SIDES } from "./layout.js";
 import { linesOf, valuesAt } from "./readout.js";
+import { resultLines, resultValues } from "./result.js";
 import { Store } from "./store.js";
 import { View } from "./view.js";
 
@@ -105,8 +106,12 @@ function render({ model, el }) {
   }
 
   let reported = 0;
+  let later = 0;
   function report() {
+    clearTimeout(later); // the last of many moves must not go unreported
+    later = setTimeout(report, 260);
     if (performance.now() - reported < 250) return;
+    clearTimeout(later);
     reported = performance.now();
     say({ kind: "range", from: board.times[0], to: board.times[1] });
   }
@@ -121,9 +126,12 @@ function render({ model, el }) {
     }
     const price = cursor.pane === "heat" && board.scales.heat
       ? board.scales.heat.value(cursor.y) : null;
-    const values = valuesAt(store, board.x.value(cursor.x), options, price);
+    const isResult = store.head.mode === "result", time = board.x.value(cursor.x);
+    const values = isResult ? resultValues(store, time) : valuesAt(store, time, options, price);
     root.mdkit.values = values;
-    readout.replaceChildren(...linesOf(values, options.shown, board.places, options, cursor.pane).map(
+    const lines = isResult ? resultLines(values, board.places)
+      : linesOf(values, options.shown, board.places, options, cursor.pane);
+    readout.replaceChildren(...lines.map(
       ([name, text]) => make("div", {}, make("b", {}, name), text)));
     readout.hidden = false;
     const isLeft = cursor.x > plot.x + plot.w / 2;
@@ -136,6 +144,7 @@ function render({ model, el }) {
     refresh(bar.parts, { head, view, options, paused });
     root.dataset.theme = board.theme?.name ?? "light";
     root.classList.toggle("mdkit-narrow", board.width < 620);
+    root.classList.toggle("mdkit-result", head?.mode === "result");
     if (!head) return;
     scrub.refresh(head);
     health.dataset.state = head.state;
@@ -195,7 +204,11 @@ function render({ model, el }) {
       say({ kind: "hole", n: store.n });
       return;
     }
-    const { paused, first_levels: levels } = message.head;
+    const { paused, first_levels: levels, whole } = message.head;
+    if (whole) {
+      view.whole = whole;
+      view.reset();
+    }
     if (levels !== undefined && !store.hasLevels) options.levels = levels;
     store.hasLevels = true;
     if (paused !== undefined && Boolean(paused) !== Boolean(store.paused)) {
@@ -239,6 +252,7 @@ function render({ model, el }) {
     stop.abort();
     cancelAnimationFrame(frame);
     clearInterval(clockTimer);
+    clearTimeout(later);
     watcher.disconnect();
     sizes.disconnect();
     model.off("msg:custom", onMessage);

@@ -12,7 +12,7 @@ export class Store {
     this.head = null;
     this.rings = {};
     this.bars = new Map();
-    this.profile = null;
+    this.profile = this.result = this.fills = null;
     this.tick = Infinity;
     this.gaps = [];
     this.at = -Infinity; // when the newest picture came, by performance.now()
@@ -44,7 +44,7 @@ export class Store {
   clear() {
     this.rings = {};
     this.bars.clear();
-    this.profile = null;
+    this.profile = this.result = this.fills = null;
     this.tick = Infinity;
     this.gaps = [];
   }
@@ -58,8 +58,8 @@ export class Store {
   takeSeries(name, { rows, width, data }) {
     if (name === "bars") return this.takeBars(data, width);
     if (name === "cells") return this.takeCells(data, width);
-    if (name === "profile") {
-      this.profile = { rows, width, data: data.slice() };
+    if (name === "profile" || name === "result" || name === "fills") {
+      this[name] = { rows, width, data: data.slice() };
       return undefined;
     }
     let ring = this.rings[name];

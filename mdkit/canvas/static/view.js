@@ -1,6 +1,6 @@
 // What part of time and price is looked at, and how the user's hand changes that.
 
-const LEAST = 500, MOST = 1000 * 86400e3;
+const LEAST = 500, MOST = 200 * 366 * 86400e3;
 
 export class View {
   constructor(seconds = 60) {
@@ -9,6 +9,7 @@ export class View {
     this.follow = true;
     this.end = 0; // the right edge in ms, where the view does not follow
     this.prices = null; // [low, high] once the user has chosen, else null
+    this.whole = null; // the span to come back to, where there is a beginning and an end
     this.room = 0.03; // of the span, free at the right of the newest
   }
 
@@ -60,6 +61,7 @@ export class View {
   }
 
   reset() {
+    if (this.whole) this.span = this.whole;
     this.follow = true;
     this.prices = null;
   }
