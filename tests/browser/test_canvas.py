@@ -254,6 +254,23 @@ def test_what_is_hidden_or_lost_on_the_way_is_made_good(browser, lab):
         page.assert_clean()
 
 
+def test_a_busy_cell_holds_up_no_session_of_its_own_thread(browser, lab):
+    cells = (
+        LIVE.format(name="busy").replace("strategies=", "runner='thread', strategies="),
+        "import time\ntime.sleep(8)",
+        "print(session.state)",
+    )
+    with Page.open(browser, lab, lab.write("busy.ipynb", *cells)) as page:
+        page.select_cell(0)
+        page.run("Run Selected Cell")
+        page.wait_for_pictures(10)
+        page.run("Run Selected Cell")
+        page.wait_for(lambda: page.prompts()[1] == "[*]:", 30, "the busy cell")
+        page.wait_for_pictures(8)
+        assert page.prompts()[1] == "[*]:", "pictures came while it was busy"
+        page.assert_clean()
+
+
 def test_two_sessions_have_a_canvas_each_and_a_dead_kernel_is_told(browser, lab):
     name = lab.write("two.ipynb", LIVE.format(name="one"), LIVE.format(name="two"))
     with Page.open(browser, lab, name) as page:

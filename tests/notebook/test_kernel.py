@@ -7,6 +7,7 @@ and exchange serve all tests, unless one needs a kernel in which nothing has hap
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 
@@ -261,6 +262,26 @@ def test_the_page_may_ask_from_another_thread(kernel, exchange):
     )
     kernel.run("ask(kind='stop')\nwhile session.running: await asyncio.sleep(0.01)")
     assert kernel.run("print(session.state)").strip() == "stopped"
+
+
+def test_without_an_answer_a_plain_picture_takes_the_canvas_place(kernel, exchange):
+    kernel.run(begin(exchange) + "board = session.dashboard()\nboard")
+    kernel.run(settle())
+    # Silence counts only while no cell runs: the answers of a page wait behind a cell.
+    kernel.run("await asyncio.sleep(4)\nassert board._plain.box is None")
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        told = kernel.run(
+            "print(board._plain.box is not None and len(board._plain.box.children[1].value))"
+        )
+        if told.strip() not in ("False", "0"):
+            break
+        time.sleep(4)  # in which no cell runs
+    assert "did not answer" in kernel.run("print(board._plain.box.children[0].value)")
+    assert kernel.run("print(bytes(board._plain.box.children[1].value)[1:4])").strip() == "b'PNG'"
+    kernel.run("board.widget._handle_custom_msg({'kind': 'hello'}, [])")
+    kernel.run("while not board._plain._task.done(): await asyncio.sleep(0.05)", timeout=60)
+    kernel.run("board.close()\nassert board._plain.box is None")
 
 
 @pytest.mark.parametrize("runner", ["notebook", "thread"])

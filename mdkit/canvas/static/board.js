@@ -27,13 +27,16 @@ export class Board {
 
   // Take the size of the element and the screen's resolution.
   fit(width) {
-    const height = this.options.height ?? heightFor(window.innerHeight, width);
-    const ratio = Math.min(3, window.devicePixelRatio || 1);
-    if (width === this.width && height === this.height && ratio === this.ratio) return;
-    Object.assign(this, { width, height, ratio, dirty: true });
-    this.canvas.width = Math.round(width * ratio);
-    this.canvas.height = Math.round(height * ratio);
-    this.canvas.style.height = `${height}px`;
+    const tall = this.options.height ?? heightFor(window.innerHeight, width);
+    const dots = Math.min(3, window.devicePixelRatio || 1);
+    // On a very wide screen everything is drawn larger, texts too.
+    const zoom = Math.min(2, Math.max(1, width / 1900)), ratio = dots * zoom;
+    const [w, h] = [width / zoom, tall / zoom];
+    if (w === this.width && h === this.height && ratio === this.ratio) return;
+    Object.assign(this, { width: w, height: h, ratio, zoom, dirty: true });
+    this.canvas.width = Math.round(width * dots);
+    this.canvas.height = Math.round(tall * dots);
+    this.canvas.style.height = `${tall}px`;
   }
 
   get places() {
@@ -245,7 +248,8 @@ export class Board {
     }
     g.stroke();
     g.setLineDash([]);
-    const text = clock(this.x.value(cursor.x), 1);
+    const at = this.x.value(cursor.x), isLong = this.x.to - this.x.from > 864e5;
+    const text = isLong ? `${clock(at, 864e5)} ${clock(at, 6e4)}` : clock(at, 1);
     g.font = "600 10px system-ui, sans-serif";
     const width = g.measureText(text).width + 8;
     const left = Math.max(0, Math.min(bottom.w - width, px - width / 2));

@@ -136,7 +136,7 @@ function render({ model, el }) {
     readout.hidden = false;
     const isLeft = cursor.x > plot.x + plot.w / 2;
     readout.style.left = isLeft ? "8px" : "";
-    readout.style.right = isLeft ? "" : `${board.width - plot.w + 8}px`;
+    readout.style.right = isLeft ? "" : `${(board.width - plot.w) * board.zoom + 8}px`;
   }
 
   function refreshAll() {
@@ -166,7 +166,7 @@ function render({ model, el }) {
     const seconds = Math.floor(age);
     bar.parts.age.textContent = paused
       ? `paused at ${new Date(paused.at).toISOString().slice(11, 19)} UTC`
-      : isLate ? `no picture for ${seconds} s` : head?.rate ? `${Math.round(head.rate)}/s` : "";
+      : isLate ? `no picture for ${seconds} s` : head?.rate && board.width >= 620 ? `${Math.round(head.rate)}/s` : "";
     bar.parts.age.classList.toggle("mdkit-bad", Boolean(isLate));
     late.hidden = !isLate;
     if (isLate) {

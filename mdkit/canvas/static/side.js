@@ -171,7 +171,7 @@ export function tape(g, r, store, theme, places, until) {
     g.textAlign = "left";
     g.fillStyle = theme.muted;
     const wide = r.w > 185;
-    g.fillText(clock(ring.at(row, T), wide ? 1 : 1000), r.x + 6, y);
+    if (r.w > 150) g.fillText(clock(ring.at(row, T), wide ? 1 : 1000), r.x + 6, y);
     g.textAlign = "right";
     g.fillStyle = side > 0 ? theme.buy : side < 0 ? theme.sell : theme.ink;
     g.fillText(writePrice(ring.at(row, 1), places), r.x + r.w * (wide ? 0.73 : 0.7), y);
@@ -190,9 +190,10 @@ export function signalTable(g, r, store, theme) {
     if (y + 13 > r.y + r.h) break;
     g.textAlign = "left";
     g.fillStyle = theme.muted;
-    g.fillText(clock(t, 1000), r.x + 6, y);
+    const isWide = r.w > 170;
+    if (isWide) g.fillText(clock(t, 1000), r.x + 6, y);
     g.fillStyle = theme.ink;
-    g.fillText(fit(g, `${symbol} ${strategy}`, r.w - 112), r.x + 60, y);
+    g.fillText(fit(g, `${symbol} ${strategy}`, r.w - (isWide ? 112 : 58)), r.x + (isWide ? 60 : 6), y);
     g.textAlign = "right";
     g.fillStyle = value > 0 ? theme.buy : value < 0 ? theme.sell : theme.ink;
     g.fillText((value ?? NaN).toPrecision(3).replace(/e\+?/, "e"), r.x + r.w - 6, y);

@@ -267,8 +267,8 @@ export function queue(g, r, store, x, theme) {
         g.font = "10px system-ui, sans-serif";
         g.fillStyle = colour;
         g.textAlign = "right";
-        g.textBaseline = share > 0.9 ? "bottom" : "top";
-        g.fillText(`${share * 100} %`, r.x + r.w - 4, py);
+        g.textBaseline = "top";
+        g.fillText(`${share * 100} %`, r.x + r.w - (share > 0.9 ? 36 : 4), py + 1);
       }
     }
     for (const [name, column, colour] of [...QUEUE].reverse()) {
