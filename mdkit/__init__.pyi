@@ -3,6 +3,8 @@
 
 from . import strategies as strategies
 from .api.article import MarketDataPipeline as MarketDataPipeline
+from .api.explore import Explorer as Explorer
+from .api.explore import explore as explore
 from .api.klines import klines as klines
 from .api.live import live as live
 from .backtesting.account.answers import Limit as Limit
@@ -40,6 +42,10 @@ from .measures import pressure_ratio as pressure_ratio
 from .measures import rolling as rolling
 from .measures import spread as spread
 from .notebook.kernel import enable_nested as enable_nested
+from .orderflow.cvd import cvd as cvd
+from .orderflow.footprint import footprint as footprint
+from .orderflow.heatmap import book_heatmap as book_heatmap
+from .orderflow.profile import volume_profile as volume_profile
 from .pipeline.receipt import Receipt as Receipt
 from .recording.archives.reader import read_archive as read_archive
 from .recording.hftbacktest import to_hftbacktest as to_hftbacktest

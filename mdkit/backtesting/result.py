@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from mdkit.backtesting.capacity import Capacity
     from mdkit.backtesting.chance.bootstrap import Bootstrap
+    from mdkit.backtesting.show import ResultCanvas
 
 
 @dataclass(frozen=True, eq=False)
@@ -245,6 +246,17 @@ class Result:
         from mdkit.backtesting.plots import draw_result, draw_signals
 
         return (draw_result if self.terms.trade else draw_signals)(self, max_points)
+
+    def show(self, symbol: str | None = None) -> ResultCanvas:
+        """Return the result on the live canvas: hover, zoom, pan, and jump to a trade.
+
+        Price with fills, equity, drawdown and exposure on one axis of time, and the trades, whose
+        rows jump there. `symbol`: whose price; None for the first. A saved notebook keeps what
+        `plot` draws. Raises `SettingsError` for a symbol that was not in the backtest.
+        """
+        from mdkit.backtesting.show import ResultCanvas
+
+        return ResultCanvas(self, symbol)
 
     def save(self, path: str | Path) -> Path:
         """Write the picture as PNG, or with the suffix .html figures, picture and trades."""

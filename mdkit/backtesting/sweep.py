@@ -352,9 +352,16 @@ def heatmap(
     """Return a picture of a sweep: `x` across, `y` down, the figure by colour, the best framed.
 
     Without names: the grid's first two parameters and the first figure. Where the sweep varied
-    more than two parameters, each cell shows the best over the others.
+    more than two parameters, each cell shows the best over the others. The heat map of a table of
+    order books is `md.book_heatmap`. Raises `SettingsError` for what is no sweep.
     """
     from mdkit.backtesting.plots import draw_heatmap
+
+    if {"bid", "bid_size", "ask", "ask_size"} <= set(frame.columns):
+        raise SettingsError(
+            "this is a table of order books, not a sweep: md.book_heatmap(frame, seconds, "
+            "price_bins) gives its heat map as a table, session.dashboard() shows it."
+        )
 
     parameters = frame.attrs.get("parameters") or [
         name for name in frame.columns if name not in METRICS

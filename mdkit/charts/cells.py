@@ -9,8 +9,7 @@ from typing import Protocol
 from mdkit.pipeline.explain import explain
 from mdkit.pipeline.pipeline import Pipeline
 from mdkit.queue.ledger import COLUMNS
-from mdkit.views.ladder import FAINT, TEXT
-from mdkit.views.tables import table_html
+from mdkit.views.html import FAINT, TEXT, table_html
 
 _MOST_ROWS = 12
 

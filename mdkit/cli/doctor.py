@@ -20,6 +20,7 @@ _CORE = (
     "numpy",
     "requests",
     "ipywidgets",
+    "anywidget",
     "matplotlib",
     "pillow",
     "msgspec",

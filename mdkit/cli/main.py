@@ -1,4 +1,4 @@
-"""The command line: `mdkit demo`, `mdkit serve`, `mdkit lab`, `mdkit doctor`, and
+"""The command line: `mdkit demo`, `mdkit serve`, `mdkit lab`, `mdkit explore`, `mdkit doctor`, and
 (in `recordings`) `mdkit record`, `mdkit replay`, `mdkit info`, and (in `history`)
 `mdkit klines`, `mdkit backtest`, `mdkit sweep`.
 
@@ -187,6 +187,42 @@ def lab(context: typer.Context) -> None:
     command = _lab_command(context.args)
     if importlib.util.find_spec("jupyterlab") is None:
         raise MdkitError(f"JupyterLab is not installed: {install_hint('lab')}.")
+    raise typer.Exit(subprocess.run(command, check=False).returncode)
+
+
+@app.command()
+def explore(
+    path: Annotated[Path, typer.Argument(help="The recording.")],
+    strategy: Annotated[
+        list[str] | None,
+        typer.Option(help="A strategy of mdkit to run on it; may be given several times."),
+    ] = None,
+    browser: Annotated[bool, typer.Option(help="Open a browser as well.")] = True,
+) -> None:
+    """Open a recording on the live canvas in JupyterLab: scrub bar, play, pause, speed, jumps.
+
+    Writes a notebook beside the recording, explore_NAME.ipynb, unless it is there already.
+    """
+    import importlib.util
+    import subprocess
+
+    from mdkit.cli.explore import write_notebook
+    from mdkit.recording.files import RecordingFiles
+    from mdkit.strategies import ALL
+    from mdkit.suggestions import instead
+
+    for name in strategy or ():
+        if name not in ALL:
+            raise SettingsError(f"--strategy {name} is unknown: {instead(name, ALL)}.")
+    RecordingFiles(path)  # raises, before anything is written, for what is no recording
+    if importlib.util.find_spec("jupyterlab") is None:
+        raise MdkitError(f"JupyterLab is not installed: {install_hint('lab')}.")
+    notebook = write_notebook(path, strategy or [], path.resolve().parent)
+    print(f"notebook {notebook}")
+    rest = [] if browser else ["--no-browser"]
+    command = [*_lab_command([str(notebook.parent), *rest])]
+    if browser:
+        command.append(f"--LabApp.default_url=/lab/tree/{notebook.name}")
     raise typer.Exit(subprocess.run(command, check=False).returncode)
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
-from mdkit.views.ladder import FAINT, TEXT
-from mdkit.views.tables import table_html
+from mdkit.views.html import FAINT, TEXT, table_html
 
 if TYPE_CHECKING:
     import pandas as pd

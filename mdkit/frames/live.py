@@ -167,6 +167,14 @@ class LiveFrame(Generic[Row]):
         columns = {name: next(parts[kind]).copy() for name, kind in self.columns.items()}
         return {self.index_name: block.received.copy(), **columns}
 
+    def since(self, total: int) -> Block:
+        """Return the rows that came after `total` of them had, as far as they are held.
+
+        Views, good until the next append, for what takes in new rows many times a second.
+        """
+        self._rows(0)  # so that `total` counts rows and not messages
+        return self._rows(min(max(self.total - total, 0), self.capacity))
+
     def _rows(self, last: int | None) -> Block:
         """Return views of the columns, good until the next append."""
         if last is not None and (not isinstance(last, (int, np.integer)) or last < 0):

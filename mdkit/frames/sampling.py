@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from mdkit.errors import SettingsError
 
@@ -55,22 +56,39 @@ def _by_symbol(table: pd.DataFrame) -> list[pd.DataFrame]:
     return [part for _, part in table.groupby("symbol", observed=True, sort=False)]
 
 
-def _sampled(table: pd.DataFrame, step: int) -> pd.DataFrame:
-    import pandas as pd
+def rows_at_ends(
+    received: npt.NDArray[np.int64], gap: npt.NDArray[np.bool_], step: int
+) -> tuple[npt.NDArray[Any], ...]:
+    """Return the whole multiples of `step` up to the last row, and which row stood at each.
 
-    table = table.sort_index(kind="stable")
-    received = pd.DatetimeIndex(table.index).as_unit("ns").asi8
+    Args:
+        received: when each row was, ns since the epoch, ascending.
+        gap: whether something was missed before each row.
+        step: in ns.
+
+    Four arrays of one length: the ends (ns), the number of the last row received up to each,
+    whether that is known to have held until then, and whether something was missed since the end
+    before.
+    """
     ends = np.empty(0, np.int64)
     if received.size:
         ends = np.arange(-(-received[0] // step), received[-1] // step + 1) * step
     at = np.searchsorted(received, ends, "right") - 1
-    gap = table["gap"].to_numpy()
     before = np.append(-1, at[:-1])
     missed = np.append(0, np.cumsum(gap))
     # An end is known if a row came within its own stretch, or what follows is no gap.
     follows = np.append(gap[1:], False)
     known = (at > before) | ~follows[at]
-    sampled = table.iloc[at].assign(gap=missed[at + 1] > missed[before + 1])
+    return ends, at, known, missed[at + 1] > missed[before + 1]
+
+
+def _sampled(table: pd.DataFrame, step: int) -> pd.DataFrame:
+    import pandas as pd
+
+    table = table.sort_index(kind="stable")
+    received = pd.DatetimeIndex(table.index).as_unit("ns").asi8
+    ends, at, known, missed = rows_at_ends(received, table["gap"].to_numpy(), step)
+    sampled = table.iloc[at].assign(gap=missed)
     sampled.index = pd.DatetimeIndex(ends.view("M8[ns]")).tz_localize("UTC").rename("time")
     kept: pd.DataFrame = sampled.loc[known]
     return kept

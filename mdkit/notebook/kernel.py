@@ -34,6 +34,32 @@ def in_notebook() -> bool:
     return shell is not None and hasattr(shell, "kernel")
 
 
+class Cells:
+    """Knows whether a cell is being run; made in one that is."""
+
+    def __init__(self) -> None:
+        from IPython.core.getipython import get_ipython
+
+        self.running = True
+        self._shell = get_ipython()
+        if self._shell is not None:
+            self._shell.events.register("pre_execute", self._begin)
+            self._shell.events.register("post_execute", self._end)
+
+    def close(self) -> None:
+        """Look no more."""
+        if self._shell is not None:
+            self._shell.events.unregister("pre_execute", self._begin)
+            self._shell.events.unregister("post_execute", self._end)
+            self._shell = None
+
+    def _begin(self) -> None:
+        self.running = True
+
+    def _end(self) -> None:
+        self.running = False
+
+
 def loses_cells(ipykernel: str | None) -> bool:
     """Whether nest_asyncio 1.6.0 makes Run All skip cells in this ipykernel (7.3 and later)."""
     parts = (ipykernel or "0.0").split(".")[:2]

@@ -86,6 +86,8 @@ class Pipeline:
         self.watchdog = Watchdog(lambda: self.lanes.running, self._note_held)
         self.gaps: deque[Gap] = deque(maxlen=100_000)
         self.gap_count = 0
+        self.beginnings = 0
+        """How often it has begun anew."""
         self.problems: deque[MdkitError] = deque(maxlen=100)
         self.problem_counts: Counter[str] = Counter()
         self.buffer: Buffer[Channel] = Buffer(
@@ -248,6 +250,7 @@ class Pipeline:
                 )
             )
             self.recordings.end()
+        self.beginnings += 1
         self.channels.begin_anew()
         self.lanes.begin_anew()
         self.frames.clear()

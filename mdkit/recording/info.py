@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING
 
 from mdkit.events import Gap
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _NS = 1_000_000_000
+_BURST = 3
+"""How many times the median second's messages make a burst."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -33,6 +36,8 @@ class RecordingInfo:
             none could be told.
         answers: messages that are no market data but answers to commands.
         busiest_ns, busiest_count: the second (its beginning) with the most messages.
+        bursts: beginnings (ns since the epoch) of the stretches of seconds in each of which at
+            least three times as many messages came as in the median second.
         gaps: the gaps that were marked, and those of the recordings themselves, their reason
             "not recorded".
         unseen: messages that no strategy saw, by what became of them: "refused" (dropped on
@@ -51,6 +56,7 @@ class RecordingInfo:
     answers: int
     busiest_ns: int
     busiest_count: int
+    bursts: tuple[int, ...]
     gaps: tuple[Gap, ...]
     unseen: dict[str, int]
     lost: int
@@ -153,6 +159,14 @@ class RecordingInfo:
         return f"<table>{told}{rows}</table>"
 
 
+def _bursts(seconds: Counter[int]) -> tuple[int, ...]:
+    if not seconds:
+        return ()
+    enough = _BURST * median(seconds.values())
+    busy = {second for second, count in seconds.items() if count >= enough}
+    return tuple(second * _NS for second in sorted(busy) if second - 1 not in busy)
+
+
 def recording_info(path: Paths) -> RecordingInfo:
     """Return what recordings hold: span, symbols, rates, the busiest second, gaps, losses.
 
@@ -204,6 +218,7 @@ def recording_info(path: Paths) -> RecordingInfo:
         answers=answers,
         busiest_ns=busiest * _NS,
         busiest_count=busiest_count,
+        bursts=_bursts(seconds),
         gaps=tuple(gaps),
         unseen=dict(unseen),
         lost=sum(session.unseen().not_recorded for session in recordings.sessions),

@@ -10,4 +10,5 @@ subscribing.py  symbols that come and go
 stopping.py     what a stop returns
 lookups.py      errors for tables that it cannot have
 tables.py       its tables
+orderflow.py    its tables over prices and time
 """

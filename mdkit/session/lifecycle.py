@@ -147,7 +147,7 @@ class SessionLife(ABC, Generic[R]):
     def pause(self) -> None:
         """Take nothing from the feed until `resume()`; the connection feels backpressure.
 
-        A dashboard's Freeze is another thing: it keeps the picture, and the feed goes on.
+        A dashboard's Pause is another thing: it keeps the picture, and the feed goes on.
         """
         self._pause(True)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from mdkit.errors import SessionError
 from mdkit.events import Signal
 from mdkit.frames import book_frame
+from mdkit.notebook.kernel import in_notebook
 from mdkit.notebook.loops import LoopThread, call_in, running_loop
 from mdkit.pipeline.explain import Diagnosis, diagnose, explain
 from mdkit.pipeline.health import Health
@@ -24,6 +25,7 @@ from mdkit.session.books import venue_table, whole_book
 from mdkit.session.lifecycle import SessionLife
 from mdkit.session.lookups import check_table
 from mdkit.session.options import Runner
+from mdkit.session.orderflow import OrderFlowTables
 from mdkit.session.stopping import Stopping
 from mdkit.session.subscribing import SubscriptionChanges
 from mdkit.views.clock import Clock
@@ -33,13 +35,13 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from mdkit.views.dashboard import Dashboard
+    from mdkit.views.dashboard import Dashboard, Player
     from mdkit.views.view import View
 
 T = TypeVar("T")
 
 
-class Session(SessionLife[Receipt]):
+class Session(SessionLife[Receipt], OrderFlowTables):
     """A running feed and everything it has brought. Made by `live()`.
 
     Methods may be called from any thread. A failure in the background is raised once, by the
@@ -123,6 +125,7 @@ class Session(SessionLife[Receipt]):
         if self._clock is not None:
             await self._clock.last_picture()
         for dashboard in self._dashboards:
+            await dashboard.last_picture()
             dashboard.leave_picture()
 
     def _pause(self, on: bool) -> None:
@@ -318,20 +321,42 @@ class Session(SessionLife[Receipt]):
             self._clock = Clock(self.pipeline, self._look_later)
         return self._clock
 
-    def dashboard(self, *, hz: float = 4.0, levels: int = 10) -> Dashboard:
-        """Return a live dashboard with freeze, follow and stop; showing it is returning it.
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """The event loop that the session lives in; None before it has begun."""
+        return self._loop
 
-        `hz`: pictures a second, at most 10. It goes slower by itself, and says so, when
-        drawing takes more than a fifth of the time.
+    def dashboard(
+        self,
+        *,
+        hz: float = 30.0,
+        levels: int = 5,
+        symbol: str | None = None,
+        player: Player | None = None,
+    ) -> Dashboard:
+        """Return the live canvas with pause, follow and stop; showing it is returning it.
+
+        `hz`: pictures a second, at most 60; it goes slower by itself, and says so, when they take
+        more than 5 % of the loop. `levels`: that pressure sums at first. `symbol`: shown at first.
+        `player`: what moves a recording about, as in `md.explore`. A dashboard made earlier gives
+        way to its last picture.
         """
         from mdkit.views.dashboard import Dashboard
 
-        levels = checked_count("levels", levels, 1, "a ladder shows at least 1 a side")
+        levels = checked_count("levels", levels, 1, "pressure sums at least 1 a side")
+        if symbol is not None and symbol not in self.symbols:
+            check_table(self.pipeline, "depth", symbol)
         for old in self._dashboards:
             old.close()
-        dashboard = Dashboard(self, self.clock, hz=hz, levels=levels)
+        dashboard = Dashboard(self, hz=hz, levels=levels, symbol=symbol, player=player)
         self._dashboards = [dashboard]
         return dashboard
+
+    def _ipython_display_(self) -> None:
+        """Show the dashboard in a notebook, once started; else what `_repr_html_` returns."""
+        if not in_notebook() or not self.running:
+            raise NotImplementedError
+        self.dashboard()._ipython_display_()
 
     def view(self, view: View) -> ipywidgets.DOMWidget:
         """Have one view of `mdkit.views` follow this session; returns its widget."""

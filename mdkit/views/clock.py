@@ -1,7 +1,7 @@
-"""The clock that views are drawn on: steady, never faster than told, slower when drawing is slow.
+"""The clock that tables are drawn on: steady, never faster than told, slower when that is slow.
 
-Views follow a clock and not the feed, since a browser can take some ten pictures a second and a
-feed brings thousands of messages.
+They follow a clock and not the feed, since nobody reads a table that changes more than ten times
+a second and a feed brings thousands of messages. The canvas has a `Ticker` of its own.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
@@ -37,7 +37,6 @@ class Clock:
         hz: pictures a second, at most 10.
 
     Attributes:
-        frozen: while True, nothing is drawn; the feed goes on.
         share: the part of the loop's time that drawing takes.
         interval: seconds between pictures now; longer than asked for while `share` is over 20%.
         drawn: pictures so far.
@@ -46,12 +45,9 @@ class Clock:
     def __init__(self, pipeline: Pipeline, look: Look, hz: float = 4.0) -> None:
         self.pipeline = pipeline
         self.hz = hz
-        self.frozen = False
         self.share = 0.0
         self.drawn = 0
         self.interval = 1 / hz
-        self.after_draw: list[Callable[[], None]] = []
-        self.at_end: list[Callable[[], None]] = []
         self.trouble = ""
         self._look = look
         self._views: list[View] = []
@@ -88,10 +84,6 @@ class Clock:
         """Draw these views no more."""
         self._views = [view for view in self._views if view not in views]
 
-    def touch(self) -> None:
-        """Have the next tick draw, also when nothing has arrived."""
-        self._stamp = None
-
     def stop(self) -> None:
         """Draw no more."""
         if self._task is not None:
@@ -99,19 +91,14 @@ class Clock:
 
     async def _turn(self) -> None:
         due = time.monotonic()
-        try:
-            while self._views:
-                over = self._over
-                if not self.frozen or over:
-                    with contextlib.suppress(TimeoutError):
-                        await self.tick()
-                if over:
-                    break
-                due = max(due + self.interval, time.monotonic())
-                await self._sleep_until(due)
-        finally:
-            for callback in list(self.at_end):
-                callback()
+        while self._views:
+            over = self._over
+            with contextlib.suppress(TimeoutError):
+                await self.tick()
+            if over:
+                break
+            due = max(due + self.interval, time.monotonic())
+            await self._sleep_until(due)
 
     @property
     def _over(self) -> bool:
@@ -130,36 +117,24 @@ class Clock:
             await asyncio.wait([task], timeout=timeout)
 
     async def tick(self) -> None:
-        """Look, and draw what has changed, one view after the other over the whole interval.
-
-        Drawn in one go the views would hold the loop for tens of milliseconds, and then the
-        messages that came meanwhile for some more. The first picture does not wait, nor one
-        that somebody has asked for (`touch`).
-        """
-        at_once = self._stamp is None
+        """Look, and draw what has changed, one view after the other."""
         if not await self._look(self._has_changed):
             return
-        views, began, spent = list(self._views), time.monotonic(), 0.0
-        for number, view in enumerate(views):
-            if not at_once:
-                await self._sleep_until(began + self.interval * number / len(views))
-            if view not in self._views:
-                continue
+        spent = 0.0
+        for view in list(self._views):
             seen = await self._look(partial(view.look, self.pipeline))
-            spent += await self._draw(view, seen)
-            if self.frozen and not self._over:
-                return  # paused between two views: what is shown stays as it is
+            # Of this thread's CPU: that another program is busy is no reason to draw less.
+            began = time.thread_time()
+            self._draw(view, seen)
+            spent += time.thread_time() - began
+            await asyncio.sleep(0)
         self.drawn += 1
         self._adapt(spent)
-        for callback in list(self.after_draw):
-            callback()
 
     def draw_now(self) -> None:
         """Look and draw at once, in a script without a running loop, or after the end."""
         for view in list(self._views):
-            steps = view.steps(view.look(self.pipeline))
-            while self._goes_on(view, steps):
-                pass
+            self._draw(view, view.look(self.pipeline))
 
     def _has_changed(self) -> bool:
         pipeline = self.pipeline
@@ -175,30 +150,11 @@ class Clock:
         self._stamp = stamp
         return changed
 
-    async def _draw(self, view: View, data: Any) -> float:
-        """Draw a view step by step, the loop turning in between; return the seconds it took.
-
-        Leaves off when the view is removed or the clock frozen, before the view shows it.
-        """
-        steps, spent, goes_on = view.steps(data), 0.0, True
-        while goes_on and view in self._views and (self._over or not self.frozen):
-            # Of this thread's CPU: that another program is busy is no reason to draw less.
-            began = time.thread_time()
-            goes_on = self._goes_on(view, steps)
-            spent += time.thread_time() - began
-            await asyncio.sleep(0)
-        return spent
-
-    def _goes_on(self, view: View, steps: Iterator[None]) -> bool:
-        """Take one step; False after the last one, and after one that failed."""
+    def _draw(self, view: View, data: Any) -> None:
         try:
-            next(steps)
-        except StopIteration:
-            return False
+            view.draw(data)
         except Exception as error:  # one broken view must not stop the others, nor go unseen
             self.trouble = f"{type(view).__name__} failed: {type(error).__name__}: {error}"
-            return False
-        return True
 
     def _adapt(self, spent: float) -> None:
         if self.drawn <= _FIRST:  # first pictures make axes and fonts, later ones do not

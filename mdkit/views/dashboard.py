@@ -1,28 +1,35 @@
-"""The views put together, with controls; it leaves its last picture in the saved notebook."""
+"""The dashboard: a canvas of one session, and what it leaves in the saved notebook."""
 
 from __future__ import annotations
 
 import asyncio
-import io
-from collections.abc import Callable, Sequence
+import base64
+import time
+from collections.abc import Mapping, Sequence
+from html import escape
+from math import isfinite
 from typing import Any, Protocol
 
-import ipywidgets
-from PIL import Image
-
+from mdkit.canvas.rings import in_ms
+from mdkit.canvas.widget import CanvasWidget
+from mdkit.errors import MdkitError, SettingsError
 from mdkit.notebook.kernel import in_notebook
+from mdkit.notebook.loops import running_loop
 from mdkit.pipeline.pipeline import Pipeline
-from mdkit.views.clock import Clock
-from mdkit.views.health import HealthView
-from mdkit.views.ladder import DepthCurveView, LadderView
-from mdkit.views.pressure import PressureView
-from mdkit.views.queue import QueueView
-from mdkit.views.tables import SignalsView, TapeView
+from mdkit.views.collector import Collector, constants
+from mdkit.views.series import STEPS_MS
+from mdkit.views.state import ledger_of, sentence_of, state_of
 from mdkit.views.text import hint
+from mdkit.views.ticker import Ticker, call_soon
 
-_ALL = "(all)"
-_PARTS = ("layout", "style")
+MAX_HZ = 60.0
 _WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+_QUIET_SECONDS = 0.2
+"""How often a picture is sent when nothing has come: the axis of time goes on."""
+_SLOW_SECONDS = 0.5
+"""How often sentences and tables are looked at, and series while nobody can see them."""
+_SIGNAL_ROWS = 14
+_UNTOLD = object()
 
 
 class WatchedSession(Protocol):
@@ -35,230 +42,303 @@ class WatchedSession(Protocol):
     def symbols(self) -> Sequence[str]:
         """The symbols subscribed to, and those that came."""
 
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """The loop that the session lives in; None before it has begun."""
+
     def stop(self) -> object:
         """Stop the feed."""
 
 
-class Dashboard:
-    """Queue, pressure, order book, depth, trades, signals and health of one session.
+class Player(Protocol):
+    """What a canvas needs to play a recording with a scrub bar."""
 
-    Freeze keeps the picture while the feed goes on, and Follow lets it move again; to hold the
-    feed itself there is `session.pause()`. Stop stops the feed and leaves the last
+    def head(self) -> dict[str, Any]:
+        """Return where it is and what there is to jump to, for the page."""
+
+    def do(self, content: Mapping[str, Any]) -> None:
+        """Do what the page asks for."""
+
+
+class Dashboard:
+    """One session on a canvas, drawn by the browser from what the kernel sends.
+
+    Book over time with trades, gaps and signals; footprint, pressure, flow and queue on the same
+    axis of time; ladder, trades, signals and health. Pause keeps the picture while the feed goes
+    on; to hold the feed itself there is `session.pause()`. Stop stops the feed and leaves the last
     picture, which needs no widgets: a saved or exported notebook shows it.
 
     Args:
         session: what to show.
-        hz: pictures a second, at most 10.
-        levels: of the ladder.
+        hz: pictures a second, at most 60; less by itself when they take over 5 % of the loop.
+        levels: that pressure sums at first.
+        symbol: shown at first; None for the first that comes.
+        player: of the recording that the session plays, if it does.
+
+    Attributes:
+        widget: the anywidget, for hosts that show widgets in their own way.
     """
 
     def __init__(
-        self, session: WatchedSession, clock: Clock, *, hz: float = 4.0, levels: int = 10
+        self,
+        session: WatchedSession,
+        *,
+        hz: float = 30.0,
+        levels: int = 5,
+        symbol: str | None = None,
+        player: Player | None = None,
     ) -> None:
+        if not 0 < hz <= MAX_HZ:
+            raise SettingsError(
+                f"{hz:g} pictures a second are not possible: choose up to {MAX_HZ:g}."
+            )
         self.session = session
-        self.clock = clock
-        clock.hz = hz
-        self.health = HealthView(self._note)
-        self.queue = QueueView()
-        self.pressure = PressureView()
-        self.ladder = LadderView(levels=levels)
-        self.curve = DepthCurveView()
-        self.tape = TapeView(rows=8)
-        self.signals = SignalsView(rows=8)
-        self.views = (
-            self.health,
-            self.queue,
-            self.pressure,
-            self.ladder,
-            self.curve,
-            self.signals,
-            self.tape,
-        )
+        self.widget = CanvasWidget(self._hear)
+        self.collector = Collector(session.pipeline, symbol)
+        self.ticker = Ticker(self._tick, hz, self._end)
+        self.player = player
+        self.pictures = 0
+        self.paused_ms: float | None = None
+        self._levels = levels
+        self._told: dict[str, Any] = {}
+        self._slow: dict[str, Any] = {}
+        self._slow_at = self._sent_at = self._looked_at = 0.0
+        self._asked: list[Mapping[str, Any]] = []
         self._display: Any = None
+        self._plain: Any = None
         self._closed = False
-        try:
-            self._loop: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
-        except RuntimeError:
-            self._loop = None
-        self._make_controls(levels, hz)
-        self.widget = self._lay_out()
-        clock.after_draw.append(self._after_draw)
-        clock.at_end.append(self._finish)
-        clock.add(*self.views)
+        self._began_over = session.pipeline.finished.is_set()
+        self._here = running_loop()
+        loop = session.loop if session.loop is not None else self._here
+        if self._began_over:
+            loop = self._here
+        if loop is not None and loop.is_running():
+            self.ticker.start(loop)
 
-    # -- making -----------------------------------------------------------------------------
+    # -- controls -----------------------------------------------------------------------------
 
-    def _make_controls(self, levels: int, hz: float) -> None:
-        def button(label: str, icon: str, tip: str) -> ipywidgets.Button:
-            layout = ipywidgets.Layout(width="96px")
-            return ipywidgets.Button(description=label, icon=icon, tooltip=tip, layout=layout)
-
-        self.freeze_button = button("Freeze", "pause", "Freeze the picture; the feed goes on")
-        self.follow_button = button("Follow", "play", "Let the picture follow the feed again")
-        self.follow_button.disabled = True
-        self.stop_button = button("Stop", "stop", "Stop the feed and keep the last picture")
-        self.symbol_choice = ipywidgets.Dropdown(
-            options=[_ALL],
-            value=_ALL,
-            description="symbol",
-            layout=ipywidgets.Layout(width="190px"),
-            style={"description_width": "50px"},
-        )
-        self.levels_choice = ipywidgets.IntSlider(
-            value=levels,
-            min=1,
-            max=max(20, levels),
-            description="levels",
-            continuous_update=False,
-            layout=ipywidgets.Layout(width="210px"),
-            style={"description_width": "44px"},
-        )
-        self.rate_choice = ipywidgets.FloatSlider(
-            value=hz,
-            min=0.5,
-            max=10,
-            step=0.5,
-            description="pictures/s",
-            continuous_update=False,
-            layout=ipywidgets.Layout(width="230px"),
-            readout_format=".1f",
-            style={"description_width": "64px"},
-        )
-        self.freeze_button.on_click(lambda _: self._do(self.freeze))
-        self.follow_button.on_click(lambda _: self._do(self.follow))
-        self.stop_button.on_click(lambda _: self._do(self.stop))
-        self.symbol_choice.observe(lambda change: self._do(self._choose), "value")
-        self.levels_choice.observe(lambda change: self._do(self._choose), "value")
-        self.rate_choice.observe(lambda change: self._do(self._choose), "value")
-
-    def _lay_out(self) -> ipywidgets.VBox:
-        wrap = ipywidgets.Layout(flex_flow="row wrap")
-        controls = ipywidgets.HBox(
-            [
-                self.freeze_button,
-                self.follow_button,
-                self.stop_button,
-                self.symbol_choice,
-                self.levels_choice,
-                self.rate_choice,
-            ],
-            layout=wrap,
-        )
-        lists = ipywidgets.HBox([self.signals.widget, self.tape.widget], layout=wrap)
-        left = ipywidgets.VBox(
-            [self.queue.widget, self.pressure.widget, lists],
-            layout=ipywidgets.Layout(flex="0 1 630px"),  # two tables side by side
-        )
-        right = ipywidgets.VBox(
-            [self.ladder.widget, self.curve.widget],
-            layout=ipywidgets.Layout(flex="0 1 310px"),
-        )
-        body = ipywidgets.HBox([left, right], layout=wrap)
-        box = ipywidgets.VBox([self.health.widget, controls, body])
-        box.add_class("mdkit-dashboard")
-        return box
-
-    # -- controls ---------------------------------------------------------------------------
-
-    def freeze(self) -> None:
-        """Freeze the picture; the feed goes on."""
-        self.clock.frozen = True
-        self._set_buttons()
-        self._refresh_still()
-
-    def follow(self) -> None:
-        """Follow the feed again."""
-        self.clock.frozen = False
-        self.clock.touch()
-        self._set_buttons()
+    @property
+    def hz(self) -> float:
+        """Pictures a second."""
+        return self.ticker.hz
 
     def pause(self) -> None:
-        """Do what `freeze` does, by its former name; unlike `session.pause()`."""
-        self.freeze()
+        """Keep the picture; the feed goes on."""
+        self._asked.append({"kind": "pause", "on": True})
 
     def resume(self) -> None:
-        """Do what `follow` does, by its former name."""
-        self.follow()
+        """Let the picture follow the feed again; what came meanwhile is there."""
+        self._asked.append({"kind": "pause", "on": False})
+
+    freeze, follow = pause, resume
+
+    def show(self, symbol: str) -> None:
+        """Show another symbol in every pane."""
+        self._asked.append({"kind": "ask", "symbol": symbol})
 
     def stop(self) -> None:
         """Stop the feed; the last picture stays."""
-        self.stop_button.disabled = True
         self.session.stop()
 
     def close(self) -> None:
-        """Take the dashboard off the clock and leave its last picture."""
-        if not self._closed:
-            self.clock.remove(*self.views)
+        """End the widget and leave its last picture."""
+        self._finish()
+
+    # -- pictures, in the session's loop --------------------------------------------------------
+
+    def _hear(self, content: Mapping[str, Any]) -> None:
+        """Keep what the page asks for until the next tick: this may be any thread."""
+        if content["kind"] == "stop":
+            call_soon(self._here, self.stop)
+        else:
+            self._asked.append(content)
+
+    def _tick(self) -> bool:
+        session = self.session
+        if (loop := session.loop) is not None and not self._over and loop is not running_loop():
+            self.ticker.start(loop)  # the session has begun since, in a loop of its own
+            return False
+        if self._over and not self._began_over:
+            return False
+        self._answer()
+        now = time.monotonic()
+        is_seen = self.widget.visible and self.paused_ms is None
+        if not is_seen and not self.widget.anew:
+            if now - self._looked_at > _SLOW_SECONDS:
+                self._looked_at = now
+                self.collector.update()
+            return True
+        is_new = self.collector.update()
+        if self.collector.is_anew:
+            self.collector.is_anew = False
+            self.widget.anew = True
+        if self.widget.ready and (
+            is_new or self.widget.anew or now - self._sent_at > _QUIET_SECONDS
+        ):
+            self._send(now)
+        return True
+
+    @property
+    def _over(self) -> bool:
+        return self.session.pipeline.finished.is_set()
+
+    def _send(self, now: float) -> None:
+        anew = self.widget.anew
+        if anew:
+            self._told = {}
+        self._sent_at = now
+        parts = self.collector.parts(anew)
+        self.widget.send_picture(self._head(now), parts)
+        self.pictures += 1
+
+    def _head(self, now: float) -> dict[str, Any]:
+        """Return what has changed of the header since the last picture."""
+        pipeline = self.session.pipeline
+        if now - self._slow_at > _SLOW_SECONDS or not self._told:
+            self._slow_at = now
+            self._slow = {
+                "state": state_of(pipeline),
+                "sentence": self._sentence(),
+                "ledger": ledger_of(pipeline),
+                "symbols": list(self.session.symbols),
+                "rate": pipeline.health().in_rate,
+                "newest": self._signals(),
+                "signals": pipeline.lanes.outcome.signals,
+                "over": self._over,
+                "can_stop": not self._over,
+                "paused": self.paused_ms,
+                "first_levels": self._levels,
+                **constants(pipeline),
+            }
+        head = {**self.collector.head(), **self._slow}
+        if self.player is not None:
+            head["player"] = self.player.head()
+        changed = {
+            name: value for name, value in head.items() if self._told.get(name, _UNTOLD) != value
+        }
+        changed["now"] = head["now"]
+        self._told |= {name: value for name, value in changed.items() if name != "gaps"}
+        return changed
+
+    def _sentence(self) -> str:
+        said = sentence_of(self.session.pipeline, self.collector.symbol)
+        wanted, got = 1 / self.ticker.hz, self.ticker.interval
+        if got > 1.5 * wanted and not self.ticker.resting:
+            said += f" Pictures come {1 / got:.1f} times a second, so as not to hold up the feed."
+        return f"{said} Pictures: {self.ticker.trouble}" if self.ticker.trouble else said
+
+    def _signals(self) -> list[tuple[Any, ...]]:
+        block = self.session.pipeline.signals.since(
+            self.session.pipeline.signals.total - _SIGNAL_ROWS
+        )
+        rows = zip(
+            in_ms(block.received).tolist(),
+            *(column.tolist() for column in block.objects),
+            [value if isfinite(value) else None for value in block.floats[0].tolist()],
+            strict=True,
+        )
+        return list(rows)[::-1]
+
+    def _answer(self) -> None:
+        """Do what the page, or a method, has asked for."""
+        while self._asked:
+            content = self._asked.pop(0)
+            kind = content.get("kind")
+            if kind == "ask":
+                self._turn_to(content)
+            elif kind == "pause":
+                was, on = self.paused_ms, bool(content.get("on"))
+                self.paused_ms = self.collector.head()["now"] if on else None
+                if (was is None) == on:
+                    self._told.pop("paused", None)
+                    self._slow_at = 0.0
+                    if on and self.widget.visible:
+                        self._send(time.monotonic())
+            elif kind == "player" and self.player is not None:
+                self.player.do(content)
+            if kind in ("ack", "range"):
+                begin, end = content.get("from"), content.get("to")
+                if isinstance(begin, int | float) and isinstance(end, int | float):
+                    self.collector.range = (float(begin), float(end))
+
+    def _turn_to(self, content: Mapping[str, Any]) -> None:
+        collector = self.collector
+        level, symbol = content.get("level"), content.get("symbol")
+        try:
+            if isinstance(level, int) and 0 <= level < len(STEPS_MS):
+                collector.level = level
+            if isinstance(symbol, str) and symbol in self.session.symbols:
+                collector.begin(symbol)
+            if "interval" in content:
+                collector.fold(content["interval"])
+        except MdkitError as error:
+            self.ticker.trouble = str(error)
+        self.widget.anew = True
+
+    # -- the end --------------------------------------------------------------------------------
+
+    def _end(self) -> None:
+        """Send how it ended, and give way to the still, in the notebook's own loop."""
+        self.collector.update()
+        if self.widget.greeted:
+            self._slow_at = 0.0
+            self._send(time.monotonic())
+        call_soon(self._here, self._finish)
+
+    async def last_picture(self, timeout: float = 5.0) -> None:
+        """Wait until the still of a session that has ended is there."""
+        deadline = time.monotonic() + timeout
+        # The ticker may live in another loop, whose tasks cannot be awaited in this one.
+        while not self._closed and self.ticker.running and time.monotonic() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+        if self._over and not self._began_over:
             self._finish()
 
-    def _choose(self) -> None:
-        symbol = None if self.symbol_choice.value == _ALL else self.symbol_choice.value
-        self.ladder.symbol = self.curve.symbol = self.tape.symbol = symbol
-        self.ladder.levels = self.levels_choice.value
-        self.clock.hz = self.rate_choice.value
-        self.clock.touch()
+    def leave_picture(self) -> None:
+        """Update the cell that shows the dashboard, if it has ended, to its last picture."""
+        if self._closed:
+            self._refresh_still()
 
-    def _set_buttons(self) -> None:
-        self.freeze_button.disabled = self.clock.frozen or self._closed
-        self.follow_button.disabled = not self.clock.frozen or self._closed
-        self.stop_button.disabled = self._closed
-
-    def _do(self, action: Callable[[], None]) -> None:
-        """Run a control's action in the notebook's loop: callbacks may come in any thread."""
-        if self._loop is not None and self._loop.is_running():
-            self._loop.call_soon_threadsafe(action)
-        else:
-            action()
-
-    def _after_draw(self) -> None:
-        known = [_ALL, *self.session.symbols]
-        if list(self.symbol_choice.options) != known:
-            self.symbol_choice.options = known
-
-    def _note(self) -> str:
-        """Say what is wrong with the pictures, if anything."""
-        notes = []
-        if self.clock.slowed and not self.session.pipeline.finished.is_set():
-            notes.append(
-                f"drawing takes {self.clock.share:.0%} of the time, so the picture changes only "
-                f"every {self.clock.interval:.1f} s"
-            )
-        if self.clock.trouble:
-            notes.append(self.clock.trouble)
-        return "; ".join(notes)
+    def _finish(self) -> None:
+        """Replace the widget by the last picture: nothing can move or be pressed any more."""
+        if self._closed:
+            return
+        self._closed = True
+        self.ticker.stop()
+        if self._over:
+            self.collector.update()
+        self._refresh_still()
+        if self._plain is not None:
+            self._plain.close()
+        _close(self.widget)
 
     # -- what stays -----------------------------------------------------------------------------
 
-    def still(self) -> str:
-        """Return the dashboard as it looks now as HTML that needs no widgets and no scripts."""
-
-        def stack(*parts: str) -> str:
-            return "".join(f"<div>{part}</div>" for part in parts)
-
-        def row(*parts: str) -> str:
-            return f'<div style="display:flex;flex-wrap:wrap;gap:16px">{stack(*parts)}</div>'
-
-        lists = row(self.signals.still(), self.tape.still())
-        left = stack(self.queue.still(), self.pressure.still(), lists)
-        right = stack(self.ladder.still(), self.curve.still())
-        return f'<div class="mdkit-dashboard-still">{self.health.still()}{row(left, right)}</div>'
-
     def picture(self) -> bytes:
-        """Return the charts stacked in one PNG; empty before the first was drawn."""
-        parts = [view.picture for view in (self.queue, self.pressure) if view.picture]
-        if not parts:
-            return b""
-        images = [Image.open(io.BytesIO(part)) for part in parts]
-        sheet = Image.new(
-            "RGB", (max(i.width for i in images), sum(i.height for i in images)), "white"
+        """Return the still as PNG, drawn now; empty before anything has come."""
+        from mdkit.views.still import still_png
+
+        if not self.ticker.running and not self._closed:
+            self.collector.update()
+        return still_png(self.collector)
+
+    def still(self, picture: bytes | None = None) -> str:
+        """Return the dashboard as it is now as HTML that needs no widgets and no scripts."""
+        pipeline = self.session.pipeline
+        shown = self.picture() if picture is None else picture
+        image = base64.b64encode(shown).decode()
+        drawn = (
+            f'<img alt="order book, pressure and queue" style="max-width:100%" '
+            f'src="data:image/png;base64,{image}">'
+            if shown
+            else "<p>Nothing has come yet.</p>"
         )
-        top = 0
-        for image in images:
-            sheet.paste(image, (0, top), image)
-            top += image.height
-        out = io.BytesIO()
-        sheet.save(out, "PNG")
-        return out.getvalue()
+        sentence = escape(sentence_of(pipeline, self.collector.symbol))
+        return (
+            f'<div class="mdkit-dashboard-still"><p><b>{escape(state_of(pipeline))}</b> '
+            f"{escape(pipeline.source.name)}: {sentence} {escape(ledger_of(pipeline))}</p>"
+            f"{drawn}</div>"
+        )
 
     def __repr__(self) -> str:
         return hint(
@@ -274,13 +354,13 @@ class Dashboard:
         Where there are no widgets that is its picture of this moment, and in a terminal a line
         that says what to do.
         """
-        return self._encoded()
+        return self._bundle()
 
     def _bundle(self) -> dict[str, Any]:
-        bundle: dict[str, Any] = {"text/plain": repr(self), "text/html": self.still()}
         picture = self.picture()
+        bundle: dict[str, Any] = {"text/plain": repr(self), "text/html": self.still(picture)}
         if picture:
-            bundle["image/png"] = picture
+            bundle["image/png"] = base64.b64encode(picture).decode()
         if not self._closed:
             bundle[_WIDGET_VIEW] = {
                 "version_major": 2,
@@ -295,50 +375,33 @@ class Dashboard:
         if not in_notebook():  # plain IPython shows `_repr_mimebundle_`, and nothing to update
             raise NotImplementedError
         if self._display is None:
-            self._display = display(self._encoded(), raw=True, display_id=True)  # type: ignore[no-untyped-call]
+            if self._here is not None and not self._closed:
+                from mdkit.views.plain import PlainPicture
+
+                self._plain = PlainPicture(
+                    self.picture, lambda: self.widget.greeted, self._show_instead
+                )
+            self._display = display(self._bundle(), raw=True, display_id=True)  # type: ignore[no-untyped-call]
         else:
-            display(self._encoded(), raw=True, display_id=self._display.display_id)  # type: ignore[no-untyped-call]
+            display(self._bundle(), raw=True, display_id=self._display.display_id)  # type: ignore[no-untyped-call]
 
-    def _encoded(self) -> dict[str, Any]:
-        import base64
-
+    def _show_instead(self, widget: Any) -> None:
+        """Show another widget in the canvas's place, or None: the canvas again."""
+        if self._display is None or self._closed:
+            return
         bundle = self._bundle()
-        if "image/png" in bundle:
-            bundle["image/png"] = base64.b64encode(bundle["image/png"]).decode()
-        return bundle
+        if widget is not None:
+            bundle[_WIDGET_VIEW]["model_id"] = widget.model_id
+        self._display.update(bundle, raw=True)
 
     def _refresh_still(self) -> None:
         if self._display is not None:
-            self._display.update(self._encoded(), raw=True)
-
-    def leave_picture(self) -> None:
-        """Update the cell that shows the dashboard, if it has ended, to its last picture."""
-        if self._closed:
-            self._refresh_still()
-
-    def _finish(self) -> None:
-        """Replace the widgets by the last picture: nothing can move or be pressed any more."""
-        if self._closed:
-            return
-        self._closed = True
-        self._set_buttons()
-        for callbacks, own in (
-            (self.clock.after_draw, self._after_draw),
-            (self.clock.at_end, self._finish),
-        ):
-            if own in callbacks:
-                callbacks.remove(own)
-        self._refresh_still()
-        if self._display is not None:
-            for widget in _tree(self.widget):
-                widget.close()
+            self._display.update(self._bundle(), raw=True)
 
 
-def _tree(widget: ipywidgets.Widget) -> list[ipywidgets.Widget]:
-    """A widget and all that belongs to it; closing a box alone leaves the rest in the kernel."""
-    found = [widget]
-    parts = [*getattr(widget, "children", ()), *(getattr(widget, n, None) for n in _PARTS)]
-    for part in parts:
-        if isinstance(part, ipywidgets.Widget):
-            found += _tree(part)
-    return found
+def _close(widget: CanvasWidget) -> None:
+    """Close a widget and its layout, which would else stay in the kernel."""
+    layout = widget.layout
+    widget.close()
+    if layout is not None:
+        layout.close()

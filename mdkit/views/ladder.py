@@ -1,34 +1,16 @@
-"""The order book as a ladder with size bars, and its cumulative depth as a chart."""
+"""The order book as a ladder with size bars."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from matplotlib.collections import PolyCollection
-from matplotlib.lines import Line2D
-
 from mdkit.events import Depth, Level
 from mdkit.measures import mid, pressure_ratio, spread
-from mdkit.views.raster import (
-    GREEN,
-    INK,
-    RED,
-    Raster,
-    keep_or_change,
-    nice_ceiling,
-    quiet_axes,
-)
-from mdkit.views.view import HtmlView, PictureView
+from mdkit.views.html import CELL, FAINT, LINE, TEXT
+from mdkit.views.view import HtmlView
 
 if TYPE_CHECKING:
     from mdkit.pipeline.pipeline import Pipeline
-
-# JupyterLab's and VS Code's own variables make the ladder follow light and dark themes; the
-# last value serves pages that define neither.
-TEXT = "var(--jp-content-font-color1, var(--vscode-foreground, inherit))"
-FAINT = "var(--jp-content-font-color2, var(--vscode-descriptionForeground, #888))"
-LINE = "var(--jp-border-color2, var(--vscode-widget-border, #8886))"
-CELL = "padding:1px 8px;text-align:right;border:0;font-variant-numeric:tabular-nums;"
 
 
 class LadderView(HtmlView):
@@ -51,69 +33,6 @@ class LadderView(HtmlView):
     def draw(self, data: Any) -> None:
         """Show the ladder."""
         self.show(ladder_html(data, self.levels) if data else _nothing(self.symbol))
-
-
-class DepthCurveView(PictureView):
-    """How much could be bought or sold down to each price: sizes summed from the best level."""
-
-    title = "Cumulative depth"
-
-    def __init__(self, symbol: str | None = None, width: int = 300, height: int = 190) -> None:
-        self._chart = _Curve(width, height)
-        super().__init__(self._chart, width, height)
-        self.symbol = symbol
-
-    def look(self, pipeline: Pipeline) -> Depth | None:
-        """Return the newest book."""
-        return newest_book(pipeline, self.symbol)
-
-    def prepare(self, data: Any) -> bool:
-        """Take a book that has two sides; prices are shown as distance from the mid price."""
-        if data is None or not data.bids or not data.asks:
-            return False
-        self._chart.set_book(data)
-        return True
-
-
-class _Curve(Raster):
-    def lay_out(self) -> None:
-        self.axes = self.figure.add_subplot()
-        self.figure.subplots_adjust(left=0.2, right=0.96, top=0.86, bottom=0.2)
-        quiet_axes(self.axes, "Cumulative depth", "")
-        self.axes.set_xlabel("size, by distance from mid", fontsize=8, color=INK, labelpad=1)
-        self.axes.axvline(0, color=INK, linewidth=0.8)
-        self.areas = []
-        self.edges = []
-        for colour in (GREEN, RED):
-            area = PolyCollection([], facecolor=colour, alpha=0.25, edgecolor="none")
-            self.areas.append(self.moving(self.axes.add_collection(area, autolim=False)))
-            edge = Line2D([], [], color=colour, linewidth=1.4)
-            self.edges.append(self.moving(self.axes.add_line(edge)))
-        self.limits = (0.0, 0.0)
-
-    def set_book(self, book: Depth) -> None:
-        """Take a two-sided book."""
-        middle = mid(book)
-        reach = tallest = 0.0
-        for side, area, edge in zip((book.bids, book.asks), self.areas, self.edges, strict=True):
-            points, total = [], 0.0
-            for price, size in side:
-                points.append((price - middle, total))
-                total += size
-                points.append((price - middle, total))
-            reach = max(reach, abs(points[-1][0]))
-            tallest = max(tallest, total)
-            edge.set_data(*zip(*points, strict=True))
-            area.set_verts([[(points[0][0], 0.0), *points, (points[-1][0], 0.0)]])
-        wanted = (
-            keep_or_change(self.limits[0], nice_ceiling(reach * 1e6) / 1e6),
-            keep_or_change(self.limits[1], nice_ceiling(tallest)),
-        )
-        if wanted != self.limits:
-            self.limits = wanted
-            self.axes.set_xlim(-wanted[0], wanted[0])
-            self.axes.set_ylim(0, wanted[1])
-            self.stale()
 
 
 def newest_book(pipeline: Pipeline, symbol: str | None) -> Depth | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from html import escape
 from operator import itemgetter
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
-from mdkit.views.ladder import CELL, FAINT, LINE, TEXT
+from mdkit.views.html import table_html
 from mdkit.views.view import HtmlView
 
 if TYPE_CHECKING:
@@ -115,26 +115,6 @@ class FrameView(HtmlView):
         more = len(data.columns) - len(shown) - ("exchange_time" in data.columns)
         heading = f"{self.title}" + (f" (and {more} more columns)" if more else "")
         self.show(table_html(heading, (f"{data.index.name} (UTC)", *shown), rows))
-
-
-def table_html(title: str, columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
-    """Return an HTML table that follows light and dark themes; `rows` hold safe HTML."""
-    head = "".join(
-        f'<th style="{CELL}color:{FAINT};font-weight:normal;border-bottom:1px solid {LINE}">'
-        f"{escape(name)}</th>"
-        for name in columns
-    )
-    body = "".join(
-        '<tr style="background:none">'
-        + "".join(f'<td style="{CELL}white-space:nowrap">{cell}</td>' for cell in row)
-        + "</tr>"
-        for row in rows
-    )
-    return (
-        f'<div style="color:{TEXT};font-size:12px;line-height:1.45"><b>{escape(title)}</b>'
-        f'<table style="border-collapse:collapse;border:0;margin:4px 0"><thead><tr>{head}</tr>'
-        f"</thead><tbody>{body}</tbody></table></div>"
-    )
 
 
 _received = itemgetter(0)

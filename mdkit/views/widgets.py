@@ -1,4 +1,4 @@
-"""ipywidgets' HTML and Image, which in a terminal are a line that says what to do."""
+"""ipywidgets' HTML, which in a terminal is a line that says what to do."""
 
 from __future__ import annotations
 
@@ -44,7 +44,3 @@ class _Told:
 
 class HtmlWidget(_Told, ipywidgets.HTML):  # type: ignore[misc]
     """Shows a view's HTML."""
-
-
-class ImageWidget(_Told, ipywidgets.Image):  # type: ignore[misc]
-    """Shows a view's picture."""

@@ -1,11 +1,12 @@
 """What a terminal and plain IPython show of things that are made for notebooks."""
 
+import base64
+
 import pytest
 from IPython.core.formatters import DisplayFormatter
 
 import mdkit as md
 from mdkit.views.ladder import LadderView
-from mdkit.views.pressure import PressureView
 
 _WIDGET = "application/vnd.jupyter.widget-view+json"
 
@@ -27,7 +28,6 @@ SHOWN = [
     (lambda s: s.dashboard(), "Dashboard of session 'text'", "print(session.explain())"),
     (lambda s: s.live_frame("depth", "A"), "depth A", "session.frame('depth', 'A', last=10)"),
     (lambda s: s.view(LadderView()), "Order book", "print(session.explain())"),
-    (lambda s: s.view(PressureView()), "pressure", "print(session.explain())"),
 ]
 
 
@@ -50,6 +50,7 @@ def test_a_line_says_what_it_is_and_what_to_do(session, formatter, make, what, i
 def test_the_dashboards_picture_is_in_its_bundle(session):
     bundle = session.dashboard()._repr_mimebundle_()
     assert "mdkit-dashboard-still" in bundle["text/html"]
+    assert base64.b64decode(bundle["image/png"])[1:4] == b"PNG"
 
 
 def test_plain_ipython_shows_a_receipt_as_its_sentence(session, formatter):

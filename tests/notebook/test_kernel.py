@@ -7,6 +7,7 @@ and exchange serve all tests, unless one needs a kernel in which nothing has hap
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 
@@ -222,7 +223,7 @@ def test_running_a_cell_again_replaces_the_session(kernel, exchange, runner, wai
     names = kernel.run(
         "print(sorted(t.get_name() for t in asyncio.all_tasks() if 'mdkit' in t.get_name()))"
     )
-    assert names.count("mdkit clock") == 1
+    assert names.count("mdkit canvas") == (1 if runner == "notebook" else 0)
     assert names.count("mdkit producer") == (1 if runner == "notebook" else 0)
 
 
@@ -238,26 +239,67 @@ def test_restarting_the_kernel_closes_the_connection(fresh_kernel, exchange, run
     assert exchange.statistics()["connections"] == 1
 
 
-def test_controls_work_from_another_thread(kernel, exchange):
+def test_the_page_may_ask_from_another_thread(kernel, exchange):
     kernel.run(begin(exchange) + "board = session.dashboard()")
     kernel.run(settle())
     kernel.run(
         "import threading\n"
-        "def press(button):\n"
-        "    thread = threading.Thread(target=button.click)\n"
+        "def ask(**content):\n"
+        "    call = lambda: board.widget._handle_custom_msg(content, [])\n"
+        "    thread = threading.Thread(target=call)\n"
         "    thread.start(); thread.join()\n"
-        "press(board.freeze_button)\n"
-        "while not board.clock.frozen: await asyncio.sleep(0.01)\n"
-        "drawn, before = board.clock.drawn, session.stats()['messages']['received']\n"
+        "ask(kind='hello')\n"
+        "while board.pictures < 2: await asyncio.sleep(0.01)\n"
+        "ask(kind='ack', n=board.widget.number)\n"
+        "ask(kind='pause', on=True)\n"
+        "while board.paused_ms is None: await asyncio.sleep(0.01)\n"
+        "drawn, before = board.pictures, session.stats()['messages']['received']\n"
         "while session.stats()['messages']['received'] < before + 50: await asyncio.sleep(0.01)\n"
     )
-    assert kernel.run("print(board.clock.drawn - drawn <= 1)").strip() == "True"
+    assert kernel.run("print(board.pictures - drawn)").strip() == "0"
     kernel.run(
-        "press(board.follow_button)\nwhile board.clock.drawn <= drawn + 1: "
-        "await asyncio.sleep(0.01)"
+        "ask(kind='pause', on=False)\nwhile board.pictures == drawn: await asyncio.sleep(0.01)"
     )
-    kernel.run("press(board.stop_button)\nwhile session.running: await asyncio.sleep(0.01)")
+    kernel.run("ask(kind='stop')\nwhile session.running: await asyncio.sleep(0.01)")
     assert kernel.run("print(session.state)").strip() == "stopped"
+
+
+def test_without_an_answer_a_plain_picture_takes_the_canvas_place(kernel, exchange):
+    kernel.run(begin(exchange) + "board = session.dashboard()\nboard")
+    kernel.run(settle())
+    # Silence counts only while no cell runs: the answers of a page wait behind a cell.
+    kernel.run("await asyncio.sleep(4)\nassert board._plain.box is None")
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        told = kernel.run(
+            "print(board._plain.box is not None and len(board._plain.box.children[1].value))"
+        )
+        if told.strip() not in ("False", "0"):
+            break
+        time.sleep(4)  # in which no cell runs
+    assert "did not answer" in kernel.run("print(board._plain.box.children[0].value)")
+    assert kernel.run("print(bytes(board._plain.box.children[1].value)[1:4])").strip() == "b'PNG'"
+    kernel.run("board.widget._handle_custom_msg({'kind': 'hello'}, [])")
+    kernel.run("while not board._plain._task.done(): await asyncio.sleep(0.05)", timeout=60)
+    kernel.run("board.close()\nassert board._plain.box is None")
+
+
+@pytest.mark.parametrize("runner", ["notebook", "thread"])
+def test_twenty_runs_of_a_cell_leave_as_many_widgets_as_one(kernel, exchange, runner):
+    cell = begin(exchange, runner=runner) + "session.dashboard()"
+    kernel.run("import gc, weakref, ipywidgets\nseen = []\n" + cell)
+    kernel.run(settle())
+    count = "gc.collect(); print(len(ipywidgets.widgets.widget._instances))"
+    before = kernel.run(count)
+    for _ in range(20):
+        kernel.run(cell)
+    kernel.run(
+        "while len(ipywidgets.widgets.widget._instances) > "
+        f"{int(before)}: await asyncio.sleep(0.05)",
+        timeout=60,
+    )
+    names = kernel.run("print([t.get_name() for t in asyncio.all_tasks()])")
+    assert names.count("mdkit canvas") <= 1
 
 
 def test_a_failure_in_the_background_shows_on_the_next_call(kernel, exchange):
@@ -272,9 +314,7 @@ def test_a_failure_in_the_background_shows_on_the_next_call(kernel, exchange):
     )
     kernel.run("import asyncio\nwhile session.running: await asyncio.sleep(0.01)")
     assert "no such thing" in kernel.run("session.ledger()", fails=True)
-    assert "no such thing" in kernel.run(
-        "await board.clock.last_picture()\nprint(board.health.still())"
-    )
+    assert "no such thing" in kernel.run("await board.last_picture()\nprint(board.still())")
     kernel.run("session.ledger()")  # told once; looking goes on
 
 

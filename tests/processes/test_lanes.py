@@ -258,8 +258,9 @@ def test_a_death_is_shown_where_it_happened_even_if_no_message_died(exchange_pro
             await until(lambda: not lanes.processes[0].outstanding)
             lanes.processes[0].child.kill()
             await until(lambda: lanes.deaths)
-            view = RecentGaps(60.0, 600)
-            unseen = view.look(session.pipeline, session.pipeline.gaps[-1].to_ns).unseen
+            view = RecentGaps()
+            view.look(session.pipeline)
+            unseen = view.stretches
             seen = len(session.frame("depth"))
             await until(lambda: len(session.frame("depth")) > seen + 20)
         return session, unseen

@@ -1,4 +1,4 @@
-"""The notebooks in a real JupyterLab in a real browser; screenshots go to out/screenshots.
+"""A real JupyterLab in a real browser; screenshots go to out/screenshots.
 
     python -m pytest -m browser
 
@@ -22,31 +22,11 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.browser
-
 ROOT = Path(__file__).resolve().parent.parent.parent
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 SCREENSHOTS = Path(os.environ.get("MDKIT_SCREENSHOTS", ROOT / "out" / "screenshots"))
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
 STILL = ".mdkit-dashboard-still"
-# How often the dashboard's first picture has changed since the page was opened.
-COUNT_PICTURES = """
-    window.mdkitPictures = 0;
-    new MutationObserver(records => {
-        const picture = document.querySelector('.mdkit-dashboard img');
-        window.mdkitPictures += records.filter(record => record.target === picture).length;
-    }).observe(document, {subtree: true, attributes: true, attributeFilter: ['src']});
-"""
-# What the picture shows and not where it is kept: the same picture may be put up again.
-PIXELS = """
-    async () => {
-        const picture = document.querySelector('.mdkit-dashboard img');
-        if (!picture || !picture.src.startsWith('blob:')) return null;
-        try { return btoa(String.fromCharCode(
-            ...new Uint8Array(await (await fetch(picture.src)).arrayBuffer()))); }
-        catch { return null; }  // replaced just now
-    }
-"""
+BOARD = ".mdkit-canvas"
 # A page may look idle before it has a kernel; a cell that runs then asks for one of its own.
 READY = """
     () => {
@@ -62,16 +42,6 @@ PROMPTS = """
     () => [...document.querySelectorAll('.jp-CodeCell')]
         .filter(cell => cell.querySelector('.cm-content').textContent.trim())
         .map(cell => cell.querySelector('.jp-InputPrompt').textContent.trim())
-"""
-BOARD = """
-import mdkit as md
-
-session = md.live(
-    ["AAPL.US", "MSFT.US", "NVDA.US"], channels=["depth", "trade"],
-    source=md.Exchange(["AAPL.US", "MSFT.US", "NVDA.US"], rate=500),
-    strategies=[md.strategies.pressure],
-).start()
-session.dashboard()
 """
 
 
@@ -167,48 +137,24 @@ class Lab:
         self.log.close()
 
 
-@pytest.fixture(scope="module")
-def browser():
-    require()
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM,
-            args=[
-                *("--no-sandbox", "--disable-gpu", "--disable-background-networking"),
-                *("--disable-component-update", "--disable-sync", "--no-first-run"),
-            ],
-        )
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def lab(tmp_path, request):
-    require()
-    lab = Lab(tmp_path, getattr(request, "param", "Light"))
-    yield lab
-    lab.close()
-
-
 class Page:
     """A notebook open in the browser, and everything the browser complained of."""
 
-    def __init__(self, browser, lab: Lab, notebook: str) -> None:
+    def __init__(self, browser, lab: Lab, notebook: str, size=(1440, 1180)) -> None:
         self.errors: list[str] = []
-        self.page = browser.new_page(viewport={"width": 1440, "height": 1180})
+        self.outside: list[str] = []
+        self.page = browser.new_page(viewport={"width": size[0], "height": size[1]})
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.on("console", self._listen)
-        self.page.add_init_script(COUNT_PICTURES)
+        self.page.on("request", self._note)
         self.page.goto(f"http://127.0.0.1:{lab.port}/lab/tree/{notebook}?reset")
         self.name = Path(notebook).stem
 
     @classmethod
     @contextmanager
-    def open(cls, browser, lab: Lab, notebook: str):
+    def open(cls, browser, lab: Lab, notebook: str, **options):
         """Open a notebook and wait for its kernel; a failure leaves a screenshot."""
-        page = cls(browser, lab, notebook)
+        page = cls(browser, lab, notebook, **options)
         try:
             page.wait_for(page._ready, 120, "the notebook and its kernel")
             yield page
@@ -226,6 +172,11 @@ class Page:
     def _listen(self, message) -> None:
         if message.type == "error":
             self.errors.append(message.text)
+
+    def _note(self, request) -> None:
+        local = request.url.startswith(("http://127.0.0.1:", "ws://127.0.0.1:", "data:", "blob:"))
+        if not local:
+            self.outside.append(request.url)
 
     def wait_for(self, condition, timeout: float, what: str):
         """Poll a condition until it holds, and return its value."""
@@ -299,32 +250,41 @@ class Page:
 
     # -- the dashboard ----------------------------------------------------------------------
 
-    def press(self, label: str) -> None:
-        self.page.click(f".mdkit-dashboard button:has-text('{label}')")
-
-    def picture(self) -> str:
-        """What the dashboard's first picture shows, once there is one."""
-        return self.wait_for(lambda: self.page.evaluate(PIXELS), 120, "the dashboard's picture")
-
-    def wait_for_other_picture(self, than: str) -> None:
-        self.wait_for(lambda: self.picture() != than, 60, "another picture")
-
-    def wait_for_pictures(self, count: int) -> None:
-        """Wait until the dashboard has changed its first picture that often."""
-        self.wait_for(
-            lambda: self.page.evaluate("window.mdkitPictures") >= count, 120, f"{count} pictures"
+    def board(self, script: str, number: int = 0):
+        """What a function of a dashboard's own object gives: store, view, options, board, act."""
+        return self.page.evaluate(
+            f"() => ({script})(document.querySelectorAll('{BOARD}')[{number}].mdkit)"
         )
 
+    def wait_for_board(self, script: str, timeout: float = 60, number: int = 0):
+        """Wait until a function of a dashboard's own object gives something true."""
+        ready = (
+            f"(() => {{ const b = document.querySelectorAll('{BOARD}')[{number}];"
+            f" return b && b.mdkit.store.head && ({script})(b.mdkit); }})()"
+        )
+        return self.wait_for(lambda: self.page.evaluate(ready), timeout, script)
+
+    def press(self, label: str) -> None:
+        self.page.click(f"{BOARD} .mdkit-bar button:has-text('{label}')")
+
+    def wait_for_pictures(self, count: int) -> None:
+        """Wait until that many more pictures have come."""
+        began = self.wait_for_board("m => m.store.counters.pictures")
+        self.wait_for_board(f"m => m.store.counters.pictures >= {began + count}", 120)
+
+    def is_still(self) -> bool:
+        """Whether no picture comes for a while."""
+        before = self.board("m => m.store.n")
+        self.page.wait_for_timeout(700)
+        return self.board("m => m.store.n") == before
+
     def check_controls(self) -> None:
-        """Freeze keeps pictures and text, Follow moves them, Stop ends the feed."""
-        self.press("Freeze")
-        self.page.wait_for_selector(".mdkit-dashboard button:has-text('Follow'):not([disabled])")
-        frozen, text = self.picture(), self.page.inner_text(".mdkit-dashboard")
-        self.page.wait_for_timeout(2000)  # in which eight pictures would come
-        assert self.picture() == frozen
-        assert self.page.inner_text(".mdkit-dashboard") == text
-        self.press("Follow")
-        self.wait_for_other_picture(frozen)
+        """Pause keeps the picture, Resume moves it, Stop ends the feed."""
+        self.press("Pause")
+        self.wait_for(self.is_still, 30, "the picture to stand still")
+        assert re.search(r"paused at \d\d:\d\d:\d\d", self.page.inner_text(f"{BOARD} .mdkit-age"))
+        self.press("Resume")
+        self.wait_for_pictures(3)
         self.press("Stop")
         self.wait_for_last_picture()
 
@@ -334,7 +294,7 @@ class Page:
         still = self.page.inner_text(STILL)
         assert "stopped" in still
         assert "the ledger balances" in still
-        assert self.page.query_selector(".mdkit-dashboard") is None
+        assert self.page.query_selector(BOARD) is None
 
     # -- judging ----------------------------------------------------------------------------
 
@@ -348,59 +308,12 @@ class Page:
     def assert_clean(self) -> None:
         self.assert_no_failed_cell()
         assert self.errors == []
+        assert self.outside == [], "nothing is asked of the network"
 
     def save(self, name: str) -> None:
         """Save a screenshot, of the dashboard where there is one."""
         self.page.evaluate(
-            "document.querySelector('.mdkit-dashboard, .mdkit-dashboard-still')?.scrollIntoView()"
+            "document.querySelector('.mdkit-canvas, .mdkit-dashboard-still')?.scrollIntoView()"
         )
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         self.page.screenshot(path=SCREENSHOTS / f"{name}.png")
-
-
-@pytest.mark.parametrize("lab", ["Light", "Dark"], indirect=True)
-def test_the_dashboard_moves_pauses_resumes_and_stops(browser, lab, request):
-    theme = request.node.callspec.params["lab"].lower()
-    with Page.open(browser, lab, lab.write("board.ipynb", BOARD, "print(session.state)")) as page:
-        page.run("Run All Cells")
-        page.wait_for_other_picture(page.picture())
-        page.wait_for(
-            lambda: re.search(r"Signals \([1-9]", page.page.inner_text(".mdkit-dashboard")),
-            60,
-            "signals",
-        )
-        page.wait_for_pictures(40)  # a chart that has only begun says little
-        page.save(f"dashboard-{theme}")
-        page.check_controls()
-        page.save(f"dashboard-stopped-{theme}")
-        page.assert_clean()
-
-
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_runs_through_the_menu(browser, lab, path):
-    number = dashboard_cell(path)
-    with Page.open(browser, lab, lab.copy(path)) as page:
-        before = page.run("Run All Cells")
-        if number is not None:
-            page.wait_for_pictures(6)
-            page.save(path.stem)
-        page.wait_until_ran(before)
-        if number is not None:
-            page.wait_for_last_picture()
-        page.save(f"{path.stem}-done")
-        if number is not None:
-            # Once more up to the dashboard, which now lives until it is told to stop.
-            page.select_cell(number + 1)
-            before = page.run("Run All Above Selected Cell")
-            page.wait_until_ran(before[: number + 1])
-            page.wait_for_other_picture(page.picture())
-            page.check_controls()
-            page.save(f"{path.stem}-stopped")
-        page.assert_clean()
-
-
-def dashboard_cell(path: Path) -> int | None:
-    """Which code cell of a notebook shows the dashboard, or None."""
-    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
-    return next((n for n, source in enumerate(code) if "dashboard()" in source), None)

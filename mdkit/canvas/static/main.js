@@ -1,0 +1,268 @@
+// The widget: what anywidget calls, and the talk with the kernel.
+
+import { Board } from "./board.js";
+import { controls, make, refresh } from "./controls.js";
+import { interact } from "./interact.js";
+import { player } from "./player.js";
+import { STRIPS, SIDES } from "./layout.js";
+import { linesOf, valuesAt } from "./readout.js";
+import { resultLines, resultValues } from "./result.js";
+import { Store } from "./store.js";
+import { View } from "./view.js";
+
+const LATE = 3; // seconds without a picture from which on the page says so
+const stores = new WeakMap();
+
+// All views of a model share what came, what is shown of it, and one listener.
+function storeOf(model) {
+  if (stores.has(model)) return stores.get(model);
+  const store = new Store();
+  store.view = new View(60);
+  store.options = {
+    shown: new Set([...STRIPS, ...SIDES].map((pane) => pane.name)), levels: 5, theme: "auto",
+    measure: "pressure", contrast: 1.5, profile: true, trades: true, marks: true,
+  };
+  store.views = 0;
+  stores.set(model, store);
+  return store;
+}
+
+function render({ model, el }) {
+  const store = storeOf(model), { view, options } = store;
+  const stop = new AbortController();
+  const root = make("div", { class: "mdkit-canvas", "data-lm-suppress-shortcuts": "true" });
+  const canvas = make("canvas", { tabIndex: 0, role: "img" });
+  canvas.setAttribute("aria-label", "order book over time; arrows pan, + and - zoom, space pauses");
+  const health = make("div", { class: "mdkit-health", role: "status" });
+  const readout = make("div", { class: "mdkit-readout", hidden: true });
+  const late = make("div", { class: "mdkit-late", hidden: true, role: "alert" });
+  const board = new Board(canvas, store, view, options);
+  const say = (content) => {
+    try {
+      model.send(content);
+    } catch (error) {
+      store.counters.dropped++; // the kernel is gone: the page says so by its age
+    }
+  };
+  let frame = 0, acked = store.n, isVisible = true, wantedLevel = null, seenSince = 0;
+
+  const act = {
+    symbol: (symbol) => { view.prices = null; say({ kind: "ask", symbol }); },
+    interval: (interval) => say({ kind: "ask", interval }),
+    window: (seconds) => { view.setSpan(Number(seconds) * 1000, board.now); act.changed(); },
+    levels: (count) => {
+      options.levels = Math.max(1, Math.min(store.head?.levels ?? 10, Math.round(count) || 1));
+      act.changed();
+    },
+    measure: (measure) => { options.measure = measure; act.changed(); },
+    contrast: (value) => { options.contrast = 2 ** -value; act.changed(); },
+    theme: (theme) => { options.theme = theme; act.changed(); },
+    pane: (name, isOn) => {
+      if (name in options) options[name] = isOn;
+      else if (isOn) options.shown.add(name);
+      else options.shown.delete(name);
+      act.changed();
+    },
+    pause: () => {
+      store.paused = store.paused ? null : { at: store.head?.now ?? 0 };
+      if (store.paused) view.fix(board.now);
+      else view.follow = true;
+      say({ kind: "pause", on: Boolean(store.paused) });
+      act.changed();
+    },
+    follow: () => {
+      view.reset();
+      if (store.paused) act.pause();
+      act.changed();
+    },
+    stop: () => say({ kind: "stop" }),
+    changed: () => {
+      board.dirty = true;
+      askForLevel();
+      report();
+      readOut();
+      refreshAll();
+    },
+    readout: () => readOut(),
+  };
+  const bar = controls(act, stop.signal);
+  const scrub = player((content) => say({ kind: "player", ...content }), stop.signal);
+  root.append(bar.bar, scrub.bar, health, make("div", { class: "mdkit-stage" }, canvas, readout, late));
+  el.append(root);
+  root.mdkit = { store, view, options, board, act, values: null };
+  interact(board, act, stop.signal);
+
+  // The finest series that reaches back to the left edge: else the kernel is asked for another.
+  function askForLevel() {
+    const steps = store.head?.steps;
+    if (!steps) return;
+    const back = board.now - board.times[0];
+    let level = steps.findIndex((step) => step * 2400 >= back);
+    if (level < 0) level = steps.length - 1;
+    if (level !== store.head.level && level !== wantedLevel) {
+      wantedLevel = level;
+      say({ kind: "ask", level });
+    } else if (level === store.head.level) wantedLevel = null;
+  }
+
+  let reported = 0;
+  let later = 0;
+  function report() {
+    clearTimeout(later); // the last of many moves must not go unreported
+    later = setTimeout(report, 260);
+    if (performance.now() - reported < 250) return;
+    clearTimeout(later);
+    reported = performance.now();
+    say({ kind: "range", from: board.times[0], to: board.times[1] });
+  }
+
+  function readOut() {
+    const { cursor, panes } = board;
+    const plot = panes && panes.rects[panes.strips[0]];
+    root.mdkit.values = null;
+    if (!cursor || !plot || !board.x || cursor.x > plot.x + plot.w || !store.head) {
+      readout.hidden = true;
+      return;
+    }
+    const price = cursor.pane === "heat" && board.scales.heat
+      ? board.scales.heat.value(cursor.y) : null;
+    const isResult = store.head.mode === "result", time = board.x.value(cursor.x);
+    const values = isResult ? resultValues(store, time) : valuesAt(store, time, options, price);
+    root.mdkit.values = values;
+    const lines = isResult ? resultLines(values, board.places)
+      : linesOf(values, options.shown, board.places, options, cursor.pane);
+    readout.replaceChildren(...lines.map(
+      ([name, text]) => make("div", {}, make("b", {}, name), text)));
+    readout.hidden = false;
+    const isLeft = cursor.x > plot.x + plot.w / 2;
+    readout.style.left = isLeft ? "8px" : "";
+    readout.style.right = isLeft ? "" : `${(board.width - plot.w) * board.zoom + 8}px`;
+  }
+
+  function refreshAll() {
+    const { head, paused } = store;
+    refresh(bar.parts, { head, view, options, paused });
+    root.dataset.theme = board.theme?.name ?? "light";
+    root.classList.toggle("mdkit-narrow", board.width < 620);
+    root.classList.toggle("mdkit-result", head?.mode === "result");
+    if (!head) return;
+    scrub.refresh(head);
+    health.dataset.state = head.state;
+    const text = [head.sentence, head.ledger].filter(Boolean).join("  ");
+    if (health.dataset.text !== text + head.state) {
+      health.dataset.text = text + head.state;
+      health.title = text;
+      health.replaceChildren(make("b", {}, head.state), ` ${head.sentence} `,
+        make("span", {}, head.ledger ?? ""));
+    }
+  }
+
+  function tellAge() {
+    const { head, paused } = store;
+    const age = store.age(performance.now());
+    const isOver = !head || head.over || paused || !isVisible ||
+      performance.now() - seenSince < 1500;
+    const isLate = head && !isOver && age > LATE;
+    const seconds = Math.floor(age);
+    bar.parts.age.textContent = paused
+      ? `paused at ${new Date(paused.at).toISOString().slice(11, 19)} UTC`
+      : isLate ? `no picture for ${seconds} s` : head?.rate && board.width >= 620 ? `${Math.round(head.rate)}/s` : "";
+    bar.parts.age.classList.toggle("mdkit-bad", Boolean(isLate));
+    late.hidden = !isLate;
+    if (isLate) {
+      health.dataset.state = "unknown";
+      late.textContent = `no picture for ${seconds} s: the kernel is busy, or gone`;
+    }
+  }
+
+  function turn(now) {
+    frame = requestAnimationFrame(turn);
+    if (store.n !== acked) {
+      acked = store.n;
+      say({ kind: "ack", n: store.n, from: board.times[0], to: board.times[1] });
+      board.dirty = true;
+      askForLevel();
+      refreshAll();
+      if (board.cursor) readOut();
+      tellAge();
+    }
+    if (board.dirty && isVisible) board.draw(performance.now());
+  }
+
+  function look(isOn) {
+    if (isOn && !isVisible) seenSince = performance.now();
+    if (isOn !== isVisible) say({ kind: "visible", on: isOn });
+    isVisible = isOn;
+    board.dirty = true;
+  }
+
+  function onMessage(message, buffers) {
+    if (message.kind !== "picture") return;
+    if (store.last === message) return; // another view of the model has taken it in
+    store.last = message;
+    if (!store.take(message, buffers?.[0], performance.now())) {
+      say({ kind: "hole", n: store.n });
+      return;
+    }
+    const { paused, first_levels: levels, whole } = message.head;
+    if (whole) {
+      view.whole = whole;
+      view.reset();
+    }
+    if (levels !== undefined && !store.hasLevels) options.levels = levels;
+    store.hasLevels = true;
+    if (paused !== undefined && Boolean(paused) !== Boolean(store.paused)) {
+      store.paused = paused ? { at: paused } : null; // by the kernel's hand
+      if (paused) view.fix(board.now);
+      else view.follow = true;
+    }
+  }
+
+  model.on("msg:custom", onMessage);
+  let onScreen = true;
+  const watcher = new IntersectionObserver((entries) => {
+    onScreen = entries[entries.length - 1].isIntersecting;
+    look(onScreen && !document.hidden);
+  });
+  watcher.observe(root);
+  document.addEventListener("visibilitychange", () => look(onScreen && !document.hidden),
+    { signal: stop.signal });
+  const sizes = new ResizeObserver(() => {
+    board.fit(Math.floor(root.clientWidth));
+    refreshAll();
+  });
+  sizes.observe(root);
+  window.addEventListener("resize", () => board.fit(Math.floor(root.clientWidth)),
+    { signal: stop.signal });
+  document.addEventListener("pointerdown", (event) => {
+    const menu = root.querySelector(".mdkit-more");
+    if (menu.open && !menu.contains(event.target)) menu.open = false;
+  }, { signal: stop.signal });
+  const clockTimer = setInterval(() => {
+    tellAge();
+    board.dirty = true;
+  }, 500);
+  board.fit(Math.floor(root.clientWidth));
+  frame = requestAnimationFrame(turn);
+  store.views++;
+  say({ kind: "hello" });
+  refreshAll();
+
+  return () => {
+    stop.abort();
+    cancelAnimationFrame(frame);
+    clearInterval(clockTimer);
+    clearTimeout(later);
+    watcher.disconnect();
+    sizes.disconnect();
+    model.off("msg:custom", onMessage);
+    store.views--;
+    if (!store.views) {
+      store.clear();
+      say({ kind: "visible", on: false });
+    }
+    root.remove();
+  };
+}
+
+export default { render };

@@ -1,0 +1,102 @@
+// What the page holds of a session: rings of rows, and the newest header.
+
+import { Ring } from "./ring.js";
+import { levelsOf, tickOf } from "./book.js";
+import { follows, unpack } from "./wire.js";
+
+const CAPACITY = { books: 2400, flow: 2400, trades: 12000, signals: 8000, metrics: 6000 };
+
+export class Store {
+  constructor() {
+    this.n = 0;
+    this.head = null;
+    this.rings = {};
+    this.bars = new Map();
+    this.profile = this.result = this.fills = null;
+    this.tick = Infinity;
+    this.gaps = [];
+    this.at = -Infinity; // when the newest picture came, by performance.now()
+    this.counters = { pictures: 0, holes: 0, dropped: 0, bytes: 0 };
+    this.listeners = new Set();
+  }
+
+  // Take a message in; false where one before it is missing, so that all must be sent anew.
+  take(message, view, now) {
+    if (!follows(this.n, message)) {
+      this.counters.holes++;
+      return false;
+    }
+    this.n = message.n;
+    this.at = now;
+    this.counters.pictures++;
+    const head = message.head;
+    if (message.anew) this.clear();
+    this.head = { ...(message.anew ? {} : this.head), ...head };
+    if (head.gaps) this.takeGaps(head.gaps);
+    if (view) {
+      this.counters.bytes += view.byteLength;
+      const series = unpack(message.parts, view);
+      for (const [name, part] of Object.entries(series)) this.takeSeries(name, part);
+    }
+    return true;
+  }
+
+  clear() {
+    this.rings = {};
+    this.bars.clear();
+    this.profile = this.result = this.fills = null;
+    this.tick = Infinity;
+    this.gaps = [];
+  }
+
+  takeGaps({ from, rows }) {
+    this.gaps.length = Math.min(this.gaps.length, from);
+    for (const row of rows) this.gaps.push(row);
+    this.unseen = this.gaps.filter((gap) => gap[2] !== "dropped");
+  }
+
+  takeSeries(name, { rows, width, data }) {
+    if (name === "bars") return this.takeBars(data, width);
+    if (name === "cells") return this.takeCells(data, width);
+    if (name === "profile" || name === "result" || name === "fills") {
+      this[name] = { rows, width, data: data.slice() };
+      return undefined;
+    }
+    let ring = this.rings[name];
+    if (!ring || ring.width !== width) {
+      const step = name === "books" || name === "flow" ? this.head.step : 0;
+      ring = this.rings[name] = new Ring(width, CAPACITY[name] ?? 6000, step);
+    }
+    ring.append(data);
+    if (name === "books" && ring.length) {
+      this.levels = levelsOf(width);
+      this.tick = tickOf(ring.data, ring.offset(ring.length - 1), this.levels, this.tick);
+    }
+    return undefined;
+  }
+
+  // Columns: start, open, high, low, close, volume, delta, point of control, partial.
+  takeBars(data, width) {
+    for (let o = 0; o < data.length; o += width) {
+      const [start, open, high, low, close, volume, delta, poc, partial] =
+        data.subarray(o, o + width);
+      this.bars.delete(start); // so that the newest is last
+      this.bars.set(start, { start, open, high, low, close, volume, delta, poc, partial,
+        cells: [] });
+    }
+    while (this.bars.size > 600) this.bars.delete(this.bars.keys().next().value);
+  }
+
+  // Columns: start of the bar, price, sold, bought, unknown, imbalance (1 buy, -1 sell).
+  takeCells(data, width) {
+    for (let o = 0; o < data.length; o += width) {
+      const [start, price, sell, buy, neutral, imbalance] = data.subarray(o, o + width);
+      this.bars.get(start)?.cells.push({ price, sell, buy, neutral, imbalance });
+    }
+  }
+
+  // Seconds since the newest picture came.
+  age(now) {
+    return (now - this.at) / 1000;
+  }
+}

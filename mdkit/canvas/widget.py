@@ -1,0 +1,108 @@
+"""The widget: numbered pictures to the page, at most two of them not yet acknowledged.
+
+jupyter_server drops messages beyond a limit, and a tab may be slow or hidden. So a picture is sent
+only when the page has drawn the one before the last, and a page that finds a hole in the numbers
+asks for everything anew. Where the page's answers cannot come, as during a cell that awaits, some
+pictures a second are sent all the same.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import anywidget
+import numpy as np
+
+from mdkit.canvas.module import page_module, page_style
+from mdkit.canvas.rings import Rows
+
+IN_FLIGHT = 2
+BLIND_SECONDS = 1.0
+"""How long to wait for an answer before sending without one."""
+BLIND_INTERVAL = 0.25
+UNSEEN_INTERVAL = 2.0
+"""Seconds between whole pictures while no page has answered."""
+
+
+class CanvasWidget(anywidget.AnyWidget):
+    """Shows pictures; `on_ask` is called with what the page asks for, in whatever thread.
+
+    Attributes:
+        number: of the last picture sent, from 1.
+        acked: number of the last picture that the page has drawn.
+        greeted: whether a page has ever answered.
+        visible: whether somebody can see it, as far as is known.
+        anew: whether the next picture must hold everything.
+    """
+
+    # A plain string: with a path a closed widget would never be freed.
+    _esm = page_module()
+    _css = page_style()
+
+    def __init__(self, on_ask: Callable[[Mapping[str, Any]], None] | None = None) -> None:
+        super().__init__()
+        self.number = 0
+        self.acked = 0
+        self.greeted = False
+        self.visible = True
+        self.anew = True
+        self.bytes_sent = 0
+        self._sent_at = 0.0
+        self._heard_at = 0.0
+        self._on_ask = on_ask
+        self.on_msg(self._hear)
+
+    def __repr__(self) -> str:
+        return f"<CanvasWidget: {self.number:,} pictures sent, {self.acked:,} drawn>"
+
+    @property
+    def ready(self) -> bool:
+        """Whether a picture may be sent now."""
+        if not self.visible:
+            return False
+        now = time.monotonic()
+        if not self.greeted:  # there may be no page at all
+            return now - self._sent_at >= UNSEEN_INTERVAL
+        if self.number - self.acked < IN_FLIGHT:
+            return True
+        is_blind = now - max(self._heard_at, 0.0) > BLIND_SECONDS
+        return is_blind and now - self._sent_at >= BLIND_INTERVAL
+
+    def send_picture(self, head: Mapping[str, Any], parts: Mapping[str, Rows]) -> None:
+        """Send a picture: a header that JSON can hold, and series of rows of numbers."""
+        self.number += 1
+        self._sent_at = time.monotonic()
+        # As little-endian float64, which is what every page reads.
+        buffer = b"".join(np.ascontiguousarray(rows, "<f8").tobytes() for rows in parts.values())
+        self.bytes_sent += len(buffer)
+        message = {
+            "kind": "picture",
+            "n": self.number,
+            "anew": self.anew,
+            "head": head,
+            "parts": [(name, *rows.shape) for name, rows in parts.items()],
+        }
+        self.anew = not self.greeted
+        self.send(message, [buffer])
+
+    def close(self) -> None:
+        """Close the widget, and let go of who made it."""
+        self._on_ask = None
+        super().close()
+
+    def _hear(self, widget: Any, content: Any, buffers: Any) -> None:
+        kind = content.get("kind") if isinstance(content, dict) else None
+        self._heard_at = time.monotonic()
+        if kind == "ack":
+            self.acked = max(self.acked, min(int(content["n"]), self.number))
+        elif kind in ("hello", "hole"):
+            self.greeted = True
+            self.visible = True
+            self.acked = self.number
+            self.anew = True
+        elif kind == "visible":
+            self.visible = bool(content.get("on"))
+        if self._on_ask is not None and kind is not None:
+            self._on_ask(content)

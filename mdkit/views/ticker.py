@@ -1,0 +1,111 @@
+"""The clock that a canvas is fed on: steady, in the session's loop, slower when it takes long."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+_SHARE = 0.05
+"""Of the loop's time that pictures may take."""
+_SLOWEST = 5.0
+_WEIGHT = 0.1
+_RESTING = 0.2
+
+
+class Ticker:
+    """Calls `tick` some times a second in a loop, until `stop`.
+
+    Args:
+        tick: collects and sends; returns False once there is nothing more to do.
+        hz: times a second.
+        at_end: called once ticks end by themselves, or because the loop does.
+
+    Attributes:
+        spent: seconds of the thread that a tick takes, as a sliding mean.
+        interval: seconds between ticks now.
+    """
+
+    def __init__(
+        self, tick: Callable[[], bool], hz: float, at_end: Callable[[], None] = lambda: None
+    ) -> None:
+        self.hz = hz
+        self._at_end = at_end
+        self.spent = 0.0
+        self.ticks = 0
+        self.trouble = ""
+        self.resting = False
+        self._tick = tick
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._stopped = False
+        self._lock = threading.Lock()
+
+    @property
+    def interval(self) -> float:
+        """Seconds between ticks."""
+        wanted = _RESTING if self.resting else 1 / self.hz
+        return min(_SLOWEST, max(wanted, self.spent / _SHARE))
+
+    @property
+    def running(self) -> bool:
+        """Whether ticks come."""
+        return self._task is not None and not self._task.done()
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Tick in this loop from now on; from any thread."""
+        with self._lock:
+            if self._stopped or self._loop is loop:
+                return
+            self._loop = loop
+        loop.call_soon_threadsafe(self._begin, loop)
+
+    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._task is not None:
+            self._task.get_loop().call_soon_threadsafe(self._task.cancel)
+        self._task = loop.create_task(self._turn(), name="mdkit canvas")
+
+    def stop(self) -> None:
+        """Tick no more; from any thread."""
+        with self._lock:
+            self._stopped = True
+            task, loop = self._task, self._loop
+        if task is not None and loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(task.cancel)
+
+    async def _turn(self) -> None:
+        try:
+            await self._tick_on()
+        finally:
+            if not self._stopped and self._loop is asyncio.get_running_loop():
+                self._at_end()
+
+    async def _tick_on(self) -> None:
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        while not self._stopped:
+            # Of this thread's CPU: that another program is busy is no reason to draw less.
+            began = time.thread_time()
+            try:
+                goes_on = self._tick()
+            except Exception as error:  # a picture that fails must not stop those after it
+                self.trouble = f"{type(error).__name__}: {error}"
+                goes_on = True
+            spent = time.thread_time() - began
+            self.ticks += 1
+            if self.ticks > 3:  # first pictures hold everything, later ones what is new
+                self.spent += _WEIGHT * (min(spent, 4 * self.spent or spent) - self.spent)
+            if not goes_on:
+                return
+            due = max(due + self.interval, loop.time())
+            await asyncio.sleep(due - loop.time())
+
+
+def call_soon(loop: asyncio.AbstractEventLoop | None, action: Callable[[], Any]) -> None:
+    """Run an action in a loop, or here where there is none that turns."""
+    if loop is not None and loop.is_running():
+        loop.call_soon_threadsafe(action)
+    else:
+        action()
