@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mdkit.cli.venues import PUBLIC_VENUES
 from mdkit.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -22,7 +23,10 @@ _End = Annotated[str | None, typer.Option(help="Up to here; default: the last co
 _Limit = Annotated[int | None, typer.Option(help="At most so many bars, the newest.", min=1)]
 _Source = Annotated[
     str | None,
-    typer.Option(help='"tickdb", "demo", or an http(s):// URL; default as for md.klines.'),
+    typer.Option(
+        help=f'"tickdb", "demo", a public venue ({PUBLIC_VENUES}), or an http(s):// URL; default '
+        "as for md.klines."
+    ),
 ]
 _File = Annotated[Path | None, typer.Option("--file", help="Read bars from this file instead.")]
 _What = Annotated[
