@@ -125,9 +125,11 @@ def demo(
 
     watched = [named_strategy(name) for name in strategy or []]
     if source is not None:
-        ours = {"speed": speed != 1.0, "scenario": scenario != "steady", "seed": seed != 7}
-        ours |= {"replay": replay, "opening": opening, "hours": hours, "fault": fault}
-        ours |= {"venue": venue != "tickdb"}
+        ours = {
+            **{"venue": venue != "tickdb", "replay": replay is not None, "speed": speed != 1.0},
+            **{"scenario": scenario != "steady", "opening": opening is not None},
+            **{"seed": seed != 7, "hours": hours is not None, "fault": bool(fault)},
+        }
         check_market_is_public(source, [name for name, given in ours.items() if given])
         run_demo(source, seconds or 15.0, out, watched, bars, _split(symbols))
         return

@@ -69,7 +69,6 @@ class Case:
     ours: list[Line]
     theirs: list[Line]
     keep: int = 0
-    diffs: int = 0
 
 
 # -- the frames ----------------------------------------------------------------------------------
@@ -90,8 +89,10 @@ def lines(name: str) -> Iterable[Line]:
 
 
 def kraken() -> Case:
-    """Depth 25: whole frames for mdkit, the same levels as the older wire has them for the other."""
-    ours = [line for line in lines("kraken_v2_btcusd") if line.body.startswith(b'{"channel":"book"')]
+    """Depth 25; the other side gets the same levels as the older wire has them."""
+    ours = [
+        line for line in lines("kraken_v2_btcusd") if line.body.startswith(b'{"channel":"book"')
+    ]
     theirs = []
     for line in ours:
         frame = json.loads(line.body, parse_float=str)
@@ -302,7 +303,9 @@ def memory_of_books(levels: int = 1000) -> None:
             book.asks = {Decimal(price): Decimal(size) for price, size in asks.items()}
             return book
 
-        print(f"cryptofeed {memory(theirs) / 1e3:,.0f} kB (what its C allocates itself not counted)")
+        print(
+            f"cryptofeed {memory(theirs) / 1e3:,.0f} kB (what its C allocates itself not counted)"
+        )
 
 
 def main() -> None:
