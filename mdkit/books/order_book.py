@@ -103,11 +103,6 @@ class BookSide:
         return len(self._texts) == len(self._keys) > 0
 
     @property
-    def best_price(self) -> float | None:
-        """The price of the first level; None where there is none."""
-        return self._sign * self._keys[-1] if self._keys else None
-
-    @property
     def worst_price(self) -> float | None:
         """The price of the last level; None where there is none."""
         return self._sign * self._keys[0] if self._keys else None
@@ -128,15 +123,14 @@ class OrderBook:
 
     def truncate(self, depth: int) -> None:
         """Forget all but the best `depth` levels of each side."""
-        if len(self.bids) > depth:
-            self.bids.truncate(depth)
-        if len(self.asks) > depth:
-            self.asks.truncate(depth)
+        for side in (self.bids, self.asks):
+            if len(side._keys) > depth:
+                side.truncate(depth)
 
     @property
     def crossing(self) -> tuple[float, float] | None:
         """The best bid and ask where somebody bids as much as another asks; None elsewhere."""
-        bid, ask = self.bids.best_price, self.asks.best_price
-        if bid is not None and ask is not None and bid >= ask:
-            return bid, ask
+        bids, asks = self.bids._keys, self.asks._keys
+        if bids and asks and bids[-1] >= -asks[-1]:
+            return bids[-1], -asks[-1]
         return None

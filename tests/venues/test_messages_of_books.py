@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -46,7 +47,7 @@ def test_a_side_that_is_not_written_anew_is_the_books_all_the_same(
                 found.append((said["bids"], said["asks"]))
     assert len(found) == books
     # Neither side is the same in all of them, and mostly one of both is.
-    pairs = list(zip(found, found[1:], strict=False))
+    pairs = list(pairwise(found))
     assert 0 < sum(one[0] != two[0] for one, two in pairs) < len(pairs)
     assert 0 < sum(one[1] != two[1] for one, two in pairs) < len(pairs)
     assert all(one != two for one, two in pairs)

@@ -128,6 +128,8 @@ class Assembler:
             kind = type(item)
             if kind is BookUpdate:
                 self._take_book(item, received_ns, outputs)  # type: ignore[arg-type]
+            elif kind is Counted:
+                self._count(item.number, received_ns, outputs)  # type: ignore[union-attr]
             else:
                 self._take_other(item, raw, received_ns, outputs)
         return outputs
@@ -222,8 +224,6 @@ class Assembler:
             if builder is not None:
                 builder.compare(item, received_ns)
                 self._ask(symbol, builder, outputs)
-        elif isinstance(item, Counted):
-            self._count(item.number, received_ns, outputs)
         elif isinstance(item, Reply):
             self.counts["answer"] += 1
             outputs.append(Answered(raw))

@@ -120,6 +120,8 @@ def _levels(levels: list[_Level]) -> tuple[list[tuple[float, float]], list[bytes
     """Return levels as numbers, and as what the checksum takes: digits without leading zeros."""
     numbers: list[tuple[float, float]] = []
     texts: list[bytes] = []
+    if not levels:
+        return numbers, texts
     try:
         for level in levels:
             price, size = bytes(level.price).strip(b'"'), bytes(level.qty).strip(b'"')
