@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from mdkit.events import Level
 
@@ -33,7 +33,7 @@ class BookSide:
     def __len__(self) -> int:
         return len(self._keys)
 
-    def replace(self, levels: Iterable[Level], texts: Sequence[bytes] | None = None) -> None:
+    def replace(self, levels: Sequence[Level], texts: Sequence[bytes] | None = None) -> None:
         """Set the levels, in any order; whatever was there before is gone.
 
         Args:
@@ -46,9 +46,11 @@ class BookSide:
         self.change(levels, texts)
 
     def change(
-        self, levels: Iterable[Level], texts: Sequence[bytes] | None = None, top: int = 1
+        self, levels: Sequence[Level], texts: Sequence[bytes] | None = None, top: int = 1
     ) -> bool:
         """Set levels to new sizes, 0 removes one; return whether any of the best `top` changed."""
+        if not levels:
+            return False
         keys, sizes, sign = self._keys, self._sizes, self._sign
         edge = keys[-top] if len(keys) >= top else _LOWEST
         changed = False
@@ -81,12 +83,15 @@ class BookSide:
 
     def best(self, count: int) -> tuple[Level, ...]:
         """Return the best levels, best first."""
-        sizes, sign = self._sizes, self._sign
-        return tuple([(sign * key, sizes[key]) for key in self._keys[: -count - 1 : -1]])
+        sizes = self._sizes
+        best = self._keys[: -count - 1 : -1]
+        if self._sign > 0:
+            return tuple([(key, sizes[key]) for key in best])
+        return tuple([(-key, sizes[key]) for key in best])
 
     def texts(self, count: int) -> list[bytes]:
         """Return what the best levels looked like on the wire, best first."""
-        return [self._texts[key] for key in self._keys[: -count - 1 : -1]]
+        return list(map(self._texts.__getitem__, self._keys[: -count - 1 : -1]))
 
     def count_within(self, price: float) -> int:
         """Return how many levels are as good as a price or better."""
@@ -118,15 +123,14 @@ class OrderBook:
 
     def truncate(self, depth: int) -> None:
         """Forget all but the best `depth` levels of each side."""
-        if len(self.bids) > depth:
-            self.bids.truncate(depth)
-        if len(self.asks) > depth:
-            self.asks.truncate(depth)
+        for side in (self.bids, self.asks):
+            if len(side._keys) > depth:
+                side.truncate(depth)
 
     @property
     def crossing(self) -> tuple[float, float] | None:
         """The best bid and ask where somebody bids as much as another asks; None elsewhere."""
-        bid, ask = self.bids.best(1), self.asks.best(1)
-        if bid and ask and bid[0][0] >= ask[0][0]:
-            return bid[0][0], ask[0][0]
+        bids, asks = self.bids._keys, self.asks._keys
+        if bids and asks and bids[-1] >= -asks[-1]:
+            return bids[-1], -asks[-1]
         return None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mdkit.cli.venues import PUBLIC_VENUES
 from mdkit.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -23,8 +24,8 @@ _Limit = Annotated[int | None, typer.Option(help="At most so many bars, the newe
 _Source = Annotated[
     str | None,
     typer.Option(
-        help='"tickdb", "demo", a venue such as "kraken", or an http(s):// URL; default as for '
-        "md.klines."
+        help=f'"tickdb", "demo", a public venue ({PUBLIC_VENUES}), or an http(s):// URL; default '
+        "as for md.klines."
     ),
 ]
 _File = Annotated[Path | None, typer.Option("--file", help="Read bars from this file instead.")]

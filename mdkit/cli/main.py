@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from mdkit.cli import history, recordings, research
+from mdkit.cli.venues import PUBLIC_VENUES, check_market_is_public
 from mdkit.errors import AuthenticationError, MdkitError, SettingsError
 from mdkit.extras import install_hint
 
@@ -42,7 +43,10 @@ for _command in (
     app.command()(_command)
 
 _Symbols = Annotated[
-    str | None, typer.Option(help="Symbols separated by commas; default: five US stocks.")
+    str | None,
+    typer.Option(
+        help="Symbols separated by commas; default: five US stocks, or two pairs of a venue."
+    ),
 ]
 _Scenario = Annotated[str, typer.Option(help="calm, steady, busy, open or flood.")]
 _Opening = Annotated[
@@ -65,6 +69,12 @@ _Hours = Annotated[
     typer.Option(help="us: trade from 9:30 to 16:00 in New York only; default: always."),
 ]
 _Speed = Annotated[float, typer.Option(help="Time scale; 0 is as fast as it is taken.")]
+_Dialect = Annotated[
+    str,
+    typer.Option(
+        help=f"Whose wire is spoken: tickdb, {PUBLIC_VENUES}. Symbols of the latter as BTC/USD."
+    ),
+]
 
 
 @app.command()
@@ -80,6 +90,14 @@ def demo(
     opening: _Opening = None,
     seed: _Seed = 7,
     hours: _Hours = None,
+    venue: _Dialect = "tickdb",
+    source: Annotated[
+        str | None,
+        typer.Option(
+            help="A real market in place of the embedded exchange, public and without a key: "
+            f"{PUBLIC_VENUES}."
+        ),
+    ] = None,
     fault: _Faults = None,
     strategy: Annotated[
         list[str] | None,
@@ -98,13 +116,27 @@ def demo(
         "mdkit-demo"
     ),
 ) -> None:
-    """Run the embedded exchange and watch its order-book pressure; no key, no network."""
+    """Run the embedded exchange and watch its order-book pressure; no key, no network.
+
+    With --venue it speaks the wire of a public venue; with --source that venue itself is watched.
+    """
     from mdkit.cli.strategies import named_strategy
     from mdkit.cli.terminal import run_demo
     from mdkit.exchange import Exchange
 
+    watched = [named_strategy(name) for name in strategy or []]
+    if source is not None:
+        ours = {
+            **{"venue": venue != "tickdb", "replay": replay is not None, "speed": speed != 1.0},
+            **{"scenario": scenario != "steady", "opening": opening is not None},
+            **{"seed": seed != 7, "hours": hours is not None, "fault": bool(fault)},
+        }
+        check_market_is_public(source, [name for name, given in ours.items() if given])
+        run_demo(source, seconds or 15.0, out, watched, bars, _split(symbols))
+        return
     exchange = Exchange(
         _split(symbols),
+        venue=venue,
         replay=replay,
         speed=speed,
         scenario=scenario,
@@ -115,7 +147,7 @@ def demo(
     )
     if seconds is None and replay is None:
         seconds = 15.0
-    run_demo(exchange, seconds, out, [named_strategy(name) for name in strategy or []], bars)
+    run_demo(exchange, seconds, out, watched, bars)
 
 
 @app.command()
@@ -136,13 +168,7 @@ def serve(
     key: Annotated[
         str | None, typer.Option(help="Refuse whoever does not send this API key.")
     ] = None,
-    venue: Annotated[
-        str,
-        typer.Option(
-            help="Whose wire is spoken: tickdb, kraken, binance, binance.us, binance.futures, "
-            "coinbase, hyperliquid or okx. Symbols as BTC/USD."
-        ),
-    ] = "tickdb",
+    venue: _Dialect = "tickdb",
     fault: _Faults = None,
 ) -> None:
     """Run the embedded exchange until Ctrl-C, for other programs to connect to."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mdkit.cli.venues import PUBLIC_VENUES
 from mdkit.errors import SessionError, SettingsError
 
 if TYPE_CHECKING:
@@ -31,13 +32,18 @@ _Files = Annotated[
 
 def record(
     symbols: Annotated[
-        list[str] | None, typer.Argument(help="Symbols; default: five US stocks.")
+        list[str] | None,
+        typer.Argument(help="Symbols; default: five US stocks, or two pairs of a venue."),
     ] = None,
     channels: Annotated[
         str, typer.Option(help="depth, trade, ticker, separated by commas.")
     ] = "depth,trade",
     source: Annotated[
-        str | None, typer.Option(help='"tickdb", "demo", "simulated", or a ws(s):// URL.')
+        str | None,
+        typer.Option(
+            help=f'"tickdb", "demo", "simulated", a public venue ({PUBLIC_VENUES}), or a ws(s):// '
+            "URL."
+        ),
     ] = None,
     seconds: Annotated[
         float | None, typer.Option(help="How long; default: until Ctrl-C.", min=0.1)

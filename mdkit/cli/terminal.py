@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +16,16 @@ from rich.table import Table
 from rich.text import Text
 
 from mdkit.api.live import live
+from mdkit.cli.venues import Reached
 from mdkit.errors import SessionError
 from mdkit.exchange import Exchange
+from mdkit.exchange.config import DATA_SERVICE
 from mdkit.measures import mid, pressure_ratio, spread
 from mdkit.notebook.loops import stop_signals
 from mdkit.session.arguments import checked_strategies, with_called_for
 from mdkit.session.session import Session
 from mdkit.strategies import Strategy, pressure
+from mdkit.venues.registry import venue_of
 
 if TYPE_CHECKING:
     from mdkit.events import Depth, Signal
@@ -33,28 +37,34 @@ _QUIET_SECONDS = 2.0
 
 
 def run_demo(
-    exchange: Exchange,
+    market: Exchange | str,
     seconds: float | None,
     folder: Path,
     strategies: Sequence[Any] = (),
     bars: str | None = None,
+    symbols: Sequence[str] | None = None,
 ) -> Receipt:
-    """Watch an exchange's order-book pressure, then save and show what came of it.
+    """Watch a market's order-book pressure, then save and show what came of it.
+
+    `market` is an exchange on this machine, or the name of a public venue, of which `symbols` are
+    watched.
 
     With `strategies` it shows what they said last in place of that. `bars` is an interval, for
     strategies of bars. `seconds` None goes on to the end of the exchange's playback. In a
     terminal the view is redrawn four times a second; elsewhere a line is printed each second.
     Ctrl-C and SIGTERM end it early, with the same ending. Raises `SessionError` where no message
-    came.
+    came, of a venue soon where it is not reached.
     """
     chosen = checked_strategies(strategies) or [pressure]
     channels = ("depth", "trade", *(["ticker"] if _want(chosen, "ticker") else []))
     with_called_for(chosen, channels, bars)
     folder.mkdir(parents=True, exist_ok=True)
     console = Console()
-    with exchange, stop_signals() as asked_to_stop:
+    exchange = market if isinstance(market, Exchange) else None
+    with exchange or nullcontext(), stop_signals() as asked_to_stop:
         session = live(
-            source=exchange,
+            symbols,
+            source=market,
             channels=channels,
             strategies=chosen,
             bars=bars,
@@ -62,32 +72,46 @@ def run_demo(
             rows=_KEPT_ROWS,
             name="demo",
         )
-        console.print(
-            f"Embedded exchange at {exchange.ws_url} (simulated or replayed data).", soft_wrap=True
-        )
+        console.print(_what(market), soft_wrap=True)
         said = _Said(strategies)
         session.on_signal(said.add)
         session.start()
-        playback = _Playback(exchange, session)
+        playback = _Playback(exchange, session) if exchange is not None else None
+        reached = Reached(market, session) if isinstance(market, str) else None
 
         def is_over(began: float) -> bool:
             if asked_to_stop.is_set() or not session.running:
                 return True
+            if reached is not None and reached.is_in_vain():
+                return True
             if seconds is not None:
                 return time.monotonic() - began >= seconds
-            return playback.is_over()
+            return playback is not None and playback.is_over()
 
         watch = _watch_screen if console.is_terminal else _watch_lines
         watch(session, console, is_over, said)
         receipt = session.stop().result()
+    if reached is not None and reached.why_not:
+        raise SessionError(reached.sentence())
     _finish(session, receipt, console, folder)
     if not receipt.totals["received"]:
-        hours = exchange.config.hours
+        hours = exchange.config.hours if exchange is not None else None
         why = f" The market keeps hours={hours!r}, and is closed." if hours else ""
         raise SessionError(
             f"The demo ended after {receipt.seconds:.1f} s, and no message came.{why}"
         )
     return receipt
+
+
+def _what(market: Exchange | str) -> str:
+    """Return a line on where the data come from, and whether they are real."""
+    if isinstance(market, str):
+        venue = venue_of(market)
+        return f"{venue.title} at {venue.ws_url} (real data, public, no key)."
+    kind = "simulated or replayed data"
+    if market.venue != DATA_SERVICE:
+        kind = f"speaking as {venue_of(market.venue).title} does; simulated data, no network"
+    return f"Embedded exchange at {market.ws_url} ({kind})."
 
 
 def _want(strategies: Sequence[Strategy], channel: str) -> bool:

@@ -2,9 +2,9 @@
 
     python -m tests.benchmarks [--quick] [name ...]
 
-Names: throughput, ways, scale, costs, market_open, recordings, dashboard, backtests. Ratios within
-a table are of one run on one machine; nothing else should run meanwhile. `backtests` needs the
-extra `compare`.
+Names: throughput, ways, scale, costs, market_open, recordings, venues, dashboard, backtests.
+Ratios within a table are of one run on one machine; nothing else should run meanwhile. `backtests`
+needs the extra `compare`, and `venues` compares with cryptofeed where that is installed.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ QUICK = {
     "costs": ["--seconds", "1"],
     "market_open": ["--books", "1000", "10000"],
     "recordings": [],
+    "venues": ["--rounds", "1"],
     "dashboard": ["--seconds", "4"],
     "backtests": [],
 }

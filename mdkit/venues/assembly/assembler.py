@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from msgspec import Struct, structs
+from msgspec import Raw, Struct, structs
 
 from mdkit.errors import InvalidMessage
-from mdkit.events import Gap
+from mdkit.events import Gap, Level
 from mdkit.redaction import safe_text
 from mdkit.venues.assembly.builder import BookBuilder, BuilderState, Built, Stretch
 from mdkit.venues.assembly.parsed import (
@@ -60,6 +60,17 @@ class AssemblerState(Struct, omit_defaults=True):
     builders: dict[str, BuilderState] = {}
 
 
+class _Written:
+    """The sides of a symbol's last book, and how they were written."""
+
+    __slots__ = ("asks", "asks_text", "bids", "bids_text")
+
+    def __init__(self) -> None:
+        self.bids: tuple[Level, ...] | None = None
+        self.asks: tuple[Level, ...] | None = None
+        self.bids_text = self.asks_text = Raw(b"[]")
+
+
 class Assembler:
     """Reads the frames of one connection, in order of receipt.
 
@@ -91,6 +102,7 @@ class Assembler:
         self._symbols = dict(symbols)
         self._next_number: int | None = None
         self._asked: set[str] = set()
+        self._written: dict[str, _Written] = {}
 
     def expect(self, symbols: Mapping[str, str]) -> None:
         """Set the symbols that frames are about, by the venue's own names."""
@@ -116,6 +128,8 @@ class Assembler:
             kind = type(item)
             if kind is BookUpdate:
                 self._take_book(item, received_ns, outputs)  # type: ignore[arg-type]
+            elif kind is Counted:
+                self._count(item.number, received_ns, outputs)  # type: ignore[union-attr]
             else:
                 self._take_other(item, raw, received_ns, outputs)
         return outputs
@@ -155,10 +169,22 @@ class Assembler:
         self.first_ns.setdefault(("depth", symbol), received_ns)
         for told in builder.feed(update, received_ns):
             if type(told) is Built:
-                outputs.append(encode(BookMessage(symbol, told.bids, told.asks, told.exchange_ns)))
+                outputs.append(self._message(symbol, told))
             elif type(told) is Stretch:
                 outputs.append(Gap(symbol, "depth", *told))
-        self._ask(symbol, builder, outputs)
+        if builder.wants_snapshot or self._asked:
+            self._ask(symbol, builder, outputs)
+
+    def _message(self, symbol: str, built: Built) -> bytes:
+        """Return the message of a book; a side that is the same as before is not written anew."""
+        last = self._written.get(symbol)
+        if last is None:
+            last = self._written[symbol] = _Written()
+        if last.bids is not built.bids:
+            last.bids, last.bids_text = built.bids, Raw(encode(built.bids))
+        if last.asks is not built.asks:
+            last.asks, last.asks_text = built.asks, Raw(encode(built.asks))
+        return encode(BookMessage(symbol, last.bids_text, last.asks_text, built.exchange_ns))
 
     def _ask(self, symbol: str, builder: BookBuilder, outputs: list[Output]) -> None:
         """Want a snapshot where the book needs one and none is under way."""
@@ -198,8 +224,6 @@ class Assembler:
             if builder is not None:
                 builder.compare(item, received_ns)
                 self._ask(symbol, builder, outputs)
-        elif isinstance(item, Counted):
-            self._count(item.number, received_ns, outputs)
         elif isinstance(item, Reply):
             self.counts["answer"] += 1
             outputs.append(Answered(raw))

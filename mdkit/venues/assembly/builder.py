@@ -13,6 +13,10 @@ from mdkit.venues.assembly.parsed import BestQuote, BookUpdate
 from mdkit.venues.assembly.rules import Rule
 
 State = Literal["waiting", "in step", "out of step"]
+_Changed = tuple[bool, bool]
+"""Of bids and asks."""
+_Best = tuple[tuple[Level, ...], tuple[Level, ...]]
+_BOTH, _NEITHER = (True, True), (False, False)
 _MOST_KEPT = 20_000
 _MOST_QUOTES = 1_000
 _LOOK_EVERY = 64
@@ -91,7 +95,7 @@ class BookBuilder:
         self._is_crossed = self._is_refreshing = False
         self._good_ns = 0
         self._last = 0
-        self._published: tuple[tuple[Level, ...], tuple[Level, ...]] | None = None
+        self._published: _Best | None = None
         self._quotes: OrderedDict[int, BestQuote] = OrderedDict()
         self._sure: tuple[float | None, float | None] | None = None
 
@@ -266,7 +270,7 @@ class BookBuilder:
             if wrong:
                 return self._fault(wrong, received_ns)
             self._apply(update)
-        return self._judge(fresh[-1], received_ns, changed=True)
+        return self._judge(fresh[-1], received_ns, _BOTH)
 
     def _refresh(
         self, snapshot: BookUpdate, kept: list[BookUpdate], received_ns: int
@@ -309,16 +313,19 @@ class BookBuilder:
             self._look_how_deep()
         return self._judge(update, received_ns, changed)
 
-    def _apply(self, update: BookUpdate) -> bool:
+    def _apply(self, update: BookUpdate) -> _Changed:
+        """Change the book; return whether the best levels of each side changed."""
         top = self._levels
         bids = self.book.bids.change(update.bids, update.bid_texts, top)
         asks = self.book.asks.change(update.asks, update.ask_texts, top)
         if self._depth is not None:
             self.book.truncate(self._depth)
         self._last = update.last
-        return bids or asks
+        return bids, asks
 
-    def _judge(self, update: BookUpdate, received_ns: int, changed: bool) -> list[Built | Stretch]:
+    def _judge(
+        self, update: BookUpdate, received_ns: int, changed: _Changed
+    ) -> list[Built | Stretch]:
         """Publish a book that is neither crossed nor against the venue's own best prices."""
         crossing = self.book.crossing
         if crossing is not None:
@@ -333,12 +340,16 @@ class BookBuilder:
         quote = self._quotes.pop(self._last, None)
         if quote is not None and not self._check_quote(quote, received_ns):
             return []
-        if changed or was_crossed or self._published is None:
+        if was_crossed or self._published is None:
             return self._publish(update.exchange_ns, received_ns)
+        if changed != _NEITHER:
+            return self._publish(update.exchange_ns, received_ns, changed)
         self._good_ns = received_ns
         return []
 
-    def _publish(self, exchange_ns: int, received_ns: int) -> list[Built | Stretch]:
+    def _publish(
+        self, exchange_ns: int, received_ns: int, changed: _Changed = _BOTH
+    ) -> list[Built | Stretch]:
         told: list[Built | Stretch] = []
         if self.state != "in step":
             if self.state == "out of step":
@@ -348,24 +359,33 @@ class BookBuilder:
             self.state, self.since_ns, self._was_in_step = "in step", received_ns, True
             self.wants_snapshot = False
         self._good_ns = received_ns
-        best = self._best()
-        if best == self._published:
+        before, best = self._published, self._best(changed)
+        if best == before:
             return told
         self._published = best
         self.books += 1
         told.append(Built(*best, exchange_ns))
         return told
 
-    def _best(self) -> tuple[tuple[Level, ...], tuple[Level, ...]]:
-        """Return the best levels, as far as they are known."""
-        bids, asks = self.book.best(self._levels)
-        if self._by_rest and self._sure is not None:
-            worst_bid, worst_ask = self._sure
-            if worst_bid is not None and bids and bids[-1][0] < worst_bid:
-                bids = tuple(level for level in bids if level[0] >= worst_bid)
-            if worst_ask is not None and asks and asks[-1][0] > worst_ask:
-                asks = tuple(level for level in asks if level[0] <= worst_ask)
+    def _best(self, changed: _Changed) -> _Best:
+        """Return the best levels, as far as they are known; sides that did not change as before."""
+        known = self._published or ((), ())
+        worst = self._sure if self._by_rest and self._sure is not None else (None, None)
+        bids = self._best_bids(worst[0]) if changed[0] else known[0]
+        asks = self._best_asks(worst[1]) if changed[1] else known[1]
         return bids, asks
+
+    def _best_bids(self, worst: float | None) -> tuple[Level, ...]:
+        bids = self.book.bids.best(self._levels)
+        if worst is not None and bids and bids[-1][0] < worst:
+            return tuple(level for level in bids if level[0] >= worst)
+        return bids
+
+    def _best_asks(self, worst: float | None) -> tuple[Level, ...]:
+        asks = self.book.asks.best(self._levels)
+        if worst is not None and asks and asks[-1][0] > worst:
+            return tuple(level for level in asks if level[0] <= worst)
+        return asks
 
     def _check_quote(self, quote: BestQuote, received_ns: int) -> bool:
         bids, asks = self.book.best(1)

@@ -23,6 +23,11 @@ class _Frame(Struct, gc=False):
     data: Raw = Raw(b"")
 
 
+class _BookFrame(Struct, gc=False):
+    data: list[_Book]
+    type: str = ""
+
+
 class _Level(Struct, gc=False):
     price: Raw
     qty: Raw
@@ -59,7 +64,9 @@ class _Ticker(Struct, gc=False):
 
 
 _read_frame = json_decoder(_Frame)
+_read_book_frame = json_decoder(_BookFrame)
 _read_books = json_decoder(list[_Book])
+_BOOK = b'{"channel":"book",'
 _read_trades = json_decoder(list[_Trade])
 _read_tickers = json_decoder(list[_Ticker])
 _BEAT, _REPLY = Beat(), Reply()
@@ -70,6 +77,10 @@ class KrakenParser:
 
     def parse(self, raw: bytes) -> Sequence[Parsed]:
         """Return what a frame says."""
+        if raw.startswith(_BOOK):  # as nearly all do: read once and not twice
+            book_frame = _read_book_frame(raw)
+            is_snapshot = book_frame.type == "snapshot"
+            return [_book(book, is_snapshot) for book in book_frame.data]
         frame = _read_frame(raw)
         channel = frame.channel
         if channel == "book":
@@ -109,6 +120,8 @@ def _levels(levels: list[_Level]) -> tuple[list[tuple[float, float]], list[bytes
     """Return levels as numbers, and as what the checksum takes: digits without leading zeros."""
     numbers: list[tuple[float, float]] = []
     texts: list[bytes] = []
+    if not levels:
+        return numbers, texts
     try:
         for level in levels:
             price, size = bytes(level.price).strip(b'"'), bytes(level.qty).strip(b'"')

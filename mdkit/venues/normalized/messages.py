@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from mdkit.errors import InvalidMessage
 from mdkit.events import Bar, Depth, Event, Level, MarketEvent, Ticker, Trade
@@ -18,11 +18,11 @@ encode = msgspec.json.Encoder().encode
 
 
 class BookMessage(Struct, tag_field="type", tag="depth"):
-    """A whole book, as far as it is queued."""
+    """A whole book, as far as it is queued; a side may be written already."""
 
     symbol: str
-    bids: Sequence[Level]
-    asks: Sequence[Level]
+    bids: Sequence[Level] | Raw
+    asks: Sequence[Level] | Raw
     ns: int = 0
 
 
