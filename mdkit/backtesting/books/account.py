@@ -131,10 +131,12 @@ class BookAccount(Resting):
                 self.see(i)
                 row += self.is_row[i]
                 i += 1
-            while self.next_due(j) == now:
+            if self.moves > 0:
+                due = self.next_due(j)
+            while due == now:
                 j = self.act(now, j)
-            self.settle(now)
-            equity = self.equity()
+                due = self.next_due(j)
+            equity = self.settle(now)
             for k in range(begun, row):
                 self.equities[k] = equity
             self.row = row
@@ -276,12 +278,15 @@ class BookAccount(Resting):
         self.begins[s] = self.first_levels[i]
         self.bids[s], self.asks[s] = self.row_bids[i], self.row_asks[i]
         self.marks[s] = self.row_marks[i]
-        for side in range(2):
-            if self.taken_count[2 * s + side] > 0:
-                self.refresh_taken(s, side)
-            if self.rest_left[2 * s + side] > 0.0:
-                self.meet_book(now, s, side)
-                self.follow(s, side, now + self.delays[i])
+        bid = 2 * s
+        if self.taken_count[bid] + self.taken_count[bid + 1] > 0:
+            self.refresh_taken(s, 0)
+            self.refresh_taken(s, 1)
+        if self.rest_left[bid] + self.rest_left[bid + 1] > 0.0:
+            for side in range(2):
+                if self.rest_left[bid + side] > 0.0:
+                    self.meet_book(now, s, side)
+                    self.follow(s, side, now + self.delays[i])
         if self.pending[s] == self.pending[s] or self.left[s] != 0.0:
             self.woken = True
         if self.stops and self.units[s] != 0.0 and self.stop_due[s] == NEVER:
@@ -345,16 +350,22 @@ class BookAccount(Resting):
         self.urgent[s] = 1
         self.target_order[s] = self.new_order(s, kind, math.nan, GTC, now, now)
 
-    def settle(self, now: int) -> None:
-        """Fill what waited for the books of an instant; close everything when equity is gone."""
+    def settle(self, now: int) -> float:
+        """Fill what waited for the books of an instant, and return the equity at its end.
+
+        Closes everything when it is gone.
+        """
         if self.woken:
             self.woken = False
             self.trade_targets(now)
-        if not self.ruined and self.equity() <= 0.0:
+        equity = self.equity()
+        if not self.ruined and equity <= 0.0:
             self.ruined = True
             for s in range(len(self.shares)):
                 self.close(now, s, RUIN, _RUIN)
             self.trade_targets(now)
+            equity = self.equity()
+        return equity
 
     def trade_targets(self, now: int) -> None:
         """Size the targets that came due, together, and fill what waits, as far as it can be."""
