@@ -354,7 +354,7 @@ def heatmap(
     Without names: the grid's first two parameters and the first figure. Where the sweep varied
     more than two parameters, each cell shows the best over the others.
     """
-    from mdkit.backtesting.plots import draw_heatmap
+    from mdkit.backtesting.more_plots import draw_heatmap
 
     parameters = frame.attrs.get("parameters") or [
         name for name in frame.columns if name not in METRICS
