@@ -11,7 +11,7 @@ import pandas as pd
 
 from mdkit.backtesting.account.metrics import METRICS
 from mdkit.backtesting.account.terms import BacktestWarning, Terms, check_rates
-from mdkit.backtesting.books.door import backtest_books
+from mdkit.backtesting.books.door import backtest_books, refuse_bars
 from mdkit.backtesting.chance.steps import step_returns
 from mdkit.backtesting.data.recorded import recording_of, steps_of
 from mdkit.backtesting.data.sessions import held_events
@@ -43,6 +43,7 @@ def sweep_books(
         raise SettingsError("trade is False; figures are of what was traded, so leave it out")
     check_rates(periods_per_year, risk_free)
     data = held_events(data, strategy.kinds)
+    refuse_bars(strategy, data)
     recording = recording_of(data)
     events = list(data if recording is None else steps_of(recording, None))
     report = reporter(progress, len(combinations))

@@ -11,10 +11,8 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import LinearSegmentedColormap, TwoSlopeNorm
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from mdkit.backtesting.account.metrics import Account
@@ -184,66 +182,6 @@ def draw_comparison(results: Mapping[str, DrawnResult], points: int) -> Figure:
     return figure
 
 
-def draw_heatmap(table: pd.DataFrame, title: str, metric: str, best: int = 1) -> Figure:
-    """Return a heat map: rows downwards by index, columns by columns, values by colour.
-
-    `best` is 1 where the highest value is the best one, -1 where the lowest is.
-
-    Zero is white where values lie on both sides of it; the best cell is framed. Cells are
-    labelled while there is room.
-    """
-    rows, columns = table.shape
-    figure = Picture(
-        figsize=(min(12.0, 3.4 + 0.62 * columns), min(9.0, 2.2 + 0.42 * rows)),
-        dpi=110,
-        facecolor="white",
-        layout=ConstrainedLayoutEngine(h_pad=0.08, w_pad=0.08),
-    )
-    FigureCanvasAgg(figure)
-    axes = figure.subplots()
-    values = table.to_numpy(float)
-    known = values[np.isfinite(values)]
-    low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
-    both = LinearSegmentedColormap.from_list("mdkit", [RED, "#f3b6b0", "white", "#a8cbe6", BLUE])
-    axes.set_facecolor("#eef0f2")  # shows where there is no value
-    reach = max(abs(low), abs(high)) or 1.0
-    norm = TwoSlopeNorm(0.0, -reach, reach)
-    image = axes.imshow(
-        np.ma.masked_invalid(values), cmap=both, norm=norm, aspect="auto", interpolation="nearest"
-    )
-    if known.size:
-        row, column = np.unravel_index(int(np.nanargmax(best * values)), values.shape)
-        axes.add_patch(
-            Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor=INK, linewidth=2)
-        )
-    if rows * columns <= 240:
-        for (row, column), value in np.ndenumerate(values):
-            if np.isfinite(value):
-                dark = abs(value) > 0.72 * reach
-                axes.text(
-                    column, row, f"{value:.2f}", ha="center", va="center", fontsize=8,
-                    family=FONT, color="white" if dark else INK,
-                )  # fmt: skip
-    for axis, labels, name in (
-        (axes.xaxis, table.columns, table.columns.name),
-        (axes.yaxis, table.index, table.index.name),
-    ):
-        every = max(1, len(labels) // 16)
-        places = list(range(0, len(labels), every))
-        axis.set_ticks(places, [_plain(labels[i]) for i in places])
-        axis.set_label_text(str(name or ""), fontsize=10, color=INK, family=FONT)
-    axes.tick_params(length=0, labelsize=9, labelcolor=MUTED, labelfontfamily=FONT)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
-    bar = figure.colorbar(image, ax=axes, shrink=0.85, pad=0.02, aspect=24)
-    bar.outline.set_visible(False)
-    bar.ax.set_ylim(low, high) if high > low else None
-    bar.ax.tick_params(length=0, labelsize=8.5, labelcolor=MUTED, labelfontfamily=FONT)
-    bar.set_label(metric.replace("_", " "), fontsize=9, color=MUTED, family=FONT)
-    axes.set_title(title, loc="left", fontsize=12, fontweight="bold", color=INK, family=FONT)
-    return figure
-
-
 def draw_walk_forward(
     equity: pd.Series[Any], windows: Sequence[tuple[Any, Any, str]], title: str, points: int = 1500
 ) -> Figure:
@@ -328,7 +266,7 @@ def panels(
     for axes in grid[:, 0]:
         clean(axes)
         heights_grid(axes)
-        axes.yaxis.set_major_formatter(FuncFormatter(_plain))
+        axes.yaxis.set_major_formatter(FuncFormatter(plain))
     for number, line in enumerate(head):
         text = figure.text(
             0.012,
@@ -436,7 +374,8 @@ def percents(axis: Any) -> None:
     axis.set_major_formatter(FuncFormatter(told))
 
 
-def _plain(value: Any, _: int | None = None) -> str:
+def plain(value: Any, _: int | None = None) -> str:
+    """Return a value as a label: a number with commas, anything else as it is."""
     return f"{value:,g}" if isinstance(value, (int, float, np.number)) else str(value)
 
 
@@ -449,7 +388,6 @@ def _count(value: float, _: int | None = None) -> str:
 
 __all__ = [
     "draw_comparison",
-    "draw_heatmap",
     "draw_result",
     "draw_walk_forward",
     "html_page",

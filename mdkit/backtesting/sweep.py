@@ -355,7 +355,7 @@ def heatmap(
     more than two parameters, each cell shows the best over the others. The heat map of a table of
     order books is `md.book_heatmap`. Raises `SettingsError` for what is no sweep.
     """
-    from mdkit.backtesting.plots import draw_heatmap
+    from mdkit.backtesting.more_plots import draw_heatmap
 
     if {"bid", "bid_size", "ask", "ask_size"} <= set(frame.columns):
         raise SettingsError(

@@ -191,3 +191,15 @@ def test_purge_and_embargo(seeded_bars):
     assert first["in_sample"] == best.stats["return"]
     with pytest.raises(SettingsError, match="purge is 100; give 0 or more bars, less than train"):
         md.walk_forward(md.strategies.SmaCross, bars, {"fast": [3]}, purge=100, **options)
+
+
+@pytest.mark.parametrize(
+    "terms", [{"fills": "touch"}, {"max_share": 0.5}, {"time_in_force": "IOC"},
+              {"contracts": {"asset": md.Contract(10)}}, {"trailing_stop": 0.1}],
+)  # fmt: skip
+def test_what_is_of_books_is_refused_on_bars(seeded_bars, terms):
+    with pytest.raises(SettingsError, match=f"{next(iter(terms))} is for books"):
+        md.backtest(md.strategies.SmaCross, seeded_bars(100), **terms)
+    fees = md.backtest(md.strategies.SmaCross, seeded_bars(100), fee=md.Fees(taker=0.001))
+    same = md.backtest(md.strategies.SmaCross, seeded_bars(100), fee=0.001)
+    assert fees.run.equity.tobytes() == same.run.equity.tobytes()

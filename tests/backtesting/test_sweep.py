@@ -68,7 +68,7 @@ def test_progress_is_told(seeded_bars):
         ({"metric": "sharp"}, "metric is 'sharp'; choose from return, cagr"),
         ({"constraint": lambda p: False}, "leaves no combination"),
         ({"fees": 0.1}, "unexpected keyword argument 'fees'"),
-        ({"strategy": pressure}, "pressure does not run on bars"),
+        ({"strategy": pressure, "grid": {"levels": [1]}}, "pressure wants depth: give such"),
     ],
 )
 def test_what_cannot_be_swept_is_refused(seeded_bars, change, says):

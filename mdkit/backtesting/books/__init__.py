@@ -5,6 +5,7 @@ listener.py   a strategy over events: what it says, and what it was shown
 columns.py    books, trades and answers as columns, in which both engines read them
 market.py     books in force: levels, what of them was taken, what an order costs
 resting.py    orders that wait in the book, and their places in the queue
+targets.py    targets: how large an order is, with all costs of an instant
 account.py    cash and positions over books, order by order, in order of time
 engines.py    the account run by Python or by compiled code
 latency.py    how long an order is under way

@@ -18,7 +18,7 @@ from mdkit.backtesting.account.book_run import (
     STOP,
     TARGET,
 )
-from mdkit.backtesting.books.resting import Resting
+from mdkit.backtesting.books.targets import Targets
 
 EVENT, BOOK, TRADE, LOST = 0, 1, 2, 3
 """What a row is of: any event, a book, a trade, a gap after which the book is not known."""
@@ -26,7 +26,7 @@ NEVER = 1 << 62
 _SIGNAL, _STOP_LOSS, _TAKE_PROFIT, _RUIN, _TRAILING = 0.0, 1.0, 2.0, 3.0, 4.0
 
 
-class BookAccount(Resting):
+class BookAccount(Targets):
     """Cash, positions and orders, gone through columns of events and of answers to them.
 
     `run` may stop for want of room for fills and orders; a fresh one with more begins anew.
@@ -45,31 +45,21 @@ class BookAccount(Resting):
         "delays",
         "equities",
         "first_levels",
-        "goals",
         "is_row",
         "kinds",
-        "left",
-        "life",
         "move_due",
         "moves",
         "owners",
-        "pending",
-        "reasons",
         "row_asks",
         "row_bids",
         "row_marks",
-        "ruined",
-        "shares",
         "stop_due",
         "stop_loss",
         "stop_reason",
         "stops",
         "take_profit",
-        "target_order",
         "times",
         "trailing_stop",
-        "urgent",
-        "values",
         "woken",
     )
     answer_ask: Any
@@ -84,35 +74,22 @@ class BookAccount(Resting):
     delays: Any
     equities: Any
     first_levels: Any
-    goals: Any
     is_row: Any
     kinds: Any
-    left: Any
-    """Contracts of a target's order that are still wanted; with `pending` nan and 0: none."""
-    life: int
     move_due: Any
     """When a pegged order that is on its way comes due."""
     moves: int
     owners: Any
-    pending: Any
-    """The target that came due and waits to be sized, nan for none."""
-    reasons: Any
     row_asks: Any
     row_bids: Any
     row_marks: Any
-    ruined: bool
-    shares: Any
     stop_due: Any
     stop_loss: float
     stop_reason: Any
     stops: bool
     take_profit: float
-    target_order: Any
     times: Any
     trailing_stop: float
-    urgent: Any
-    """1 where a target's order takes, whatever the fill model."""
-    values: Any
     woken: bool
     """Whether a book came for which an order waits."""
 
@@ -131,10 +108,12 @@ class BookAccount(Resting):
                 self.see(i)
                 row += self.is_row[i]
                 i += 1
-            while self.next_due(j) == now:
+            if self.moves > 0:
+                due = self.next_due(j)
+            while due == now:
                 j = self.act(now, j)
-            self.settle(now)
-            equity = self.equity()
+                due = self.next_due(j)
+            equity = self.settle(now)
             for k in range(begun, row):
                 self.equities[k] = equity
             self.row = row
@@ -147,14 +126,6 @@ class BookAccount(Resting):
                     self.answer_sent[k], self.answer_due[k],
                 )  # fmt: skip
         return not self.full
-
-    def equity(self) -> float:
-        """Return cash and positions at their marks."""
-        worth = self.cash
-        for s in range(len(self.shares)):
-            if self.units[s] != 0.0:
-                worth += self.units[s] * self.marks[s]
-        return worth
 
     def next_due(self, j: int) -> int:
         """Return when the next order comes due, of the answers from j on and of the account's."""
@@ -202,15 +173,6 @@ class BookAccount(Resting):
             j += 1
         self.trade_targets(now)
         return j
-
-    def clear_target(self, s: int) -> None:
-        """Forget what a symbol's target still wants."""
-        self.pending[s] = math.nan
-        self.left[s] = 0.0
-        for side in range(2):
-            if self.rest_peg[2 * s + side] == 1:
-                self.cancel(s, side)
-                self.rest_peg[2 * s + side] = 0
 
     def quote(self, now: int, s: int, side: int, price: float, j: int) -> None:
         """Bring one side of a quote into the book; leave an order at the same price as it is."""
@@ -276,12 +238,15 @@ class BookAccount(Resting):
         self.begins[s] = self.first_levels[i]
         self.bids[s], self.asks[s] = self.row_bids[i], self.row_asks[i]
         self.marks[s] = self.row_marks[i]
-        for side in range(2):
-            if self.taken_count[2 * s + side] > 0:
-                self.refresh_taken(s, side)
-            if self.rest_left[2 * s + side] > 0.0:
-                self.meet_book(now, s, side)
-                self.follow(s, side, now + self.delays[i])
+        bid = 2 * s
+        if self.taken_count[bid] + self.taken_count[bid + 1] > 0:
+            self.refresh_taken(s, 0)
+            self.refresh_taken(s, 1)
+        if self.rest_left[bid] + self.rest_left[bid + 1] > 0.0:
+            for side in range(2):
+                if self.rest_left[bid + side] > 0.0:
+                    self.meet_book(now, s, side)
+                    self.follow(s, side, now + self.delays[i])
         if self.pending[s] == self.pending[s] or self.left[s] != 0.0:
             self.woken = True
         if self.stops and self.units[s] != 0.0 and self.stop_due[s] == NEVER:
@@ -345,114 +310,19 @@ class BookAccount(Resting):
         self.urgent[s] = 1
         self.target_order[s] = self.new_order(s, kind, math.nan, GTC, now, now)
 
-    def settle(self, now: int) -> None:
-        """Fill what waited for the books of an instant; close everything when equity is gone."""
+    def settle(self, now: int) -> float:
+        """Fill what waited for the books of an instant, and return the equity at its end.
+
+        Closes everything when it is gone.
+        """
         if self.woken:
             self.woken = False
             self.trade_targets(now)
-        if not self.ruined and self.equity() <= 0.0:
+        equity = self.equity()
+        if not self.ruined and equity <= 0.0:
             self.ruined = True
             for s in range(len(self.shares)):
                 self.close(now, s, RUIN, _RUIN)
             self.trade_targets(now)
-
-    def trade_targets(self, now: int) -> None:
-        """Size the targets that came due, together, and fill what waits, as far as it can be."""
-        equity = self.equity()
-        if equity <= 0.0 and not self.ruined:
-            return  # until `settle` closes everything
-        sized = False
-        for s in range(len(self.shares)):
-            self.goals[s] = math.nan
-            if self.pending[s] == self.pending[s] and self.is_sizable(s, equity):
-                self.goals[s] = self.pending[s] * self.shares[s]
-                self.values[s] = self.units[s] * self.marks[s] if self.units[s] != 0.0 else 0.0
-                sized = True
-        if sized:
-            costs = self.costs_together(equity)
-            for s in range(len(self.shares)):
-                goal = self.goals[s]
-                if goal == goal:
-                    if goal == 0.0 or costs >= equity:
-                        units = -self.units[s]
-                    else:
-                        units = (goal * (equity - costs) - self.values[s]) / self.marks[s]
-                    lots = self.lots_of(s, units)
-                    self.pending[s] = math.nan
-                    self.left[s] = lots
-                    at = self.target_order[s] * ORDER_WIDTH
-                    self.orders[at + 2] = lots
-                    side = 0 if lots > 0.0 else 1
-                    limit = math.inf if side == 0 else -math.inf
-                    self.orders[at + 5] = self.shown_within(s, side, limit)
-        for s in range(len(self.shares)):
-            if self.left[s] != 0.0:
-                self.work(now, s)
-
-    def is_sizable(self, s: int, equity: float) -> bool:
-        """Whether the side that a target needs is there; and the target, if not 0, a value."""
-        target = self.pending[s] * self.shares[s]
-        if target == 0.0:
-            missing = -self.units[s]
-        elif not self.marks[s] > 0.0:
-            return False
-        else:
-            held = self.units[s] * self.marks[s] if self.units[s] != 0.0 else 0.0
-            missing = target * equity - held
-        if missing == 0.0:
-            self.pending[s] = math.nan
-            self.orders[self.target_order[s] * ORDER_WIDTH + 2] = 0.0
-            return False
-        side = 0 if missing > 0.0 else 1
-        if self.passive and self.urgent[s] == 0:
-            best = self.near(s, side)
-            return bool(best == best)
-        return self.count(s, side) > 0
-
-    def costs_together(self, equity: float) -> float:
-        """Return what the orders of one instant cost together, in money.
-
-        As `fills.costs_together`, but with costs that rise level by level: still convex in what
-        they leave, and made of straight pieces, so that Newton's method arrives.
-        """
-        costs = 0.0
-        for _ in range(64):
-            over = 0.0
-            slope = 1.0
-            for s in range(len(self.shares)):
-                goal = self.goals[s]
-                if goal == goal:
-                    if goal == 0.0:
-                        units = -self.units[s]
-                    else:
-                        units = (goal * (equity - costs) - self.values[s]) / self.marks[s]
-                    self.price_units(s, units)
-                    over += self.cost
-                    if goal != 0.0:
-                        rise = self.rate * goal / self.marks[s]
-                        slope += rise if units > 0.0 else -rise
-            if over >= equity and costs == 0.0 and slope <= 1e-12:
-                return equity
-            found = costs + (over - costs) / slope
-            if found >= equity:
-                return equity
-            if abs(found - costs) <= 1e-15 * equity:
-                break
-            costs = found
-        return costs
-
-    def work(self, now: int, s: int) -> None:
-        """Fill what a target still wants: take it, or wait for it at the near touch."""
-        lots = self.left[s]
-        order = self.target_order[s]
-        side = 0 if lots > 0.0 else 1
-        if self.passive and self.urgent[s] == 0:
-            best = self.near(s, side)
-            if best == best:
-                self.left[s] = 0.0
-                self.rest(s, side, abs(lots), best, order, 1)
-            return
-        limit = math.inf if side == 0 else -math.inf
-        left = self.take(now, s, lots, limit, self.slippage, order, self.reasons[s])
-        gives_up = self.life == IOC and self.urgent[s] == 0
-        self.left[s] = 0.0 if gives_up else left
+            equity = self.equity()
+        return equity

@@ -52,7 +52,7 @@ nothing else is traded afterwards.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -99,11 +99,7 @@ def backtest_books(
             "or on depth. To see what it says without trading it, use trade=False"
         )
     latency = checked_latency(latency_ms)
-    if isinstance(events, (bytes, pd.DataFrame)):
-        raise SettingsError(
-            f"strategy {strategy.name} wants {' and '.join(kinds)}: give such events, or a "
-            "recording of them by its path"
-        )
+    refuse_bars(strategy, events)
     listener = Listener(
         strategy,
         terms=terms,
@@ -135,6 +131,15 @@ def backtest_books(
             stacklevel=3,
         )
     return panel, run, used, why
+
+
+def refuse_bars(strategy: Strategy, data: Any) -> None:
+    """Raise `SettingsError` for tables of bars, or bytes, in place of events."""
+    if isinstance(data, (bytes, pd.DataFrame, Mapping)):
+        raise SettingsError(
+            f"strategy {strategy.name} wants {' and '.join(strategy.kinds)}: give such events, or "
+            "a recording of them by its path"
+        )
 
 
 def _choose(strategy: Strategy, engine: str, events: int) -> tuple[str, str]:

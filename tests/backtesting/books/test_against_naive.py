@@ -264,3 +264,14 @@ def test_compiled_code_gives_pythons_bits_over_random_answers(numba, tape, model
     assert runs[0].books.fills.tobytes() == runs[1].books.fills.tobytes()
     np.testing.assert_array_equal(runs[0].books.orders, runs[1].books.orders)
     assert math.isfinite(runs[0].equity[-1])
+
+
+@pytest.mark.outer
+def test_verify_compares_the_accounts(numba, minute):
+    from mdkit.backtesting.verify.parity import verify
+    from mdkit.strategies import pressure
+
+    books = [event for event in minute if isinstance(event, Depth)][:500]
+    found = verify(pressure, books, fills="queue")
+    assert found
+    assert "compiled account" in found.engines
