@@ -74,6 +74,7 @@ def test_a_large_frame_in_drips_is_not_copied_at_every_drip(until):
             writer.write(whole[begin : begin + 65_536])
             await writer.drain()
             await gate.wait()
+        await asyncio.Event().wait()  # ending would cut off what is still on its way
 
     async def main():
         async with HostileServer(in_drips, book=False) as server:
