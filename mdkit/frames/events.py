@@ -17,6 +17,7 @@ from mdkit.errors import SettingsError
 from mdkit.events import Bar, Depth, Event, Level, Ticker, Trade
 from mdkit.frames.flags import AFTER_GAP, FROM_REST, PARTIAL, REVISED, made_whole, with_flags
 from mdkit.frames.live import CHUNK, Block, Column, Floats, LiveFrame, to_dataframe
+from mdkit.frames.steps import last_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -152,7 +153,7 @@ class EventFrame(LiveFrame[_Event]):
             key = event.received_ns // step_ns  # type: ignore[attr-defined]
             before = kept.get(key)
             kept[key] = event, self._flags.get(at, 0) | (before[1] if before else 0)
-        rows = _steps_of(done, step_ns)
+        rows = last_rows(done, step_ns)
         if not kept:
             return rows
         last = Block.empty(self.columns, len(kept))
@@ -214,22 +215,6 @@ class EventFrame(LiveFrame[_Event]):
 
     def _note_gap(self) -> None:
         self._flags[self._taken] = self._flags.get(self._taken, 0) | AFTER_GAP
-
-
-def _steps_of(block: Block, step_ns: int) -> Block:
-    """Return the last row of each step, with the flags of all rows of its step."""
-    if not block.received.size:
-        return block
-    edges = np.flatnonzero(np.diff(block.received // step_ns)) + 1
-    lasts = np.append(edges - 1, block.received.size - 1)
-    flags = np.bitwise_or.reduceat(block.flags, np.append(0, edges))
-    return Block(
-        block.received[lasts],
-        block.floats[:, lasts],
-        block.times[:, lasts],
-        block.objects[:, lasts],
-        flags,
-    )
 
 
 class AllLevels(NamedTuple):
