@@ -136,17 +136,15 @@ class EventFrame(LiveFrame[_Event]):
     def last_of_steps(self, total: int, step_ns: int) -> Block:
         """Return the last row of each step among those that came after `total` had.
 
-        Steps are whole multiples of `step_ns` by the time of receipt; a row's flags are those of
-        all rows of its step. Of rows that are no columns yet only these become columns, which
-        makes this cheap enough for thirty times a second.
+        Steps are multiples of `step_ns` by receipt; a row has the flags of all of its step. Of
+        rows that are no columns yet only these become columns: cheap thirty times a second.
         """
         self._read_kept()
         self.watched_until = time.monotonic() + _WATCHED_SECONDS
         new = min(max(self.total - total, 0), self.capacity)
         pending = self._pending
         waiting = pending[max(0, len(pending) - new) :]
-        begin = self._end - min(new - len(waiting), self._end)
-        done = self._block.rows(begin, self._end)
+        done = self._block.rows(self._end - min(new - len(waiting), self._end), self._end)
         number = self._taken - len(waiting)
         kept: dict[int, tuple[_Event, int]] = {}
         for at, event in enumerate(waiting, number):
