@@ -17,6 +17,7 @@ from mdkit.errors import SettingsError
 from mdkit.events import Bar, Depth, Event, Level, Ticker, Trade
 from mdkit.frames.flags import AFTER_GAP, FROM_REST, PARTIAL, REVISED, made_whole, with_flags
 from mdkit.frames.live import CHUNK, Block, Column, Floats, LiveFrame, to_dataframe
+from mdkit.frames.steps import last_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -135,24 +136,22 @@ class EventFrame(LiveFrame[_Event]):
     def last_of_steps(self, total: int, step_ns: int) -> Block:
         """Return the last row of each step among those that came after `total` had.
 
-        Steps are whole multiples of `step_ns` by the time of receipt; a row's flags are those of
-        all rows of its step. Of rows that are no columns yet only these become columns, which
-        makes this cheap enough for thirty times a second.
+        Steps are multiples of `step_ns` by receipt; a row has the flags of all of its step. Of
+        rows that are no columns yet only these become columns: cheap thirty times a second.
         """
         self._read_kept()
         self.watched_until = time.monotonic() + _WATCHED_SECONDS
         new = min(max(self.total - total, 0), self.capacity)
         pending = self._pending
         waiting = pending[max(0, len(pending) - new) :]
-        begin = self._end - min(new - len(waiting), self._end)
-        done = self._block.rows(begin, self._end)
+        done = self._block.rows(self._end - min(new - len(waiting), self._end), self._end)
         number = self._taken - len(waiting)
         kept: dict[int, tuple[_Event, int]] = {}
         for at, event in enumerate(waiting, number):
             key = event.received_ns // step_ns  # type: ignore[attr-defined]
             before = kept.get(key)
             kept[key] = event, self._flags.get(at, 0) | (before[1] if before else 0)
-        rows = _steps_of(done, step_ns)
+        rows = last_rows(done, step_ns)
         if not kept:
             return rows
         last = Block.empty(self.columns, len(kept))
@@ -214,22 +213,6 @@ class EventFrame(LiveFrame[_Event]):
 
     def _note_gap(self) -> None:
         self._flags[self._taken] = self._flags.get(self._taken, 0) | AFTER_GAP
-
-
-def _steps_of(block: Block, step_ns: int) -> Block:
-    """Return the last row of each step, with the flags of all rows of its step."""
-    if not block.received.size:
-        return block
-    edges = np.flatnonzero(np.diff(block.received // step_ns)) + 1
-    lasts = np.append(edges - 1, block.received.size - 1)
-    flags = np.bitwise_or.reduceat(block.flags, np.append(0, edges))
-    return Block(
-        block.received[lasts],
-        block.floats[:, lasts],
-        block.times[:, lasts],
-        block.objects[:, lasts],
-        flags,
-    )
 
 
 class AllLevels(NamedTuple):
