@@ -6,6 +6,7 @@ import pytest
 
 import mdkit as md
 from mdkit.backfill.backfill import ReconnectBackfill
+from mdkit.backfill.rest import RestBackfill
 from mdkit.channels.live_bars import GRACE_NS, LATE, LiveBars, RevisedBar
 from mdkit.errors import SettingsError
 from mdkit.events import DROPPED, SET_BACK, Bar, Depth, Gap, Ticker, Trade
@@ -296,7 +297,7 @@ def test_bars_that_cannot_be_are_refused(options, said):
 
 def test_nothing_is_asked_for_once_it_was_stopped():
     async def stopped():
-        filling = ReconnectBackfill(None, object(), None, "1m")
+        filling = ReconnectBackfill(None, RestBackfill(None), None, "1m")
         await filling.stop()
         filling.want(bar(0))
         return len(asyncio.all_tasks())

@@ -24,6 +24,8 @@ class Told:
 class NothingKnown:
     """A REST service without answers."""
 
+    gives_only_bars = False
+
     async def books(self, symbols):
         return Answers()
 
