@@ -129,9 +129,14 @@ class Channels:
     def end(self) -> list[Gap]:
         """Keep the bars that were forming in their tables; return the gaps that nothing followed.
 
-        No strategy sees such a bar, which is partial.
+        Those that were reported are left out. No strategy sees such a bar, which is partial.
         """
-        gaps = [gap for channel in self for gap in channel.reader.quality.end()]
+        gaps: list[Gap] = []
+        for channel in self:
+            pending = channel.lane.pending.pop(channel, None)
+            rest = pending.rest() if pending is not None else ()
+            gaps += [gap.gap(channel.symbol) for gap in rest if not gap.reported]
+        gaps += [gap for channel in self for gap in channel.reader.quality.end()]
         for symbol, bars in self.readers.bars.items():
             for made in bars.flush():
                 if isinstance(made, Bar):

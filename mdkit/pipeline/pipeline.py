@@ -16,7 +16,7 @@ from mdkit.backfill.backfill import ReconnectBackfill
 from mdkit.backfill.rest import RestBackfill
 from mdkit.channels.channel import Channel
 from mdkit.channels.channels import Channels
-from mdkit.errors import MdkitError, RecordingError, SessionError, StrategyError
+from mdkit.errors import MdkitError, SessionError, StrategyError
 from mdkit.events import REFUSED, Gap, Signal
 from mdkit.frames import Frames, MetricsFrame, SignalFrame
 from mdkit.gap.pending import PendingGap
@@ -102,7 +102,6 @@ class Pipeline:
         self.interval = options.interval
         """The interval of the bars that are made of trades or tickers; None for no bars."""
         self.codec = codec_of_source(source)
-        self._is_of_feeds = isinstance(source, VenueSource)
         self.router: Router[Channel] = self.codec.router(source.symbols, allow_nonpositive=signed)
         self.channels = Channels(
             self.strategies,
@@ -179,8 +178,7 @@ class Pipeline:
 
     def record_frames(self, feed: Feed, frames: Sequence[RawMessage]) -> None:
         """Record what a venue sent; the messages that are made of it are queued next."""
-        if self.recordings.current is not None:
-            self.recordings.current.frames(feed, frames)
+        self.recordings.frames(feed, frames)
 
     async def _put(self, batch: Sequence[RawMessage], *, is_recorded: bool) -> list[bytes]:
         if not self._running.is_set():
@@ -219,8 +217,7 @@ class Pipeline:
         A gap of which `lost` is 0 was filled, and is a row of `gaps()` only; so is one of what
         was refused, of which there is no stream.
         """
-        if self.recordings.current is not None:
-            self.recordings.current.gap(gap)
+        self.recordings.gap(gap)
         self.derived_gap(gap)
 
     def derived_gap(self, gap: Gap) -> None:
@@ -242,14 +239,7 @@ class Pipeline:
             await asyncio.sleep(_LOOK_SECONDS)
         if self._stopping is not None:
             return
-        if self.recordings.current is not None:
-            self.problem(
-                RecordingError(
-                    f"The recording {self.recordings.current.recorder.path} ends where the replay "
-                    "jumped, or began its next round: record that to another file."
-                )
-            )
-            self.recordings.end()
+        self.recordings.end_at_a_jump()
         self.beginnings += 1
         self.channels.begin_anew()
         self.lanes.begin_anew()
@@ -260,8 +250,7 @@ class Pipeline:
     def expect(self, symbols: Sequence[str]) -> None:
         """Set the symbols that messages are about from now on."""
         self.router.expect(symbols)
-        if self.recordings.current is not None:
-            self.recordings.current.subscribed(self.source.clock_ns(), symbols)
+        self.recordings.subscribed(symbols)
 
     def _note_gap(self, gap: Gap) -> None:
         self.gap_count += 1
@@ -269,8 +258,8 @@ class Pipeline:
 
     async def opened(self, gaps: Sequence[Gap]) -> None:
         """Ask REST for what was missed since the last connection, and report the gaps."""
-        if self.recordings.current is not None and not self._is_of_feeds:
-            self.recordings.current.connected(self.source.clock_ns())
+        if not isinstance(self.source, VenueSource):
+            self.recordings.connected()
         await self.backfill.opened(gaps)
 
     async def subscribed(self, pushed: Callable[[], Sequence[RawMessage]] = tuple) -> None:
@@ -279,18 +268,15 @@ class Pipeline:
 
     def feed_opened(self, feed: Feed) -> None:
         """Record that a feed's connection was made."""
-        if self.recordings.current is not None:
-            self.recordings.current.feed_opened(feed, self.source.clock_ns())
+        self.recordings.connected(feed)
 
     def feed_closed(self, feed: Feed, reason: str) -> None:
         """Record the end of a feed's connection."""
-        if self.recordings.current is not None:
-            self.recordings.current.feed_closed(feed, self.source.clock_ns(), reason)
+        self.recordings.disconnected(reason, feed)
 
     def closed(self, reason: str) -> None:
         """Record the end of a connection."""
-        if self.recordings.current is not None:
-            self.recordings.current.disconnected(self.source.clock_ns(), reason)
+        self.recordings.disconnected(reason)
 
     def _note_held(self, held: Held) -> None:
         self.problem(StrategyError(f"{held}. Make it return, or interrupt it."))
@@ -405,7 +391,8 @@ class Pipeline:
                 task.cancel()
             await asyncio.gather(*everyone, return_exceptions=True)
             self._sampler.look()
-            self._end_gaps()
+            for gap in self.channels.end():
+                self._note_gap(gap)
             totals = self.ledger.totals()
             left_path = self._save_leftovers() if totals["queued"] + totals["spilled"] else None
             self.receipt = Receipt(
@@ -427,16 +414,6 @@ class Pipeline:
             await self.recordings.close()
             self.finished.set()
 
-    def _end_gaps(self) -> None:
-        """Count the gaps that no message came after, and keep the bars that were forming."""
-        for channel in self.channels:
-            pending = channel.lane.pending.pop(channel, None)
-            for gap in pending.rest() if pending is not None else ():
-                if not gap.reported:
-                    self._note_gap(gap.gap(channel.symbol))
-        for end in self.channels.end():
-            self._note_gap(end)
-
     async def _until(self, deadline: float | None, tasks: Sequence[asyncio.Task[None]]) -> bool:
         """Wait for tasks until the deadline; cancel what is left. True if nothing was left."""
         if not tasks:
@@ -455,8 +432,6 @@ class Pipeline:
         except OSError as error:
             self.problem(SessionError(f"Unhandled messages could not be saved: {error}."))
             return None
-
-    # -- judging ------------------------------------------------------------------------------
 
     def health(self) -> Health:
         """Return the judgement on the last seconds."""

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from mdkit.channels.channel import Channel
 from mdkit.channels.channels import Channels
-from mdkit.errors import MdkitError, SessionError
+from mdkit.errors import MdkitError, RecordingError, SessionError
+from mdkit.events import Gap
 from mdkit.queue.buffer import Buffer
 from mdkit.queue.channel import Loss
 from mdkit.recording.recorder import Recorder
 from mdkit.recording.session_recording import SessionRecording
+from mdkit.sources.connection import RawMessage
+from mdkit.sources.feed import Feed
 from mdkit.sources.source import Source, codec_of_source
 
 _LOOK_SECONDS = 0.02
@@ -65,6 +68,54 @@ class SessionRecordings:
             connections=getattr(self._source, "feeds", tuple),
         )
         self._listen()
+
+    # -- what happens, written where anything is recorded -----------------------------------------
+
+    def frames(self, feed: Feed, frames: Sequence[RawMessage]) -> None:
+        """Write what a venue sent on a connection."""
+        if self.current is not None:
+            self.current.frames(feed, frames)
+
+    def gap(self, gap: Gap) -> None:
+        """Write a gap, in its place among the messages."""
+        if self.current is not None:
+            self.current.gap(gap)
+
+    def subscribed(self, symbols: Sequence[str]) -> None:
+        """Write a change of subscriptions."""
+        if self.current is not None:
+            self.current.subscribed(self._source.clock_ns(), symbols)
+
+    def connected(self, feed: Feed | None = None) -> None:
+        """Write that the source, or one of its feeds, has made a connection."""
+        if self.current is None:
+            return
+        if feed is None:
+            self.current.connected(self._source.clock_ns())
+        else:
+            self.current.feed_opened(feed, self._source.clock_ns())
+
+    def disconnected(self, reason: str, feed: Feed | None = None) -> None:
+        """Write that the source, or one of its feeds, has lost its connection."""
+        if self.current is None:
+            return
+        if feed is None:
+            self.current.disconnected(self._source.clock_ns(), reason)
+        else:
+            self.current.feed_closed(feed, self._source.clock_ns(), reason)
+
+    def end_at_a_jump(self) -> None:
+        """End the recording, and say so: what comes does not follow what it holds."""
+        if self.current is not None:
+            self._on_problem(
+                RecordingError(
+                    f"The recording {self.current.recorder.path} ends where the replay "
+                    "jumped, or began its next round: record that to another file."
+                )
+            )
+            self.end()
+
+    # -- ends --------------------------------------------------------------------------------------
 
     def end(self) -> None:
         """Record nothing that comes from now on; the file is complete soon after."""

@@ -2,20 +2,66 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mdkit.errors import SettingsError
 from mdkit.events import Depth
+from mdkit.frames import book_frame
+from mdkit.pipeline.pipeline import Pipeline
+from mdkit.session.lookups import check_table
 from mdkit.sources.source import Source
 from mdkit.sources.venue import VenueSource
 
 if TYPE_CHECKING:
     import pandas as pd
 
+T = TypeVar("T")
+
 COLUMNS = (
     *("venue", "state", "since", "proven by", "reason", "faults", "resyncs"),
     *("levels", "sure levels", "messages", "books", "quotes compared"),
 )
+
+
+class BookTables(ABC):
+    """The tables of a session's books."""
+
+    pipeline: Pipeline
+
+    @abstractmethod
+    def _look(self, look: Callable[[], T]) -> T:
+        """Look at something in the session's loop."""
+
+    def book(self, symbol: str, levels: int | None = None) -> pd.DataFrame:
+        """Return the current order book of a symbol: one row a level, best first.
+
+        Without `levels` it is the book that strategies saw last. With it, as many levels a side
+        as are known: of a public venue the whole book is kept, of which strategies see the best.
+
+        Raises `SettingsError`, with near matches, for what is not subscribed to, and where the
+        whole book is not in step with its venue.
+        """
+
+        def look() -> pd.DataFrame:
+            check_table(self.pipeline, "depth", symbol)
+            shown = self.pipeline.frames.book(symbol)
+            if levels is not None:
+                shown = whole_book(self.pipeline.source, symbol, levels, shown)
+            return book_frame(shown)
+
+        return self._look(look)
+
+    def venues(self) -> pd.DataFrame:
+        """Return how far the books of public venues are proven: a row a symbol.
+
+        `state` is "in step", "out of step" or "waiting" (for the first snapshot) `since` then;
+        `reason` names the rule that failed last. `levels` are kept, of which the first
+        `sure levels` are known to be whole. `messages` came, and `books` were made of them, which
+        are what the ledger counts.
+        """
+        return self._look(lambda: venue_table(self.pipeline.source))
 
 
 def venue_table(source: Source) -> pd.DataFrame:

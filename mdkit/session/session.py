@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from mdkit.errors import SessionError
 from mdkit.events import Signal
-from mdkit.frames import book_frame
 from mdkit.notebook.kernel import in_notebook
 from mdkit.notebook.loops import LoopThread, call_in, running_loop
 from mdkit.pipeline.explain import Diagnosis, diagnose, explain
@@ -21,7 +20,7 @@ from mdkit.pipeline.receipt import Receipt
 from mdkit.recording.recorder import Recorder
 from mdkit.session import tables
 from mdkit.session.arguments import checked_count
-from mdkit.session.books import venue_table, whole_book
+from mdkit.session.books import BookTables
 from mdkit.session.lifecycle import SessionLife
 from mdkit.session.lookups import check_table
 from mdkit.session.options import Runner
@@ -41,7 +40,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Session(SessionLife[Receipt], OrderFlowTables):
+class Session(SessionLife[Receipt], BookTables, OrderFlowTables):
     """A running feed and everything it has brought. Made by `live()`.
 
     Methods may be called from any thread. A failure in the background is raised once, by the
@@ -210,35 +209,6 @@ class Session(SessionLife[Receipt], OrderFlowTables):
             return frames.frame(channel, symbol, last, levels=levels, every=every)
 
         return self._look(look)
-
-    def book(self, symbol: str, levels: int | None = None) -> pd.DataFrame:
-        """Return the current order book of a symbol: one row a level, best first.
-
-        Without `levels` it is the book that strategies saw last. With it, as many levels a side
-        as are known: of a public venue the whole book is kept, of which strategies see the best.
-
-        Raises `SettingsError`, with near matches, for what is not subscribed to, and where the
-        whole book is not in step with its venue.
-        """
-
-        def look() -> pd.DataFrame:
-            check_table(self.pipeline, "depth", symbol)
-            shown = self.pipeline.frames.book(symbol)
-            if levels is not None:
-                shown = whole_book(self.pipeline.source, symbol, levels, shown)
-            return book_frame(shown)
-
-        return self._look(look)
-
-    def venues(self) -> pd.DataFrame:
-        """Return how far the books of public venues are proven: a row a symbol.
-
-        `state` is "in step", "out of step" or "waiting" (for the first snapshot) `since` then;
-        `reason` names the rule that failed last. `levels` are kept, of which the first
-        `sure levels` are known to be whole. `messages` came, and `books` were made of them, which
-        are what the ledger counts.
-        """
-        return self._look(lambda: venue_table(self.pipeline.source))
 
     def signals(self, last: int | None = None) -> pd.DataFrame:
         """Return what the strategies said: symbol, strategy, value, by time received."""
