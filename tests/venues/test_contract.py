@@ -118,6 +118,28 @@ def test_a_verified_recording_agrees_with_python_and_workers(
         assert recording.frame("depth", symbol).equals(session.frame("depth", symbol))
 
 
+def test_a_recording_is_played_back_by_the_exchange(
+    venue, pair, exchange_process, wait_until, tmp_path
+):
+    path = tmp_path / "venue.jsonl.gz"
+    exchange = exchange_process(list(pair), venue=venue.name)
+    channels = ["depth", "trade"]
+    session = md.live(list(pair), source=exchange, channels=channels, record=path).start()
+    wait_until(lambda: in_step(session, pair))
+    wait_until(lambda: len(session.frame("trade")) > 5)
+    session.stop()
+    played = exchange_process(replay=path, speed=0)
+    again = md.live(list(pair), source=played, channels=channels).start()
+    kept = session.frame("depth", pair[0])
+    wait_until(lambda: len(again.frame("depth", pair[0])) == len(kept))
+    wait_until(lambda: len(again.frame("trade")) == len(session.frame("trade")))
+    again.stop()
+    table = again.frame("depth", pair[0])
+    assert list(table["bid"]) == list(kept["bid"])
+    # The data service tells times in milliseconds.
+    assert list(table["exchange_time"]) == list(kept["exchange_time"].dt.floor("ms"))
+
+
 def test_every_frame_is_accounted_for(venue, pair, exchange_process, wait_until):
     exchange = exchange_process(list(pair), venue=venue.name)
     session = md.live(list(pair), source=exchange).start()

@@ -16,9 +16,7 @@ def on_loopback(exchange_process, monkeypatch):
     """Have Kraken and Binance stand on this machine."""
     for name, pair in (("kraken", "BTC/USD"), ("binance", "BTC/USDT")):
         exchange = exchange_process([pair], venue=name)
-        there = replace(
-            registry.VENUES[name], ws_url=exchange.ws_url, rest_url=exchange.rest_url
-        )
+        there = replace(registry.VENUES[name], ws_url=exchange.ws_url, rest_url=exchange.rest_url)
         monkeypatch.setitem(registry.VENUES, name, there)
 
 
@@ -54,7 +52,7 @@ def test_two_venues_in_one_session(on_loopback, wait_until, tmp_path):
 
 
 def test_either_all_symbols_name_their_venue_or_none():
-    with pytest.raises(SettingsError, match="names its venue and"):
+    with pytest.raises(SettingsError, match=r"names its venue and"):
         md.live(["kraken:BTC/USD", "ETH/USD"])
-    with pytest.raises(SettingsError, match="no two assets|does not name two assets|names no two"):
+    with pytest.raises(SettingsError, match=r"two assets"):
         md.live(["kraken:BTC"])

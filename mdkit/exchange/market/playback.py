@@ -6,16 +6,19 @@ What a recording looks like stands in `mdkit.recording.file`.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mdkit.errors import ExchangeError, InvalidMessage, RecordingError
-from mdkit.events import Depth, Ticker, Trade
+from mdkit.events import Bar, Depth, Ticker, Trade
 from mdkit.exchange.config import ExchangeConfig
 from mdkit.exchange.market.instruments import Instrument, observed_instrument
 from mdkit.exchange.market.tape import Tape
 from mdkit.exchange.messages import Key, Message, Recorded
 from mdkit.recording.files import RecordingFiles
+from mdkit.sources.connection import RawMessage
+from mdkit.venues.normalized.codec import NORMALIZED
 from mdkit.venues.registry import DEFAULT
 from mdkit.venues.routes import ANSWER, LIVE, SEVERAL, UNREADABLE, Router
 
@@ -33,6 +36,22 @@ class Entry(NamedTuple):
     raw: bytes
 
 
+def _in_our_words(messages: Iterable[RawMessage]) -> Iterator[RawMessage]:
+    """Yield messages made of public venues' frames as the data service says them.
+
+    What cannot be used is left out: it was counted when it was recorded.
+    """
+    router: Router[None] = NORMALIZED.router()
+    for raw, received_ns in messages:
+        try:
+            events = router.route(raw).decode(raw, received_ns)
+        except InvalidMessage:
+            continue
+        for event in events:
+            if not isinstance(event, Bar):
+                yield DEFAULT.encode(event), received_ns
+
+
 def load(path: str) -> tuple[list[Entry], list[str]]:
     """Return a recording's messages, and sentences on what is missing of it.
 
@@ -46,7 +65,10 @@ def load(path: str) -> tuple[list[Entry], list[str]]:
     router: Router[None] = DEFAULT.router()
     entries: list[Entry] = []
     runs = (run for run in recordings.play() if isinstance(run, list))
-    for raw, received_ns in chain.from_iterable(runs):
+    messages: Iterable[RawMessage] = chain.from_iterable(runs)
+    if recordings.codec is NORMALIZED:
+        messages = _in_our_words(messages)
+    for raw, received_ns in messages:
         raw = raw.strip()
         route = router.route(raw)
         unreadable = route.channel == UNREADABLE
