@@ -104,11 +104,12 @@ def test_what_is_read_out_is_what_the_frames_hold(browser, lab):
             assert values.get("cvd", 0.0) == (past[-1] if past else 0.0)
             seen += 1
         assert seen >= 5
-        cells = page.board(
+        cells = (
             "m => [...m.store.bars.values()].flatMap(b => b.cells.map("
             "c => [b.start, c.price, c.sell, c.buy, c.neutral]))"
         )
-        assert cells == [[row[0] / 1e6, *row[1:]] for row in expected["footprint"]]
+        bars = [[row[0] / 1e6, *row[1:]] for row in expected["footprint"]]
+        page.wait_for(lambda: page.board(cells) == bars, 10, "the footprint of all trades")
         page.wait_for_board("m => m.store.profile && m.store.profile.rows")
         page.board("m => m.act.changed()")
         sizes = "m => [...m.store.profile.data].filter((_, i) => i % m.store.profile.width < 4)"
