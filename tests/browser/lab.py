@@ -268,9 +268,21 @@ class Page:
         self.page.click(f"{BOARD} .mdkit-bar button:has-text('{label}')")
 
     def wait_for_pictures(self, count: int) -> None:
-        """Wait until that many more pictures have come."""
+        """Wait until that many more pictures have come, with the canvas in sight."""
         began = self.wait_for_board("m => m.store.counters.pictures")
-        self.wait_for_board(f"m => m.store.counters.pictures >= {began + count}", 120)
+
+        def have_come() -> bool:
+            # Running all cells scrolls on, and a canvas that nobody sees costs nothing.
+            self.page.evaluate(
+                f"() => document.querySelector('{BOARD}')?.scrollIntoView({{block: 'center'}})"
+            )
+            return self.page.evaluate(
+                f"n => (document.querySelectorAll('{BOARD}')[0]?.mdkit?.store.counters.pictures"
+                " ?? 0) >= n",
+                began + count,
+            )
+
+        self.wait_for(have_come, 120, f"{count} more pictures")
 
     def is_still(self) -> bool:
         """Whether no picture comes for a while."""

@@ -19,7 +19,7 @@ def test_a_notebook_runs_through_the_menu(browser, lab, path):
     with Page.open(browser, lab, lab.copy(path)) as page:
         before = page.run("Run All Cells")
         if number is not None:
-            page.wait_for_pictures(60)
+            page.wait_for_pictures(10)
             page.save(path.stem)
         page.wait_until_ran(before)
         if number is not None:

@@ -22,6 +22,7 @@ def recording(tmp_path):
 
 @pytest.fixture
 def started(monkeypatch):
+    pytest.importorskip("jupyterlab", reason="JupyterLab is an extra: .[lab]")
     commands = []
 
     def run(command, **options):
