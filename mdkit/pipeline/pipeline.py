@@ -270,6 +270,10 @@ class Pipeline:
         """Record that a feed's connection was made."""
         self.recordings.connected(feed)
 
+    def feed_changed(self, feed: Feed) -> None:
+        """Record that a feed carries more."""
+        self.recordings.feed_changed(feed)
+
     def feed_closed(self, feed: Feed, reason: str) -> None:
         """Record the end of a feed's connection."""
         self.recordings.disconnected(reason, feed)

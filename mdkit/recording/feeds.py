@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from mdkit.errors import SettingsError
+from mdkit.errors import InvalidMessage, SettingsError
 from mdkit.events import Gap
 from mdkit.recording.file import Damage
 from mdkit.recording.format import (
@@ -18,7 +18,7 @@ from mdkit.recording.format import (
 from mdkit.redaction import safe_text
 from mdkit.sources.connection import RawMessage
 from mdkit.sources.feed import Feed
-from mdkit.venues.assembly.assembler import Assembler
+from mdkit.venues.assembly.assembler import Assembler, AssemblerState
 from mdkit.venues.registry import venue_of
 
 Piece = list[RawMessage] | Marker | Damage
@@ -51,7 +51,7 @@ class RecordedFeeds:
                 self._begin(piece)
                 continue
             if isinstance(piece, FeedFrames):
-                self._feed = piece.feed
+                self._go_to(piece.feed)
                 continue
             if isinstance(piece, Damage | Lost):
                 # What is missing may have been frames of any connection.
@@ -73,6 +73,12 @@ class RecordedFeeds:
                 for gap in assembler.end(self._last_ns.get(name, 0)):
                     yield Missed.of(gap)
 
+    def _go_to(self, feed: str) -> None:
+        self._feed = feed
+        if feed and feed not in self._assemblers:
+            self.faults.append(f"frames of a connection {safe_text(feed)!r} have no beginning")
+            self._assemblers[feed] = None
+
     def _begin(self, begins: FeedBegins) -> None:
         feed = Feed(begins.name, begins.venue, begins.natives, begins.levels, begins.depth)
         assembler = self._assemblers.get(feed.name)
@@ -83,14 +89,20 @@ class RecordedFeeds:
                 self.faults.append(f"frames of {safe_text(begins.venue)} cannot be read: {error}")
             self._assemblers[feed.name] = assembler
             if assembler is not None and begins.state is not None:
-                assembler.restore(begins.state)
+                self._restore(assembler, begins.state)
             return
         if assembler is None:
             return
         assembler.expect(venue_of(begins.venue).by_native(begins.natives))
         if begins.state is not None and feed.name in self._torn:
             self._torn.discard(feed.name)
-            assembler.restore(begins.state)
+            self._restore(assembler, begins.state)
+
+    def _restore(self, assembler: Assembler, state: AssemblerState) -> None:
+        try:
+            assembler.restore(state)
+        except InvalidMessage as error:
+            self.faults.append(f"what was known of books cannot be used: {error}")
 
     def _messages(self, frames: list[RawMessage]) -> Iterator[Piece]:
         assembler = self._assemblers.get(self._feed)

@@ -76,9 +76,13 @@ class SessionRecording:
             self._feed = feed
             self._put(markers.FeedFrames(feed))
 
+    def feed_changed(self, feed: Feed) -> None:
+        """Write what a connection to a venue carries from here on."""
+        self._put(_begins(feed))
+
     def feed_opened(self, feed: Feed, at: int) -> None:
         """Write that a feed's connection was made."""
-        self._put(_begins(feed))
+        self.feed_changed(feed)
         self._go_to(feed.name)
         self.connected(at)
 
@@ -117,8 +121,6 @@ class SessionRecording:
 
     def subscribed(self, at: int, symbols: Sequence[str]) -> None:
         """Write a change of subscriptions."""
-        for feed, _ in self._connections():
-            self._put(_begins(feed))
         self._put(markers.Subscribed(at, tuple(symbols)))
 
     def connected(self, at: int) -> None:

@@ -86,6 +86,11 @@ class SessionRecordings:
         if self.current is not None:
             self.current.subscribed(self._source.clock_ns(), symbols)
 
+    def feed_changed(self, feed: Feed) -> None:
+        """Write that a connection to a venue carries more."""
+        if self.current is not None:
+            self.current.feed_changed(feed)
+
     def connected(self, feed: Feed | None = None) -> None:
         """Write that the source, or one of its feeds, has made a connection."""
         if self.current is None:

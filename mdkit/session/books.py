@@ -44,6 +44,8 @@ class BookTables(ABC):
         whole book is not in step with its venue.
         """
 
+        symbol = known_as(self.pipeline.source, symbol)
+
         def look() -> pd.DataFrame:
             check_table(self.pipeline, "depth", symbol)
             shown = self.pipeline.frames.book(symbol)
@@ -62,6 +64,16 @@ class BookTables(ABC):
         are what the ledger counts.
         """
         return self._look(lambda: venue_table(self.pipeline.source))
+
+
+def known_as(source: Source, symbol: str) -> str:
+    """Return the form in which a session uses a symbol of a public venue; others as they are."""
+    if not isinstance(source, VenueSource):
+        return symbol
+    try:
+        return source.common(symbol)
+    except SettingsError:
+        return symbol  # which whoever looks it up says with near matches
 
 
 def venue_table(source: Source) -> pd.DataFrame:

@@ -20,7 +20,7 @@ from mdkit.pipeline.receipt import Receipt
 from mdkit.recording.recorder import Recorder
 from mdkit.session import tables
 from mdkit.session.arguments import checked_count
-from mdkit.session.books import BookTables
+from mdkit.session.books import BookTables, known_as
 from mdkit.session.lifecycle import SessionLife
 from mdkit.session.lookups import check_table
 from mdkit.session.options import Runner
@@ -202,6 +202,9 @@ class Session(SessionLife[Receipt], BookTables, OrderFlowTables):
 
         Raises `SettingsError`, with near matches, for what is not subscribed to.
         """
+
+        if symbol is not None:
+            symbol = known_as(self.pipeline.source, symbol)
 
         def look() -> pd.DataFrame:
             check_table(self.pipeline, channel, symbol)

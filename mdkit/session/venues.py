@@ -16,10 +16,7 @@ from mdkit.sources.source import Sink
 from mdkit.sources.venue import VenueSource
 from mdkit.venues.registry import VENUES, venue_of
 from mdkit.venues.rest import Request
-from mdkit.venues.services import service_of
 from mdkit.venues.venue import Venue
-
-DEFAULT_SYMBOLS = ("BTC/USD", "ETH/USD")
 
 
 class ExchangeVenueSource(VenueSource):
@@ -59,9 +56,9 @@ def open_venue(
     levels: int,
     options: dict[str, Any],
 ) -> VenueSource:
-    """Return the source of a venue, or of several whose names are before their symbols."""
+    """Return the source of a venue; of its example's symbol where none is named."""
     chosen = venue_of(source) if isinstance(source, str) else source
-    wanted = {chosen: named(chosen, symbols or DEFAULT_SYMBOLS)}
+    wanted = {chosen: named(chosen, symbols or (chosen.names.example,))}
     return VenueSource(wanted, channels, levels, fetch, **options)
 
 
@@ -100,7 +97,7 @@ def open_venue_history(source: VenueSource) -> Callable[[], RestClient] | None:
 
 
 def _client(chosen: Venue) -> RestClient:
-    api = service_of(chosen.name)
+    api = chosen.rest
     limit = None if is_loopback(chosen.rest_url) else api.calls_per_minute
     budget = shared_budget(chosen.rest_url, None, limit)
     return RestClient(chosen.rest_url, None, budget=budget, api=api)

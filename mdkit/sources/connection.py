@@ -26,6 +26,7 @@ MAX_FRAGMENTS = 1 << 12
 """The most fragments of one message: their sizes are bounded together, their number is not."""
 MAX_OUTGOING_BYTES = 1 << 20
 """What may wait to be sent: a peer that never reads but pings would have answers pile up."""
+_TOO_BIG = 1009
 OPEN_SECONDS = 10.0
 """How long connecting may take, handshake included."""
 CLOSE_SECONDS = 1.0
@@ -158,7 +159,11 @@ def ending(received: tuple[int, str] | None, sent: int | None) -> str:
     """Say how a connection ended, from the (code, reason) received and the code sent."""
     if received is not None:
         code, reason = received[0], safe_text(received[1])
+        if code == _TOO_BIG:
+            reason = f"a message over the limit{reason and ': '}{reason}"
         return f"closed by the server with code {code}" + (f" ({reason})" if reason else "")
+    if sent == _TOO_BIG:
+        return f"closed here with code {sent} (a message over the limit)"
     if sent is not None:
         return f"closed here with code {sent}"
     return "connection lost without a close frame"

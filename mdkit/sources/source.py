@@ -63,6 +63,9 @@ class Sink(MessageSink, Protocol):
     def feed_opened(self, feed: Feed) -> None:
         """Begin on a new connection of a feed."""
 
+    def feed_changed(self, feed: Feed) -> None:
+        """Have a feed carry more than it did, from here on."""
+
     def feed_closed(self, feed: Feed, reason: str) -> None:
         """End what belonged to a feed's connection."""
 

@@ -50,7 +50,7 @@ class VenueSource:
         self._options = options
         self._lock = asyncio.Lock()
         self._sink: Sink | None = None
-        self._stopping = asyncio.Event()
+        self._ended = asyncio.Event()  # set when one of the connections has
         self._running: set[asyncio.Task[None]] = set()
         self._numbers: dict[str, int] = {}
         self.connections: list[VenueConnection] = []
@@ -114,10 +114,11 @@ class VenueSource:
         return [(each.feed, each.assembler) for each in self.connections]
 
     def books(self) -> Iterator[tuple[VenueConnection, str, BookBuilder]]:
-        """Yield the builder of each symbol's book."""
+        """Yield the builder of each symbol's book that is subscribed to and has begun."""
         for each in self.connections:
             for symbol, builder in tuple(each.assembler.builders.items()):
-                yield each, symbol, builder
+                if ("depth", symbol) in each.subscriptions:
+                    yield each, symbol, builder
 
     @property
     def troubles(self) -> list[str]:
@@ -128,7 +129,7 @@ class VenueSource:
             if builder.state == "out of step"
         ]
         return said + [
-            f"{each.venue.title} accepted {channel} of {symbol} and sends nothing"
+            f"{each.venue.title} accepted {channel} of {symbol} and sends nothing that can be used"
             for each in self.connections
             for channel, symbol in each.silent
         ]
@@ -153,7 +154,6 @@ class VenueSource:
 
     def stop(self) -> None:
         """Ask `run` to return soon."""
-        self._stopping.set()
         for each in self.connections:
             each.socket.stop()
 
@@ -163,25 +163,23 @@ class VenueSource:
         for each in self.connections:
             self._run(each)
         try:
-            while self._running and not self._stopping.is_set():
-                done, _ = await asyncio.wait(
-                    {*self._running, stopped := asyncio.ensure_future(self._stopping.wait())},
-                    return_when=asyncio.FIRST_COMPLETED,
-                )
-                stopped.cancel()
-                for task in done & self._running:
+            while self._running:
+                await self._ended.wait()
+                self._ended.clear()
+                for task in [task for task in self._running if task.done()]:
                     self._running.discard(task)
                     task.result()
         finally:
-            for each in self.connections:
-                each.socket.stop()
+            self.stop()
             await asyncio.gather(*self._running, return_exceptions=True)
             self._sink = None
 
     def _run(self, connection: VenueConnection) -> None:
         assert self._sink is not None
         name = f"mdkit {connection.feed.name}"
-        self._running.add(asyncio.create_task(connection.run(self._sink), name=name))
+        task = asyncio.create_task(connection.run(self._sink), name=name)
+        task.add_done_callback(lambda _: self._ended.set())
+        self._running.add(task)
 
     # -- subscriptions -----------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from mdkit.errors import FeedError, MdkitError
-from mdkit.events import REFUSED, Gap
+from mdkit.events import Gap
 from mdkit.sources.connection import ConnectionEndedError, RawMessage
 from mdkit.sources.feed import Feed
 from mdkit.sources.source import Sink
@@ -69,6 +69,7 @@ class VenueConnection:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._last_ns = 0
         self._failures: dict[str, int] = {}
+        self._snapshots: set[asyncio.Task[list[bytes]]] = set()
         self._silent: set[Subscription] = set()
 
     @property
@@ -78,9 +79,14 @@ class VenueConnection:
 
     @property
     def silent(self) -> list[Subscription]:
-        """Subscriptions that were not refused, and of which nothing has come for a while."""
-        first = self.assembler.first_ns
-        return [key for key in self.subscriptions if key in self._silent and key not in first]
+        """Books that were not refused, and that still have not begun after a while."""
+        builders = self.assembler.builders
+        return [
+            key
+            for key in self.subscriptions
+            if key in self._silent
+            and (key[1] not in builders or builders[key[1]].state == "waiting")
+        ]
 
     async def run(self, sink: Sink) -> None:
         """Deliver until the socket's source is stopped."""
@@ -89,6 +95,7 @@ class VenueConnection:
             await self.socket.run(self)
         finally:
             await self._cancel()
+            await asyncio.gather(*self._snapshots, return_exceptions=True)
             for gap in self.assembler.end(self._last_ns):
                 sink.derived_gap(gap)
 
@@ -97,6 +104,8 @@ class VenueConnection:
         self._natives[symbol] = native
         self.feed = replace(self.feed, natives=dict(self._natives))
         self.assembler.expect(self.venue.by_native(self._natives))
+        if self._sink is not None:  # before anything of it can come
+            self._sink.feed_changed(self.feed)
 
     # -- the sink: what the socket's source delivers to -----------------------------------------
 
@@ -188,7 +197,7 @@ class VenueConnection:
                 longest = min(_LONGEST_BACKOFF, 0.25 * 2.0 ** min(failures, 10))
                 await asyncio.sleep(random.uniform(longest / 2, longest))
             failures += 1
-            if self.venue.snapshot is not None:
+            if self.venue.asks_for_books:
                 await self._take_snapshot(symbol)
             else:
                 await self._subscribe_anew(symbol)
@@ -202,8 +211,8 @@ class VenueConnection:
 
     async def _take_snapshot(self, symbol: str) -> None:
         """Ask for a book by REST, and take the answer as a frame among the others."""
-        assert self.venue.snapshot is not None
-        request = self.venue.snapshot(self.feed.natives[symbol], self.feed.depth)
+        assert self.venue.asks_for_books
+        request = self.venue.rest.depth(self.feed.natives[symbol], self.feed.depth)
         asked = request.path + "?" + "&".join(f"{k}={v}" for k, v in request.params.items())
         asked_ns = time.time_ns()
         try:
@@ -212,7 +221,11 @@ class VenueConnection:
         except MdkitError as error:
             self._the_sink.problem(error)
             return
-        await self.deliver([(frame, time.time_ns())])
+        # Whoever gives up waiting for it leaves it whole: once recorded it has to be queued.
+        taking = asyncio.create_task(self.deliver([(frame, time.time_ns())]))
+        self._snapshots.add(taking)
+        taking.add_done_callback(self._snapshots.discard)
+        await asyncio.shield(taking)
 
     async def _subscribe_anew(self, symbol: str) -> None:
         """End the subscription of a symbol's book and begin it again, for a new snapshot."""
@@ -231,29 +244,27 @@ class VenueConnection:
     # -- what never comes --------------------------------------------------------------------------
 
     async def _watch(self) -> None:
-        """Tell of subscriptions of which nothing has come, though nobody refused them."""
+        """Tell of books of which nothing has come, or no snapshot, though nobody refused them."""
+        began = time.time_ns()
         await asyncio.sleep(FIRST_SECONDS)
-        first = self.assembler.first_ns
-        now = time.time_ns()
-        for subscription in tuple(self.subscriptions):
-            channel, symbol = subscription
+        for channel, symbol in tuple(self.subscriptions):
             builder = self.assembler.builders.get(symbol)
-            silent = subscription not in first and channel == "depth"
-            if silent or (builder is not None and builder.state == "waiting"):
-                why = f" ({builder.reason})" if builder is not None and builder.reason else ""
-                reason = (
-                    f"{REFUSED}: nothing came within {FIRST_SECONDS:g} s, though "
-                    f"{self.venue.name} did not refuse it{why}"
+            if channel != "depth" or (builder is not None and builder.state != "waiting"):
+                continue
+            why = f" ({builder.reason})" if builder is not None and builder.reason else ""
+            what = "nothing" if builder is None else "no snapshot that fits"
+            reason = (
+                f"{what} came within {FIRST_SECONDS:g} s of subscribing, though {self.venue.name} "
+                f"did not refuse it{why}"
+            )
+            self._silent.add((channel, symbol))
+            self._the_sink.gap(Gap(symbol, channel, reason, began, time.time_ns()))
+            self._the_sink.problem(
+                FeedError(
+                    f"The book of {symbol}, subscribed to at {self.socket.url} as "
+                    f"{self.feed.natives.get(symbol, symbol)}: {reason}."
                 )
-                self._silent.add(subscription)
-                self._the_sink.gap(Gap(symbol, channel, reason, now, now))
-                self._the_sink.problem(
-                    FeedError(
-                        f"{self.venue.title} sends no {channel} of {symbol}: subscribed at "
-                        f"{self.socket.url} as {self.feed.natives.get(symbol, symbol)}, and "
-                        f"nothing came within {FIRST_SECONDS:g} s{why}."
-                    )
-                )
+            )
 
     # -- tasks ------------------------------------------------------------------------------------
 

@@ -214,7 +214,6 @@ class WebSocketSource:
                 sink.problem(problem)
             except ConnectionEndedError as ended:
                 self._note_down(self._planned or str(ended))
-                self._planned = ""
             if self._told_open:
                 self._told_open = False
                 sink.closed(self._down_reason)
@@ -234,7 +233,7 @@ class WebSocketSource:
             return
         self._connection = connection
         self._last_data = 0.0
-        self._asked_ns = asked_ns
+        self._asked_ns, self._planned = asked_ns, ""
         self.connects += 1
         self.tries = 0
         self._told_open = True

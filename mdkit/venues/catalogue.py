@@ -51,7 +51,7 @@ def venues() -> pd.DataFrame:
             "channels": ", ".join(v.channels),
             "depths": ", ".join(map(str, v.depths)) or "all",
             "books proven by": v.proof,
-            "snapshot by": "REST" if v.snapshot is not None else "socket",
+            "snapshot by": "REST" if v.asks_for_books else "socket",
             "symbols a connection": (
                 v.manners.symbols_per_connection
                 if v.manners.symbols_per_connection < 1 << 30

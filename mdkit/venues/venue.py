@@ -11,8 +11,8 @@ from mdkit.venues.assembly.builder import BookBuilder
 from mdkit.venues.assembly.parser import Parser
 from mdkit.venues.assembly.rules import Rule
 from mdkit.venues.codec import Manners, Wire
-from mdkit.venues.names import Names
-from mdkit.venues.rest import Request
+from mdkit.venues.names import PairNames
+from mdkit.venues.public import PublicRest
 from mdkit.venues.routes import CHANNELS
 
 
@@ -21,10 +21,8 @@ class Venue:
     """A public market: where it is, how it is asked, and how its books are proven.
 
     Attributes:
-        name: as `source=` calls it.
-        title: as people call it.
+        rest: how its REST service is asked, which knows its name and its symbols as well.
         ws_url, rest_url: without paths that depend on what is asked for.
-        names: of its symbols.
         wire: makes what subscribes, from the venue's own names by symbol, and a depth.
         parser: reads its frames.
         rule: makes what proves a book.
@@ -33,19 +31,15 @@ class Venue:
         channels: what can be subscribed to.
         depths: how many levels a side can be asked for; empty where all of them come.
         depth: how many are asked for; the least that will do where it is None.
-        snapshot: makes the request for a book by REST, of a venue's own symbol and a depth;
-            None where snapshots come by the socket.
+        asks_for_books: whether snapshots are asked for by REST, and do not come by the socket.
         truncates: whether levels beyond the depth are never removed by the venue.
         paths: below `ws_url`, by channel, where that differs.
         aliases: makes the other names under which the venue answers for one of its own.
         elsewhere: venues to name where this one refuses.
     """
 
-    name: str
-    title: str
+    rest: PublicRest
     ws_url: str
-    rest_url: str
-    names: Names
     wire: Callable[[Venue, Mapping[str, str], int], Wire]
     parser: Callable[[], Parser]
     rule: Callable[[], Rule]
@@ -54,11 +48,31 @@ class Venue:
     channels: tuple[str, ...] = CHANNELS
     depths: tuple[int, ...] = ()
     depth: int | None = None
-    snapshot: Callable[[str, int], Request] | None = None
+    asks_for_books: bool = False
     truncates: bool = False
     paths: Mapping[str, str] | None = None
     aliases: Callable[[str], Sequence[str]] | None = None
     elsewhere: tuple[str, ...] = ()
+    rest_url: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.rest_url:
+            object.__setattr__(self, "rest_url", self.rest.base_url)
+
+    @property
+    def name(self) -> str:
+        """The venue as `source=` calls it."""
+        return self.rest.venue
+
+    @property
+    def title(self) -> str:
+        """The venue as people call it."""
+        return self.rest.title
+
+    @property
+    def names(self) -> PairNames:
+        """The venue's symbols."""
+        return self.rest.names
 
     def __repr__(self) -> str:
         depth = "" if self.depth is None else f", depth {self.depth}"
@@ -90,7 +104,7 @@ class Venue:
                 f"{max(self.depths)} a side."
             )
         # Where a snapshot is all that is known, a deep one lasts.
-        return max(enough) if self.snapshot is not None else min(enough)
+        return max(enough) if self.asks_for_books else min(enough)
 
     def assembler(self, natives: Mapping[str, str], levels: int, depth: int) -> Assembler:
         """Return what makes books, trades and tickers of one connection's frames.
@@ -99,12 +113,15 @@ class Venue:
             natives: the venue's own name of each symbol.
             levels: of a book that are published, a side.
             depth: that was asked for.
+
+        Raises `SettingsError` for numbers that no book can have.
         """
+        if levels < 1 or depth < 1:
+            raise SettingsError(f"a book of {levels} levels from a depth of {depth} is none")
         kept = depth if self.truncates else None
-        by_rest = self.snapshot is not None
 
         def builder() -> BookBuilder:
-            return BookBuilder(self.rule(), levels, depth=kept, by_rest=by_rest)
+            return BookBuilder(self.rule(), levels, depth=kept, by_rest=self.asks_for_books)
 
         return Assembler(self.parser(), builder, self.by_native(natives))
 

@@ -227,13 +227,31 @@ def test_levels_that_the_venue_lacks_are_refused(venue):
             md.venue(venue.name, depth=7)
 
 
-def test_more_is_subscribed_to_while_it_runs(venue, pair, exchange_process, wait_until):
+def test_more_is_subscribed_to_while_it_runs(venue, pair, exchange_process, wait_until, tmp_path):
     exchange = exchange_process(list(pair), venue=venue.name)
-    session = md.live([pair[0]], source=exchange).start()
+    path = tmp_path / "venue.jsonl.gz"
+    session = md.live([pair[0]], source=exchange, record=path).start()
     wait_until(lambda: in_step(session, pair[:1]))
     session.subscribe("depth", venue.names.native(pair[1]))
     wait_until(lambda: in_step(session, pair))
     assert set(session.pipeline.source.symbols) == set(pair)
+    wait_until(lambda: len(session.frame("depth", pair[1])) > 5)
     session.unsubscribe("depth", pair[0])
-    wait_until(lambda: set(session.pipeline.source.symbols) == {pair[1]})
+    wait_until(lambda: list(session.venues().index) == [pair[1]])
     session.stop()
+    replay = md.live(source=md.replay(path, speed=None)).start()
+    wait_until(lambda: not replay.running)
+    for symbol in pair:
+        assert replay.frame("depth", symbol).equals(session.frame("depth", symbol))
+
+
+def test_any_form_of_a_symbol_is_looked_up(venue, pair, exchange_process, wait_until):
+    exchange = exchange_process(list(pair), venue=venue.name)
+    session = md.live([pair[0].replace("/", "-")], source=exchange).start()
+    wait_until(lambda: in_step(session, pair[:1]))
+    session.stop()
+    form = venue.names.native(pair[0])
+    assert session.frame("depth", form).equals(session.frame("depth", pair[0]))
+    assert session.book(form).equals(session.book(pair[0]))
+    with pytest.raises(SettingsError, match="not subscribed to"):
+        session.frame("depth", "DOGE/USD")

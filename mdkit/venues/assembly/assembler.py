@@ -123,6 +123,8 @@ class Assembler:
             said = parsed(self._parser, raw)
         except InvalidMessage as error:
             return [self._invalid(raw, str(error))]
+        except Exception as error:
+            return [self._invalid(raw, f"parser failed with {type(error).__name__}: {error}")]
         outputs: list[Output] = []
         for item in said:
             kind = type(item)

@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 from msgspec import Struct
 
 from mdkit.books.order_book import OrderBook
+from mdkit.errors import InvalidMessage
 from mdkit.events import Level
 from mdkit.venues.assembly.parsed import BestQuote, BookUpdate
 from mdkit.venues.assembly.rules import Rule
@@ -180,7 +181,10 @@ class BookBuilder:
         )
 
     def restore(self, saved: BuilderState) -> None:
-        """Go on from what another knew."""
+        """Go on from what another knew; raise `InvalidMessage` for what no builder can know."""
+        for update in (saved.book, *saved.kept):
+            if update is not None and not update.is_whole:
+                raise InvalidMessage("levels of a saved book, and their texts, are not as many")
         if saved.book is not None:
             self._set(saved.book)
         self.state, self.since_ns, self.reason = saved.state, saved.since_ns, saved.reason

@@ -35,6 +35,12 @@ class BookUpdate(Struct, gc=False):
     bid_texts: Sequence[bytes] | None = None
     ask_texts: Sequence[bytes] | None = None
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether there is a text for each level, where there are texts."""
+        sides = ((self.bids, self.bid_texts), (self.asks, self.ask_texts))
+        return all(texts is None or len(texts) == len(levels) for levels, texts in sides)
+
 
 class BestQuote(Struct, gc=False):
     """The venue's own best prices after its change number `last`: proves a book that we made."""

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from mdkit.venues.assembly.rules import ConnectionCounter
 from mdkit.venues.coinbase.parser import CoinbaseParser
+from mdkit.venues.coinbase.rest import CoinbaseRest
 from mdkit.venues.coinbase.wire import CoinbaseWire
-from mdkit.venues.names import NAMES
 from mdkit.venues.venue import Venue
 
 COINBASE = Venue(
-    name="coinbase",
-    title="Coinbase",
+    rest=CoinbaseRest(),
     ws_url="wss://advanced-trade-ws.coinbase.com",
-    rest_url="https://api.coinbase.com",
-    names=NAMES["coinbase"],
     wire=lambda venue, natives, depth: CoinbaseWire(natives, venue.elsewhere),
     parser=CoinbaseParser,
     rule=ConnectionCounter,

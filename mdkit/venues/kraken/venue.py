@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from mdkit.venues.assembly.rules import Checksums, crc32_of_best
 from mdkit.venues.kraken.parser import KrakenParser
+from mdkit.venues.kraken.rest import KrakenRest
 from mdkit.venues.kraken.wire import KrakenWire
-from mdkit.venues.names import NAMES
 from mdkit.venues.venue import Venue
 
 KRAKEN = Venue(
-    name="kraken",
-    title="Kraken",
+    rest=KrakenRest(),
     ws_url="wss://ws.kraken.com/v2",
-    rest_url="https://api.kraken.com",
-    names=NAMES["kraken"],
     wire=lambda venue, natives, depth: KrakenWire(natives, depth, venue.elsewhere),
     parser=KrakenParser,
     rule=lambda: Checksums(crc32_of_best),

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from mdkit.venues.assembly.rules import ChainWithChecksums
-from mdkit.venues.names import NAMES
 from mdkit.venues.okx.parser import OkxParser
+from mdkit.venues.okx.rest import OkxRest
 from mdkit.venues.okx.wire import OkxWire
 from mdkit.venues.venue import Venue
 
 OKX = Venue(
-    name="okx",
-    title="OKX",
+    rest=OkxRest(),
     ws_url="wss://ws.okx.com:8443/ws/v5/public",
-    rest_url="https://www.okx.com",
-    names=NAMES["okx"],
     wire=lambda venue, natives, depth: OkxWire(natives, venue.elsewhere),
     parser=OkxParser,
     rule=ChainWithChecksums,

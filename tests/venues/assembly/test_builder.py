@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mdkit.errors import InvalidMessage
 from mdkit.venues.assembly.builder import BookBuilder, BuilderState, Built, Stretch
 from mdkit.venues.assembly.parsed import BestQuote, BookUpdate
 from mdkit.venues.assembly.rules import (
@@ -257,3 +258,10 @@ def test_books_are_those_of_the_venue_or_are_not_in_step(steps, cut):
             assert is_behind or list(book.book.bids.best(100)) == sorted(true.items(), reverse=True)
         else:
             assert not any(isinstance(each, Built) for each in told)
+
+
+def test_a_saved_book_that_cannot_be_is_refused():
+    whole = snapshot()
+    whole.bid_texts = []
+    with pytest.raises(InvalidMessage, match="not as many"):
+        in_band().restore(BuilderState("in step", 1, book=whole))
