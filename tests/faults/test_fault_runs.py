@@ -3,6 +3,9 @@
 import pytest
 from fault_plans import make_plan
 from fault_runs import run_plan
+from venue_runs import run
+
+from mdkit.venues.registry import VENUES
 
 pytestmark = [pytest.mark.outer, pytest.mark.xdist_group("idle machine")]
 
@@ -23,3 +26,9 @@ def test_a_session_lives_through_a_schedule_of_faults(seed, tmp_path):
 
 def test_a_plan_is_its_seeds():
     assert make_plan(3, 2.0) == make_plan(3, 2.0) != make_plan(4, 2.0)
+
+
+@pytest.mark.parametrize("venue", sorted(VENUES))
+def test_a_schedule_of_faults_of_each_venue_holds(venue):
+    plan, wrong = run(venue, seed=1)
+    assert not wrong, plan
