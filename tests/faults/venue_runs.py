@@ -98,11 +98,18 @@ def _not_the_venues(exchange: md.Exchange, seen: list[md.Depth]) -> list[str]:
     step = max(1, len(seen) // _COMPARED)
     for book in reversed(seen[::-step]):
         try:
-            true = exchange.true_book(book.symbol, time_ns=book.exchange_ns)
+            # Where a venue tells milliseconds, the book is that of the end of one.
+            true = [
+                _levels(exchange.true_book(book.symbol, time_ns=book.exchange_ns + later))
+                for later in (0, 999_999)
+            ]
         except md.MdkitError:
             continue  # of too long ago
-        bids, asks = _levels(true)
-        if (book.bids, book.asks) != (bids[: len(book.bids)], asks[: len(book.asks)]):
+        sizes = len(book.bids), len(book.asks)
+        if not any(
+            (book.bids, book.asks) == (bids[: sizes[0]], asks[: sizes[1]]) for bids, asks in true
+        ):
+            bids, asks = true[0]
             wrong.append(f"{book} was shown, the venue had {bids[:3]} and {asks[:3]}")
     return wrong[:3]
 
