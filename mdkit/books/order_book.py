@@ -90,8 +90,9 @@ class BookSide:
         return tuple([(-key, sizes[key]) for key in best])
 
     def texts(self, count: int) -> list[bytes]:
-        """Return what the best levels looked like on the wire, best first."""
-        return list(map(self._texts.__getitem__, self._keys[: -count - 1 : -1]))
+        """Return what the best levels looked like on the wire, best first; b"" if unknown."""
+        texts = self._texts
+        return [texts.get(key, b"") for key in self._keys[: -count - 1 : -1]]
 
     def count_within(self, price: float) -> int:
         """Return how many levels are as good as a price or better."""

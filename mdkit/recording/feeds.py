@@ -34,6 +34,7 @@ class RecordedFeeds:
     def __init__(self) -> None:
         self.faults: list[str] = []
         self._assemblers: dict[str, Assembler | None] = {}
+        self._venues: dict[str, str] = {}
         self._feed = ""
         self._torn: set[str] = set()
         self._last_ns: dict[str, int] = {}
@@ -90,8 +91,12 @@ class RecordedFeeds:
             self._assemblers[feed.name] = assembler
             if assembler is not None and begins.state is not None:
                 self._restore(assembler, begins.state)
+            self._venues[feed.name] = begins.venue
             return
         if assembler is None:
+            return
+        if begins.venue != self._venues[feed.name]:
+            self.faults.append(f"the connection {safe_text(feed.name)!r} changes its venue")
             return
         assembler.expect(venue_of(begins.venue).by_native(begins.natives))
         if begins.state is not None and feed.name in self._torn:

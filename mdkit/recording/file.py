@@ -374,7 +374,7 @@ def _timed_messages(text: bytes) -> list[RawMessage] | None:
 
 def _marker_in(line: bytes) -> Iterator[Marker]:
     if line.startswith(MARK):
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError, RecursionError):
             marker = read_marker(line)
             if marker is not None:
                 yield marker
@@ -386,7 +386,7 @@ def _is_json(text: bytes) -> bool:
         return False
     try:
         msgspec.json.decode(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return True
 

@@ -50,6 +50,7 @@ class Subscriptions:
         # Answers carry no reference to their command, but come in the order of the commands.
         self._unanswered: deque[tuple[str, tuple[str, ...]]] = deque()
         self._sending: asyncio.Future[None] | None = None
+        self._retried: set[Subscription] = set()  # which are asked for again soon
         self._next_command = 0.0
         self._closed = asyncio.Event()
 
@@ -70,6 +71,7 @@ class Subscriptions:
         self._connection = None
         self._closed.set()
         self._unanswered.clear()
+        self._retried.clear()
 
     async def add(self, channel: str, symbols: Sequence[str]) -> None:
         """Want more; takes effect at once when connected."""
@@ -180,10 +182,13 @@ class Subscriptions:
                 return
         elif isinstance(verdict, RateLimitError) and symbols:
             problem(verdict)
-            wait = verdict.retry_after or self._patience
-            asyncio.get_running_loop().call_later(
-                wait, self._ask_one_by_one, self._connection, channel, symbols
-            )
+            again = {(channel, symbol) for symbol in symbols} & self.wanted.keys()
+            if again - self._retried:  # and not once more for each time that it is said
+                self._retried |= again
+                wait = verdict.retry_after or self._patience
+                asyncio.get_running_loop().call_later(
+                    wait, self._ask_one_by_one, self._connection, channel, symbols
+                )
             return
         raise verdict
 
@@ -214,6 +219,7 @@ class Subscriptions:
             return
         for symbol in symbols:
             self._unanswered.append((channel, (symbol,)))
+            self._retried.discard((channel, symbol))
         commands = [self._codec.command(channel, [s], market=self._market) for s in symbols]
         # Kept, so that the task lives; a failure to send ends the connection.
         self._sending = asyncio.ensure_future(_send_all(connection, commands))

@@ -16,7 +16,7 @@ from mdkit.sources.feed import Feed
 from mdkit.sources.source import Sink
 from mdkit.sources.websocket import WebSocketSource
 from mdkit.venues.assembly.assembler import Answered, Assembler, Ending, Wanted
-from mdkit.venues.assembly.parser import rest_frame
+from mdkit.venues.assembly.parser import REST_HEAD, rest_frame
 from mdkit.venues.codec import Subscription
 from mdkit.venues.rest import Request
 from mdkit.venues.venue import Venue
@@ -69,7 +69,8 @@ class VenueConnection:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._last_ns = 0
         self._failures: dict[str, int] = {}
-        self._snapshots: set[asyncio.Task[list[bytes]]] = set()
+        self._snapshots: set[asyncio.Task[None]] = set()
+        self._is_ending = False
         self._silent: set[Subscription] = set()
 
     @property
@@ -111,8 +112,18 @@ class VenueConnection:
 
     async def deliver(self, batch: Sequence[RawMessage]) -> list[bytes]:
         """Make messages of frames, and pass them on; return answers to commands."""
+        # None of them may pose as an answer of REST; JSON does not mind a blank.
+        frames = [
+            (b" " + raw if raw.startswith(REST_HEAD) else raw, received_ns)
+            for raw, received_ns in batch
+        ]
         async with self._lock:
-            return await self._pass_on(batch)
+            return await self._pass_on(frames)
+
+    async def _take(self, answer: RawMessage) -> None:
+        """Take an answer of REST as a frame among the others."""
+        async with self._lock:
+            await self._pass_on([answer])
 
     async def _pass_on(self, batch: Sequence[RawMessage]) -> list[bytes]:
         sink = self._the_sink
@@ -132,7 +143,8 @@ class VenueConnection:
                     answers.append(output.raw)
                 elif isinstance(output, Wanted):
                     self._resync(output)
-                elif isinstance(output, Ending):
+                elif isinstance(output, Ending) and not self._is_ending:
+                    self._is_ending = True  # however often it says so
                     sink.problem(FeedError(f"{self.venue.title}: {output.reason}."))
                     self._start("reconnect", self.socket.reconnect(output.reason))
         self._last_ns = batch[-1][1]
@@ -159,6 +171,7 @@ class VenueConnection:
     async def opened(self, gaps: Sequence[Gap]) -> None:
         """Begin on a new connection: books wait for a snapshot."""
         await self._cancel()
+        self._is_ending = False
         async with self._lock:
             self.assembler.connected()
             self._the_sink.feed_opened(self.feed)
@@ -221,8 +234,12 @@ class VenueConnection:
         except MdkitError as error:
             self._the_sink.problem(error)
             return
+        except Exception as error:
+            why = f"{type(error).__name__}: {error}"
+            self._the_sink.problem(FeedError(f"The book of {symbol} could not be had: {why}."))
+            return
         # Whoever gives up waiting for it leaves it whole: once recorded it has to be queued.
-        taking = asyncio.create_task(self.deliver([(frame, time.time_ns())]))
+        taking = asyncio.create_task(self._take((frame, time.time_ns())))
         self._snapshots.add(taking)
         taking.add_done_callback(self._snapshots.discard)
         await asyncio.shield(taking)

@@ -15,6 +15,9 @@ from mdkit.venues.names import PairNames
 from mdkit.venues.public import PublicRest
 from mdkit.venues.routes import CHANNELS
 
+MOST_LEVELS = 1_000_000
+"""A side; no book has so many."""
+
 
 @dataclass(frozen=True, eq=False)
 class Venue:
@@ -116,7 +119,7 @@ class Venue:
 
         Raises `SettingsError` for numbers that no book can have.
         """
-        if levels < 1 or depth < 1:
+        if not (1 <= levels <= MOST_LEVELS and 1 <= depth <= MOST_LEVELS):
             raise SettingsError(f"a book of {levels} levels from a depth of {depth} is none")
         kept = depth if self.truncates else None
 

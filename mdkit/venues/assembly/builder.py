@@ -21,6 +21,8 @@ _BOTH, _NEITHER = (True, True), (False, False)
 _MOST_KEPT = 20_000
 _MOST_QUOTES = 1_000
 _LOOK_EVERY = 64
+_MOST_LEVELS = 500_000
+"""A side of a book; and of both sides of the updates that wait for a snapshot."""
 
 
 class Built(NamedTuple):
@@ -91,7 +93,8 @@ class BookBuilder:
         self._levels = levels
         self._depth = depth
         self._by_rest = by_rest
-        self._kept: deque[BookUpdate] = deque(maxlen=_MOST_KEPT)
+        self._kept: deque[BookUpdate] = deque()
+        self._kept_levels = 0
         self._was_in_step = False
         self._is_crossed = self._is_refreshing = False
         self._good_ns = 0
@@ -118,7 +121,7 @@ class BookBuilder:
             return self._begin(update, received_ns)
         if self.state != "in step" and not self._is_snapshot_taken:
             if self._by_rest:
-                self._kept.append(update)
+                self._keep(update)
                 self.wants_snapshot = True
             else:
                 self.old += 1
@@ -184,14 +187,16 @@ class BookBuilder:
         """Go on from what another knew; raise `InvalidMessage` for what no builder can know."""
         for update in (saved.book, *saved.kept):
             if update is not None and not update.is_whole:
-                raise InvalidMessage("levels of a saved book, and their texts, are not as many")
+                raise InvalidMessage("a saved book has levels that cannot be, or too few texts")
         if saved.book is not None:
             self._set(saved.book)
         self.state, self.since_ns, self.reason = saved.state, saved.since_ns, saved.reason
         self._good_ns, self._was_in_step = saved.good_ns, saved.was_in_step
         self._is_crossed, self._sure = saved.is_crossed, saved.sure
         self._published = saved.published
-        self._kept = deque(saved.kept, maxlen=_MOST_KEPT)
+        self._forget_kept()
+        for update in saved.kept:
+            self._keep(update)
         self._quotes = OrderedDict((quote.last, quote) for quote in saved.quotes)
         self.rule.state = saved.rule
         if saved.book is not None:
@@ -222,11 +227,12 @@ class BookBuilder:
     def _lose(self, state: State) -> None:
         self.state = state
         self.wants_snapshot = self._by_rest and state == "out of step"
-        self._kept.clear()
+        self._forget_kept()
         self._quotes.clear()
         self._is_crossed = self._is_refreshing = False
         self._published = None
         self._sure = None
+        self.book = OrderBook()
 
     def _set(self, snapshot: BookUpdate) -> None:
         self.book.bids.replace(snapshot.bids, snapshot.bid_texts)
@@ -242,7 +248,7 @@ class BookBuilder:
     def _begin(self, snapshot: BookUpdate, received_ns: int) -> list[Built | Stretch]:
         """Begin with a snapshot of the socket: what was before is gone."""
         self._set(snapshot)
-        wrong = self.rule.holds(snapshot, self.book)
+        wrong = self.rule.holds(snapshot, self.book) or self._too_deep()
         if wrong:
             return self._fault(f"{wrong} (snapshot)", received_ns)
         if self.rule.needs_update:
@@ -258,7 +264,7 @@ class BookBuilder:
         self._set(snapshot)
         fresh = [update for update in kept if not self.rule.is_old(update)]
         if not fresh:
-            self._kept.clear()
+            self._forget_kept()
             return []
         wrong = self.rule.follows(fresh[0])
         if wrong:
@@ -267,7 +273,7 @@ class BookBuilder:
             self._sure = None
             self.wants_snapshot = True
             return []
-        self._kept.clear()
+        self._forget_kept()
         self._apply(fresh[0])
         for update in fresh[1:]:
             wrong = "" if self.rule.is_old(update) else self.rule.follows(update)
@@ -285,13 +291,29 @@ class BookBuilder:
             self.wants_snapshot = self._is_refreshing
             return []
         self._is_refreshing = False
-        self._kept.clear()
+        self._forget_kept()
         self._set(snapshot)
         for update in kept:
             if not self.rule.is_old(update):
                 self._apply(update)
         self.rule.state, self._last = rule, last
         return self._publish(snapshot.exchange_ns, received_ns)
+
+    def _too_deep(self) -> str:
+        levels = max(len(self.book.bids), len(self.book.asks))
+        return f"too many levels: {levels:,}" if levels > _MOST_LEVELS else ""
+
+    def _keep(self, update: BookUpdate) -> None:
+        """Keep an update for a snapshot; the oldest go where there are too many levels."""
+        self._kept.append(update)
+        self._kept_levels += len(update.bids) + len(update.asks)
+        while self._kept_levels > _MOST_LEVELS or len(self._kept) > _MOST_KEPT:
+            gone = self._kept.popleft()
+            self._kept_levels -= len(gone.bids) + len(gone.asks)
+
+    def _forget_kept(self) -> None:
+        self._kept.clear()
+        self._kept_levels = 0
 
     def _look_how_deep(self) -> None:
         """Want a deeper book before fewer levels are sure than are published."""
@@ -308,9 +330,9 @@ class BookBuilder:
         if wrong:
             return self._fault(wrong, received_ns, update)
         if self._is_refreshing:
-            self._kept.append(update)
+            self._keep(update)
         changed = self._apply(update)
-        wrong = self.rule.holds(update, self.book)
+        wrong = self.rule.holds(update, self.book) or self._too_deep()
         if wrong:
             return self._fault(wrong, received_ns)
         if not self.messages % _LOOK_EVERY:
@@ -412,5 +434,5 @@ class BookBuilder:
     ) -> list[Built | Stretch]:
         self.fail(reason, received_ns)
         if update is not None and self._by_rest:
-            self._kept.append(update)
+            self._keep(update)
         return []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 
 from msgspec import Struct
 
@@ -37,9 +38,13 @@ class BookUpdate(Struct, gc=False):
 
     @property
     def is_whole(self) -> bool:
-        """Whether there is a text for each level, where there are texts."""
+        """Whether levels have prices and sizes, and each a text where there are texts."""
         sides = ((self.bids, self.bid_texts), (self.asks, self.ask_texts))
-        return all(texts is None or len(texts) == len(levels) for levels, texts in sides)
+        return all(
+            (texts is None or len(texts) == len(levels))
+            and all(0 < price < inf and 0 <= size < inf for price, size in levels)
+            for levels, texts in sides
+        )
 
 
 class BestQuote(Struct, gc=False):

@@ -10,9 +10,10 @@ from msgspec import Raw, Struct
 
 from mdkit.errors import InvalidMessage
 from mdkit.venues.assembly.parsed import Parsed
-from mdkit.venues.messages import BROKEN, json_decoder, why_broken
+from mdkit.venues.messages import BROKEN, MAX_MESSAGE_BYTES, json_decoder, why_broken
 
-_REST = b'{"via":"rest","get":'
+REST_HEAD = b'{"via":"rest","get":'
+"""How a frame begins that mdkit made of an answer of REST; no frame of a socket may."""
 
 
 class Parser(Protocol):
@@ -38,7 +39,10 @@ def rest_frame(request: str, asked_ns: int, body: bytes) -> bytes:
     """Return an answer of a REST service as a frame that can stand among those of the socket.
 
     `request` is the path with its parameters. Raises `InvalidMessage` for a body that is no JSON.
+    Raises it for one that is larger than any book as well.
     """
+    if len(body) > MAX_MESSAGE_BYTES:
+        raise InvalidMessage(f"REST answered with {len(body):,} bytes, which no book needs")
     try:
         msgspec.json.decode(body)
     except BROKEN as error:
@@ -49,7 +53,7 @@ def rest_frame(request: str, asked_ns: int, body: bytes) -> bytes:
 
 def parsed(parser: Parser, raw: bytes) -> Sequence[Parsed]:
     """Return what a frame says, of the socket's or of REST's; raise `InvalidMessage` if nothing."""
-    if raw.startswith(_REST):
+    if raw.startswith(REST_HEAD):
         answer = _read_rest(raw)
         return parser.parse_rest(answer.get, bytes(answer.body))
     return parser.parse(raw)

@@ -263,5 +263,26 @@ def test_books_are_those_of_the_venue_or_are_not_in_step(steps, cut):
 def test_a_saved_book_that_cannot_be_is_refused():
     whole = snapshot()
     whole.bid_texts = []
-    with pytest.raises(InvalidMessage, match="not as many"):
+    with pytest.raises(InvalidMessage, match="too few texts"):
         in_band().restore(BuilderState("in step", 1, book=whole))
+
+
+def test_what_is_kept_for_a_snapshot_is_bounded(monkeypatch):
+    monkeypatch.setattr("mdkit.venues.assembly.builder._MOST_LEVELS", 10)
+    book = by_rest()
+    for n in range(11, 40):
+        book.feed(update(n, n, bids=((1.0, 1.0), (2.0, 1.0))), n)
+    assert len(book.save().kept) == 5
+    book.feed(snapshot(34, via_rest=True), 50)
+    assert book.state == "in step"
+
+
+def test_a_book_that_grows_without_end_is_a_fault(monkeypatch):
+    monkeypatch.setattr("mdkit.venues.assembly.builder._MOST_LEVELS", 10)
+    book = in_band(ConnectionCounter)
+    book.feed(snapshot(), 1)
+    for n in range(12):
+        book.feed(update(n, n, bids=((1.0 + n, 1.0),)), 2)
+    assert book.state == "out of step"
+    assert book.reason == "too many levels: 11"
+    assert len(book.book.bids) == 0
