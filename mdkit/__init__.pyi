@@ -2,6 +2,7 @@
 # and editors read it as well. A name is loaded from its module when it is first used.
 
 from . import strategies as strategies
+from . import venues as venues
 from .api.article import MarketDataPipeline as MarketDataPipeline
 from .api.explore import Explorer as Explorer
 from .api.explore import explore as explore
@@ -89,6 +90,5 @@ from .strategies.indicators import RollingMin as RollingMin
 from .strategies.indicators import StandardDeviation as StandardDeviation
 from .strategies.indicators import ZScore as ZScore
 from .venues.catalogue import venue as venue
-from .venues.catalogue import venues as venues
 
 __version__: str

@@ -162,8 +162,6 @@ def ending(received: tuple[int, str] | None, sent: int | None) -> str:
         if code == _TOO_BIG:
             reason = f"a message over the limit{reason and ': '}{reason}"
         return f"closed by the server with code {code}" + (f" ({reason})" if reason else "")
-    if sent == _TOO_BIG:
-        return f"closed here with code {sent} (a message over the limit)"
     if sent is not None:
         return f"closed here with code {sent}"
     return "connection lost without a close frame"

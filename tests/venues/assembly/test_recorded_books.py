@@ -125,7 +125,7 @@ def test_a_splice_that_takes_the_old_update_again_is_found(market):
     repeated = json.dumps({"stream": "btcusdt@depth@100ms", "data": whole}).encode()
     for rule, known in ((None, False), (Mutant, True)):
         a = assembler("binance", ["BTCUSDT"], rule=rule)
-        for raw in (repeated, snapshot, straddling):
+        for raw in (repeated, snapshot):
             a.take(raw, 1)
         (book,) = builders(a)
         assert (1.0 in dict(book.book.bids.best(5000))) is known
