@@ -15,19 +15,17 @@ from mdkit.errors import (
     ServiceError,
     SettingsError,
 )
-from mdkit.redaction import safe_text
 from mdkit.venues.klines import Kline, impossible, invalid_bars, when
 from mdkit.venues.messages import BROKEN, why_broken
 from mdkit.venues.names import NAMES, PairNames
+from mdkit.venues.refusals import CLOSED, SLOWER, beginning, does_not_serve, elsewhere
 from mdkit.venues.rest import KlineRules, Request, UnknownSymbol
 from mdkit.venues.retry_after import seconds
 
-ELSEWHERE = ("kraken", "coinbase", "binance.us")
-"""Venues that answer in places which others refuse."""
-_CLOSED, _SLOWER = (403, 451), (418, 429)
-_MOST_SAID = 200
 # Bars outside these years are of another unit of time: seconds read as milliseconds are of 1970.
 _FIRST_MS, _LAST_MS = 1_230_768_000_000, 4_102_444_800_000
+
+_read_parts = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 Row = Any
 """A bar as the venue writes it: a list, or an object."""
@@ -60,6 +58,7 @@ class PublicRest:
         columns: how it writes a bar.
         calls_per_minute: how often it may be asked.
         clock: what asks for its time, or for something as small.
+        envelope: under which name the data of an answer stand; "" where they are all of it.
     """
 
     venue: str
@@ -69,6 +68,7 @@ class PublicRest:
     columns: ClassVar[Columns]
     calls_per_minute: int
     clock: ClassVar[Request]
+    envelope: ClassVar[str] = ""
     max_klines: int
     max_trades: int = 100
     rules: KlineRules
@@ -130,8 +130,15 @@ class PublicRest:
         return RequestError
 
     def content(self, body: bytes) -> bytes:
-        """Return the data of an answer: all of it, where it has no envelope."""
-        return body
+        """Return the data of an answer; raise `InvalidMessage` where it has none."""
+        if not self.envelope:
+            return body
+        try:
+            return bytes(_read_parts(body)[self.envelope])
+        except BROKEN as error:
+            raise InvalidMessage(f"not an answer: {why_broken(error)}") from None
+        except KeyError:
+            raise InvalidMessage(f"an answer without {self.envelope}") from None
 
     def since(self, start_ms: int | None, end_ms: int | None) -> int:
         """Return the start to ask from: never before the venue began.
@@ -159,9 +166,9 @@ class PublicRest:
         """Return the data of an answer; raise the error that a refusal means."""
         try:
             refused = self.refused(msgspec.json.decode(body))
-        except BROKEN as error:
+        except (*BROKEN, TypeError, ValueError) as error:
             if status == 200:
-                raise InvalidMessage(f"not an answer: {why_broken(error)}") from None
+                raise InvalidMessage(f"not an answer: {beginning(why_broken(error))}") from None
             # A page of some proxy: the status is all that it says.
             raise self.refusal(status, None, "", about, retry_after, RequestError) from None
         if status == 200 and refused is None:
@@ -184,12 +191,13 @@ class PublicRest:
         """
         number = code if isinstance(code, int) else None
         http = f" (HTTP {status})" if status != 200 else ""
-        told = " ".join(safe_text(str(part)[:_MOST_SAID]) for part in (code, said) if part)
+        told = " ".join(beginning(str(part)) for part in (code, said) if part)
         words = f": {told.rstrip('.')}" if told else ""
-        if status in _CLOSED:
-            return RequestError(closed(self.venue, self.title, status, said), code=number)
+        if status in CLOSED:
+            sentence = does_not_serve(self.title, elsewhere(self.venue), status, said)
+            return RequestError(sentence, code=number)
         meant = meant or self.means(code, said)
-        if status in _SLOWER or meant is RateLimitError:
+        if status in SLOWER or meant is RateLimitError:
             what = "has banned this address" if status == 418 else "wants fewer requests"
             wait = f"; it asks to wait {seconds(retry_after)}" if retry_after is not None else ""
             return RateLimitError(
@@ -258,16 +266,6 @@ class PublicRest:
     def unknown(self, symbol: str) -> UnknownSymbol:
         """Return the error for a symbol that is not traded here."""
         return UnknownSymbol(f"{self.title} does not know {symbol!r}.")
-
-
-def closed(venue: str, title: str, status: int, said: str = "") -> str:
-    """Return the sentence for a refusal by place, 403 or 451, with venues that serve it."""
-    others = " or ".join(f'source="{name}"' for name in ELSEWHERE if name != venue)
-    words = f": {safe_text(said[:_MOST_SAID])}" if said else ""
-    return (
-        f"{title} does not serve the place that this machine asks from (HTTP {status}){words}; "
-        f"trying again does not help. {others} may."
-    )
 
 
 def rounded_up(levels: int, allowed: Sequence[int], title: str) -> int:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from mdkit.venues.assembly.rules import ConnectionCounter
 from mdkit.venues.coinbase.parser import CoinbaseParser
+from mdkit.venues.coinbase.rest import CoinbaseRest
 from mdkit.venues.coinbase.wire import CoinbaseWire
 from mdkit.venues.names import NAMES
+from mdkit.venues.refusals import elsewhere
 from mdkit.venues.venue import Venue
 
 COINBASE = Venue(
     name="coinbase",
     title="Coinbase",
     ws_url="wss://advanced-trade-ws.coinbase.com",
-    rest_url="https://api.coinbase.com",
+    rest_url=CoinbaseRest.base_url,
     names=NAMES["coinbase"],
     wire=lambda venue, natives, depth: CoinbaseWire(natives, venue.elsewhere),
     parser=CoinbaseParser,
@@ -21,5 +23,5 @@ COINBASE = Venue(
     manners=CoinbaseWire.manners,
     # What is asked for in USDC is answered as USD, whose book it shares.
     aliases=lambda native: (native[:-1],) if native.endswith("-USDC") else (),
-    elsewhere=("kraken", "hyperliquid"),
+    elsewhere=elsewhere("coinbase"),
 )

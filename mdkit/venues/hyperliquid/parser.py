@@ -9,8 +9,8 @@ from msgspec import Raw, Struct
 from mdkit.errors import InvalidMessage
 from mdkit.events import Trade
 from mdkit.venues.assembly.parsed import Beat, BookUpdate, Parsed, Reply, Trades
-from mdkit.venues.messages import json_decoder
-from mdkit.venues.numbers import Millis, Price, Size
+from mdkit.venues.messages import MAX_MESSAGE_BYTES, json_decoder
+from mdkit.venues.numbers import Counter, Millis, Price, Size
 
 _MS = 1_000_000
 _GREETING = b"Websocket connection established."
@@ -37,11 +37,11 @@ class _Trade(Struct, gc=False):
     side: str
     px: Price
     sz: Size
-    tid: int
+    tid: Counter
     time: Millis
 
 
-_read_frame = json_decoder(_Frame)
+_read_frame = json_decoder(_Frame, MAX_MESSAGE_BYTES)
 _read_book = json_decoder(_Book)
 _read_trades = json_decoder(list[_Trade])
 _BEAT, _REPLY = Beat(), Reply()

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from mdkit.venues.assembly.rules import Checksums, crc32_of_best
 from mdkit.venues.kraken.parser import KrakenParser
+from mdkit.venues.kraken.rest import KrakenRest
 from mdkit.venues.kraken.wire import KrakenWire
 from mdkit.venues.names import NAMES
+from mdkit.venues.refusals import elsewhere
 from mdkit.venues.venue import Venue
 
 KRAKEN = Venue(
     name="kraken",
     title="Kraken",
     ws_url="wss://ws.kraken.com/v2",
-    rest_url="https://api.kraken.com",
+    rest_url=KrakenRest.base_url,
     names=NAMES["kraken"],
     wire=lambda venue, natives, depth: KrakenWire(natives, depth, venue.elsewhere),
     parser=KrakenParser,
@@ -21,5 +23,5 @@ KRAKEN = Venue(
     manners=KrakenWire.manners,
     depths=(10, 25, 100, 500, 1000),
     truncates=True,
-    elsewhere=("coinbase", "hyperliquid"),
+    elsewhere=elsewhere("kraken"),
 )
