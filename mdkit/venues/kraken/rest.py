@@ -76,7 +76,8 @@ class KrakenRest(PublicRest):
 
     def rows(self, data: Any) -> Any:
         """Return all rows but the last, which is the running bar."""
-        return next(rows for key, rows in data.items() if key != "last")[:-1]
+        (rows,) = [rows for key, rows in data.items() if key != "last"]
+        return rows[:-1]
 
     def time_of(self, data: Any) -> float | None:
         """Return `unixtime`."""
