@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
@@ -104,7 +105,10 @@ class PublicRest:
         raise NotImplementedError
 
     def instrument(self, row: Any) -> str | None:
-        """Return the symbol of one instrument, or None where it is not traded."""
+        """Return the symbol of one instrument, or None where it is not traded.
+
+        Raises `SettingsError` for what can be no symbol.
+        """
         raise NotImplementedError
 
     def rows(self, data: Any) -> Sequence[Row]:
@@ -231,10 +235,14 @@ class PublicRest:
         return klines
 
     def read_instruments(self, data: bytes) -> tuple[str, ...]:
-        """Return the symbols that are traded, in the common form."""
+        """Return the symbols that are traded, in the common form, without those that are none."""
+        found: dict[str, None] = {}
         try:
-            found = map(self.instrument, self.listing(msgspec.json.decode(data)))
-            return tuple(dict.fromkeys(name for name in found if name))
+            for row in self.listing(msgspec.json.decode(data)):
+                with contextlib.suppress(SettingsError):
+                    if (name := self.instrument(row)) is not None:
+                        found[name] = None
+            return tuple(found)
         except BROKEN as error:
             raise InvalidMessage(f"instruments: {why_broken(error)}") from None
         except (LookupError, TypeError, AttributeError) as error:
@@ -244,7 +252,7 @@ class PublicRest:
         """Return the service's time in seconds since the epoch, where the answer has it."""
         try:
             return self.time_of(msgspec.json.decode(data))
-        except (*BROKEN, LookupError, TypeError, ValueError, AttributeError):
+        except (*BROKEN, LookupError, TypeError, ValueError, AttributeError, OverflowError):
             return None
 
     def message(self, channel: str, symbol: str, data: bytes) -> bytes:
