@@ -30,6 +30,6 @@ def does_not_serve(title: str, offered: Sequence[str], status: int, said: str = 
     others = " or ".join(f'source="{name}"' for name in offered)
     words = f": {beginning(said).rstrip('.')}" if said else ""
     return (
-        f"{title} does not serve the place that this machine asks from (HTTP {status}){words}; "
+        f"{title} does not serve this place (HTTP {status}){words}; "
         f"trying again does not help. {others} may."
     )
