@@ -23,8 +23,11 @@ def stub(raw: bytes) -> bytes:
     return raw[:512] + _STUB
 
 
-def json_decoder(kind: Any) -> Callable[[bytes], Any]:
-    """Return a function from bytes to `kind`, which raises `InvalidMessage` with the reason."""
+def json_decoder(kind: Any, most_bytes: int | None = None) -> Callable[[bytes], Any]:
+    """Return a function from bytes to `kind`, which raises `InvalidMessage` with the reason.
+
+    `most_bytes` is for what has not been measured yet: frames of venues.
+    """
     decode = msgspec.json.Decoder(kind, strict=False).decode
 
     def checked(raw: bytes) -> Any:
@@ -34,7 +37,15 @@ def json_decoder(kind: Any) -> Callable[[bytes], Any]:
             said = _TOO_LARGE if raw.endswith(_STUB) else why_broken(error)
             raise InvalidMessage(said) from None
 
-    return checked
+    if most_bytes is None:
+        return checked
+
+    def measured(raw: bytes) -> Any:
+        if len(raw) > most_bytes:
+            raise InvalidMessage(_TOO_LARGE)
+        return checked(raw)
+
+    return measured
 
 
 def why_broken(error: Exception) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
@@ -15,19 +16,17 @@ from mdkit.errors import (
     ServiceError,
     SettingsError,
 )
-from mdkit.redaction import safe_text
 from mdkit.venues.klines import Kline, impossible, invalid_bars, when
 from mdkit.venues.messages import BROKEN, why_broken
 from mdkit.venues.names import NAMES, PairNames
+from mdkit.venues.refusals import CLOSED, SLOWER, beginning, does_not_serve, elsewhere
 from mdkit.venues.rest import KlineRules, Request, UnknownSymbol
 from mdkit.venues.retry_after import seconds
 
-ELSEWHERE = ("kraken", "coinbase", "binance.us")
-"""Venues that answer in places which others refuse."""
-_CLOSED, _SLOWER = (403, 451), (418, 429)
-_MOST_SAID = 200
 # Bars outside these years are of another unit of time: seconds read as milliseconds are of 1970.
 _FIRST_MS, _LAST_MS = 1_230_768_000_000, 4_102_444_800_000
+
+_read_parts = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 Row = Any
 """A bar as the venue writes it: a list, or an object."""
@@ -60,6 +59,7 @@ class PublicRest:
         columns: how it writes a bar.
         calls_per_minute: how often it may be asked.
         clock: what asks for its time, or for something as small.
+        envelope: under which name the data of an answer stand; "" where they are all of it.
     """
 
     venue: str
@@ -69,6 +69,7 @@ class PublicRest:
     columns: ClassVar[Columns]
     calls_per_minute: int
     clock: ClassVar[Request]
+    envelope: ClassVar[str] = ""
     max_klines: int
     max_trades: int = 100
     rules: KlineRules
@@ -104,7 +105,10 @@ class PublicRest:
         raise NotImplementedError
 
     def instrument(self, row: Any) -> str | None:
-        """Return the symbol of one instrument, or None where it is not traded."""
+        """Return the symbol of one instrument, or None where it is not traded.
+
+        Raises `SettingsError` for what can be no symbol.
+        """
         raise NotImplementedError
 
     def rows(self, data: Any) -> Sequence[Row]:
@@ -130,8 +134,15 @@ class PublicRest:
         return RequestError
 
     def content(self, body: bytes) -> bytes:
-        """Return the data of an answer: all of it, where it has no envelope."""
-        return body
+        """Return the data of an answer; raise `InvalidMessage` where it has none."""
+        if not self.envelope:
+            return body
+        try:
+            return bytes(_read_parts(body)[self.envelope])
+        except BROKEN as error:
+            raise InvalidMessage(f"not an answer: {why_broken(error)}") from None
+        except KeyError:
+            raise InvalidMessage(f"an answer without {self.envelope}") from None
 
     def since(self, start_ms: int | None, end_ms: int | None) -> int:
         """Return the start to ask from: never before the venue began.
@@ -159,9 +170,9 @@ class PublicRest:
         """Return the data of an answer; raise the error that a refusal means."""
         try:
             refused = self.refused(msgspec.json.decode(body))
-        except BROKEN as error:
+        except (*BROKEN, TypeError, ValueError) as error:
             if status == 200:
-                raise InvalidMessage(f"not an answer: {why_broken(error)}") from None
+                raise InvalidMessage(f"not an answer: {beginning(why_broken(error))}") from None
             # A page of some proxy: the status is all that it says.
             raise self.refusal(status, None, "", about, retry_after, RequestError) from None
         if status == 200 and refused is None:
@@ -184,12 +195,13 @@ class PublicRest:
         """
         number = code if isinstance(code, int) else None
         http = f" (HTTP {status})" if status != 200 else ""
-        told = " ".join(safe_text(str(part)[:_MOST_SAID]) for part in (code, said) if part)
+        told = " ".join(beginning(str(part)) for part in (code, said) if part)
         words = f": {told.rstrip('.')}" if told else ""
-        if status in _CLOSED:
-            return RequestError(closed(self.venue, self.title, status, said), code=number)
+        if status in CLOSED:
+            sentence = does_not_serve(self.title, elsewhere(self.venue), status, said)
+            return RequestError(sentence, code=number)
         meant = meant or self.means(code, said)
-        if status in _SLOWER or meant is RateLimitError:
+        if status in SLOWER or meant is RateLimitError:
             what = "has banned this address" if status == 418 else "wants fewer requests"
             wait = f"; it asks to wait {seconds(retry_after)}" if retry_after is not None else ""
             return RateLimitError(
@@ -223,10 +235,14 @@ class PublicRest:
         return klines
 
     def read_instruments(self, data: bytes) -> tuple[str, ...]:
-        """Return the symbols that are traded, in the common form."""
+        """Return the symbols that are traded, in the common form, without those that are none."""
+        found: dict[str, None] = {}
         try:
-            found = map(self.instrument, self.listing(msgspec.json.decode(data)))
-            return tuple(dict.fromkeys(name for name in found if name))
+            for row in self.listing(msgspec.json.decode(data)):
+                with contextlib.suppress(SettingsError):
+                    if (name := self.instrument(row)) is not None:
+                        found[name] = None
+            return tuple(found)
         except BROKEN as error:
             raise InvalidMessage(f"instruments: {why_broken(error)}") from None
         except (LookupError, TypeError, AttributeError) as error:
@@ -236,7 +252,7 @@ class PublicRest:
         """Return the service's time in seconds since the epoch, where the answer has it."""
         try:
             return self.time_of(msgspec.json.decode(data))
-        except (*BROKEN, LookupError, TypeError, ValueError, AttributeError):
+        except (*BROKEN, LookupError, TypeError, ValueError, AttributeError, OverflowError):
             return None
 
     def message(self, channel: str, symbol: str, data: bytes) -> bytes:
@@ -258,16 +274,6 @@ class PublicRest:
     def unknown(self, symbol: str) -> UnknownSymbol:
         """Return the error for a symbol that is not traded here."""
         return UnknownSymbol(f"{self.title} does not know {symbol!r}.")
-
-
-def closed(venue: str, title: str, status: int, said: str = "") -> str:
-    """Return the sentence for a refusal by place, 403 or 451, with venues that serve it."""
-    others = " or ".join(f'source="{name}"' for name in ELSEWHERE if name != venue)
-    words = f": {safe_text(said[:_MOST_SAID])}" if said else ""
-    return (
-        f"{title} does not serve the place that this machine asks from (HTTP {status}){words}; "
-        f"trying again does not help. {others} may."
-    )
 
 
 def rounded_up(levels: int, allowed: Sequence[int], title: str) -> int:

@@ -38,7 +38,6 @@ class Venue:
         truncates: whether levels beyond the depth are never removed by the venue.
         paths: below `ws_url`, by channel, where that differs.
         aliases: makes the other names under which the venue answers for one of its own.
-        elsewhere: venues to name where this one refuses.
     """
 
     rest: PublicRest
@@ -55,7 +54,6 @@ class Venue:
     truncates: bool = False
     paths: Mapping[str, str] | None = None
     aliases: Callable[[str], Sequence[str]] | None = None
-    elsewhere: tuple[str, ...] = ()
     rest_url: str = ""
 
     def __post_init__(self) -> None:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from typing import ClassVar
 
 from mdkit.errors import RateLimitError, RequestError, ServerError, ServiceError
-from mdkit.redaction import safe_text
 from mdkit.venues.codec import Manners, Subscription
-
-_CLOSED = (403, 451)
-_SLOWER = (418, 429)
-_MOST_SAID = 200
+from mdkit.venues.refusals import CLOSED, SLOWER, beginning, does_not_serve, elsewhere
 
 
 class VenueWire:
@@ -18,16 +15,18 @@ class VenueWire:
 
     Args:
         natives: the venue's own name of each symbol.
-        elsewhere: venues to name where this one refuses the place that it is asked from.
+
+    Attributes:
+        channels: the venue's own name of each channel, where it has one.
     """
 
     name = ""
+    channels: ClassVar[Mapping[str, str]] = {}
     subscribes_in_url = False
     manners = Manners()
 
-    def __init__(self, natives: Mapping[str, str], elsewhere: Sequence[str] = ()) -> None:
+    def __init__(self, natives: Mapping[str, str]) -> None:
         self._natives = natives
-        self._elsewhere = tuple(elsewhere)
 
     def url(self, url: str, api_key: str | None, subscriptions: Iterable[Subscription]) -> str:
         """Return the URL as it is: no key, and commands subscribe."""
@@ -38,21 +37,26 @@ class VenueWire:
         return self._natives[symbol]
 
     def symbol(self, native: str) -> str:
-        """Return the symbol that the venue calls so; its own name where nobody asked for it."""
-        return next((s for s, name in self._natives.items() if name == native), native)
+        """Return the symbol that the venue calls so; "" where nobody asked for such a one."""
+        return next((s for s, name in self._natives.items() if name == native), "")
+
+    def named(self, channel: str, native: str) -> Subscription | None:
+        """Return the subscription that an answer names in the venue's own words, if it is one."""
+        symbol = self.symbol(native)
+        ours = next((name for name, theirs in self.channels.items() if theirs == channel), "")
+        return (ours, symbol) if ours and symbol else None
 
     def refusal(self, status: int, body: bytes, retry_after: float | None) -> ServiceError:
         """Return what it means that a handshake was answered with this HTTP status."""
-        said = safe_text(body[:_MOST_SAID].decode(errors="replace")).strip()
-        more = f": {said}" if said and not said.startswith("<") else ""
-        if status in _CLOSED:
-            others = ", ".join(f'"{name}"' for name in self._elsewhere)
+        said = beginning(body.decode(errors="replace"))
+        if said.startswith("<"):
+            said = ""  # a page of some proxy
+        if status in CLOSED:
             return RequestError(
-                f"{self.name} does not serve this place (HTTP {status}){more}; "
-                f"try source={others}.",
-                code=status,
+                does_not_serve(self.name, elsewhere(self.name), status, said), code=status
             )
-        if status in _SLOWER:
+        more = f": {said}" if said else ""
+        if status in SLOWER:
             return RateLimitError(
                 f"{self.name} wants fewer connections (HTTP {status}){more}",
                 code=status,

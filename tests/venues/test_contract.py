@@ -8,6 +8,7 @@ import pytest
 import mdkit as md
 from mdkit.errors import SettingsError
 from mdkit.sources import venue_connection
+from mdkit.venues.refusals import elsewhere
 from mdkit.venues.registry import VENUES
 
 pytestmark = pytest.mark.outer
@@ -207,7 +208,7 @@ def test_a_place_that_is_not_served_ends_with_other_venues(
     exchange.inject("blocked", count=100)
     session = md.live(list(pair), source=exchange).start()
     wait_until(lambda: not session.running)
-    assert venue.elsewhere[0] in str(session.pipeline.failure)
+    assert elsewhere(venue.name)[0] in str(session.pipeline.failure)
     with pytest.raises(md.MdkitError, match="does not serve this place"):
         session.stop()
 

@@ -289,6 +289,19 @@ def test_instruments_that_trade_come_in_the_common_form(venue):
         SERVICES[venue].read_instruments(b"7")
 
 
+@pytest.mark.parametrize("odd", ["X" * 100_000, "\x1b[2J", "", "A B"])
+def test_instruments_without_a_possible_name_are_left_out(odd):
+    good = {"symbol": "BTCUSDT", "status": "TRADING", "baseAsset": "BTC", "quoteAsset": "USDT"}
+    data = {"symbols": [good | {"baseAsset": odd}, good]}
+    assert SPOT.read_instruments(json.dumps(data).encode()) == ("BTC/USDT",)
+
+
+@pytest.mark.parametrize("odd", ["1" + "0" * 400, '"now"', "null", "[]"])
+def test_a_time_that_is_none_is_no_time(odd):
+    assert SPOT.read_time(b'{"serverTime":1780000000000}') == 1_780_000_000
+    assert SPOT.read_time(b'{"serverTime":%b}' % odd.encode()) is None
+
+
 def test_okx_lists_the_kind_of_the_symbol():
     kinds = {"": "SPOT", "BTC/USDT": "SPOT", "BTC-USDT-SWAP": "SWAP", "BTC-USD-241227": "FUTURES"}
     for symbol, kind in kinds.items():

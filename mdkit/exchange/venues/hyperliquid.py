@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from typing import Any, ClassVar
 
@@ -14,7 +13,7 @@ from mdkit.exchange.venues.book import Level, Snapshot, VenueBook
 from mdkit.exchange.venues.dialect import Answer, Dialect, NotServed, answer
 from mdkit.exchange.venues.klines import bars
 from mdkit.exchange.venues.numbers import trimmed
-from mdkit.exchange.venues.wire import Day, Encode, Execution, Stream, Subscriber
+from mdkit.exchange.venues.wire import Day, Encode, Execution, NewTrades, Stream, Subscriber
 
 LEVELS = 20
 _TYPES = ("l2Book", "trades", "bbo", "activeAssetCtx")
@@ -85,7 +84,7 @@ class HyperliquidDialect(Dialect):
         if key[0] == "l2Book":
             return BookStream(key, spec, book, self)
         if key[0] == "trades":
-            return TradeStream(key, spec, book, self, self.feed.recent(key[1]))
+            return TradeStream(key, spec, book, self, recent=self.feed.recent(key[1]))
         if key[0] == "bbo":
             return BboStream(key, spec, book, self)
         return ContextStream(key, spec, book, self, self.feed.day(key[1]))
@@ -250,33 +249,17 @@ class BookStream(HyperliquidStream):
         return self.take(0)
 
 
-class TradeStream(HyperliquidStream):
+class TradeStream(NewTrades, HyperliquidStream):
     """`trades`: side `B` is an aggressor who buys, `A` one who sells."""
-
-    def __init__(
-        self,
-        key: Key,
-        spec: Instrument,
-        book: VenueBook,
-        dialect: Dialect,
-        recent: Iterable[Execution],
-    ) -> None:
-        super().__init__(key, spec, book, dialect)
-        self._new: list[Execution] = []
-        self._recent = recent
-
-    def on_trades(self, trades: Sequence[Execution]) -> None:
-        """Keep them for the next push."""
-        self._new += trades
 
     def take(self, now_ns: int) -> list[Encode]:
         """Return what traded since the last push."""
-        new, self._new = self._new, []
+        new = self.taken()
         return [self._encode(new)] if new else []
 
     def first(self) -> list[Encode]:
         """Return the last ten trades, if there were any."""
-        last = list(self._recent)[-10:]
+        last = list(self.recent)[-10:]
         return [self._encode(last)] if last else []
 
     def _encode(self, trades: list[Execution]) -> Encode:

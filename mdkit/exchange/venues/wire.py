@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from mdkit.exchange.market.instruments import Instrument
@@ -36,6 +36,10 @@ class Day(NamedTuple):
     def middle(self) -> int:
         """The middle of the day's range, which stands for its average price."""
         return (self.high + self.low) // 2
+
+    def after(self, price: int) -> Day:
+        """Return the figures after a trade at this price."""
+        return self._replace(last=price, high=max(self.high, price), low=min(self.low, price))
 
 
 class Subscriber(Protocol):
@@ -157,3 +161,26 @@ class Stream:
     def first(self) -> list[Encode]:
         """Return what a new subscriber gets before anything else."""
         return []
+
+
+class NewTrades(Stream):
+    """A stream that keeps trades until the next push, beside what makes it one venue's.
+
+    Args:
+        stream: of the stream.
+        recent: the trades before, for new subscribers.
+    """
+
+    def __init__(self, *stream: Any, recent: Iterable[Execution] = ()) -> None:
+        super().__init__(*stream)
+        self.recent = recent
+        self._new: list[Execution] = []
+
+    def on_trades(self, trades: Sequence[Execution]) -> None:
+        """Keep them for the next push."""
+        self._new += trades
+
+    def taken(self) -> list[Execution]:
+        """Return what traded since the last push."""
+        new, self._new = self._new, []
+        return new

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from msgspec import Raw, Struct, field
 
@@ -19,7 +19,7 @@ from mdkit.venues.assembly.parsed import (
     Trades,
 )
 from mdkit.venues.messages import json_decoder
-from mdkit.venues.numbers import Figure, Millis, Price, Size
+from mdkit.venues.numbers import Counter, Figure, Millis, Price, Size
 
 _MS = 1_000_000
 _Levels = list[tuple[Price, Size]]
@@ -33,24 +33,24 @@ class _Combined(Struct, gc=False):
 class _Head(Struct, gc=False):
     kind: str = field(name="e", default="")
     symbol: str = field(name="s", default="")
-    u: int = 0
+    u: Counter = 0
     id: int | None = None
     code: int | None = None
 
 
 class _Depth(Struct, gc=False):
     s: str
-    U: int
-    u: int
+    U: Counter
+    u: Counter
     b: _Levels
     a: _Levels
     E: Millis = 0
-    pu: int = 0
+    pu: Counter = 0
 
 
 class _Best(Struct, gc=False):
     s: str
-    u: int
+    u: Counter
     b: Price
     B: Size
     a: Price
@@ -63,8 +63,8 @@ class _Trade(Struct, gc=False):
     q: Figure
     T: Millis
     m: bool
-    t: int = 0
-    a: int = 0
+    t: Counter = 0
+    a: Counter = 0
     X: str = "MARKET"
 
 
@@ -82,7 +82,7 @@ class _Ticker(Struct, gc=False):
 
 
 class _Snapshot(Struct, gc=False):
-    lastUpdateId: int  # noqa: N815 - the venue's own name
+    lastUpdateId: Counter  # noqa: N815 - the venue's own name
     bids: _Levels
     asks: _Levels
     E: Millis = 0
@@ -110,7 +110,7 @@ class BinanceParser:
 
     def parse_rest(self, request: str, body: bytes) -> Sequence[Parsed]:
         """Return the snapshot that a request for `depth` gave."""
-        symbol = parse_qs(urlsplit(request).query).get("symbol", [""])[0]
+        symbol = parse_qs(request.partition("?")[2]).get("symbol", [""])[0]
         snapshot = _read_snapshot(body)
         return (
             BookUpdate(

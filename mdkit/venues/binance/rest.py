@@ -89,8 +89,8 @@ class BinanceRest(PublicRest):
         if row["status"] != "TRADING":
             return None
         if row.get("contractType", "PERPETUAL") != "PERPETUAL":
-            return str(row["symbol"])
-        return f"{row['baseAsset']}/{row['quoteAsset']}"
+            return self.names.common(row["symbol"])
+        return self.names.common(f"{row['baseAsset']}/{row['quoteAsset']}")
 
     def time_of(self, data: Any) -> float | None:
         """Return `serverTime`."""

@@ -21,7 +21,7 @@ def _wire(trades: str) -> Callable[[Venue, Mapping[str, str], int], Wire]:
         "trade": (trades,),
         "ticker": ("ticker",),
     }
-    return lambda venue, natives, depth: BinanceWire(venue.name, natives, streams, venue.elsewhere)
+    return lambda venue, natives, depth: BinanceWire(venue.name, natives, streams)
 
 
 BINANCE = Venue(
@@ -36,7 +36,6 @@ BINANCE = Venue(
     depths=(100, 500, 1000),
     asks_for_books=True,
     paths=dict.fromkeys(CHANNELS, "/stream"),
-    elsewhere=("binance.us", "kraken", "coinbase"),
 )
 
 BINANCE_US = replace(
@@ -44,7 +43,6 @@ BINANCE_US = replace(
     rest=US,
     rest_url=US.base_url,
     ws_url="wss://stream.binance.us:9443",
-    elsewhere=("kraken", "coinbase"),
 )
 
 BINANCE_FUTURES = replace(
@@ -57,5 +55,4 @@ BINANCE_FUTURES = replace(
     manners=BinanceWire.manners._replace(command_seconds=0.2),
     # Since April 2026 the old paths answer, and deliver only a part of what is asked for.
     paths={"depth": "/public/stream", "trade": "/market/stream", "ticker": "/market/stream"},
-    elsewhere=("hyperliquid", "kraken", "okx"),
 )

@@ -9,9 +9,9 @@ import msgspec
 from msgspec import Struct
 
 from mdkit.errors import SubscriptionError
-from mdkit.redaction import safe_text
 from mdkit.venues.codec import Answer, Manners
 from mdkit.venues.messages import json_decoder
+from mdkit.venues.refusals import beginning
 from mdkit.venues.wire import VenueWire
 
 
@@ -52,9 +52,8 @@ class BinanceWire(VenueWire):
         name: str,
         natives: Mapping[str, str],
         streams: Mapping[str, Sequence[str]],
-        elsewhere: Sequence[str] = (),
     ) -> None:
-        super().__init__(natives, elsewhere)
+        super().__init__(natives)
         self.name = name
         self._streams = streams
         self._numbers = count(1)
@@ -85,5 +84,5 @@ class BinanceWire(VenueWire):
             return Answer()
         said = answer.error.msg if answer.error is not None else answer.msg
         return Answer(
-            SubscriptionError(f"{self.name} refused {about}: {safe_text(said)}", code=code)
+            SubscriptionError(f"{self.name} refused {about}: {beginning(said)}", code=code)
         )

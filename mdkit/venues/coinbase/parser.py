@@ -19,14 +19,14 @@ from mdkit.venues.assembly.parsed import (
     Trades,
 )
 from mdkit.venues.messages import json_decoder
-from mdkit.venues.numbers import Figure, Price, Size
+from mdkit.venues.numbers import Counter, Figure, Id, Price, Size
 from mdkit.venues.times import nanoseconds
 
 
 class _Frame(Struct, gc=False):
     channel: str = ""
     type: str = ""
-    sequence_num: int | None = None
+    sequence_num: Counter | None = None
     timestamp: datetime | None = None
     events: Raw = Raw(b"")
 
@@ -45,12 +45,12 @@ class _Book(Struct, gc=False):
 
 class _BookFrame(Struct, gc=False):
     events: list[_Book]
-    sequence_num: int | None = None
+    sequence_num: Counter | None = None
     timestamp: datetime | None = None
 
 
 class _Trade(Struct, gc=False):
-    trade_id: str
+    trade_id: Id
     product_id: str
     price: Price
     size: Size

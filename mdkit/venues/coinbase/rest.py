@@ -39,9 +39,7 @@ class CoinbaseRest(PublicRest):
     clock = Request(f"{_ROOT}/time", {})
     max_klines = _MOST
     max_trades = 1000
-    rules = KlineRules(
-        bounded=True, since_ms=1_417_392_000_000, utc=True, dated=True
-    )  # end of 2014
+    rules = KlineRules(bounded=True, since_ms=_BEGAN_MS, utc=True, dated=True)
 
     def klines(
         self, symbol: str, interval: str, start_ms: int | None, end_ms: int | None, limit: int

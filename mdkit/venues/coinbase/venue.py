@@ -11,12 +11,11 @@ from mdkit.venues.venue import Venue
 COINBASE = Venue(
     rest=CoinbaseRest(),
     ws_url="wss://advanced-trade-ws.coinbase.com",
-    wire=lambda venue, natives, depth: CoinbaseWire(natives, venue.elsewhere),
+    wire=lambda venue, natives, depth: CoinbaseWire(natives),
     parser=CoinbaseParser,
     rule=ConnectionCounter,
     proof="numbers of all frames of the connection",
     manners=CoinbaseWire.manners,
     # What is asked for in USDC is answered as USD, whose book it shares.
     aliases=lambda native: (native[:-1],) if native.endswith("-USDC") else (),
-    elsewhere=("kraken", "hyperliquid"),
 )

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import msgspec
 from msgspec import Struct
 
 from mdkit.errors import SubscriptionError
-from mdkit.redaction import safe_text
 from mdkit.venues.codec import Answer, Manners
 from mdkit.venues.messages import json_decoder
+from mdkit.venues.refusals import beginning
 from mdkit.venues.wire import VenueWire
-
-_CHANNELS = {"depth": "level2", "trade": "market_trades", "ticker": "ticker"}
-
-_OURS = {name: channel for channel, name in _CHANNELS.items()}
 
 
 class _Listed(Struct, gc=False):
@@ -38,6 +35,7 @@ class CoinbaseWire(VenueWire):
     """
 
     name = "coinbase"
+    channels: ClassVar = {"depth": "level2", "trade": "market_trades", "ticker": "ticker"}
     manners = Manners(
         # Channels without news end after a minute, and this one always has some.
         greetings=('{"type":"subscribe","channel":"heartbeats"}',),
@@ -57,7 +55,7 @@ class CoinbaseWire(VenueWire):
         command = {
             "type": "unsubscribe" if cancel else "subscribe",
             "product_ids": [self.native(symbol) for symbol in symbols],
-            "channel": _CHANNELS[channel],
+            "channel": self.channels[channel],
         }
         return msgspec.json.encode(command).decode()
 
@@ -66,13 +64,12 @@ class CoinbaseWire(VenueWire):
         answer = _read_answer(raw)
         if answer.type != "error":
             # Greetings are answered as well: what is listed tells which commands were accepted.
-            listed = [pair for event in answer.events for pair in event.subscriptions.items()]
-            accepted = [
-                (_OURS[name], self.symbol(own))
-                for name, products in listed
-                if name in _OURS
-                for own in products
+            listed = [
+                self.named(channel, product)
+                for event in answer.events
+                for channel, products in event.subscriptions.items()
+                for product in products
             ]
-            return Answer(is_heartbeat=True, accepted=tuple(accepted))
-        said = safe_text(answer.message) or "no reason given"
+            return Answer(is_heartbeat=True, accepted=tuple(filter(None, listed)))
+        said = beginning(answer.message) or "no reason given"
         return Answer(SubscriptionError(f"coinbase refused {about}: {said}"))

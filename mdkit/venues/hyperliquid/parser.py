@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 
 from msgspec import Raw, Struct
@@ -9,8 +10,8 @@ from msgspec import Raw, Struct
 from mdkit.errors import InvalidMessage
 from mdkit.events import Trade
 from mdkit.venues.assembly.parsed import Beat, BookUpdate, Parsed, Reply, Trades
-from mdkit.venues.messages import json_decoder
-from mdkit.venues.numbers import Millis, Price, Size
+from mdkit.venues.messages import MAX_MESSAGE_BYTES, json_decoder
+from mdkit.venues.numbers import Counter, Id, Millis, Price, Size
 
 _MS = 1_000_000
 _GREETING = b"Websocket connection established."
@@ -33,23 +34,31 @@ class _Book(Struct, gc=False):
 
 
 class _Trade(Struct, gc=False):
-    coin: str
+    coin: Id
     side: str
     px: Price
     sz: Size
-    tid: int
+    tid: Counter
     time: Millis
 
 
-_read_frame = json_decoder(_Frame)
+_read_frame = json_decoder(_Frame, MAX_MESSAGE_BYTES)
 _read_book = json_decoder(_Book)
 _read_trades = json_decoder(list[_Trade])
 _BEAT, _REPLY = Beat(), Reply()
 _SIDES = {"B": "buy", "A": "sell"}
+_MOST_RECENT, _MOST_COINS = 1000, 1000
 
 
 class HyperliquidParser:
-    """Reads the frames of Hyperliquid's feed; see `assembly.parser.Parser`."""
+    """Reads the frames of Hyperliquid's feed; see `assembly.parser.Parser`.
+
+    The first message of trades after each subscription repeats recent ones: what a connection
+    before has brought is left out.
+    """
+
+    def __init__(self) -> None:
+        self._recent: dict[str, deque[int]] = {}
 
     def parse(self, raw: bytes) -> Sequence[Parsed]:
         """Return what a frame says."""
@@ -62,7 +71,7 @@ class HyperliquidParser:
             bids, asks = ([(level.px, level.sz) for level in side] for side in book.levels)
             return (BookUpdate(book.coin, bids, asks, True, exchange_ns=book.time * _MS),)
         if channel == "trades":
-            return _trades(_read_trades(bytes(frame.data)))
+            return self._trades(_read_trades(bytes(frame.data)))
         if channel == "pong":
             return (_BEAT,)
         if channel in ("subscriptionResponse", "error"):
@@ -73,11 +82,17 @@ class HyperliquidParser:
         """Raise `InvalidMessage`: books come by the socket alone."""
         raise InvalidMessage("Hyperliquid's books do not come by REST")
 
-
-def _trades(trades: list[_Trade]) -> list[Parsed]:
-    by_coin: dict[str, list[Trade]] = {}
-    for t in trades:
-        side = _SIDES.get(t.side, "neutral")
-        trade = Trade(t.coin, t.px, t.sz, side, str(t.tid), t.time * _MS)
-        by_coin.setdefault(t.coin, []).append(trade)
-    return [Trades(coin, events) for coin, events in by_coin.items()]
+    def _trades(self, trades: list[_Trade]) -> list[Parsed]:
+        by_coin: dict[str, list[Trade]] = {}
+        for t in trades:
+            events = by_coin.setdefault(t.coin, [])
+            recent = self._recent.get(t.coin)
+            if recent is None:
+                if len(self._recent) >= _MOST_COINS:  # that nobody asked for
+                    self._recent.clear()
+                recent = self._recent[t.coin] = deque(maxlen=_MOST_RECENT)
+            if t.tid not in recent:
+                recent.append(t.tid)
+                side = _SIDES.get(t.side, "neutral")
+                events.append(Trade(t.coin, t.px, t.sz, side, str(t.tid), t.time * _MS))
+        return [Trades(coin, events) for coin, events in by_coin.items()]

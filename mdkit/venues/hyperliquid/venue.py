@@ -11,12 +11,11 @@ from mdkit.venues.venue import Venue
 HYPERLIQUID = Venue(
     rest=HyperliquidRest(),
     ws_url="wss://api.hyperliquid.xyz/ws",
-    wire=lambda venue, natives, depth: HyperliquidWire(natives, venue.elsewhere),
+    wire=lambda venue, natives, depth: HyperliquidWire(natives),
     parser=HyperliquidParser,
     rule=WholeBooks,
     proof="whole books in every message",
     manners=HyperliquidWire.manners,
     channels=("depth", "trade"),
     depths=(20,),
-    elsewhere=("kraken", "coinbase"),
 )

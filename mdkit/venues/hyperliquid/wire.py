@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import msgspec
 from msgspec import Raw, Struct
 
 from mdkit.errors import SubscriptionError
-from mdkit.redaction import safe_text
 from mdkit.venues.codec import Answer, Manners
 from mdkit.venues.messages import json_decoder
+from mdkit.venues.refusals import beginning
 from mdkit.venues.wire import VenueWire
-
-_CHANNELS = {"depth": "l2Book", "trade": "trades"}
-_OURS = {name: channel for channel, name in _CHANNELS.items()}
 
 
 class _Frame(Struct, gc=False):
@@ -40,6 +38,7 @@ class HyperliquidWire(VenueWire):
     """Subscribes to Hyperliquid's channels, one coin a command."""
 
     name = "hyperliquid"
+    channels: ClassVar = {"depth": "l2Book", "trade": "trades"}
     manners = Manners(
         heartbeat='{"method":"ping"}',
         heartbeat_seconds=30.0,
@@ -62,7 +61,7 @@ class HyperliquidWire(VenueWire):
         (symbol,) = symbols
         command = {
             "method": "unsubscribe" if cancel else "subscribe",
-            "subscription": {"type": _CHANNELS[channel], "coin": self.native(symbol)},
+            "subscription": {"type": self.channels[channel], "coin": self.native(symbol)},
         }
         return msgspec.json.encode(command).decode()
 
@@ -70,9 +69,7 @@ class HyperliquidWire(VenueWire):
         """Return what an answer says: those that accept name the coin, errors are texts."""
         frame = _read_frame(raw)
         if frame.channel == "error":
-            said = safe_text(_read_text(bytes(frame.data)))
+            said = beginning(_read_text(bytes(frame.data)))
             return Answer(SubscriptionError(f"hyperliquid refused {about}: {said}"))
         accepted = _read_accepted(bytes(frame.data)).subscription
-        channel = _OURS.get(accepted.type)
-        named = (channel, self.symbol(accepted.coin)) if channel else None
-        return Answer(subscription=named)
+        return Answer(subscription=self.named(accepted.type, accepted.coin))

@@ -10,8 +10,8 @@ from msgspec import Raw, Struct
 from mdkit.errors import InvalidMessage
 from mdkit.events import Ticker, Trade
 from mdkit.venues.assembly.parsed import Beat, BookUpdate, Figures, Parsed, Reply, Trades
-from mdkit.venues.messages import json_decoder
-from mdkit.venues.numbers import Figure, Price, Size
+from mdkit.venues.messages import MAX_MESSAGE_BYTES, json_decoder
+from mdkit.venues.numbers import Checksum, Counter, Figure, Price, Size
 from mdkit.venues.times import nanoseconds
 
 
@@ -37,7 +37,7 @@ class _Book(Struct, gc=False):
     symbol: str
     bids: list[_Level]
     asks: list[_Level]
-    checksum: int
+    checksum: Checksum
     timestamp: datetime | None = None
 
 
@@ -46,7 +46,7 @@ class _Trade(Struct, gc=False):
     side: str
     price: Price
     qty: Size
-    trade_id: int
+    trade_id: Counter
     timestamp: datetime | None = None
 
 
@@ -63,13 +63,14 @@ class _Ticker(Struct, gc=False):
     timestamp: datetime | None = None
 
 
-_read_frame = json_decoder(_Frame)
-_read_book_frame = json_decoder(_BookFrame)
+_read_frame = json_decoder(_Frame, MAX_MESSAGE_BYTES)
+_read_book_frame = json_decoder(_BookFrame, MAX_MESSAGE_BYTES)
 _read_books = json_decoder(list[_Book])
 _BOOK = b'{"channel":"book",'
 _read_trades = json_decoder(list[_Trade])
 _read_tickers = json_decoder(list[_Ticker])
 _BEAT, _REPLY = Beat(), Reply()
+_SIDES = {"buy": "buy", "sell": "sell"}
 
 
 class KrakenParser:
@@ -128,6 +129,8 @@ def _levels(levels: list[_Level]) -> tuple[list[tuple[float, float]], list[bytes
             number = float(price), float(size)
             if not 0 < number[0] < _MOST or not 0 <= number[1] < _MOST:
                 raise ValueError
+            if len(price) + len(size) > _LONGEST:  # which would be kept for the checksum
+                raise ValueError
             numbers.append(number)
             texts.append(
                 price.replace(b".", b"").lstrip(b"0") + size.replace(b".", b"").lstrip(b"0")
@@ -138,6 +141,8 @@ def _levels(levels: list[_Level]) -> tuple[list[tuple[float, float]], list[bytes
 
 
 _MOST = float("inf")
+_LONGEST = 64
+"""Characters of a price and a size; those that are real have half as many."""
 
 
 def _trades(trades: list[_Trade]) -> list[Parsed]:
@@ -148,7 +153,7 @@ def _trades(trades: list[_Trade]) -> list[Parsed]:
                 trade.symbol,
                 trade.price,
                 trade.qty,
-                trade.side,
+                _SIDES.get(trade.side, "neutral"),
                 str(trade.trade_id),
                 nanoseconds(trade.timestamp),
             )

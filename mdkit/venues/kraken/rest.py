@@ -8,22 +8,12 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-import msgspec
-
-from mdkit.errors import InvalidMessage, RateLimitError, RequestError, ServerError, ServiceError
-from mdkit.venues.messages import BROKEN, why_broken
+from mdkit.errors import RateLimitError, RequestError, ServerError, ServiceError
 from mdkit.venues.names import KrakenNames
 from mdkit.venues.public import Columns, PublicRest
 from mdkit.venues.rest import KlineRules, Request, UnknownSymbol
 
 _MOST = 720
-
-
-class _Answer(msgspec.Struct):
-    result: msgspec.Raw
-
-
-_read_answer = msgspec.json.Decoder(_Answer).decode
 
 
 class KrakenRest(PublicRest):
@@ -44,6 +34,7 @@ class KrakenRest(PublicRest):
     columns = Columns(0, 1, 2, 3, 4, 6, unit=1000)
     calls_per_minute = 60
     clock = Request("/0/public/Time", {})
+    envelope = "result"
     max_klines = _MOST
     max_trades = 1000
     rules = KlineRules(serves="all", most=_MOST, since_ms=1_356_998_400_000, utc=True, dated=True)
@@ -85,7 +76,8 @@ class KrakenRest(PublicRest):
 
     def rows(self, data: Any) -> Any:
         """Return all rows but the last, which is the running bar."""
-        return next(rows for key, rows in data.items() if key != "last")[:-1]
+        (rows,) = [rows for key, rows in data.items() if key != "last"]
+        return rows[:-1]
 
     def time_of(self, data: Any) -> float | None:
         """Return `unixtime`."""
@@ -104,10 +96,3 @@ class KrakenRest(PublicRest):
         if "Rate limit" in said or "Too many requests" in said or "Throttled" in said:
             return RateLimitError
         return ServerError if said.startswith(("EService", "EGeneral:Internal")) else RequestError
-
-    def content(self, body: bytes) -> bytes:
-        """Return what stands under `result`."""
-        try:
-            return bytes(_read_answer(body).result)
-        except BROKEN as error:
-            raise InvalidMessage(f"not an answer: {why_broken(error)}") from None

@@ -11,12 +11,11 @@ from mdkit.venues.venue import Venue
 KRAKEN = Venue(
     rest=KrakenRest(),
     ws_url="wss://ws.kraken.com/v2",
-    wire=lambda venue, natives, depth: KrakenWire(natives, depth, venue.elsewhere),
+    wire=lambda venue, natives, depth: KrakenWire(natives, depth),
     parser=KrakenParser,
     rule=lambda: Checksums(crc32_of_best),
     proof="checksum of the best 10 levels",
     manners=KrakenWire.manners,
     depths=(10, 25, 100, 500, 1000),
     truncates=True,
-    elsewhere=("coinbase", "hyperliquid"),
 )

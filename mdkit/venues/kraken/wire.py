@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 from msgspec import Struct
 
 from mdkit.errors import SubscriptionError
-from mdkit.redaction import safe_text
 from mdkit.venues.codec import Answer, Manners
 from mdkit.venues.messages import json_decoder
+from mdkit.venues.refusals import beginning
 from mdkit.venues.wire import VenueWire
-
-_CHANNELS = {"depth": "book", "trade": "trade", "ticker": "ticker"}
-_OURS = {name: channel for channel, name in _CHANNELS.items()}
 
 
 class _Result(Struct, frozen=True, gc=False):
@@ -43,12 +40,11 @@ class KrakenWire(VenueWire):
     """
 
     name = "kraken"
+    channels: ClassVar = {"depth": "book", "trade": "trade", "ticker": "ticker"}
     manners = Manners(connects_per_minute=15)
 
-    def __init__(
-        self, natives: Mapping[str, str], depth: int, elsewhere: Sequence[str] = ()
-    ) -> None:
-        super().__init__(natives, elsewhere)
+    def __init__(self, natives: Mapping[str, str], depth: int) -> None:
+        super().__init__(natives)
         self._depth = depth
 
     def command(
@@ -61,7 +57,7 @@ class KrakenWire(VenueWire):
     ) -> str:
         """Return the command that subscribes, or with `cancel` ends that."""
         params: dict[str, Any] = {
-            "channel": _CHANNELS[channel],
+            "channel": self.channels[channel],
             "symbol": [self.native(symbol) for symbol in symbols],
         }
         if channel == "depth":
@@ -74,14 +70,14 @@ class KrakenWire(VenueWire):
     def read_answer(self, raw: bytes, about: str) -> Answer:
         """Return what an answer says; where it names a symbol it is about that one."""
         answer = _read_answer(raw)
-        symbol = answer.symbol or answer.result.symbol
-        channel = _OURS.get(answer.result.channel)
-        named = (channel, self.symbol(symbol)) if channel and symbol else None
+        native = answer.symbol or answer.result.symbol
+        named = self.named(answer.result.channel, native)
         if answer.success is not False and not answer.error:
             return Answer(subscription=named)
-        said = safe_text(answer.error) or "no reason given"
+        said = beginning(answer.error) or "no reason given"
+        symbol = self.symbol(native)
         return Answer(
             SubscriptionError(f"kraken refused {symbol or about}: {said}"),
             subscription=named,
-            symbol=self.symbol(symbol) if symbol else "",
+            symbol=symbol,
         )

@@ -17,8 +17,9 @@ from mdkit.venues.assembly.parsed import (
     Reply,
     Trades,
 )
-from mdkit.venues.messages import json_decoder
-from mdkit.venues.numbers import Figure, Millis, Price, Size
+from mdkit.venues.messages import MAX_MESSAGE_BYTES, json_decoder
+from mdkit.venues.numbers import Checksum, Counter, Figure, Id, Millis, Price, Size
+from mdkit.venues.refusals import beginning
 
 _MS = 1_000_000
 
@@ -41,19 +42,19 @@ class _Book(Struct, gc=False):
     bids: list[tuple[Price, Size, str, str]]
     asks: list[tuple[Price, Size, str, str]]
     ts: Millis
-    checksum: int = 0
-    seqId: int = 0  # noqa: N815
-    prevSeqId: int = 0  # noqa: N815
+    checksum: Checksum = 0
+    seqId: Counter = 0  # noqa: N815
+    prevSeqId: Counter = 0  # noqa: N815
 
 
 class _BookText(Struct, gc=False):
-    bids: list[tuple[str, str, str, str]]
-    asks: list[tuple[str, str, str, str]]
+    bids: list[tuple[Id, Id, str, str]]
+    asks: list[tuple[Id, Id, str, str]]
 
 
 class _Trade(Struct, gc=False):
     instId: str  # noqa: N815
-    tradeId: str  # noqa: N815
+    tradeId: Id  # noqa: N815
     px: Price
     sz: Size
     side: str
@@ -71,12 +72,13 @@ class _Ticker(Struct, gc=False):
     ts: Millis = 0
 
 
-_read_frame = json_decoder(_Frame)
+_read_frame = json_decoder(_Frame, MAX_MESSAGE_BYTES)
 _read_books = json_decoder(list[_Book])
 _read_texts = json_decoder(list[_BookText])
 _read_trades = json_decoder(list[_Trade])
 _read_tickers = json_decoder(list[_Ticker])
 _BEAT, _REPLY = Beat(), Reply()
+_SIDES = {"buy": "buy", "sell": "sell"}
 
 
 class OkxParser:
@@ -88,17 +90,14 @@ class OkxParser:
             return (_BEAT,)
         frame = _read_frame(raw)
         if frame.event == "notice":
-            return (Notice(f"the venue announced an upgrade ({frame.msg[:200]})"),)
+            return (Notice(f"the venue announced an upgrade ({beginning(frame.msg)})"),)
         if frame.event:
             return (_BEAT,) if frame.event.startswith("channel-conn") else (_REPLY,)
         channel, data = frame.arg.channel, bytes(frame.data)
         if channel == "books":
             return _books(frame, data)
         if channel == "trades":
-            return [
-                Trades(t.instId, [Trade(t.instId, t.px, t.sz, t.side, t.tradeId, t.ts * _MS)])
-                for t in _read_trades(data)
-            ]
+            return [_trade(trade) for trade in _read_trades(data)]
         if channel == "tickers":
             return [_figures(ticker) for ticker in _read_tickers(data)]
         raise InvalidMessage(f"unknown channel {channel[:40]!r}")
@@ -128,6 +127,11 @@ def _books(frame: _Frame, data: bytes) -> list[Parsed]:
             update.ask_texts = [f"{p}:{s}".encode() for p, s, *_ in texts[number].asks]
         said.append(update)
     return said
+
+
+def _trade(t: _Trade) -> Trades:
+    side = _SIDES.get(t.side, "neutral")
+    return Trades(t.instId, [Trade(t.instId, t.px, t.sz, side, t.tradeId, t.ts * _MS)])
 
 
 def _figures(t: _Ticker) -> Figures:

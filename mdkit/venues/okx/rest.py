@@ -8,23 +8,13 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-import msgspec
-
-from mdkit.errors import InvalidMessage, RateLimitError, RequestError, ServerError, ServiceError
-from mdkit.venues.messages import BROKEN, why_broken
+from mdkit.errors import RateLimitError, RequestError, ServerError, ServiceError
 from mdkit.venues.public import Columns, PublicRest
 from mdkit.venues.rest import KlineRules, Request, UnknownSymbol
 
 _UNKNOWN, _SLOWER = ("51001", "51014"), ("50011", "50061")
 _TROUBLE = ("50001", "50004", "50013", "50026")
 _CONFIRM = 8
-
-
-class _Answer(msgspec.Struct):
-    data: msgspec.Raw
-
-
-_read_answer = msgspec.json.Decoder(_Answer).decode
 
 
 class OkxRest(PublicRest):
@@ -48,6 +38,7 @@ class OkxRest(PublicRest):
     columns = Columns(0, 1, 2, 3, 4, 5, 7)
     calls_per_minute = 480
     clock = Request("/api/v5/public/time", {})
+    envelope = "data"
     max_klines = 100
     max_trades = 500
     rules = KlineRules(bounded=True, since_ms=1_483_228_800_000, utc=True, dated=True)  # 2017
@@ -108,10 +99,3 @@ class OkxRest(PublicRest):
         if code in _SLOWER:
             return RateLimitError
         return ServerError if code in _TROUBLE else RequestError
-
-    def content(self, body: bytes) -> bytes:
-        """Return what stands under `data`."""
-        try:
-            return bytes(_read_answer(body).data)
-        except BROKEN as error:
-            raise InvalidMessage(f"not an answer: {why_broken(error)}") from None

@@ -11,11 +11,10 @@ from mdkit.venues.venue import Venue
 OKX = Venue(
     rest=OkxRest(),
     ws_url="wss://ws.okx.com:8443/ws/v5/public",
-    wire=lambda venue, natives, depth: OkxWire(natives, venue.elsewhere),
+    wire=lambda venue, natives, depth: OkxWire(natives),
     parser=OkxParser,
     rule=ChainWithChecksums,
     proof="chain of sequence numbers",
     manners=OkxWire.manners,
     depths=(400,),
-    elsewhere=("kraken", "coinbase", "hyperliquid"),
 )

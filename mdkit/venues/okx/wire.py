@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import msgspec
 from msgspec import Struct
 
 from mdkit.errors import RateLimitError, SubscriptionError
-from mdkit.redaction import safe_text
 from mdkit.venues.codec import Answer, Manners
 from mdkit.venues.messages import json_decoder
+from mdkit.venues.refusals import beginning
 from mdkit.venues.wire import VenueWire
 
-_CHANNELS = {"depth": "books", "trade": "trades", "ticker": "tickers"}
-_OURS = {name: channel for channel, name in _CHANNELS.items()}
 _NEEDS_ACCOUNT = ("60011", "64003")
 _TOO_FAST = ("60014", "50011")
 
@@ -38,6 +37,7 @@ class OkxWire(VenueWire):
     """Subscribes to OKX's public channels; each is answered by itself."""
 
     name = "okx"
+    channels: ClassVar = {"depth": "books", "trade": "trades", "ticker": "tickers"}
     manners = Manners(
         heartbeat="ping",
         heartbeat_seconds=20.0,
@@ -55,7 +55,7 @@ class OkxWire(VenueWire):
         cancel: bool = False,
     ) -> str:
         """Return the command that subscribes, or with `cancel` ends that."""
-        name = _CHANNELS[channel]
+        name = self.channels[channel]
         args = [{"channel": name, "instId": self.native(symbol)} for symbol in symbols]
         command = {"op": "unsubscribe" if cancel else "subscribe", "args": args}
         return msgspec.json.encode(command).decode()
@@ -63,11 +63,10 @@ class OkxWire(VenueWire):
     def read_answer(self, raw: bytes, about: str) -> Answer:
         """Return what an answer says; where it names an instrument it is about that one."""
         answer = _read_answer(raw)
-        channel = _OURS.get(answer.arg.channel)
-        named = (channel, self.symbol(answer.arg.instId)) if channel else None
+        named = self.named(answer.arg.channel, answer.arg.instId)
         if answer.event != "error":
             return Answer(subscription=named)
-        said = f"{safe_text(answer.msg)} (code {safe_text(answer.code)})"
+        said = f"{beginning(answer.msg)} (code {beginning(answer.code)})"
         if answer.code in _TOO_FAST:
             return Answer(RateLimitError(f"okx: {said}"), subscription=named)
         account = "; it needs an account" if answer.code in _NEEDS_ACCOUNT else ""

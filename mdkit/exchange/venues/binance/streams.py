@@ -9,7 +9,7 @@ from mdkit.exchange.market.instruments import Instrument
 from mdkit.exchange.messages import Key
 from mdkit.exchange.venues.book import Change, Level, VenueBook
 from mdkit.exchange.venues.numbers import fixed
-from mdkit.exchange.venues.wire import Day, Encode, Execution, Stream
+from mdkit.exchange.venues.wire import Day, Encode, Execution, NewTrades, Stream
 
 _DAY_MS = 86_400_000
 
@@ -172,7 +172,7 @@ class BookTickerStream(BinanceStream):
         return encode
 
 
-class TradeStream(BinanceStream):
+class TradeStream(NewTrades, BinanceStream):
     """`trade` and `aggTrade`: `m` is whether the buyer was the maker, so the aggressor sold."""
 
     def __init__(
@@ -180,16 +180,10 @@ class TradeStream(BinanceStream):
     ) -> None:
         super().__init__(key, spec, book, writer)
         self._kind = kind
-        self._new: list[Execution] = []
-
-    def on_trades(self, trades: Sequence[Execution]) -> None:
-        """Keep them for the next push."""
-        self._new += trades
 
     def take(self, now_ns: int) -> list[Encode]:
         """Return an event for each trade."""
-        new, self._new = self._new, []
-        return [self._encode(trade) for trade in new]
+        return [self._encode(trade) for trade in self.taken()]
 
     def _encode(self, trade: Execution) -> Encode:
         spec, writer = self.spec, self.writer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import msgspec
@@ -15,7 +15,15 @@ from mdkit.exchange.venues.book import Change, Level, VenueBook
 from mdkit.exchange.venues.coinbase.rest import candles, product, products, server_time
 from mdkit.exchange.venues.dialect import Answer, Dialect, NotServed
 from mdkit.exchange.venues.numbers import rfc3339, trimmed
-from mdkit.exchange.venues.wire import Day, Encode, Execution, Stream, Subscriber, WireMessage
+from mdkit.exchange.venues.wire import (
+    Day,
+    Encode,
+    Execution,
+    NewTrades,
+    Stream,
+    Subscriber,
+    WireMessage,
+)
 
 _CHANNELS = ("level2", "market_trades", "ticker", "ticker_batch", "heartbeats", "status")
 _NUMBER = b'"sequence_num":0'
@@ -112,7 +120,7 @@ class CoinbaseDialect(Dialect):
         if key[0] == "level2":
             return BookStream(key, spec, book, self)
         if key[0] == "market_trades":
-            return TradeStream(key, spec, book, self, self.feed.recent(key[1]))
+            return TradeStream(key, spec, book, self, recent=self.feed.recent(key[1]))
         return TickerStream(key, spec, book, self, self.feed.day(key[1]))
 
     def _subscribe(self, client: Subscriber, channel: str, names: list[str]) -> None:
@@ -256,35 +264,19 @@ class BookStream(CoinbaseStream):
         return encode
 
 
-class TradeStream(CoinbaseStream):
+class TradeStream(NewTrades, CoinbaseStream):
     """Channel `market_trades`: batches of 250 ms, newest first, with the MAKER's side."""
 
     every = 0.25
 
-    def __init__(
-        self,
-        key: Key,
-        spec: Instrument,
-        book: VenueBook,
-        dialect: Dialect,
-        recent: Iterable[Execution],
-    ) -> None:
-        super().__init__(key, spec, book, dialect)
-        self._new: list[Execution] = []
-        self._recent = recent
-
-    def on_trades(self, trades: Sequence[Execution]) -> None:
-        """Keep them for the next push."""
-        self._new += trades
-
     def take(self, now_ns: int) -> list[Encode]:
         """Return what traded since the last push."""
-        new, self._new = self._new, []
+        new = self.taken()
         return [self._encode("update", new)] if new else []
 
     def first(self) -> list[Encode]:
         """Return the last trades."""
-        return [self._encode("snapshot", list(self._recent))]
+        return [self._encode("snapshot", list(self.recent))]
 
     def _encode(self, kind: str, trades: list[Execution]) -> Encode:
         rows = ",".join(
@@ -310,8 +302,7 @@ class TickerStream(CoinbaseStream):
 
     def on_trades(self, trades: Sequence[Execution]) -> None:
         """Push with a trade."""
-        last, day = trades[-1].ticks, self._day
-        self._day = day._replace(last=last, high=max(day.high, last), low=min(day.low, last))
+        self._day = self._day.after(trades[-1].ticks)
         self._is_due = True
 
     def on_day(self, day: Day) -> None:

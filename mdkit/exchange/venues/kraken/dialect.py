@@ -81,7 +81,7 @@ class KrakenDialect(Dialect):
         if channel == "book":
             return BookStream(key, spec, book, int(rest))
         if channel == "trade":
-            return TradeStream(key, spec, book, self.feed.recent(key[1]))
+            return TradeStream(key, spec, book, recent=self.feed.recent(key[1]))
         return TickerStream(key, spec, book, self.feed.day(key[1]), rest == "bbo")
 
     def _status(self, system: str, connection: int) -> bytes:

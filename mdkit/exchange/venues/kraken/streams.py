@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from mdkit.exchange.market.instruments import Instrument
 from mdkit.exchange.messages import Key
 from mdkit.exchange.venues.book import Change, Level, VenueBook
 from mdkit.exchange.venues.kraken.view import BookView
 from mdkit.exchange.venues.numbers import fixed, rfc3339
-from mdkit.exchange.venues.wire import Day, Encode, Execution, Stream
+from mdkit.exchange.venues.wire import Day, Encode, Execution, NewTrades, Stream
 
 CHECKED = 10
 """Levels a side that the checksum is made of."""
@@ -77,28 +77,17 @@ class BookStream(Stream):
         )
 
 
-class TradeStream(Stream):
+class TradeStream(NewTrades):
     """Channel `trade`: `side` is the taker's."""
-
-    def __init__(
-        self, key: Key, spec: Instrument, book: VenueBook, recent: Iterable[Execution]
-    ) -> None:
-        super().__init__(key, spec, book)
-        self._new: list[Execution] = []
-        self._recent = recent
-
-    def on_trades(self, trades: Sequence[Execution]) -> None:
-        """Keep them for the next push."""
-        self._new += trades
 
     def take(self, now_ns: int) -> list[Encode]:
         """Return what traded since the last push, in one frame."""
-        new, self._new = self._new, []
+        new = self.taken()
         return [self._encode("update", new)] if new else []
 
     def first(self) -> list[Encode]:
         """Return the last 50 trades."""
-        return [self._encode("snapshot", list(self._recent))]
+        return [self._encode("snapshot", list(self.recent))]
 
     def _encode(self, kind: str, trades: list[Execution]) -> Encode:
         spec = self.spec
@@ -133,8 +122,7 @@ class TickerStream(Stream):
 
     def on_trades(self, trades: Sequence[Execution]) -> None:
         """Push with a trade."""
-        last, day = trades[-1].ticks, self._day
-        self._day = day._replace(last=last, high=max(day.high, last), low=min(day.low, last))
+        self._day = self._day.after(trades[-1].ticks)
         self._is_due |= not self._on_quotes
 
     def on_day(self, day: Day) -> None:

@@ -180,8 +180,7 @@ class TickerStream(OkxStream):
 
     def on_trades(self, trades: Sequence[Execution]) -> None:
         """Push with a trade."""
-        last, day = trades[-1].ticks, self._day
-        self._day = day._replace(last=last, high=max(day.high, last), low=min(day.low, last))
+        self._day = self._day.after(trades[-1].ticks)
         self._last_units = trades[-1].units
         self._is_due = True
 
