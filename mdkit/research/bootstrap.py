@@ -19,6 +19,7 @@ from mdkit.research.segments import Floats, Ints
 
 LEVEL = 0.95
 """How much of what could have been lies within a band."""
+_ROUNDING = 1e-12
 FEWEST = 3
 """With fewer blocks there is no band."""
 
@@ -107,8 +108,10 @@ def widening(blocks: int) -> float:
 def correlation(sums: Floats) -> Floats:
     """Return the correlation of x and y of sums of 1, x, y, xx, yy and xy; shape (..., 1)."""
     n, x, y, xx, yy, xy = np.moveaxis(sums, -1, 0)
-    spread = (n * xx - x * x) * (n * yy - y * y)
-    found = (n * xy - x * y) / np.sqrt(np.where(spread > 0.0, spread, np.nan))
+    of_x, of_y = n * xx - x * x, n * yy - y * y
+    # What rounding leaves of a constant is no spread.
+    varies = (of_x > _ROUNDING * n * xx) & (of_y > _ROUNDING * n * yy)
+    found = (n * xy - x * y) / np.sqrt(np.where(varies, of_x * of_y, np.nan))
     return np.asarray(np.clip(found, -1.0, 1.0))[..., None]
 
 

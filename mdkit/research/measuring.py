@@ -74,6 +74,19 @@ def named(measure: Any) -> dict[str, Any]:
     return found
 
 
+def quantile_bins(values: Floats, bins: int) -> Ints:
+    """Return the bin of each value, from 0 on: equally many in each, the highest in its own.
+
+    Fewer where values are equal. Where most have the highest value, those below it are a bin: else
+    a measure that is nearly always 1 would have one bin alone, and nothing to compare.
+    """
+    edges = np.unique(np.quantile(values, np.linspace(0.0, 1.0, bins + 1)[1:-1]))
+    if len(edges) and edges[-1] == (highest := values.max()):
+        edges[-1] = values[values < highest].max(initial=-np.inf)
+        edges = np.unique(edges)
+    return np.unique(np.searchsorted(edges, values, side="left"), return_inverse=True)[1]
+
+
 def _is_strategy(measure: Any) -> bool:
     return isinstance(measure, Strategy) or hasattr(measure, "__strategy__")
 

@@ -18,6 +18,7 @@ from mdkit.errors import SettingsError
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 SHORTEST_BLOCK = 5_000_000_000
 """What is closer together than this is taken to say the same."""
 Horizons = Sequence[Any] | str | timedelta

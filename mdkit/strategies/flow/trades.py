@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+_ROUNDING = 1e-12
+"""Less of a sum of squares than this share is what rounding leaves of equal sizes."""
+
+
 class TradeImbalance(Flow):
     """(bought - sold) / (bought + sold), of sizes traded within a window of time, in [-1, 1].
 
@@ -188,7 +192,8 @@ class KyleLambda(Flow):
         self.ready = self._sums.is_full
         n, sx, sy, xx, xy = self._sums.sums
         below = n * xx - sx * sx
-        self.value = (n * xy - sx * sy) / below if self.ready and below > 0.0 else NAN
+        varies = below > _ROUNDING * n * xx
+        self.value = (n * xy - sx * sy) / below if self.ready and varies else NAN
         return self.value
 
     def _over(self, table: pd.DataFrame, times: Ints, breaks: Bools) -> Floats:
@@ -203,4 +208,5 @@ class KyleLambda(Flow):
         columns = np.stack([one, x, y, x * x, x * y])
         (n, sx, sy, xx, xy), full = window_sums(times, breaks, columns, self._sums.length)
         below = n * xx - sx * sx
-        return np.where(full & (below > 0.0), (n * xy - sx * sy) / below, np.nan)
+        varies = below > _ROUNDING * n * xx
+        return np.where(full & varies, (n * xy - sx * sy) / below, np.nan)
