@@ -18,11 +18,11 @@ from mdkit.research.segments import (
     Ints,
     Timeline,
     label,
-    nanoseconds,
     options,
     stamps,
 )
 from mdkit.strategies.contract import Strategy
+from mdkit.strategies.flow.flow import nanoseconds
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

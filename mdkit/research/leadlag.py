@@ -18,9 +18,9 @@ from mdkit.research.segments import (
     Ints,
     Timeline,
     label,
-    nanoseconds,
     options,
 )
+from mdkit.strategies.flow.flow import nanoseconds
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

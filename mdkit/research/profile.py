@@ -12,7 +12,8 @@ from mdkit.errors import SettingsError
 from mdkit.research.data import Market
 from mdkit.research.finding import Finding
 from mdkit.research.forward import BP, prices_of
-from mdkit.research.segments import Timeline, nanoseconds, stamps
+from mdkit.research.segments import Timeline, check_count, label, stamps
+from mdkit.strategies.flow.flow import nanoseconds
 from mdkit.suggestions import instead
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ def profile(
 def _mean_over_time(values: Any, table: pd.DataFrame, step: int) -> Any:
     """Return the mean of each stretch; a book that stands over a border counts on both sides."""
     line = Timeline(table)
+    check_count("by", label(step), int(line.times[-1] - line.times[0]), step)
     values = np.asarray(values, float)[line.order]
     apart = line.segments[1:] != line.segments[:-1]
     begins, ends = line.times[:-1], np.where(apart, line.times[:-1], line.times[1:])

@@ -19,8 +19,8 @@ from mdkit.research.segments import (
     Ints,
     block_length,
     blocks,
-    nanoseconds,
 )
+from mdkit.strategies.flow.flow import nanoseconds
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -111,7 +111,7 @@ class Study(Finding):
 
     @cached_property
     def half_life(self) -> float:
-        """Seconds until the IC has fallen to half of that at `best`, between horizons by their logs.
+        """Seconds until the IC has halved since `best`, between horizons by their logs.
 
         nan where no IC is told from zero, or it does not fall so far within the horizons.
         """
@@ -135,11 +135,10 @@ class Study(Finding):
         """
         place = self._place(horizon)
         valid = self._valid(place)
-        numbers = self.points.times // nanoseconds(step, "step")
+        length = nanoseconds(step, "step")
+        numbers = self.points.times // length
         rows = {
-            pd.Timestamp(int(n) * nanoseconds(step), tz="UTC"): self._ic(
-                valid & (numbers == n), place
-            )
+            pd.Timestamp(int(n) * length, tz="UTC"): self._ic(valid & (numbers == n), place)
             for n in np.unique(numbers[valid])
         }
         return self._table(rows).rename_axis("from")
@@ -247,7 +246,7 @@ class Study(Finding):
         return limits
 
     def _place(self, horizon: str | None) -> int:
-        wanted = self._horizons[self.best] if horizon is None else nanoseconds(horizon)
+        wanted = self._horizons[self.best] if horizon is None else nanoseconds(horizon, "horizon")
         if wanted not in self._horizons.values():
             raise SettingsError(
                 f"{horizon!r} was not studied; the horizons are {', '.join(self._horizons)}"

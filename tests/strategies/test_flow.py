@@ -7,6 +7,7 @@ import random
 import numpy as np
 import pandas as pd
 import pytest
+from msgspec.structs import astuple
 
 import mdkit as md
 from mdkit.events import Depth, Trade
@@ -205,6 +206,33 @@ def test_the_imbalance_of_trades_and_kyles_lambda():
             assert line == pytest.approx(np.polyfit(x, y, 1)[0], rel=1e-6, abs=1e-9)
             checked += 1
     assert checked > 50
+
+
+def test_kyles_lambda_of_equal_sizes_is_not_known():
+    """What rounding leaves of sums of 0.1 is no spread to divide by."""
+    rng = random.Random(3)
+    events = [
+        Trade("A", 100 + rng.random(), 0.1, "buy", str(i), 0, 10**18 + i * 10**8) for i in range(90)
+    ]
+    flow = md.KyleLambda("1s")
+    assert all(math.isnan(flow.update(event)) for event in events)
+    assert md.KyleLambda("1s").over(table_of(events)).isna().all()
+
+
+@pytest.mark.parametrize("make", MADE.values(), ids=MADE)
+def test_prices_at_zero_and_below_are_no_fault(make):
+    flow = make()
+    if flow.channel == "trade":
+        events = [Trade(*[e.symbol, e.price - 100, *astuple(e)[2:]]) for e in trades(300)]
+    else:
+        events = [
+            Depth(b.symbol, *(tuple((p - 100, q) for p, q in s) for s in (b.bids, b.asks)),
+                  b.exchange_ns, b.received_ns)
+            for b in books(300)
+        ]  # fmt: skip
+    said = [flow.update(event) for event in events]
+    same(make().over(table_of(events)).to_numpy(), said)
+    assert not np.isinf(said).any()
 
 
 def test_vpin_cuts_trades_at_buckets():

@@ -46,8 +46,9 @@ class BookSlope(_OfOneBook):
 
     Of each side the slope of the least-squares line through the origin of the size up to a level
     on the level's distance from the mid in bp, over the first `levels` levels. nan without both
-    sides, and where the mid is zero or below. After Naes and Skjeltorp, "Order book characteristics and the volume-volatility
-    relation", Journal of Financial Markets 9 (2006), with sizes in place of their logarithms.
+    sides, and where the mid is zero or below. After Naes and Skjeltorp, "Order book characteristics
+    and the volume-volatility relation", Journal of Financial Markets 9 (2006), with sizes in place
+    of their logarithms.
     """
 
     def update(self, event: Depth) -> float:

@@ -16,9 +16,9 @@ from mdkit.strategies.flow.flow import (
     Flow,
     Ints,
     column,
+    nanoseconds,
     sides,
     time_of,
-    window_ns,
 )
 from mdkit.strategies.flow.window import TimeWindow, window_sums
 from mdkit.strategies.indicators.period import whole
@@ -41,7 +41,7 @@ class TradeImbalance(Flow):
 
     def __init__(self, window: str = "1s") -> None:
         self.window = window
-        self._sums = TimeWindow(window_ns(window, "TradeImbalance"), 2)
+        self._sums = TimeWindow(nanoseconds(window, "TradeImbalance: window"), 2)
 
     def __repr__(self) -> str:
         return f"TradeImbalance({self.window})"
@@ -164,7 +164,7 @@ class KyleLambda(Flow):
 
     def __init__(self, window: str = "1min") -> None:
         self.window = window
-        self._sums = TimeWindow(window_ns(window, "KyleLambda"), 5)
+        self._sums = TimeWindow(nanoseconds(window, "KyleLambda: window"), 5)
         self._price = NAN
         self._last = 0
 
