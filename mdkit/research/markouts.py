@@ -177,9 +177,9 @@ def markouts(
     table = market.depth
     line = Timeline(table)
     mids = prices_of(table, "mid")[line.order]
-    half = measures.spread(table).to_numpy(np.float64)[line.order] / 2.0
+    half = np.asarray(measures.spread(table), np.float64)[line.order] / 2.0
     order = np.argsort(times, kind="stable")
-    times, signs, prices, passive = (one[order] for one in (times, signs, prices, passive))
+    times, signs, prices, passive = times[order], signs[order], prices[order], passive[order]
     rows = np.where(passive, line.rows_at(times, before=True), line.rows_at(times))
     known = (rows >= 0) & (signs != 0.0)
     times, signs, prices, rows = times[known], signs[known], prices[known], rows[known]

@@ -327,8 +327,19 @@ def test_the_simulated_market_holds_what_its_docstring_says(tmp_path):
     books = md.read_recording(path).frame("depth", "AAPL.US", levels=5)
     # Played as fast as it goes: by the exchange's clock it is what it is.
     books.index = pd.DatetimeIndex(books["exchange_time"])
-    found = md.study({"imbalance": md.imbalance, "noise": noise(books, 1)}, books, ("200ms", "1s"))
+    trades = md.read_recording(path).frame("trade", "AAPL.US")
+    trades.index = pd.DatetimeIndex(trades["exchange_time"])
+    sides = trades["side"].astype(object).map({"buy": 1.0, "sell": -1.0})
+    measures = {
+        "imbalance": md.imbalance,
+        "noise": noise(books, 1),
+        "number of trades": sides.rolling("500ms").mean(),
+        "size of trades": md.TradeImbalance("500ms").over(trades),
+    }
+    found = md.study(measures, books, ("200ms", "1s"))
     assert found["imbalance"].is_telling
+    assert found["number of trades"].ic.loc["1s", "low"] > 0.0
+    assert found["size of trades"].ic.loc["1s", "ic"] < 0.0
     assert found["imbalance"].ic.loc["1s", "low"] > 0.1
     assert not found["noise"].is_telling
 
