@@ -62,11 +62,17 @@ def name_of(measure: Any) -> str:
 
 
 def named(measure: Any) -> dict[str, Any]:
-    """Return measures by name; raises `SettingsError` for an empty dict or list."""
+    """Return measures by name; raises `SettingsError` for none, and for two of one name."""
     if isinstance(measure, Mapping):
         found = {str(name): one for name, one in measure.items()}
     elif isinstance(measure, list | tuple):
-        found = {name_of(one): one for one in measure}
+        found = {}
+        for one in measure:
+            if (name := name_of(one)) in found:
+                raise SettingsError(
+                    f"two measures are called {name!r}; give a dict of them by other names"
+                )
+            found[name] = one
     else:
         found = {name_of(measure): measure}
     if not found:

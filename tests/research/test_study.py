@@ -253,6 +253,7 @@ def test_data_without_an_answer_say_so():
     [
         (lambda b: md.study(5, b), "is no measure"),
         (lambda b: md.study({}, b), "no measure to study"),
+        (lambda b: md.study([b["bid"].rename(None), b["ask"].rename(None)], b), "two measures"),
         (lambda b: md.study(md.imbalance, 5), "is no data"),
         (lambda b: md.study(md.imbalance, {"books": b}), "no table of depth or trade"),
         (lambda b: md.study(md.imbalance, b, symbol="B"), "there is no 'B'"),
