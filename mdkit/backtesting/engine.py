@@ -9,7 +9,7 @@ from mdkit.backtesting.account.contracts import Contract, Fees
 from mdkit.backtesting.account.terms import Fill, Fills, Terms, check_rates
 from mdkit.backtesting.compiled import native
 from mdkit.backtesting.compiled.layout import CannotCompile
-from mdkit.backtesting.data.signals import given_signals
+from mdkit.backtesting.data.signals import GivenSignals, given_signals
 from mdkit.backtesting.runs import Run, TooLong, hears_gaps, native_run, python_run
 from mdkit.errors import SettingsError
 from mdkit.events import Bar, Gap
@@ -167,6 +167,9 @@ def backtest(
             interval=interval,
             allow_nonpositive=allow_nonpositive,
         )
+        if isinstance(chosen, GivenSignals):
+            chosen.check(panel.symbols, None)
+            chosen.check_said(run.signals, panel.index[-1])
         return Result(chosen, panel, run, terms, used, why, periods_per_year, risk_free)
     if latency_ms:
         raise SettingsError("latency_ms is for depth; bars fill at the next open or at the close")
@@ -184,6 +187,8 @@ def backtest(
         panel, steps = tape.panel, tape.steps
     else:
         panel = make_panel(bars, allow_nonpositive=allow_nonpositive)
+    if isinstance(chosen, GivenSignals):
+        chosen.check(panel.symbols, panel.index if recording is not None else None)
     terms.shares(panel.symbols)  # which refuses weights that do not fit, before anything runs
     run, used, why = run_engine(chosen, panel, terms, engine, steps)
     return Result(

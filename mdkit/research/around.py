@@ -11,19 +11,18 @@ from mdkit.errors import SettingsError
 from mdkit.research.bootstrap import band, ratios
 from mdkit.research.data import Market
 from mdkit.research.finding import Finding, with_band
-from mdkit.research.forward import BP, prices_of
+from mdkit.research.forward import check_rows, moves, prices_of
 from mdkit.research.measuring import name_of, points_of
 from mdkit.research.segments import (
     Floats,
     Ints,
     Timeline,
     label,
-    nanoseconds,
     options,
     stamps,
-    taken,
 )
 from mdkit.strategies.contract import Strategy
+from mdkit.strategies.flow.flow import nanoseconds
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -111,10 +110,8 @@ def around(
     mids = prices_of(table, "mid")[line.order]
     groups = np.cumsum(np.append(0, np.diff(times) >= ahead)) if len(times) else rows
     found = {}
-    start = taken(mids, rows)
     for offset in np.rint(offsets).astype(np.int64).tolist():
-        with np.errstate(all="ignore"):
-            moved = (taken(mids, line.rows_later(rows, times + offset)) / start - 1.0) * BP * signs
+        moved = moves(line, mids, rows, times, offset) * signs
         good = np.isfinite(moved)
         number = int(groups.max()) + 1 if len(groups) else 0
         counts = np.bincount(groups[good], minlength=number).astype(float)
@@ -143,8 +140,7 @@ def _moments(
         return name, points.times[new], points.rows[new], signs[new]
     mask = np.asarray(when) if isinstance(when, pd.Series | np.ndarray) else None
     if mask is not None and mask.dtype == bool:
-        if len(mask) != len(table):
-            raise SettingsError(f"when has {len(mask):,} rows, the books {len(table):,}")
+        check_rows(when, table, "when")
         rows = np.flatnonzero(mask[line.order])
         name = str(getattr(when, "name", None) or "moment")
         return name, line.times[rows], rows, np.ones(len(rows))

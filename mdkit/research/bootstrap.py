@@ -19,6 +19,9 @@ from mdkit.research.segments import Floats, Ints
 
 LEVEL = 0.95
 """How much of what could have been lies within a band."""
+_ROUNDING = 1e-12
+_AT_ONCE = 4_000_000
+"""Counts of blocks that are drawn at once, for the memory's sake."""
 FEWEST = 3
 """With fewer blocks there is no band."""
 
@@ -39,12 +42,17 @@ def block_sums(numbers: Ints, count: int, columns: Floats) -> Floats:
     return np.stack(sums, axis=1) if sums else np.zeros((count, 0))
 
 
-def draws(blocks: int, resamples: int, seed: int) -> Floats:
-    """Return how often each block is drawn in each resample, shape (resamples, blocks)."""
-    if blocks < 1:
-        return np.zeros((resamples, 0))
+def drawn_sums(sums: Floats, resamples: int, seed: int) -> Floats:
+    """Return the sums over blocks drawn again, shape (resamples, k), of those of each block."""
+    blocks = len(sums)
     rng = np.random.default_rng([seed, blocks])
-    return rng.multinomial(blocks, np.full(blocks, 1.0 / blocks), size=resamples).astype(float)
+    even = np.full(blocks, 1.0 / blocks)
+    at_once = max(1, _AT_ONCE // blocks)
+    parts = [
+        rng.multinomial(blocks, even, size=min(at_once, resamples - done)).astype(float) @ sums
+        for done in range(0, resamples, at_once)
+    ]
+    return np.concatenate(parts)
 
 
 def band(
@@ -68,7 +76,7 @@ def band(
         if len(sums) < FEWEST:
             nothing = np.full_like(value, np.nan)
             return Band(value, nothing, nothing, nothing)
-        drawn = statistic(draws(len(sums), resamples, seed) @ sums)
+        drawn = statistic(drawn_sums(sums, resamples, seed))
         known = np.isfinite(drawn).all(axis=0) | (np.isfinite(drawn).mean(axis=0) > 0.9)
         drawn = np.where(np.isfinite(drawn), drawn, np.nan)
         tails = (1.0 - LEVEL) / 2.0
@@ -107,8 +115,10 @@ def widening(blocks: int) -> float:
 def correlation(sums: Floats) -> Floats:
     """Return the correlation of x and y of sums of 1, x, y, xx, yy and xy; shape (..., 1)."""
     n, x, y, xx, yy, xy = np.moveaxis(sums, -1, 0)
-    spread = (n * xx - x * x) * (n * yy - y * y)
-    found = (n * xy - x * y) / np.sqrt(np.where(spread > 0.0, spread, np.nan))
+    of_x, of_y = n * xx - x * x, n * yy - y * y
+    # What rounding leaves of a constant is no spread.
+    varies = (of_x > _ROUNDING * n * xx) & (of_y > _ROUNDING * n * yy)
+    found = (n * xy - x * y) / np.sqrt(np.where(varies, of_x * of_y, np.nan))
     return np.asarray(np.clip(found, -1.0, 1.0))[..., None]
 
 

@@ -27,8 +27,8 @@ def forward(frame: pd.DataFrame, horizons: Horizons, price: Any = "mid") -> pd.D
 
     The move over 1 s at time t is 10,000 * (p(t + 1 s) / p(t) - 1), where p is the price of the
     last event not after that time. nan where that would lie beyond a gap (the column `gap`), a
-    clock that was set back, or the last event. Raises `SettingsError` for a table of several
-    symbols, and where there is no such price.
+    clock that was set back, or the last event, and where a price is zero or below. Raises
+    `SettingsError` for a table of several symbols, and where there is no such price.
 
     Source: the return convention of Cont, Kukanov and Stoikov, "The price impact of order book
     events", Journal of Financial Econometrics 12 (2014), in relative terms.
@@ -53,10 +53,18 @@ def moves(line: Timeline, prices: Floats, rows: Ints, times: Ints, span: int) ->
 
 
 def prices_of(frame: pd.DataFrame, price: Any) -> Floats:
-    """Return the price of each row; raises `SettingsError` where there is none such."""
+    """Return the price of each row, nan where it is zero or below: no move is a share of that.
+
+    Raises `SettingsError` where there is none such.
+    """
+    found = given_prices(frame, price)
+    return np.where(found > 0.0, found, np.nan)
+
+
+def given_prices(frame: pd.DataFrame, price: Any) -> Floats:
+    """Return the price of each row, whatever it is; raise `SettingsError` for none such."""
     if isinstance(price, pd.Series | np.ndarray):
-        if len(price) != len(frame):
-            raise SettingsError(f"price has {len(price):,} rows, the table {len(frame):,}")
+        check_rows(price, frame, "price")
         given: Floats = np.asarray(price, np.float64)
         return given
     if not isinstance(price, str) or (price not in frame and price not in _PRICES):
@@ -68,6 +76,14 @@ def prices_of(frame: pd.DataFrame, price: Any) -> Floats:
         return frame[price].to_numpy(np.float64)
     measured: Floats = np.asarray(_PRICES[price](frame), np.float64)
     return measured
+
+
+def check_rows(values: Any, frame: pd.DataFrame, name: str) -> None:
+    """Raise `SettingsError` unless values are of a table's rows, a Series in their order."""
+    if len(values) != len(frame):
+        raise SettingsError(f"{name} has {len(values):,} rows, the table {len(frame):,}")
+    if isinstance(values, pd.Series) and not values.index.equals(frame.index):
+        raise SettingsError(f"{name} has other times than the table: reindex it to the table's")
 
 
 def check_one(frame: Any) -> None:

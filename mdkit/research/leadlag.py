@@ -18,9 +18,9 @@ from mdkit.research.segments import (
     Ints,
     Timeline,
     label,
-    nanoseconds,
     options,
 )
+from mdkit.strategies.flow.flow import nanoseconds
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -144,13 +144,16 @@ def _moves(market: Market) -> _Moves:
     table = market.depth
     line = Timeline(table)
     mids = prices_of(table, "mid")[line.order]
-    known = np.flatnonzero(np.isfinite(mids) & (mids > 0.0))
+    known = np.flatnonzero(np.isfinite(mids))
+    times, segments = line.times[known], line.segments[known]
+    # Of several books at one nanosecond the last is what stood.
+    last = np.append((times[1:] != times[:-1]) | (segments[1:] != segments[:-1]), True)
+    known = known[last[: len(known)]]
     times, prices, segments = line.times[known], mids[known], line.segments[known]
     changes = np.append(True, (prices[1:] != prices[:-1]) | (segments[1:] != segments[:-1]))
-    # Of several books at one nanosecond the last is what stood.
-    kept = np.flatnonzero(changes) if len(known) else np.zeros(0, np.int64)
+    kept = np.flatnonzero(changes[: len(known)])
     times, prices, segments = times[kept], prices[kept], segments[kept]
-    good = (segments[1:] == segments[:-1]) & (times[1:] > times[:-1])
+    good = segments[1:] == segments[:-1]
     found: _Moves = times[:-1][good], times[1:][good], np.diff(np.log(prices))[good]
     return found
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from mdkit import measures
 from mdkit.backtesting.result import Result
 from mdkit.errors import SettingsError
 from mdkit.research.bootstrap import Band, band, block_sums, ratios
@@ -16,6 +17,7 @@ from mdkit.research.data import Market
 from mdkit.research.finding import Finding, with_band
 from mdkit.research.forward import BP, moves, prices_of
 from mdkit.research.segments import (
+    Bools,
     Floats,
     Horizons,
     Ints,
@@ -44,7 +46,8 @@ class Markouts(Finding):
             points have none.
         moves: signed moves of the mid in bp from the book in force, shape (n, horizons).
 
-    Trades and fills meet the last book before them, times the last one not after them.
+    Trades, and fills of orders that rested, meet the last book before them, which they change or
+    were filled by; fills that took, and times, the last one not after them.
     """
 
     def __init__(
@@ -170,15 +173,14 @@ def markouts(
     """
     options({"resamples": (resamples, 1), "seed": (seed, 0)})
     market, ahead = Market(data, symbol), spans(horizons)
-    name, times, signs, prices = _points(points, market)
+    name, times, signs, prices, passive = _points(points, market)
     table = market.depth
     line = Timeline(table)
     mids = prices_of(table, "mid")[line.order]
-    half = prices_of(table, "spread")[line.order] / 2.0
+    half = np.asarray(measures.spread(table), np.float64)[line.order] / 2.0
     order = np.argsort(times, kind="stable")
-    times, signs, prices = times[order], signs[order], prices[order]
-    priced = np.isfinite(prices).any()
-    rows = line.rows_at(times, before=bool(priced))
+    times, signs, prices, passive = times[order], signs[order], prices[order], passive[order]
+    rows = np.where(passive, line.rows_at(times, before=True), line.rows_at(times))
     known = (rows >= 0) & (signs != 0.0)
     times, signs, prices, rows = times[known], signs[known], prices[known], rows[known]
     moved = [moves(line, mids, rows, times, span) for span in ahead.values()]
@@ -198,8 +200,8 @@ def markouts(
     )
 
 
-def _points(points: Any, market: Market) -> tuple[str, Ints, Floats, Floats]:
-    """Return a name, times, signs and prices."""
+def _points(points: Any, market: Market) -> tuple[str, Ints, Floats, Floats, Bools]:
+    """Return a name, times, signs, prices, and whether a book of the same time came after it."""
     if isinstance(points, Result):
         fills = points.fills
         fills = fills[fills["symbol"] == market.symbol] if market.symbol else fills
@@ -209,6 +211,8 @@ def _points(points: Any, market: Market) -> tuple[str, Ints, Floats, Floats]:
             stamps(pd.DatetimeIndex(fills["time"])),
             np.sign(units),
             fills["price"].to_numpy(float),
+            # What took, took from the book of its instant; that a book's coming filled, rested.
+            fills["maker"].to_numpy(bool) if "maker" in fills else np.zeros(len(fills), bool),
         )
     if isinstance(points, str):
         if points not in ("trades", "trade"):
@@ -220,13 +224,18 @@ def _points(points: Any, market: Market) -> tuple[str, Ints, Floats, Floats]:
         if "symbol" in points:
             points = points[points["symbol"] == market.symbol]
         signs = points["side"].astype(object).map(_SIGNS).fillna(0.0).to_numpy(float)
-        return "trades", stamps(points.index), signs, points["price"].to_numpy(float)
+        prices, before = points["price"].to_numpy(float), np.ones(len(points), bool)
+        return "trades", stamps(points.index), signs, prices, before
     if isinstance(points, pd.Series):
         signs = np.sign(points.to_numpy(float))
         name = str(points.name) if points.name is not None else "points"
-        return name, stamps(points.index), np.nan_to_num(signs), np.full(len(points), np.nan)
+        return name, stamps(points.index), np.nan_to_num(signs), *_unpriced(len(points))
     try:
         index = pd.DatetimeIndex(pd.to_datetime(points, utc=True))
     except (TypeError, ValueError) as error:
         raise SettingsError(f"points are no times: {error}") from None
-    return "points", stamps(index), np.ones(len(index)), np.full(len(index), np.nan)
+    return "points", stamps(index), np.ones(len(index)), *_unpriced(len(index))
+
+
+def _unpriced(count: int) -> tuple[Floats, Bools]:
+    return np.full(count, np.nan), np.zeros(count, bool)

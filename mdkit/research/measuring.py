@@ -62,16 +62,35 @@ def name_of(measure: Any) -> str:
 
 
 def named(measure: Any) -> dict[str, Any]:
-    """Return measures by name; raises `SettingsError` for an empty dict or list."""
+    """Return measures by name; raises `SettingsError` for none, and for two of one name."""
     if isinstance(measure, Mapping):
         found = {str(name): one for name, one in measure.items()}
     elif isinstance(measure, list | tuple):
-        found = {name_of(one): one for one in measure}
+        found = {}
+        for one in measure:
+            if (name := name_of(one)) in found:
+                raise SettingsError(
+                    f"two measures are called {name!r}; give a dict of them by other names"
+                )
+            found[name] = one
     else:
         found = {name_of(measure): measure}
     if not found:
         raise SettingsError("there is no measure to study")
     return found
+
+
+def quantile_bins(values: Floats, bins: int) -> Ints:
+    """Return the bin of each value, from 0 on: equally many in each, the highest in its own.
+
+    Fewer where values are equal. Where most have the highest value, those below it are a bin: else
+    a measure that is nearly always 1 would have one bin alone, and nothing to compare.
+    """
+    edges = np.unique(np.quantile(values, np.linspace(0.0, 1.0, bins + 1)[1:-1]))
+    if len(edges) and edges[-1] == (highest := values.max()):
+        edges[-1] = values[values < highest].max(initial=-np.inf)
+        edges = np.unique(edges)
+    return np.unique(np.searchsorted(edges, values, side="left"), return_inverse=True)[1]
 
 
 def _is_strategy(measure: Any) -> bool:

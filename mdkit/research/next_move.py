@@ -11,7 +11,8 @@ from mdkit import measures
 from mdkit.errors import SettingsError
 from mdkit.research.bootstrap import band, block_sums, ratios
 from mdkit.research.finding import Finding
-from mdkit.research.forward import check_one, prices_of
+from mdkit.research.forward import check_one, check_rows, given_prices
+from mdkit.research.measuring import quantile_bins
 from mdkit.research.segments import SHORTEST_BLOCK, Timeline, blocks, options
 
 if TYPE_CHECKING:
@@ -86,10 +87,9 @@ def next_move(
         values, name = by(frame), str(getattr(by, "__name__", "the measure"))
     else:
         raise SettingsError(f"by is {by!r}; give a Series or a measure such as md.imbalance")
-    if len(values) != len(frame):
-        raise SettingsError(f"by has {len(values):,} rows, the table {len(frame):,}")
+    check_rows(values, frame, "by")
     line = Timeline(frame)
-    mids = prices_of(frame, "mid")[line.order]
+    mids = given_prices(frame, "mid")[line.order]
     x = np.asarray(values, np.float64)[line.order]
     up, wait = _next(mids, line)
     known = np.isfinite(x) & np.isfinite(up)
@@ -100,9 +100,10 @@ def next_move(
         return NextMove(name, str(frame.attrs.get("symbol", "")), empty)
     if x.min() >= -1.0 and x.max() <= 1.0 and x.min() < 0.0 < x.max():
         edges = np.linspace(-1.0, 1.0, bins + 1)[1:-1]
+        place = np.searchsorted(edges, x, side="right")
     else:
-        edges = np.unique(np.quantile(x, np.linspace(0.0, 1.0, bins + 1)[1:-1]))
-    used, place = np.unique(np.searchsorted(edges, x, side="right"), return_inverse=True)
+        place = quantile_bins(x, bins)
+    used, place = np.unique(place, return_inverse=True)
     numbers, number = blocks(line.segments[known], line.times[known], SHORTEST_BLOCK)
     inside = [(place == b).astype(float) for b in range(len(used))]
     sums = block_sums(numbers, number, np.stack([*inside, *(one * up for one in inside)]))

@@ -11,8 +11,9 @@ import pandas as pd
 from mdkit.errors import SettingsError
 from mdkit.research.data import Market
 from mdkit.research.finding import Finding
-from mdkit.research.forward import BP
-from mdkit.research.segments import Timeline, nanoseconds, stamps
+from mdkit.research.forward import BP, prices_of
+from mdkit.research.segments import Timeline, check_count, label, stamps
+from mdkit.strategies.flow.flow import nanoseconds
 from mdkit.suggestions import instead
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ def profile(
 def _mean_over_time(values: Any, table: pd.DataFrame, step: int) -> Any:
     """Return the mean of each stretch; a book that stands over a border counts on both sides."""
     line = Timeline(table)
+    check_count("by", label(step), int(line.times[-1] - line.times[0]), step)
     values = np.asarray(values, float)[line.order]
     apart = line.segments[1:] != line.segments[:-1]
     begins, ends = line.times[:-1], np.where(apart, line.times[:-1], line.times[1:])
@@ -121,7 +123,7 @@ def _by_time(series: Any, step: int) -> Any:
 
 def _spread(market: Market, step: int) -> tuple[str, Any]:
     table = market.depth
-    values = table["spread"] / table["mid"] * BP
+    values = table["spread"].to_numpy(float) / prices_of(table, "mid") * BP
     return "spread_bp", _mean_over_time(values, table, step)
 
 
@@ -150,7 +152,7 @@ def _books(market: Market, step: int) -> tuple[str, Any]:
 def _volatility(market: Market, step: int) -> tuple[str, Any]:
     table = market.depth
     line = Timeline(table)
-    mids = table["mid"].to_numpy(float)[line.order]
+    mids = prices_of(table, "mid")[line.order]
     known = np.flatnonzero(np.isfinite(mids))
     moved = np.diff(mids[known]) / mids[known][:-1] * BP
     moved[line.segments[known][1:] != line.segments[known][:-1]] = 0.0

@@ -15,24 +15,16 @@ import numpy.typing as npt
 import pandas as pd
 
 from mdkit.errors import SettingsError
+from mdkit.strategies.flow.flow import nanoseconds
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
 SHORTEST_BLOCK = 5_000_000_000
 """What is closer together than this is taken to say the same."""
 Horizons = Sequence[Any] | str | timedelta
-
-
-def nanoseconds(span: Any, name: str = "horizon") -> int:
-    """Return a span of time such as "1s" in nanoseconds; raise `SettingsError` if it is none."""
-    if isinstance(span, str | timedelta | np.timedelta64):
-        try:
-            found: Any = pd.Timedelta(span)
-        except ValueError:
-            found = None
-        if found is not None and found is not pd.NaT and (value := found.as_unit("ns").value) > 0:
-            return int(value)
-    raise SettingsError(f'{name} is {span!r}; give a time above zero, such as "1s" or "100ms"')
+_MOST_STEPS = 5_000_000
 
 
 def spans(horizons: Horizons) -> dict[str, int]:
@@ -44,17 +36,18 @@ def spans(horizons: Horizons) -> dict[str, int]:
     given: list[Any] = list(horizons) if several else [horizons]  # type: ignore[arg-type]
     if not given:
         raise SettingsError('horizons is empty; give times such as ("1s", "5s")')
-    found = {
-        one if isinstance(one, str) else label(nanoseconds(one)): nanoseconds(one) for one in given
-    }
+    found = {}
+    for one in given:
+        span = nanoseconds(one, "horizon")
+        found[one if isinstance(one, str) else label(span, digits=12)] = span
     return dict(sorted(found.items(), key=lambda item: item[1]))
 
 
-def label(span_ns: float) -> str:
+def label(span_ns: float, digits: int = 3) -> str:
     """Return a span of time in the unit that fits it: 100ms, 1s, 5min."""
     for unit, size in (("h", 3600e9), ("min", 60e9), ("s", 1e9), ("ms", 1e6), ("us", 1e3)):
         if span_ns >= size:
-            return f"{span_ns / size:.3g}{unit}"
+            return f"{span_ns / size:.{digits}g}{unit}"
     return f"{span_ns:.0f}ns"
 
 
@@ -139,6 +132,16 @@ def blocks(segments: Ints, times: Ints, length: int) -> tuple[Ints, int]:
     keys = segments * (int(within.max()) + 1) + within
     found, numbers = np.unique(keys, return_inverse=True)
     return numbers.astype(np.int64), len(found)
+
+
+def check_count(name: str, step: str, span_ns: int, step_ns: int) -> None:
+    """Raise `SettingsError` where a span of time has more steps than memory is for."""
+    count = span_ns // step_ns
+    if count > _MOST_STEPS:
+        raise SettingsError(
+            f"{name} is {step!r}, of which the data have {count:,}; give one of at least "
+            f"{label(span_ns / _MOST_STEPS)}"
+        )
 
 
 def options(given: Mapping[str, Any]) -> None:

@@ -11,7 +11,15 @@ from mdkit.research.bootstrap import band
 from mdkit.research.data import Market
 from mdkit.research.finding import Finding
 from mdkit.research.forward import BP, prices_of
-from mdkit.research.segments import Floats, Horizons, Timeline, options, spans, taken
+from mdkit.research.segments import (
+    Floats,
+    Horizons,
+    Timeline,
+    check_count,
+    options,
+    spans,
+    taken,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -92,6 +100,7 @@ def signature(
     prices = prices_of(table, price)[line.order]
     rows = {}
     for name, step in spans(steps).items():
+        check_count("steps", name, int(line.times[-1] - line.times[0]), step)
         moved, numbers = _moves(line, prices, step)
         count = int(numbers.max()) + 1 if len(numbers) else 0
         counts = np.bincount(numbers, minlength=count).astype(float)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mdkit import measures
+from mdkit.backtesting.account.numbers import is_finite
 from mdkit.errors import SettingsError
 from mdkit.research.data import Market
 from mdkit.research.finding import Finding
@@ -19,6 +20,9 @@ from mdkit.research.study import HORIZONS, Study
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+
+_LONGEST_DELAY = 86_400_000.0
 
 
 class Studies(Finding):
@@ -116,8 +120,10 @@ def study(
     Raises `SettingsError` for arguments that cannot be.
     """
     options({"bins": (bins, 2), "resamples": (resamples, 1), "seed": (seed, 0)})
-    if not (isinstance(delay_ms, int | float) and 0.0 <= delay_ms < np.inf):
-        raise SettingsError(f"delay_ms is {delay_ms!r}; give milliseconds, 0 or more")
+    if not (is_finite(delay_ms) and 0.0 <= delay_ms <= _LONGEST_DELAY):
+        raise SettingsError(
+            f"delay_ms is {delay_ms!r}; give milliseconds, from 0 to those of a day"
+        )
     found, several = named(measure), isinstance(measure, Mapping | list | tuple)
     market, ahead = Market(data, symbol), spans(horizons)
     table = market.depth

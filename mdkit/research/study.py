@@ -13,14 +13,14 @@ import pandas as pd
 from mdkit.errors import SettingsError
 from mdkit.research.bootstrap import Band, band, correlation, correlation_sums, ratios
 from mdkit.research.finding import Finding, with_band
-from mdkit.research.measuring import Points
+from mdkit.research.measuring import Points, quantile_bins
 from mdkit.research.segments import (
     Floats,
     Ints,
     block_length,
     blocks,
-    nanoseconds,
 )
+from mdkit.strategies.flow.flow import nanoseconds
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -111,7 +111,7 @@ class Study(Finding):
 
     @cached_property
     def half_life(self) -> float:
-        """Seconds until the IC has fallen to half of its largest, between horizons by their logs.
+        """Seconds until the IC has halved since `best`, between horizons by their logs.
 
         nan where no IC is told from zero, or it does not fall so far within the horizons.
         """
@@ -119,7 +119,7 @@ class Study(Finding):
             return float("nan")
         seconds = np.array(list(self._horizons.values())) / 1e9
         values = np.abs(self.ic["ic"].to_numpy(float))
-        top = int(np.nanargmax(values))
+        top = self._place(None)
         half = values[top] / 2.0
         for i in range(top + 1, len(values)):
             if values[i] <= half:
@@ -135,11 +135,10 @@ class Study(Finding):
         """
         place = self._place(horizon)
         valid = self._valid(place)
-        numbers = self.points.times // nanoseconds(step, "step")
+        length = nanoseconds(step, "step")
+        numbers = self.points.times // length
         rows = {
-            pd.Timestamp(int(n) * nanoseconds(step), tz="UTC"): self._ic(
-                valid & (numbers == n), place
-            )
+            pd.Timestamp(int(n) * length, tz="UTC"): self._ic(valid & (numbers == n), place)
             for n in np.unique(numbers[valid])
         }
         return self._table(rows).rename_axis("from")
@@ -247,7 +246,7 @@ class Study(Finding):
         return limits
 
     def _place(self, horizon: str | None) -> int:
-        wanted = self._horizons[self.best] if horizon is None else nanoseconds(horizon)
+        wanted = self._horizons[self.best] if horizon is None else nanoseconds(horizon, "horizon")
         if wanted not in self._horizons.values():
             raise SettingsError(
                 f"{horizon!r} was not studied; the horizons are {', '.join(self._horizons)}"
@@ -279,17 +278,16 @@ class Study(Finding):
             nothing = np.full(1, np.nan)
             empty = pd.DataFrame(columns=["from", "to", "events", "move_bp", "low", "high"])
             return empty, Band(nothing, nothing, nothing, nothing)
-        edges = np.unique(np.quantile(values, np.linspace(0.0, 1.0, self._bins + 1)[1:-1]))
-        bins = np.searchsorted(edges, values, side="left")
-        used, bins = np.unique(bins, return_inverse=True)
+        bins = quantile_bins(values, self._bins)
+        used = int(bins.max()) + 1
         numbers, number = self._blocks(valid, place)
-        cells = numbers * len(used) + bins
-        counts = np.bincount(cells, minlength=number * len(used)).reshape(number, -1)
-        totals = np.bincount(cells, moved, number * len(used)).reshape(number, -1)
+        cells = numbers * used + bins
+        counts = np.bincount(cells, minlength=number * used).reshape(number, -1)
+        totals = np.bincount(cells, moved, number * used).reshape(number, -1)
         sums = np.hstack([counts.astype(float), totals])
         found = band(sums, ratios, self._resamples, self._seed)
         spread = band(sums, _top_less_bottom, self._resamples, self._seed)
-        ends = [(values[bins == b].min(), values[bins == b].max()) for b in range(len(used))]
+        ends = [(values[bins == b].min(), values[bins == b].max()) for b in range(used)]
         columns = {
             "from": [low for low, _ in ends],
             "to": [high for _, high in ends],
@@ -298,7 +296,7 @@ class Study(Finding):
             "low": found.low,
             "high": found.high,
         }
-        return pd.DataFrame(columns, pd.RangeIndex(1, len(used) + 1, name="bin")), spread
+        return pd.DataFrame(columns, pd.RangeIndex(1, used + 1, name="bin")), spread
 
     def _table(self, rows: Mapping[Any, tuple[int, int, Band]]) -> pd.DataFrame:
         made = {
@@ -330,5 +328,7 @@ def _rank_correlation(x: Floats, y: Floats) -> float:
 
 def _top_less_bottom(sums: Floats) -> Floats:
     means = ratios(sums)
+    if means.shape[-1] < 2:
+        return np.full(means[..., :1].shape, np.nan)  # one bin has no other end
     found: Floats = means[..., -1:] - means[..., :1]
     return found

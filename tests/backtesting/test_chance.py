@@ -176,6 +176,27 @@ def test_a_series_is_enough_on_books():
     assert late.fills["time"].tolist() == [pd.Timestamp(books[11].received_ns, tz="UTC")]
 
 
+def test_signals_of_nobody_or_of_no_time_are_refused(seeded_bars, tmp_path):
+    books, bars = walk(60), seeded_bars(40)
+    at = pd.Timestamp(books[10].received_ns, tz="UTC")
+    with pytest.raises(SettingsError, match="signals: there is no 'a'"):
+        md.backtest(signals=pd.DataFrame({"a": [1.0]}, [at]), bars=books)
+    with pytest.raises(SettingsError, match="signals: there is no 'B'"):
+        md.backtest(
+            signals=pd.DataFrame({"A": 1.0, "B": 1.0}, bars.index), bars={"A": bars, "C": bars}
+        )
+    with pytest.raises(SettingsError, match="none of 1 signals is at or before the last book"):
+        md.backtest(signals=pd.Series([1.0], [at + pd.Timedelta("1D")]), bars=books)
+    with pytest.raises(SettingsError, match="two columns of one name"):
+        md.backtest(signals=pd.DataFrame([[1.0, 0.0]], [at], columns=["A", "A"]), bars=books)
+    path = tmp_path / "market.jsonl.gz"
+    source = md.Simulated(rate=2.0, count=400, speed=0)
+    md.live("AAPL.US", source=source, channels=["trade"], record=path).run_blocking()
+    odd = pd.Series([1.0], [pd.Timestamp("2020-01-01 00:00:01", tz="UTC")])
+    with pytest.raises(SettingsError, match="no bar starts"):
+        md.backtest(signals=odd, bars=path, interval="1m")
+
+
 def test_purge_and_embargo(seeded_bars):
     bars = seeded_bars(400)
     options = {"train": 100, "test": 50, "metric": "return"}

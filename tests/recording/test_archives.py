@@ -109,11 +109,13 @@ def test_trades_and_quotes_of_binance_merge_by_time(tmp_path):
     quotes = written(
         tmp_path / "ETHUSDT-bookTicker-2024-08-08.csv",
         "update_id,b,bq,a,aq,t,e\n1,9.9,5,10.1,6,1723075200001,1723075200001\n"
-        "2,9.8,5,10.2,6,1723075200009,1723075200009\n",
+        "2,9.8,5,0.00,0.000,1723075200009,1723075200009\n",
     )
     archive = md.read_archive([trades, quotes])
-    assert [event.kind for event in archive] == ["depth", "trade", "depth"]
-    assert next(iter(archive)).bids == ((9.9, 5.0),)
+    first, trade, last = archive
+    assert (first.kind, trade.kind, last.kind) == ("depth", "trade", "depth")
+    assert first.bids == ((9.9, 5.0),)
+    assert last.asks == ()  # a side of size 0 is empty, no offer for nothing
 
 
 def test_an_archive_can_be_studied_and_written_as_parquet(tmp_path):

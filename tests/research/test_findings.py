@@ -8,6 +8,7 @@ import pytest
 from markets import T0, leading, noise, trades_of
 
 import mdkit as md
+from mdkit.frames import DepthFrame
 
 GAPS = (2000, 4500)
 
@@ -104,6 +105,34 @@ def test_markouts_of_times_signs_and_fills(books, tmp_path):
     assert "price and side" in str(_error(lambda: md.markouts(books, books)))
 
 
+def test_a_fill_that_took_is_measured_from_the_book_it_took_from():
+    """At once: the move of the book that led to an order is none that came after it."""
+    books = [
+        md.Depth("A", ((mid - 1.0, 5.0),), ((mid + 1.0, 5.0),), 0, T0 + i * 10**9)
+        for i, mid in enumerate((100.0, 110.0, 110.0, 110.0))
+    ]
+
+    @md.strategy("depth")
+    def buy_the_jump(book):
+        return 1.0 if book.bids[0][0] > 105.0 else 0.0
+
+    result = md.backtest(buy_the_jump, books, cash=100.0)
+    table = DepthFrame(10)
+    table.extend(books)
+    found = md.markouts(result, table.snapshot(levels=1), "1s")
+    assert found.moves.tolist() == [[0.0]]
+    assert found.costs.loc["1s", "effective"] == pytest.approx(2 * (111 / 110 - 1) * 1e4)
+
+    @md.strategy("depth")
+    def offer(book):
+        return md.Limit(105.0, -1.0)
+
+    rested = md.backtest(offer, books, cash=100.0)
+    assert rested.fills["maker"].all()
+    ((moved,),) = md.markouts(rested, table.snapshot(levels=1), "1s").moves
+    assert moved == pytest.approx(-(110 / 100 - 1) * 1e4)  # sold at 105 before it went to 110
+
+
 def _error(call):
     with pytest.raises(md.MdkitError) as caught:
         call()
@@ -137,6 +166,10 @@ def test_the_next_move_by_queue_imbalance(books):
     nothing = md.next_move(books, noise(books, 1))
     assert "does not move" in repr(nothing)
     assert len(md.next_move(books, bins=3).table) == 3
+    with pytest.raises(md.MdkitError, match="other times"):
+        md.next_move(books, noise(books, 1)[::-1])
+    below = books.assign(mid=books["mid"] - 1000.0)
+    pd.testing.assert_frame_equal(md.next_move(below).table, found.table)
     still = books.assign(mid=1.0)
     assert "never moves" in repr(md.next_move(still))
 
@@ -166,6 +199,17 @@ def test_lead_and_lag_of_the_same_market_seen_twice():
     low, high = apart.table["low"], apart.table["high"]
     assert (low.fillna(-1) < 0.2).all()
     assert (high > -0.2).all()
+
+
+def test_of_two_books_at_one_nanosecond_the_last_counts_and_no_move_is_lost():
+    whole = leading(300, 2)
+    twice = pd.concat([whole.assign(mid=whole["mid"] * 2), whole]).sort_index(kind="stable")
+    late = shifted(whole, 30_000_000)
+    for a in (whole, twice):
+        found = md.leadlag({"A": a, "B": late}, "A", "B", "200ms", lags=3).table
+        if a is whole:
+            expected = found
+    pd.testing.assert_frame_equal(found, expected)
 
 
 def test_hayashi_and_yoshida_by_two_loops():
@@ -228,6 +272,7 @@ def test_profile_is_by_time_and_by_sum(books, trades):
     ]
     assert found["volatility_bp"].iloc[3] == pytest.approx(np.sqrt(np.sum(np.square(moved))))
     assert "spread" in str(_error(lambda: md.profile(books, of="spred")))
+    assert "of which the data have" in str(_error(lambda: md.profile(books, "1us", of="depth")))
 
 
 def test_the_signature_of_a_random_walk_is_flat_and_that_of_a_bounce_falls():
@@ -246,6 +291,8 @@ def test_the_signature_of_a_random_walk_is_flat_and_that_of_a_bounce_falls():
     exact = np.sqrt(np.mean((np.diff(walk["mid"]) / walk["mid"].iloc[:-1].to_numpy()) ** 2) * 600)
     assert row["volatility_bp"] == pytest.approx(exact * 1e4)
     assert "is flat within its bands" in repr(found)
+    with pytest.raises(md.MdkitError, match="of which the data have 799,900,000"):
+        md.signature(walk, ("1us",))
     bounce = table(1000 + 0.01 * steps.cumsum() + rng.choice([-0.03, 0.03], 8000))
     assert "falls: moves turn back" in repr(md.signature(bounce, ("100ms", "1s", "10s")))
 

@@ -1,5 +1,7 @@
 """Moves ahead, against looking at every row by itself."""
 
+from datetime import timedelta
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -52,6 +54,19 @@ def test_other_prices():
     np.testing.assert_array_equal(micro, md.forward(frame, "1s", price=md.microprice(frame))["1s"])
 
 
+def test_a_move_is_no_share_of_a_price_of_zero_or_below():
+    frame = leading(50)
+    frame["calendar"] = np.where(np.arange(50) < 25, -2.0, 4.0)
+    moved = md.forward(frame, "100ms", price="calendar")["100ms"].to_numpy()
+    assert np.isnan(moved[:25]).all()
+    assert np.nanmax(np.abs(moved[25:])) == 0.0
+
+
+def test_horizons_that_differ_little_are_two():
+    spans = (timedelta(seconds=1), timedelta(seconds=1, microseconds=1))
+    assert list(md.forward(leading(50), spans)) == ["1s", "1.000001s"]
+
+
 @pytest.mark.parametrize(
     ("call", "told"),
     [
@@ -60,6 +75,7 @@ def test_other_prices():
         (lambda f: md.forward(f, ()), "horizons is empty"),
         (lambda f: md.forward(f, "1s", price="middle"), "is not to be had"),
         (lambda f: md.forward(f, "1s", price=f["bid"].iloc[:3]), "3 rows"),
+        (lambda f: md.forward(f, "1s", price=f["bid"][::-1]), "other times"),
         (lambda f: md.forward(f.assign(symbol=["A", "B"] * 10), "1s"), "several symbols"),
         (lambda f: md.forward(f.reset_index(drop=True), "1s"), "by time"),
         (lambda f: md.forward(None, "1s"), "a table is needed"),

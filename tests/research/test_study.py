@@ -9,7 +9,14 @@ import pytest
 from markets import leading, noise
 
 import mdkit as md
-from mdkit.research.bootstrap import band, correlation, correlation_sums, ratios, widening
+from mdkit.research.bootstrap import (
+    band,
+    correlation,
+    correlation_sums,
+    drawn_sums,
+    ratios,
+    widening,
+)
 
 SPANS = {"200ms": 200_000_000, "1s": 10**9, "5s": 5 * 10**9}
 
@@ -199,6 +206,39 @@ def test_a_measure_of_few_values_has_few_bins(books):
     assert table["events"].sum() == md.study(signs, books, "1s").ic.loc["1s", "events"]
 
 
+@pytest.mark.parametrize("usual", [1.0, -1.0])
+def test_a_measure_that_nearly_always_says_the_same_has_two_bins(books, usual):
+    rare = np.arange(len(books)) % 20 == 0
+    values = pd.Series(np.where(rare, -usual, usual), books.index, name="rare")
+    found = md.study(values, books, "1s")
+    moved = md.forward(books, "1s")["1s"]
+    means = moved.groupby(values.to_numpy()).mean()
+    np.testing.assert_allclose(found.quantiles.loc["1s", "move_bp"], means)
+    assert found.decay.loc["1s", "top_bottom_bp"] == pytest.approx(means[1.0] - means[-1.0])
+    assert len(md.next_move(books, values * 2).table) == 2
+
+
+def test_what_never_changes_has_no_top_and_no_bottom():
+    found = md.study(pd.Series(0.1, leading(300).index, name="one"), leading(300), "1s")
+    assert math.isnan(found.decay.loc["1s", "top_bottom_bp"])
+    assert math.isnan(found.ic.loc["1s", "ic"])
+
+
+def test_half_life_begins_where_the_ic_is_told_from_zero(books):
+    """Not at a far horizon of few blocks, whose IC is larger by chance."""
+    found = md.study(md.imbalance, books, ("200ms", "1s", "5s", "20s"))
+    assert found.is_telling
+    far = found.ic.copy()
+    far.loc["20s", "ic"] = 0.9 * far["ic"].max()
+    found.__dict__["ic"] = far  # as it may come out
+    expected = found.half_life
+    far.loc["20s", "ic"] = 1.0
+    errors = found._limits
+    errors[-1] = np.inf
+    assert found.best != "20s"
+    assert found.half_life == expected or (math.isnan(expected) and math.isnan(found.half_life))
+
+
 def test_data_without_an_answer_say_so():
     books = leading(30)
     found = md.study(md.imbalance, books, "60s")
@@ -213,12 +253,14 @@ def test_data_without_an_answer_say_so():
     [
         (lambda b: md.study(5, b), "is no measure"),
         (lambda b: md.study({}, b), "no measure to study"),
+        (lambda b: md.study([b["bid"].rename(None), b["ask"].rename(None)], b), "two measures"),
         (lambda b: md.study(md.imbalance, 5), "is no data"),
         (lambda b: md.study(md.imbalance, {"books": b}), "no table of depth or trade"),
         (lambda b: md.study(md.imbalance, b, symbol="B"), "there is no 'B'"),
         (lambda b: md.study(md.imbalance, b, bins=1), "bins is 1"),
         (lambda b: md.study(md.imbalance, b, resamples=0), "resamples is 0"),
         (lambda b: md.study(md.imbalance, b, delay_ms=-1), "delay_ms is -1"),
+        (lambda b: md.study(md.imbalance, b, delay_ms=1e300), "of a day"),
         (lambda b: md.study(md.imbalance, b, ("1s", "x")), "horizon is 'x'"),
         (lambda b: md.study(md.TradeImbalance(), b), "trade is needed"),
         (lambda b: md.study(md.strategies.SmaCross, b), "runs on bars"),
@@ -286,8 +328,19 @@ def test_the_simulated_market_holds_what_its_docstring_says(tmp_path):
     books = md.read_recording(path).frame("depth", "AAPL.US", levels=5)
     # Played as fast as it goes: by the exchange's clock it is what it is.
     books.index = pd.DatetimeIndex(books["exchange_time"])
-    found = md.study({"imbalance": md.imbalance, "noise": noise(books, 1)}, books, ("200ms", "1s"))
+    trades = md.read_recording(path).frame("trade", "AAPL.US")
+    trades.index = pd.DatetimeIndex(trades["exchange_time"])
+    sides = trades["side"].astype(object).map({"buy": 1.0, "sell": -1.0})
+    measures = {
+        "imbalance": md.imbalance,
+        "noise": noise(books, 1),
+        "number of trades": sides.rolling("500ms").mean(),
+        "size of trades": md.TradeImbalance("500ms").over(trades),
+    }
+    found = md.study(measures, books, ("200ms", "1s"))
     assert found["imbalance"].is_telling
+    assert found["number of trades"].ic.loc["1s", "low"] > 0.0
+    assert found["size of trades"].ic.loc["1s", "ic"] < 0.0
     assert found["imbalance"].ic.loc["1s", "low"] > 0.1
     assert not found["noise"].is_telling
 
@@ -305,6 +358,19 @@ def test_few_blocks_have_no_band_and_some_a_wide_one():
     for blocks, t in ((3, 4.303), (5, 2.776), (30, 2.045)):
         exact = t / 1.95996 * math.sqrt(blocks / (blocks - 1))
         assert widening(blocks) == pytest.approx(exact, rel=0.12 if blocks < 5 else 0.01)
+
+
+def test_what_rounding_leaves_of_a_constant_is_no_correlation():
+    x, y = np.full(7, 0.1), np.array([0.3, 0.1, 0.2, 0.7, 0.5, 0.4, 0.6])
+    sums = np.array([7.0, x.sum(), y.sum(), (x * x).sum(), (y * y).sum(), (x * y).sum()])
+    assert np.isnan(correlation(sums)).all()
+
+
+def test_draws_in_parts_are_those_at_once(monkeypatch):
+    sums = np.random.default_rng(1).normal(size=(50, 3))
+    whole = drawn_sums(sums, 100, 4)
+    monkeypatch.setattr("mdkit.research.bootstrap._AT_ONCE", 50 * 7)
+    np.testing.assert_array_equal(drawn_sums(sums, 100, 4), whole)
 
 
 def test_a_band_of_a_mean_has_the_width_of_the_textbook():

@@ -14,8 +14,10 @@ from mdkit.errors import SettingsError
 Latency = float | tuple[float, float] | Literal["recorded"]
 Stamps = npt.NDArray[np.int64]
 _MS = 1_000_000
+_LONGEST = 86_400_000.0
+"""Milliseconds of a day; far more would run over the end of the clock."""
 _SEED = 0
-_CURE = 'give milliseconds, 0 or more; a range of them, (20, 80); or "recorded"'
+_CURE = 'give milliseconds, from 0 to those of a day; a range of them, (20, 80); or "recorded"'
 
 
 def checked_latency(latency: Any) -> Latency:
@@ -25,9 +27,9 @@ def checked_latency(latency: Any) -> Latency:
             return "recorded"
     elif isinstance(latency, tuple | list):
         ends = [end for end in latency if is_finite(end)]
-        if len(ends) == len(latency) == 2 and 0.0 <= ends[0] <= ends[1]:
+        if len(ends) == len(latency) == 2 and 0.0 <= ends[0] <= ends[1] <= _LONGEST:
             return float(ends[0]), float(ends[1])
-    elif is_finite(latency) and latency >= 0.0:
+    elif is_finite(latency) and 0.0 <= latency <= _LONGEST:
         return float(latency)
     raise SettingsError(f"latency_ms is {latency!r}; {_CURE}")
 

@@ -25,6 +25,7 @@ from mdkit.backtesting.runs import Run, not_an_exposure, tell_gap
 from mdkit.errors import SettingsError, StrategyError
 from mdkit.events import Bar, Depth, Gap, Level, MarketEvent, Ticker, Trade
 from mdkit.strategies.contract import Strategy, as_signal
+from mdkit.suggestions import instead
 
 _SIDES = {"buy": 1, "sell": -1}
 
@@ -200,6 +201,10 @@ class Listener:
         """Return the rows as a panel, and what happened; raise `SettingsError` without any."""
         if self.trades and not any(symbol.has_book for symbol in self.shown):
             raise SettingsError("there is no book with both sides among the events")
+        for name in self.terms.contracts or ():
+            if name not in self.symbols:
+                there = instead(name, self.symbols)
+                raise SettingsError(f"contracts: {name!r} is not among the events: {there}")
         if not self.shown:
             raise SettingsError(f"there is no {' or '.join(self.strategy.kinds)} among the events")
         names = tuple(symbol.name for symbol in self.shown)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from mdkit.backtesting.data.sessions import HasFrames
 from mdkit.errors import SettingsError
 from mdkit.events import Bar
 from mdkit.strategies.contract import Runner, Strategy
+from mdkit.suggestions import instead
 
 _ANY = "*"
 
@@ -42,9 +43,31 @@ class GivenSignals(Strategy):
         """Return a callable that answers one symbol's events, in order of time."""
         return _Answers(self.by_symbol)
 
+    def check(self, symbols: Sequence[str], starts: pd.DatetimeIndex | None) -> None:
+        """Raise `SettingsError` for a symbol that there is not, or a time of no bar.
+
+        `starts` are those of bars, None on books.
+        """
+        for name in self.by_symbol:
+            if name not in (_ANY, *symbols):
+                raise SettingsError(f"signals: there is no {name!r}: {instead(name, symbols)}")
+        if starts is not None:
+            given = np.unique(np.concatenate([times for times, _ in self.by_symbol.values()]))
+            _check_times(given, starts.as_unit("ns").asi8)
+
+    def check_said(self, said: Any, end: pd.Timestamp) -> None:
+        """Raise `SettingsError` where none of the signals came before the end."""
+        if self._count and np.isnan(said).all():
+            raise SettingsError(
+                f"none of {self._count:,} signals is at or before the last book, {end}"
+            )
+
+    @property
+    def _count(self) -> int:
+        return sum(len(times) for times, _ in self.by_symbol.values())
+
     def __repr__(self) -> str:
-        count = sum(len(times) for times, _ in self.by_symbol.values())
-        return f"signals({count:,} given)"
+        return f"signals({self._count:,} given)"
 
 
 class _Answers:
@@ -85,6 +108,8 @@ def given_signals(signals: Any, bars: Any, interval: str | None) -> GivenSignals
     index = signals.index
     if not index.is_monotonic_increasing or not index.is_unique:
         raise SettingsError("the times of signals are not in order, or twice there; sort them")
+    if not signals.columns.is_unique:
+        raise SettingsError("signals have two columns of one name; give one per symbol")
     index = _in_utc(index)
     stamps = index.as_unit("ns").asi8
     frames = bars.values() if isinstance(bars, Mapping) else [bars]
@@ -92,7 +117,7 @@ def given_signals(signals: Any, bars: Any, interval: str | None) -> GivenSignals
     of_books = any({"bid", "ask"} <= set(table.columns) for table in tables)
     is_bars = (bool(tables) and not of_books) or interval is not None
     if tables and not of_books and not isinstance(bars, HasFrames):
-        _check_times(index, tables)
+        _check_times(index.as_unit("ns").asi8, _starts(tables))
     found = {}
     for name in signals.columns:
         column = signals[name].to_numpy(float)
@@ -101,20 +126,25 @@ def given_signals(signals: Any, bars: Any, interval: str | None) -> GivenSignals
     return GivenSignals(found, "bar" if is_bars else "depth")
 
 
-def _check_times(index: pd.DatetimeIndex, tables: list[pd.DataFrame]) -> None:
+def _starts(tables: list[pd.DataFrame]) -> Any:
+    """Return when bars of tables start, ns UTC."""
+    found = [
+        _in_utc(values).as_unit("ns").asi8
+        for table in tables
+        for level in range(table.index.nlevels)
+        for values in (table.index.get_level_values(level),)
+        if isinstance(values, pd.DatetimeIndex)
+    ]
+    return np.concatenate(found) if found else np.empty(0, np.int64)
+
+
+def _check_times(given: Any, starts: Any) -> None:
     """Raise `SettingsError` for a time at which no bar starts: its signal would be passed over."""
-    starts: set[int] = set()
-    for table in tables:
-        times = table.index
-        for level in range(times.nlevels):
-            values = times.get_level_values(level)
-            if isinstance(values, pd.DatetimeIndex):
-                starts.update(_in_utc(values).as_unit("ns").asi8.tolist())
-    other = [at for at in index.as_unit("ns").asi8.tolist() if at not in starts]
-    if starts and other:
+    other = given[~np.isin(given, starts)]
+    if len(starts) and len(other):
         raise SettingsError(
-            f"{len(other):,} of {len(index):,} signals are at times at which no bar starts, "
-            f"such as {pd.Timestamp(other[0], tz='UTC')}; reindex them to the bars"
+            f"{len(other):,} of {len(given):,} signals are at times at which no bar starts, "
+            f"such as {pd.Timestamp(int(other[0]), tz='UTC')}; reindex them to the bars"
         )
 
 

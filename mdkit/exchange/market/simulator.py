@@ -41,8 +41,10 @@ class Book:
     So there is something to find: the imbalance says which way the price goes next (up with the
     chance of 0.5 + 0.3 tanh(imbalance), a little less far above where it began), for some thirty
     steps of the book, in which it is half forgotten. Trades take the same side and take levels
-    away, so flow moves the price, and order flow, queues and pressure all lead it. Nothing else
-    does: neither time, nor the past of the price, nor another symbol.
+    away, so flow moves the price, and order flow, queues, pressure and the number of trades all
+    lead it. Their sizes do not: a trade takes a share of the level that it meets, and where buyers
+    press, the asks are thin; so more trades are bought, but larger ones sold. Nothing else leads:
+    neither time, nor the past of the price, nor another symbol.
     """
 
     def __init__(self, spec: Instrument, ticks: int, levels: int, random: Random) -> None:

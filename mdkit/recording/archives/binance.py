@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from mdkit.events import Depth, Gap, Trade
+from mdkit.events import Depth, Gap, Level, Trade
 
 Row = Sequence[str]
 MISSING_IDS = "ids are missing"
@@ -30,8 +30,13 @@ def tickers(symbol: str, rows: Iterator[Row]) -> Iterator[Depth]:
     """Yield the rows of a `bookTicker` file as books of one level: bid, ask and their sizes."""
     for row in rows:
         at = _nanoseconds(row[5])
-        bid, ask = (float(row[1]), float(row[2])), (float(row[3]), float(row[4]))
-        yield Depth(symbol, (bid,), (ask,), at, at)
+        yield Depth(symbol, _side(row[1], row[2]), _side(row[3], row[4]), at, at)
+
+
+def _side(price: str, size: str) -> tuple[Level, ...]:
+    """Return a side of one level; of none where it has no size, as an empty one is written."""
+    level = float(price), float(size)
+    return (level,) if level[1] > 0.0 else ()
 
 
 def _numbered(symbol: str, rows: Iterator[Row], *, time: int, maker: int) -> Iterator[Trade | Gap]:

@@ -46,15 +46,16 @@ class BookSlope(_OfOneBook):
 
     Of each side the slope of the least-squares line through the origin of the size up to a level
     on the level's distance from the mid in bp, over the first `levels` levels. nan without both
-    sides. After Naes and Skjeltorp, "Order book characteristics and the volume-volatility
-    relation", Journal of Financial Markets 9 (2006), with sizes in place of their logarithms.
+    sides, and where the mid is zero or below. After Naes and Skjeltorp, "Order book characteristics
+    and the volume-volatility relation", Journal of Financial Markets 9 (2006), with sizes in place
+    of their logarithms.
     """
 
     def update(self, event: Depth) -> float:
         """Take the next book; return its slope."""
         middle = mid(event)
         self.value = NAN
-        if middle == middle:
+        if middle > 0.0:
             slopes = [_slope(side[: self.levels], middle) for side in (event.bids, event.asks)]
             self.value = (slopes[0] + slopes[1]) / 2.0
         self.ready = True
@@ -72,7 +73,7 @@ class BookSlope(_OfOneBook):
                 above = np.where(there, above + away * total, above)
                 below = np.where(there, below + away * away, below)
             slopes.append(np.where(below > 0.0, above / below, np.nan))
-        return np.where(np.isnan(middle), np.nan, (slopes[0] + slopes[1]) / 2.0)
+        return np.where(middle > 0.0, (slopes[0] + slopes[1]) / 2.0, np.nan)
 
 
 class DepthWeightedMid(_OfOneBook):

@@ -94,18 +94,18 @@ def time_of(event: Any) -> int:
     return int(event.received_ns or event.exchange_ns)
 
 
-def window_ns(window: Any, name: str, what: str = "window") -> int:
-    """Return a window of time such as "1s" in nanoseconds; raise `SettingsError` if it is none."""
+def nanoseconds(span: Any, name: str) -> int:
+    """Return a span of time such as "1s" in nanoseconds; raise `SettingsError` if it is none."""
     import pandas as pd
 
-    if isinstance(window, str | timedelta):
+    if isinstance(span, str | timedelta | np.timedelta64):
         try:
-            found: Any = pd.Timedelta(window)
+            found: Any = pd.Timedelta(span)
         except ValueError:
             found = None
-        if found is not None and found is not pd.NaT and found.as_unit("ns").value > 0:
-            return int(found.as_unit("ns").value)
-    raise SettingsError(f'{name}: {what} is {window!r}; give a time above zero, such as "1s"')
+        if found is not None and found is not pd.NaT and (value := found.as_unit("ns").value) > 0:
+            return int(value)
+    raise SettingsError(f'{name} is {span!r}; give a time above zero, such as "1s" or "100ms"')
 
 
 def level_columns(levels: int) -> list[str]:

@@ -16,8 +16,8 @@ from mdkit.strategies.flow.flow import (
     Ints,
     column,
     level_columns,
+    nanoseconds,
     time_of,
-    window_ns,
 )
 from mdkit.strategies.flow.window import TimeWindow, window_sums
 
@@ -43,7 +43,7 @@ class OFI(Flow):
     def __init__(self, levels: int = 1, window: str = "1s") -> None:
         self.levels = checked_levels(levels)
         self.window = window
-        self._sums = TimeWindow(window_ns(window, "OFI"), 1)
+        self._sums = TimeWindow(nanoseconds(window, "OFI: window"), 1)
         self._last: Depth | None = None
 
     def __repr__(self) -> str:

@@ -16,15 +16,19 @@ from mdkit.strategies.flow.flow import (
     Flow,
     Ints,
     column,
+    nanoseconds,
     sides,
     time_of,
-    window_ns,
 )
 from mdkit.strategies.flow.window import TimeWindow, window_sums
 from mdkit.strategies.indicators.period import whole
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+_ROUNDING = 1e-12
+"""Less of a sum of squares than this share is what rounding leaves of equal sizes."""
 
 
 class TradeImbalance(Flow):
@@ -37,7 +41,7 @@ class TradeImbalance(Flow):
 
     def __init__(self, window: str = "1s") -> None:
         self.window = window
-        self._sums = TimeWindow(window_ns(window, "TradeImbalance"), 2)
+        self._sums = TimeWindow(nanoseconds(window, "TradeImbalance: window"), 2)
 
     def __repr__(self) -> str:
         return f"TradeImbalance({self.window})"
@@ -160,7 +164,7 @@ class KyleLambda(Flow):
 
     def __init__(self, window: str = "1min") -> None:
         self.window = window
-        self._sums = TimeWindow(window_ns(window, "KyleLambda"), 5)
+        self._sums = TimeWindow(nanoseconds(window, "KyleLambda: window"), 5)
         self._price = NAN
         self._last = 0
 
@@ -188,7 +192,8 @@ class KyleLambda(Flow):
         self.ready = self._sums.is_full
         n, sx, sy, xx, xy = self._sums.sums
         below = n * xx - sx * sx
-        self.value = (n * xy - sx * sy) / below if self.ready and below > 0.0 else NAN
+        varies = below > _ROUNDING * n * xx
+        self.value = (n * xy - sx * sy) / below if self.ready and varies else NAN
         return self.value
 
     def _over(self, table: pd.DataFrame, times: Ints, breaks: Bools) -> Floats:
@@ -203,4 +208,5 @@ class KyleLambda(Flow):
         columns = np.stack([one, x, y, x * x, x * y])
         (n, sx, sy, xx, xy), full = window_sums(times, breaks, columns, self._sums.length)
         below = n * xx - sx * sx
-        return np.where(full & (below > 0.0), (n * xy - sx * sy) / below, np.nan)
+        varies = below > _ROUNDING * n * xx
+        return np.where(full & varies, (n * xy - sx * sy) / below, np.nan)

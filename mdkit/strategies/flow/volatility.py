@@ -11,7 +11,7 @@ import numpy as np
 from mdkit.errors import SettingsError
 from mdkit.events import Depth
 from mdkit.measures import mid
-from mdkit.strategies.flow.flow import NAN, Bools, Floats, Flow, Ints, column, time_of, window_ns
+from mdkit.strategies.flow.flow import NAN, Bools, Floats, Flow, Ints, column, nanoseconds, time_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,16 +21,17 @@ class RealizedVolatility(Flow):
     """The square root of the summed squared returns of the mid over a window, in bp.
 
     The mid is looked at every `step`, at multiples of it; each return is relative to the step
-    before. `window` is rounded to whole steps. Source: Andersen, Bollerslev, Diebold and Labys,
-    "Modeling and forecasting realized volatility", Econometrica 71 (2003).
+    before. A mid that is unknown, zero or below counts as the last one before. `window` is rounded
+    to whole steps. Source: Andersen, Bollerslev, Diebold and Labys, "Modeling and forecasting
+    realized volatility", Econometrica 71 (2003).
     """
 
     channel = "depth"
 
     def __init__(self, step: str = "1s", window: str = "1min") -> None:
         self.step, self.window = step, window
-        self._step_ns = window_ns(step, "RealizedVolatility", "step")
-        self._count = round(window_ns(window, "RealizedVolatility") / self._step_ns)
+        self._step_ns = nanoseconds(step, "RealizedVolatility: step")
+        self._count = round(nanoseconds(window, "RealizedVolatility: window") / self._step_ns)
         if self._count < 1:
             raise SettingsError(f"RealizedVolatility: window {window} is shorter than step {step}")
         self.reset()
@@ -56,7 +57,7 @@ class RealizedVolatility(Flow):
         if self._cell is not None and cell > self._cell:
             self._end_steps(cell - self._cell)
         self._cell = cell
-        if price == price:
+        if price > 0.0:
             self._price = price
         return self.value
 
@@ -81,7 +82,7 @@ class RealizedVolatility(Flow):
         cells = times // self._step_ns
         # Between two steps the value stays, so only the last row of each is looked at.
         starts = np.flatnonzero(np.append(True, (cells[1:] != cells[:-1]) | breaks[1:]))
-        known = np.flatnonzero(~np.isnan(mids))
+        known = np.flatnonzero(mids > 0.0)
         ends = np.append(starts[1:], len(times))
         for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
             if breaks[start]:

@@ -232,3 +232,15 @@ def test_a_result_of_books_is_pickled_without_them():
     copy = pickle.loads(pickle.dumps(result.run))
     assert copy.books.again is None
     assert copy.fills.tobytes() == result.run.fills.tobytes()
+
+
+@pytest.mark.parametrize("latency", [1e13, 1e300, (0, 1e13)])
+def test_a_latency_beyond_the_clock_is_refused(latency):
+    """It would come due before it was sent: times are whole nanoseconds of 64 bits."""
+    with pytest.raises(SettingsError, match="latency_ms is"):
+        backtest(told(1.0), FLAT, latency_ms=latency)
+
+
+def test_contracts_of_a_symbol_that_is_not_there_are_refused():
+    with pytest.raises(SettingsError, match="contracts: 'a' is not among the events"):
+        backtest(told(1.0), FLAT, contracts={"a": Contract(100.0, inverse=True)})
