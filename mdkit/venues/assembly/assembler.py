@@ -27,6 +27,7 @@ from mdkit.venues.assembly.parser import Parser, parsed
 from mdkit.venues.normalized.messages import BookMessage, InvalidText, encode, message
 
 _MOST_TEXT = 500
+_HEAD = 100
 _MOST_STRANGERS = 10_000
 
 
@@ -122,9 +123,10 @@ class Assembler:
         try:
             said = parsed(self._parser, raw)
         except InvalidMessage as error:
-            return [self._invalid(raw, str(error))]
+            return self._unreadable(raw, str(error), received_ns)
         except Exception as error:
-            return [self._invalid(raw, f"parser failed with {type(error).__name__}: {error}")]
+            why = f"parser failed with {type(error).__name__}: {error}"
+            return self._unreadable(raw, why, received_ns)
         outputs: list[Output] = []
         for item in said:
             kind = type(item)
@@ -244,6 +246,15 @@ class Assembler:
         for symbol, builder in self.builders.items():
             builder.fail(reason, received_ns)
             self._ask(symbol, builder, outputs)
+
+    def _unreadable(self, raw: bytes, reason: str, received_ns: int) -> list[Output]:
+        """Count a frame as invalid; where it may have been one of a book, no book is proven."""
+        outputs: list[Output] = [self._invalid(raw, reason)]
+        if self._parser.book_mark and self._parser.book_mark in raw[:_HEAD]:
+            for symbol, builder in self.builders.items():
+                builder.fail(f"unreadable: {reason[:_MOST_TEXT]}", received_ns)
+                self._ask(symbol, builder, outputs)
+        return outputs
 
     def _invalid(self, raw: bytes, reason: str) -> bytes:
         self.counts["invalid"] += 1

@@ -17,7 +17,14 @@ REST_HEAD = b'{"via":"rest","get":'
 
 
 class Parser(Protocol):
-    """Reads the frames of one venue."""
+    """Reads the frames of one venue.
+
+    Attributes:
+        book_mark: stands near the beginning of every frame that changes a book; empty where each
+            book is whole, so that none is missed for long.
+    """
+
+    book_mark: bytes
 
     def parse(self, raw: bytes) -> Sequence[Parsed]:
         """Return what a frame says; raise `InvalidMessage` with the reason if it says nothing."""

@@ -101,6 +101,8 @@ _REPLY = Reply()
 class BinanceParser:
     """Reads the frames of Binance's streams; see `assembly.parser.Parser`."""
 
+    book_mark = b"depth"
+
     def parse(self, raw: bytes) -> Sequence[Parsed]:
         """Return what a frame says."""
         if raw.startswith(b'{"stream":'):

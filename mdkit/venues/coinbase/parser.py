@@ -92,6 +92,8 @@ _SIDES = {"BUY": "sell", "SELL": "buy"}
 class CoinbaseParser:
     """Reads the frames of Coinbase's Advanced Trade feed; see `assembly.parser.Parser`."""
 
+    book_mark = b"l2_data"
+
     def parse(self, raw: bytes) -> Sequence[Parsed]:
         """Return the frame's number, and what it says."""
         said: list[Parsed] = []

@@ -57,6 +57,8 @@ class HyperliquidParser:
     before has brought is left out.
     """
 
+    book_mark = b""
+
     def __init__(self) -> None:
         self._recent: dict[str, deque[int]] = {}
 

@@ -76,6 +76,8 @@ _SIDES = {"buy": "buy", "sell": "sell"}
 class KrakenParser:
     """Reads the frames of Kraken's spot feed; see `assembly.parser.Parser`."""
 
+    book_mark = b'"channel":"book"'
+
     def parse(self, raw: bytes) -> Sequence[Parsed]:
         """Return what a frame says."""
         if raw.startswith(_BOOK):  # as nearly all do: read once and not twice

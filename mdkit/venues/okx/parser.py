@@ -84,6 +84,8 @@ _SIDES = {"buy": "buy", "sell": "sell"}
 class OkxParser:
     """Reads the frames of OKX's public feed; see `assembly.parser.Parser`."""
 
+    book_mark = b'"books"'
+
     def parse(self, raw: bytes) -> Sequence[Parsed]:
         """Return what a frame says."""
         if raw == b"pong":

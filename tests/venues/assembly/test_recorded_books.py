@@ -223,3 +223,17 @@ def test_lost_updates_of_kraken_are_seen_by_the_checksum(market):
         assert book.resyncs == 1
         gaps += [o for o in outputs if isinstance(o, Gap)]
         assert [gap.reason for gap in gaps] == [book.reason]
+
+
+def test_a_frame_of_a_book_that_cannot_be_read_takes_books_out_of_step(market):
+    a = assembler(*KRAKEN, depth=25)
+    stream = list(frames(market, "kraken_v2_btcusd"))[:200]
+    taken(a, stream)
+    (book,) = builders(a)
+    assert book.state == "in step"
+    a.take(b'{"channel":"trade","type":"update","data":[{"symbol"', stream[-1][1])
+    assert book.state == "in step"
+    invalid, wanted = a.take(b'{"channel":"book","type":"update","data":[{"symbol"', stream[-1][1])
+    assert invalid.startswith(b'{"type":"invalid"')
+    assert wanted.symbol == "BTC/USD"
+    assert book.reason.startswith("unreadable: ")
