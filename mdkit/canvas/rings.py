@@ -65,10 +65,6 @@ class Ring:
         new = min(max(self.total - total, 0), len(self))
         return self._rows[self._end - new : self._end]
 
-    def clear(self) -> None:
-        """Forget all rows; `total` keeps counting."""
-        self._start = self._end = 0
-
     def _make_room(self, count: int) -> None:
         kept = self.rows[max(0, len(self) + count - self.capacity) :].copy()
         size = min(2 * self.capacity, max(2 * len(self._rows), len(kept) + count))

@@ -12,9 +12,9 @@ from typing import Any, Protocol
 
 from mdkit.canvas.rings import in_ms
 from mdkit.canvas.widget import CanvasWidget
-from mdkit.errors import MdkitError, SettingsError
+from mdkit.errors import MdkitError, SessionError, SettingsError
 from mdkit.notebook.kernel import in_notebook
-from mdkit.notebook.loops import running_loop
+from mdkit.notebook.loops import call_in, running_loop
 from mdkit.pipeline.pipeline import Pipeline
 from mdkit.views.collector import Collector, constants
 from mdkit.views.series import STEPS_MS
@@ -28,6 +28,8 @@ _QUIET_SECONDS = 0.2
 """How often a picture is sent when nothing has come: the axis of time goes on."""
 _SLOW_SECONDS = 0.5
 """How often sentences and tables are looked at, and series while nobody can see them."""
+_PATIENCE = 1.0
+"""Seconds that another thread's loop may take to look at what a still shows."""
 _SIGNAL_ROWS = 14
 _UNTOLD = object()
 
@@ -217,7 +219,7 @@ class Dashboard:
             name: value for name, value in head.items() if self._told.get(name, _UNTOLD) != value
         }
         changed["now"] = head["now"]
-        self._told |= {name: value for name, value in changed.items() if name != "gaps"}
+        self._told |= changed
         return changed
 
     def _sentence(self) -> str:
@@ -248,7 +250,7 @@ class Dashboard:
                 self._turn_to(content)
             elif kind == "pause":
                 was, on = self.paused_ms, bool(content.get("on"))
-                self.paused_ms = self.collector.head()["now"] if on else None
+                self.paused_ms = self.collector.now_ms if on else None
                 if (was is None) == on:
                     self._told.pop("paused", None)
                     self._slow_at = 0.0
@@ -316,11 +318,20 @@ class Dashboard:
 
     def picture(self) -> bytes:
         """Return the still as PNG, drawn now; empty before anything has come."""
-        from mdkit.views.still import still_png
+        from mdkit.views.still import Seen, look, still_png
 
-        if not self.ticker.running and not self._closed:
-            self.collector.update()
-        return still_png(self.collector)
+        def seen() -> Seen | None:
+            if not self.ticker.running and not self._closed:
+                self.collector.update()
+            return look(self.collector)
+
+        loop = self.session.loop
+        if loop is None:
+            return still_png(seen())
+        try:  # what is looked at changes in that loop, which may be another thread's
+            return still_png(call_in(loop, seen, _PATIENCE))
+        except SessionError:  # something blocks it, so that nothing changes
+            return still_png(look(self.collector))
 
     def still(self, picture: bytes | None = None) -> str:
         """Return the dashboard as it is now as HTML that needs no widgets and no scripts."""

@@ -5,13 +5,15 @@ Drawn by matplotlib, privately and without pyplot, from what the canvas would sh
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from matplotlib.colors import LogNorm
 
-from mdkit.canvas.rings import MS, Rows
+from mdkit.canvas.rings import MS, Ring, Rows
 from mdkit.chart_style import (
     AMBER,
     BLUE,
@@ -27,53 +29,110 @@ from mdkit.chart_style import (
     time_axis,
 )
 from mdkit.events import DROPPED
+from mdkit.orderflow.columns import BUY, NEUTRAL, SELL
 from mdkit.views.collector import Collector
+from mdkit.views.gaps import Stretch
+from mdkit.views.series import STEPS_MS
 
 _BINS = 140
-_POINTS = 700
+_COLUMNS = 700
+"""At most about so many books are drawn, of those that stood the same way."""
 _FIRST_LEVEL = 11
 """Column from which the second and further levels begin in a row of books."""
+_FAR_MS = 1_500.0
+"""Between two samples of the queue (five a second) that are not joined."""
 
 
-def still_png(collector: Collector, seconds: float = 60.0) -> bytes:
-    """Return a PNG of the last `seconds`: book and trades, pressure, queue; empty for nothing."""
-    last = max(collector.last_ms, _newest(collector.ring("metrics")))
+class Seen(NamedTuple):
+    """Copies of what a picture shows, so that it can be drawn in another thread."""
+
+    symbol: str
+    begin_ms: float
+    end_ms: float
+    books: Rows
+    until: Rows
+    """Until when each book is known to have stood."""
+    trades: Rows
+    metrics: Rows
+    gaps: tuple[Stretch, ...]
+
+
+def look(collector: Collector, seconds: float = 60.0) -> Seen | None:
+    """Return the last `seconds` of what was collected; None of nothing. In the pipeline's loop."""
+    metrics = _rows(collector.ring("metrics"))
+    books = _rows(collector.ring("books"))
+    last = max([collector.last_ms, *metrics[-1:, 0]])
     if not last:
+        return None
+    oldest = min((rows[0, 0] for rows in (books, metrics) if len(rows)), default=last)
+    end = max(last, collector.seen_ms)
+    begin = max(end - seconds * 1e3, oldest)
+    gaps = tuple(gap for gap in collector.gaps.stretches if gap.to_ns >= begin * MS)
+    books = _since(books, begin)
+    until = holds_until(books, gaps, collector.seen_ms, STEPS_MS[collector.level])
+    trades = _rows(collector.ring("trades"))
+    trades = trades[np.searchsorted(trades[:, 0], begin) :]
+    return Seen(collector.symbol, begin, end, books, until, trades, _since(metrics, begin), gaps)
+
+
+def holds_until(books: Rows, gaps: Sequence[Stretch], seen_ms: float, step_ms: float) -> Rows:
+    """Return until when each book holds: to the next one, but not into a gap.
+
+    The newest holds as far as was seen. The page's `holdsUntil` (book.js) says the same of what it
+    draws.
+    """
+    if not len(books):
+        return np.empty(0)
+    times = books[:, 0]
+    until: Rows = np.append(times[1:], max(seen_ms, times[-1]))
+    for gap in gaps:
+        if gap.reason == DROPPED:  # some messages are missing, others came
+            continue
+        begin, end = gap.from_ns / MS, gap.to_ns / MS
+        first = max(int(np.searchsorted(times, begin, "right")) - 1, 0)
+        within = slice(first, int(np.searchsorted(times, end)))
+        until[within] = np.minimum(until[within], np.maximum(times[within], begin))
+    # Behind a gap of which no stretch is known, a row is good for its own step only.
+    unknown = np.append((until[:-1] == times[1:]) & (books[1:, 1] > 0), False)
+    until[unknown] = np.minimum(until, times + step_ms)[unknown]
+    return until
+
+
+def still_png(seen: Seen | None) -> bytes:
+    """Return a PNG of book and trades, pressure, and the queue; empty of nothing."""
+    if seen is None:
         return b""
-    oldest = [ring.rows[0, 0] for ring in map(collector.ring, ("books", "metrics"))
-              if ring is not None and len(ring)]  # fmt: skip
-    begin = max(last - seconds * 1e3, min(oldest, default=0.0))
     figure = Picture(figsize=(9.2, 5.2), dpi=100)
     grid = figure.add_gridspec(
         3, 1, height_ratios=(4, 1.2, 1.2), left=0.085, right=0.985, top=0.94, bottom=0.075,
         hspace=0.32,
     )  # fmt: skip
     panels = [figure.add_subplot(grid[row]) for row in range(3)]
-    books = _since(collector.ring("books"), begin)
-    trades = _since(collector.ring("trades"), begin)
-    for panel, title in zip(panels, (collector.symbol, "Pressure", "Queue depth"), strict=True):
+    for panel, title in zip(panels, (seen.symbol, "Pressure", "Queue depth"), strict=True):
         clean(panel)
         heading(panel, title or "no book yet")
         panel.tick_params(labelsize=8)
-    books = _broken(books, collector)
+    books, metrics = seen.books, seen.metrics
     if len(books):
-        _draw_book(panels[0], books, last)
-        _line(panels[1], books[:, 0], np.log2(_positive(books[:, 8])), BLUE, books[:, 1] > 0)
+        _draw_book(panels[0], books, seen.until)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            pressure = np.log2(books[:, 8])
+        _draw_held(panels[1], books[:, 0], seen.until, pressure, BLUE)
         panels[1].axhline(0, color=MUTED, linewidth=0.8)
         panels[1].yaxis.set_major_formatter(lambda value, _: f"{2**value:.3g}")
-    if len(trades):
-        _draw_trades(panels[0], trades)
-    metrics = _since(collector.ring("metrics"), begin)
+    if len(seen.trades):
+        _draw_trades(panels[0], seen.trades)
     if len(metrics):
-        _line(panels[2], metrics[:, 0], metrics[:, 1], BLUE)
+        times = metrics[:, 0]
+        until = np.append(times[1:], times[-1])
+        until = np.where(until - times > _FAR_MS, times, until)
+        _draw_held(panels[2], times, until, metrics[:, 1], BLUE)
         panels[2].set_ylim(bottom=0)
-    first, end = (pd.Timestamp(int(ms * MS), tz="UTC") for ms in (begin, last))
+    first, end = (pd.Timestamp(int(ms * MS), tz="UTC") for ms in (seen.begin_ms, seen.end_ms))
     for panel in panels:
         time_axis(panel, first, end, lambda moment: f"{moment:%H:%M:%S}")
         panel.set_xlim(*dates([first, end]))
-        for gap in collector.gaps.stretches:
-            if gap.to_ns < begin * MS:
-                continue
+        for gap in seen.gaps:
             left, right = dates(pd.to_datetime([gap.from_ns, gap.to_ns], utc=True))
             if gap.reason == DROPPED:
                 panel.axvspan(left, right, 0.97, 1.0, color=RED, linewidth=0)
@@ -88,34 +147,13 @@ def still_png(collector: Collector, seconds: float = 60.0) -> bytes:
     return png(figure)
 
 
-def _broken(books: Rows, collector: Collector) -> Rows:
-    """Return books with a row of nothing where each stretch that was not seen begins."""
-    starts = [
-        gap.from_ns / MS
-        for gap in collector.gaps.stretches
-        if gap.reason != DROPPED and len(books) and books[0, 0] < gap.from_ns / MS < books[-1, 0]
-    ]
-    if not starts:
-        return books
-    nothing = np.full((len(starts), books.shape[1]), np.nan)
-    nothing[:, 0], nothing[:, 1] = starts, 0.0
-    rows = np.vstack((books, nothing))
-    return rows[np.argsort(rows[:, 0], kind="stable")]
+def _rows(ring: Ring | None) -> Rows:
+    return np.empty((0, _FIRST_LEVEL)) if ring is None else ring.rows.copy()
 
 
-def _newest(ring: Any) -> float:
-    return float(ring.rows[-1, 0]) if ring is not None and len(ring) else 0.0
-
-
-def _since(ring: Any, begin: float) -> Rows:
-    if ring is None or not len(ring):
-        return np.empty((0, 12))
-    rows: Rows = ring.rows
-    return rows[np.searchsorted(rows[:, 0], begin) :]
-
-
-def _positive(values: Rows) -> Rows:
-    return np.where(np.isfinite(values) & (values > 0), values, np.nan)
+def _since(rows: Rows, begin: float) -> Rows:
+    """Return rows from the one on that stood at `begin`."""
+    return rows[max(0, int(np.searchsorted(rows[:, 0], begin, "right")) - 1) :]
 
 
 def _days(stamps_ms: Rows) -> Rows:
@@ -123,18 +161,16 @@ def _days(stamps_ms: Rows) -> Rows:
     return days
 
 
-def _line(
-    axes: Any, stamps: Rows, values: Rows, colour: str, breaks: Any = None, width: float = 1.2
-) -> None:
-    if breaks is not None:
-        values = np.where(breaks, np.nan, values)
-    axes.plot(
-        _days(stamps), values, color=colour, linewidth=width, linestyle="-", marker="",
-        drawstyle="steps-post",
-    )  # fmt: skip
+def _draw_held(axes: Any, times: Rows, until: Rows, values: Rows, colour: str) -> None:
+    """Draw values as they held, and no line from one to the next where nothing was seen."""
+    values = np.where(np.isfinite(values), values, np.nan)
+    cut = np.append(until[:-1] < times[1:], True)
+    stamps = np.column_stack((times, until, until)).ravel()
+    line = np.column_stack((values, values, np.where(cut, np.nan, values))).ravel()
+    axes.plot(_days(stamps), line, color=colour, linewidth=1.2, linestyle="-", marker="")
 
 
-def _draw_book(axes: Any, books: Rows, last: float) -> None:
+def _draw_book(axes: Any, books: Rows, until: Rows) -> None:
     prices = np.column_stack((books[:, [2, 4]], books[:, _FIRST_LEVEL::2]))
     sizes = np.column_stack((books[:, [3, 5]], books[:, _FIRST_LEVEL + 1 :: 2]))
     there = np.isfinite(prices) & (sizes > 0)
@@ -142,26 +178,39 @@ def _draw_book(axes: Any, books: Rows, last: float) -> None:
         return
     low, high = np.nanpercentile(prices[there], (1, 99))
     edges = np.linspace(low, max(high, low + 1e-9), _BINS + 1)
-    thin = slice(None, None, max(1, len(books) // _POINTS))
-    table = np.zeros((_BINS, len(books[thin])))
-    places = np.clip(np.searchsorted(edges, prices[thin], "right") - 1, 0, _BINS - 1)
-    inside = there[thin] & (prices[thin] >= low) & (prices[thin] <= high)
-    rows, columns = np.nonzero(inside)
-    np.add.at(table, (places[rows, columns], rows), sizes[thin][rows, columns])
-    times = _days(np.append(books[thin, 0], max(last, books[-1, 0] + 1)))
-    shown = np.ma.masked_equal(table, 0)
-    if shown.count():
-        norm = LogNorm(*np.percentile(shown.compressed(), (5, 99)) * (1, 1.001))
-        axes.pcolormesh(times, edges, shown, cmap="Blues", norm=norm, shading="flat")
+    shown, begins, ends = _thinned(books[:, 0], until)
+    prices, sizes, there = prices[shown], sizes[shown], there[shown]
+    # Every other column is what lies between two books: nothing, and mostly of no width.
+    table = np.zeros((_BINS, 2 * len(shown)))
+    places = np.clip(np.searchsorted(edges, prices, "right") - 1, 0, _BINS - 1)
+    rows, columns = np.nonzero(there & (prices >= low) & (prices <= high))
+    np.add.at(table, (places[rows, columns], 2 * rows), sizes[rows, columns])
+    times = _days(np.append(np.column_stack((begins, ends)).ravel(), ends[-1]))
+    drawn = np.ma.masked_equal(table, 0)
+    if drawn.count():
+        norm = LogNorm(*np.percentile(drawn.compressed(), (5, 99)) * (1, 1.001))
+        axes.pcolormesh(times, edges, drawn, cmap="Blues", norm=norm, shading="flat")
     for column, colour in ((2, GREEN), (4, RED)):
-        _line(axes, books[:, 0], books[:, column], colour, books[:, 1] > 0)
+        _draw_held(axes, books[:, 0], until, books[:, column], colour)
     axes.ticklabel_format(axis="y", useOffset=False, style="plain")
+
+
+def _thinned(times: Rows, until: Rows) -> tuple[npt.NDArray[np.intp], Rows, Rows]:
+    """Return which books to draw, from when and until when: no stretch of nothing is left out."""
+    cut = np.append(until[:-1] < times[1:], True)
+    wanted = np.zeros(times.size, bool)
+    wanted[:: max(1, times.size // _COLUMNS)] = True
+    wanted |= cut
+    wanted[1:] |= cut[:-1]
+    shown = np.flatnonzero(wanted)
+    ends = np.where(cut[shown], until[shown], np.append(times[shown[1:]], until[-1]))
+    return shown, times[shown], ends
 
 
 def _draw_trades(axes: Any, trades: Rows) -> None:
     trades = trades[-2_000:]
     large = np.percentile(trades[:, 2], 97) or 1.0
-    for side, colour in ((1, GREEN), (-1, RED), (0, AMBER)):
+    for side, colour in ((BUY, GREEN), (SELL, RED), (NEUTRAL, AMBER)):
         ours = trades[trades[:, 3] == side]
         area = np.clip(60 * ours[:, 2] / large, 2, 120)
         axes.scatter(_days(ours[:, 0]), ours[:, 1], s=area, c=colour, alpha=0.5, linewidths=0)

@@ -154,12 +154,12 @@ matplotlib.rcParams["savefig.dpi"] = 7
 before = dict(matplotlib.rcParams)
 import mdkit as md
 from mdkit.views.collector import Collector
-from mdkit.views.still import still_png
+from mdkit.views.still import look, still_png
 session = md.live(source=md.Simulated(["A_B_"], count=200), name="still")
 session.run_blocking()
 collector = Collector(session.pipeline)
 collector.update()
-assert still_png(collector)[:4] == bytes([137]) + b"PNG"
+assert still_png(look(collector))[:4] == bytes([137]) + b"PNG"
 assert dict(matplotlib.rcParams) == before
 assert "matplotlib.pyplot" not in sys.modules
 print("clean")
