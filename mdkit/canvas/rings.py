@@ -25,8 +25,8 @@ def in_ms(stamps: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
 class Ring:
     """The last `capacity` rows, each `width` numbers.
 
-    `total` counts all rows ever; with `replace`, the newest row may be given anew (`amend`), so
-    whoever has seen rows up to `total` should take the last one again.
+    `total` counts all rows ever. The newest row may be given anew (`amend`), so whoever has seen
+    rows up to `total` should take the last one again.
     """
 
     def __init__(self, width: int, capacity: int) -> None:

@@ -8,8 +8,8 @@ from PIL import Image
 
 from mdkit.canvas.rings import MS
 from mdkit.events import DROPPED
-from mdkit.views.gaps import Stretch
-from mdkit.views.still import Seen, _thinned, holds_until, still_png
+from mdkit.views.dashboard.gaps import Stretch
+from mdkit.views.dashboard.still import Seen, _thinned, holds_until, still_png
 
 T0 = 1_700_000_000_000.0
 STEP = 50.0

@@ -13,8 +13,8 @@ from mdkit.orderflow.columns import Trades, checked_time
 from mdkit.orderflow.footprint import FootprintBuilder, bar_rows, smallest_step
 from mdkit.orderflow.profile import profile_of, value_area
 from mdkit.orderflow.steps import nice_step
-from mdkit.views.gaps import RecentGaps
-from mdkit.views.series import (
+from mdkit.views.dashboard.gaps import RecentGaps
+from mdkit.views.dashboard.series import (
     CAPACITIES,
     STEPS_MS,
     BookSeries,
@@ -22,7 +22,7 @@ from mdkit.views.series import (
     SignalSeries,
     TradeSeries,
 )
-from mdkit.views.state import book_fault
+from mdkit.views.dashboard.state import book_fault
 
 if TYPE_CHECKING:
     from mdkit.pipeline.pipeline import Pipeline

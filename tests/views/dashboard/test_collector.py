@@ -10,9 +10,9 @@ import mdkit as md
 from mdkit.events import Depth, Gap, Trade
 from mdkit.pipeline.pipeline import Pipeline
 from mdkit.sources.venue import VenueSource
-from mdkit.views import collector as collecting
-from mdkit.views.collector import Collector
-from mdkit.views.state import book_fault, state_of
+from mdkit.views.dashboard import collector as collecting
+from mdkit.views.dashboard.collector import Collector
+from mdkit.views.dashboard.state import book_fault, state_of
 
 T0 = 1_700_000_000_000_000_000
 S = 1_000_000_000

@@ -30,9 +30,9 @@ from mdkit.chart_style import (
 )
 from mdkit.events import DROPPED
 from mdkit.orderflow.columns import BUY, NEUTRAL, SELL
-from mdkit.views.collector import Collector
-from mdkit.views.gaps import Stretch
-from mdkit.views.series import STEPS_MS
+from mdkit.views.dashboard.collector import Collector
+from mdkit.views.dashboard.gaps import Stretch
+from mdkit.views.dashboard.series import STEPS_MS
 
 _BINS = 140
 _COLUMNS = 700
