@@ -56,6 +56,7 @@ class Dashboard:
                 f"{hz:g} pictures a second are not possible: choose up to {MAX_HZ:g}."
             )
         self.session = session
+        self.player = player
         self.widget = CanvasWidget(self._on_ask)
         self._sender = PictureSender(
             session,

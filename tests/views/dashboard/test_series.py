@@ -1,6 +1,7 @@
 """What the canvas is fed is what the frames hold, however it comes and is dealt out."""
 
 import asyncio
+import math
 
 import numpy as np
 import pytest
@@ -163,7 +164,9 @@ def test_a_picture_holds_what_is_new_and_a_new_page_all(until):
     assert again["head"]["symbol"] == "AAPL.US"
 
 
-def test_at_most_two_pictures_are_under_way(until):
+def test_at_most_two_pictures_are_under_way(until, monkeypatch):
+    monkeypatch.setattr("mdkit.canvas.widget.BLIND_SECONDS", math.inf)  # however slow this machine
+
     async def main():
         session = md.live(["AAPL.US"], source=md.Simulated(rate=500), name="under way")
         async with session:
