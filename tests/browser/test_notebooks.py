@@ -10,6 +10,7 @@ from lab import ROOT, Page
 
 pytestmark = pytest.mark.browser
 
+BOOKS = "m => m.store.rings.books?.length > 5"
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
@@ -20,6 +21,7 @@ def test_a_notebook_runs_through_the_menu(browser, lab, path):
         before = page.run("Run All Cells")
         if number is not None:
             page.wait_for_pictures(10)
+            page.wait_for_board(BOOKS)
             page.save(path.stem)
         page.wait_until_ran(before)
         if number is not None:
@@ -31,6 +33,7 @@ def test_a_notebook_runs_through_the_menu(browser, lab, path):
             before = page.run("Run All Above Selected Cell")
             page.wait_until_ran(before[: number + 1])
             page.wait_for_pictures(10)
+            page.wait_for_board(BOOKS)
             page.check_controls()
             page.save(f"{path.stem}-stopped")
         page.assert_clean()
