@@ -264,7 +264,7 @@ def test_a_canvas_docked_beside_the_notebook_goes_on_when_the_first_is_out_of_si
             "() => window.jupyterapp.commands.execute('notebook:create-output-view')"
         )
         page.wait_for(lambda: page.page.locator(BOARD).count() == 2, 30, "a second canvas")
-        page.wait_for_board("m => m.store.watched.size === 2")
+        page.wait_for_board("m => m.store.views.size === 2")
         of_notebook = f".jp-Notebook {BOARD}"
         page.page.evaluate(f"document.querySelector('{of_notebook}').style.display = 'none'")
         page.wait_for_board("m => m.store.watched.size === 1")
