@@ -12,8 +12,8 @@ from mdkit.recording.info import recording_info
 from mdkit.recording.moments import nanoseconds
 from mdkit.recording.replay.replay import replay
 from mdkit.session.session import Session
-from mdkit.views.dashboard import Dashboard
-from mdkit.views.player import RecordingPlayer
+from mdkit.views.dashboard.dashboard import Dashboard
+from mdkit.views.dashboard.player import RecordingPlayer
 
 
 class Explorer:

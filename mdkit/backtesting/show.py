@@ -13,7 +13,7 @@ import pandas as pd
 
 from mdkit.backtesting.data.panel import Panel
 from mdkit.canvas.rings import Rows, in_ms
-from mdkit.canvas.widget import CanvasWidget
+from mdkit.canvas.widget import CanvasWidget, widget_view
 from mdkit.chart_style import png
 from mdkit.errors import SettingsError
 from mdkit.suggestions import instead
@@ -25,7 +25,6 @@ _BINS = 800
 """Stretches of the picture of which the extremes are sent; a page has few more pixels."""
 _FILLS = 2_000
 _TRADES = 500
-_WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
 class ShownResult(Protocol):
@@ -69,9 +68,9 @@ class ResultCanvas:
         self._times = in_ms(result.panel.index.as_unit("ns").asi8)
         self._account = result.equity[["equity", "drawdown", "exposure"]].to_numpy(float).T
         self._fills = result.fills
-        self.widget = CanvasWidget(self._hear)
+        self.widget = CanvasWidget(self._answer)
 
-    def _hear(self, content: Mapping[str, Any]) -> None:
+    def _answer(self, content: Mapping[str, Any]) -> None:
         """Answer the page."""
         kind = content.get("kind")
         if kind == "ask" and content.get("symbol") in self.result.panel.symbols:
@@ -136,17 +135,14 @@ class ResultCanvas:
 
     def close(self) -> None:
         """Close the widget; the picture stays in saved notebooks."""
-        layout = self.widget.layout
         self.widget.close()
-        layout.close()
 
     def __repr__(self) -> str:
         return f"<Canvas of {str(self.result).splitlines()[0]}>"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         image = base64.b64encode(png(self.result.plot())).decode()
-        view = {"version_major": 2, "version_minor": 0, "model_id": self.widget.model_id}
-        return {"text/plain": repr(self), "image/png": image, _WIDGET_VIEW: view}
+        return {"text/plain": repr(self), "image/png": image, **widget_view(self.widget)}
 
 
 def _stamps(times: pd.Series[Any]) -> Rows:

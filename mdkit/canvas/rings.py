@@ -25,8 +25,8 @@ def in_ms(stamps: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
 class Ring:
     """The last `capacity` rows, each `width` numbers.
 
-    `total` counts all rows ever; with `replace`, the newest row may be given anew (`amend`), so
-    whoever has seen rows up to `total` should take the last one again.
+    `total` counts all rows ever. The newest row may be given anew (`amend`), so whoever has seen
+    rows up to `total` should take the last one again.
     """
 
     def __init__(self, width: int, capacity: int) -> None:
@@ -64,10 +64,6 @@ class Ring:
         """Return the rows that came after `total` of them had, as far as they are held."""
         new = min(max(self.total - total, 0), len(self))
         return self._rows[self._end - new : self._end]
-
-    def clear(self) -> None:
-        """Forget all rows; `total` keeps counting."""
-        self._start = self._end = 0
 
     def _make_room(self, count: int) -> None:
         kept = self.rows[max(0, len(self) + count - self.capacity) :].copy()

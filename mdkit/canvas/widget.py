@@ -50,9 +50,9 @@ class CanvasWidget(anywidget.AnyWidget):
         self.anew = True
         self.bytes_sent = 0
         self._sent_at = 0.0
-        self._heard_at = 0.0
+        self._answered_at = 0.0
         self._on_ask = on_ask
-        self.on_msg(self._hear)
+        self.on_msg(self._on_message)
 
     def __repr__(self) -> str:
         return f"<CanvasWidget: {self.number:,} pictures sent, {self.acked:,} drawn>"
@@ -67,7 +67,7 @@ class CanvasWidget(anywidget.AnyWidget):
             return now - self._sent_at >= UNSEEN_INTERVAL
         if self.number - self.acked < IN_FLIGHT:
             return True
-        is_blind = now - max(self._heard_at, 0.0) > BLIND_SECONDS
+        is_blind = now - self._answered_at > BLIND_SECONDS
         return is_blind and now - self._sent_at >= BLIND_INTERVAL
 
     def send_picture(self, head: Mapping[str, Any], parts: Mapping[str, Rows]) -> None:
@@ -88,13 +88,16 @@ class CanvasWidget(anywidget.AnyWidget):
         self.send(message, [buffer])
 
     def close(self) -> None:
-        """Close the widget, and let go of who made it."""
+        """Close the widget and its layout, and let go of who made it."""
         self._on_ask = None
+        layout = self.layout
         super().close()
+        if layout is not None:  # as in a widget that is closed already
+            layout.close()
 
-    def _hear(self, widget: Any, content: Any, buffers: Any) -> None:
+    def _on_message(self, widget: Any, content: Any, buffers: Any) -> None:
         kind = content.get("kind") if isinstance(content, dict) else None
-        self._heard_at = time.monotonic()
+        self._answered_at = time.monotonic()
         if kind == "ack":
             self.acked = max(self.acked, min(int(content["n"]), self.number))
         elif kind in ("hello", "hole"):
@@ -106,3 +109,9 @@ class CanvasWidget(anywidget.AnyWidget):
             self.visible = bool(content.get("on"))
         if self._on_ask is not None and kind is not None:
             self._on_ask(content)
+
+
+def widget_view(widget: Any) -> dict[str, Any]:
+    """Return the part of a cell's output that shows a widget where there are any."""
+    view = {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}
+    return {"application/vnd.jupyter.widget-view+json": view}

@@ -11,14 +11,14 @@ explorer = md.explore({path!r}, strategies=[{strategies}])
 explorer"""
 
 
-def write_notebook(recording: Path, strategies: list[str], folder: Path) -> Path:
-    """Write a notebook that explores a recording into a folder; return its path.
+def write_notebook(recording: Path, strategies: list[str], folder: Path) -> tuple[Path, bool]:
+    """Write a notebook that explores a recording into a folder; return its path, and True.
 
-    One that is there already is left as it is, since somebody may have worked in it.
+    One that is there already is left as it is, since somebody may have worked in it: then False.
     """
     target = folder / f"explore_{recording.name.partition('.')[0]}.ipynb"
     if target.exists():
-        return target
+        return target, False
     listed = ", ".join(f"md.strategies.{name}" for name in strategies)
     source = CELL.format(path=str(recording.resolve()), strategies=listed)
     notebook = {
@@ -37,4 +37,4 @@ def write_notebook(recording: Path, strategies: list[str], folder: Path) -> Path
         ],
     }
     target.write_text(json.dumps(notebook, indent=1), "utf-8")
-    return target
+    return target, True

@@ -243,8 +243,9 @@ def explore(
     RecordingFiles(path)  # raises, before anything is written, for what is no recording
     if importlib.util.find_spec("jupyterlab") is None:
         raise MdkitError(f"JupyterLab is not installed: {install_hint('lab')}.")
-    notebook = write_notebook(path, strategy or [], path.resolve().parent)
-    print(f"notebook {notebook}")
+    notebook, is_new = write_notebook(path, strategy or [], path.resolve().parent)
+    kept = "" if is_new else " was there already, and is opened as it is"
+    print(f"notebook {notebook}{kept}")
     rest = [] if browser else ["--no-browser"]
     command = [*_lab_command([str(notebook.parent), *rest])]
     if browser:

@@ -87,7 +87,7 @@ def load_what_notebooks_show() -> None:
     feed, by the first cell that looks.
     """
     if in_notebook():
-        for name in ("pandas", "mdkit.views.dashboard"):
+        for name in ("pandas", "mdkit.views.dashboard.dashboard", "mdkit.views.dashboard.still"):
             import_module(name)
 
 

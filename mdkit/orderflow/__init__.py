@@ -5,4 +5,5 @@ footprint.py  volume by side at each price of each bar
 cvd.py        cumulative volume delta
 profile.py    volume by price
 heatmap.py    resting size by time and price
+steps.py      steps of time or price that read well
 """

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mdkit.errors import SettingsError
-from mdkit.orderflow.columns import BUY, SELL, Trades, checked_time, trades_of, utc
+from mdkit.orderflow.columns import BUY, NEUTRAL, SELL, Trades, checked_time, trades_of, utc
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -100,7 +100,7 @@ class FootprintBuilder:
         return changed
 
 
-_PLACE = {SELL: 0, BUY: 1, 0: 2}
+_PLACE = {SELL: 0, BUY: 1, NEUTRAL: 2}
 
 
 def price_cells(prices: Any, step: float | None) -> Any:

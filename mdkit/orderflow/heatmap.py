@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy.typing as npt
 from mdkit.errors import SettingsError
 from mdkit.orderflow.columns import checked, checked_time, utc
 from mdkit.orderflow.profile import bin_edges, bin_places, checked_bins
+from mdkit.orderflow.steps import nice_step
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,7 +66,7 @@ def book_heatmap(
     if seconds is not None and stamps.size:
         first = int(np.searchsorted(stamps, stamps[-1] - int(seconds * 1e9)))
     kept = stamps[first:]
-    step = checked_time("every", every) if every is not None else nice_step(kept)
+    step = checked_time("every", every) if every is not None else _step_for(kept)
     gap = whole["gap"].to_numpy(bool)[order] if "gap" in whole else np.zeros(stamps.size, bool)
     # Sampled over all rows: a book from before the window may stand at its beginning.
     ends, at, known, _ = rows_at_ends(stamps, gap, step)
@@ -88,12 +88,10 @@ def levels_of(whole: pd.DataFrame, side: str, rows: Any) -> tuple[Floats, Floats
     return whole[names].to_numpy(float)[rows], whole[sizes].to_numpy(float)[rows]
 
 
-def nice_step(stamps: npt.NDArray[np.int64]) -> int:
-    """Return 1, 2 or 5 times a power of ten ns that makes about 300 steps of a stretch."""
+def _step_for(stamps: npt.NDArray[np.int64]) -> int:
+    """Return a step in ns, of at least a millisecond, that makes about 300 of a stretch."""
     span = int(stamps[-1] - stamps[0]) if stamps.size else 0
-    least = max(span / _COLUMNS, 1e6)
-    scale = 10.0 ** math.floor(math.log10(least))
-    return int(next(n * scale for n in (1, 2, 5, 10) if n * scale >= least))
+    return int(nice_step(max(span / _COLUMNS, 1e6)))
 
 
 def _filled(

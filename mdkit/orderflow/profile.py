@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mdkit.errors import SettingsError
-from mdkit.orderflow.columns import Trades, trades_of
+from mdkit.orderflow.columns import BUY, NEUTRAL, SELL, Trades, trades_of
 from mdkit.orderflow.cvd import sums_by
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def volume_profile(trades: pd.DataFrame, price_bins: int | None = None) -> pd.Da
 
 def profile_of(trades: Trades, price_bins: int | None = None) -> tuple[Floats, ...]:
     """Return prices, and the sizes sold, bought and of unknown side at each."""
-    by_side = [np.where(trades.side == side, trades.size, 0.0) for side in (-1, 1, 0)]
+    by_side = [np.where(trades.side == side, trades.size, 0.0) for side in (SELL, BUY, NEUTRAL)]
     if price_bins is None or not trades.price.size:
         checked_bins(price_bins or 1)
         prices, _, *sums = sums_by(trades.price, *by_side)  # type: ignore[arg-type]

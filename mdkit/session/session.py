@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from mdkit.views.dashboard import Dashboard, Player
+    from mdkit.views.dashboard.dashboard import Dashboard
+    from mdkit.views.dashboard.sender import Player
     from mdkit.views.view import View
 
 T = TypeVar("T")
@@ -314,7 +315,7 @@ class Session(SessionLife[Receipt], BookTables, OrderFlowTables):
         `player`: what moves a recording about, as in `md.explore`. A dashboard made earlier gives
         way to its last picture.
         """
-        from mdkit.views.dashboard import Dashboard
+        from mdkit.views.dashboard.dashboard import Dashboard
 
         levels = checked_count("levels", levels, 1, "pressure sums at least 1 a side")
         if symbol is not None and symbol not in self.symbols:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from html import escape
 
 # JupyterLab's and VS Code's own variables make tables follow light and dark themes; the
@@ -31,3 +32,9 @@ def table_html(title: str, columns: tuple[str, ...], rows: Sequence[tuple[str, .
         f'<table style="border-collapse:collapse;border:0;margin:4px 0"><thead><tr>{head}</tr>'
         f"</thead><tbody>{body}</tbody></table></div>"
     )
+
+
+def clock(received_ns: int) -> str:
+    """Return a time in UTC, to the millisecond."""
+    seconds, ns = divmod(received_ns, 1_000_000_000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%H:%M:%S}.{ns // 1_000_000:03d}"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 from mdkit.events import Depth, Level
 from mdkit.measures import mid, pressure_ratio, spread
-from mdkit.views.html import CELL, FAINT, LINE, TEXT
+from mdkit.views.html import CELL, FAINT, LINE, TEXT, clock
 from mdkit.views.view import HtmlView
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def newest_book(pipeline: Pipeline, symbol: str | None) -> Depth | None:
 
 
 def ladder_html(book: Depth, levels: int) -> str:
-    """Return a book as an HTML table: size, price, bar; no scripts, no classes."""
+    """Return a book as an HTML table, with when it was received (UTC): size, price, bar."""
     asks, bids = book.asks[:levels], book.bids[:levels]
     largest = max((size for _, size in (*asks, *bids)), default=0.0) or 1.0
     digits = _digits(price for price, _ in (*asks, *bids))
@@ -57,7 +58,7 @@ def ladder_html(book: Depth, levels: int) -> str:
     rows += [_row(level, largest, digits, "58,166,118") for level in bids]
     return (
         f'<div style="color:{TEXT};font-size:12px;line-height:1.45">'
-        f"<b>{_text(book.symbol)}</b>"
+        f'<b>{escape(book.symbol)}</b> <span style="color:{FAINT}">{clock(book.received_ns)}</span>'
         f'<table style="border-collapse:collapse;border:0;margin:4px 0">{"".join(rows)}</table>'
         "</div>"
     )
@@ -85,10 +86,4 @@ def _digits(prices: Any) -> int:
 
 
 def _nothing(symbol: str | None) -> str:
-    return f'<div style="color:{FAINT}">no book of {_text(symbol or "any symbol")} yet</div>'
-
-
-def _text(value: str) -> str:
-    from html import escape
-
-    return escape(value)
+    return f'<div style="color:{FAINT}">no book of {escape(symbol or "any symbol")} yet</div>'

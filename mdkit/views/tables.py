@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from html import escape
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
-from mdkit.views.html import table_html
+from mdkit.views.html import clock, table_html
 from mdkit.views.view import HtmlView
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ class TapeView(HtmlView):
         """Show the tape."""
         rows = [
             (
-                _time(received),
+                clock(received),
                 escape(str(symbol)),
                 f'<span style="color:{_SIDES.get(side, "inherit")}">{price:,.6g}</span>',
                 f"{size:,.6g}",
@@ -77,7 +76,7 @@ class SignalsView(HtmlView):
         """Show the table."""
         newest, total = data
         rows = [
-            (_time(received), escape(str(symbol)), escape(str(strategy)), f"{value:+.4g}")
+            (clock(received), escape(str(symbol)), escape(str(strategy)), f"{value:+.4g}")
             for received, symbol, strategy, value in newest
         ]
         heading = f"{self.title} ({total:,})"
@@ -122,11 +121,6 @@ _received = itemgetter(0)
 
 def _lines(columns: Mapping[str, npt.NDArray[Any]], *names: str) -> list[list[Any]]:
     return [columns[name].tolist() for name in names]
-
-
-def _time(received_ns: int) -> str:
-    seconds, ns = divmod(received_ns, 1_000_000_000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%H:%M:%S}.{ns // 1_000_000:03d}"
 
 
 def _cell(value: Any) -> str:

@@ -53,6 +53,21 @@ def test_it_plays_pauses_and_jumps(tmp_path, until):
     assert set(head["marks"]) == {"gap", "burst"}
 
 
+def test_without_strategies_there_is_no_signal_to_look_for(tmp_path):
+    path = tmp_path / "feed.jsonl"
+    md.live(
+        source=md.Simulated(["A"], rate=400, count=100), record=path, name="no strategies"
+    ).run_blocking()
+
+    async def main():
+        explorer = md.explore(path)
+        with pytest.raises(SettingsError, match="no strategy runs"):
+            explorer.jump("signal")
+        await explorer.session.stop()
+
+    asyncio.run(main())
+
+
 def test_bursts_are_seconds_with_three_times_the_usual():
     seconds = Counter(
         {100: 10, 101: 10, 102: 30, 103: 45, 104: 10, 105: 29, 106: 10, 107: 300, 108: 9}

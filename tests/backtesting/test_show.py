@@ -25,7 +25,7 @@ def result():
 def sent(canvas, **asked):
     messages = []
     canvas.widget.send = lambda message, buffers: messages.append((message, buffers[0]))
-    canvas.widget._hear(None, asked, [])
+    canvas.widget._on_message(None, asked, [])
     message, buffer = messages[-1]
     numbers, parts = np.frombuffer(buffer), {}
     for name, rows, width in message["parts"]:

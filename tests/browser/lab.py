@@ -225,7 +225,11 @@ class Page:
                 for new, old in zip(now, before, strict=True)
             )
 
-        self.wait_for(ran, 240, "all cells to run")
+        try:
+            self.wait_for(ran, 240, "all cells to run")
+        except AssertionError:
+            print("prompts before and after:", before, self.prompts())
+            raise
 
     def choose(self, menu: str, item: str) -> None:
         """Choose from a menu, after answering a question that stands in the way."""
@@ -269,20 +273,24 @@ class Page:
 
     def wait_for_pictures(self, count: int) -> None:
         """Wait until that many more pictures have come, with the canvas in sight."""
-        began = self.wait_for_board("m => m.store.counters.pictures")
+        began = self._pictures_in_sight()
+        self.wait_for(
+            lambda: self._pictures_in_sight() >= began + count, 120, f"{count} more pictures"
+        )
 
-        def have_come() -> bool:
-            # Running all cells scrolls on, and a canvas that nobody sees costs nothing.
-            self.page.evaluate(
-                f"() => document.querySelector('{BOARD}')?.scrollIntoView({{block: 'center'}})"
-            )
-            return self.page.evaluate(
-                f"n => (document.querySelectorAll('{BOARD}')[0]?.mdkit?.store.counters.pictures"
-                " ?? 0) >= n",
-                began + count,
-            )
+    def _pictures_in_sight(self) -> int:
+        """How many pictures have come to the canvas, 0 before there is one; brings it in sight.
 
-        self.wait_for(have_come, 120, f"{count} more pictures")
+        Running all cells scrolls on, and to a canvas that nobody sees no pictures are sent.
+        """
+        assert not self.page.query_selector(STILL), "the canvas has given way to its last picture"
+        return self.page.evaluate(
+            f"""() => {{
+                const board = document.querySelector('{BOARD}');
+                board?.scrollIntoView({{block: 'center'}});
+                return board?.mdkit?.store.counters.pictures ?? 0;
+            }}"""
+        )
 
     def is_still(self) -> bool:
         """Whether no picture comes for a while."""

@@ -255,6 +255,29 @@ def test_what_is_hidden_or_lost_on_the_way_is_made_good(browser, lab):
         page.assert_clean()
 
 
+def test_a_canvas_docked_beside_the_notebook_goes_on_when_the_first_is_out_of_sight(browser, lab):
+    with Page.open(browser, lab, lab.write("docked.ipynb", LIVE.format(name="docked"))) as page:
+        page.run("Run All Cells")
+        page.wait_for_pictures(10)
+        page.select_cell(0)
+        page.page.evaluate(
+            "() => window.jupyterapp.commands.execute('notebook:create-output-view')"
+        )
+        page.wait_for(lambda: page.page.locator(BOARD).count() == 2, 30, "a second canvas")
+        page.wait_for_board("m => m.store.views.size === 2")
+        of_notebook = f".jp-Notebook {BOARD}"
+        page.page.evaluate(f"document.querySelector('{of_notebook}').style.display = 'none'")
+        page.wait_for_board("m => m.store.watched.size === 1")
+        began = page.board("m => m.store.counters.pictures")
+        page.wait_for_board(f"m => m.store.counters.pictures > {began + 20}")
+        page.save("canvas-docked")
+        page.page.evaluate(
+            f"document.querySelectorAll('{BOARD}').forEach(node => node.style.display = 'none')"
+        )
+        page.wait_for(page.is_still, 30, "pictures to cease when nobody can see any")
+        page.assert_clean()
+
+
 def test_a_busy_cell_holds_up_no_session_of_its_own_thread(browser, lab):
     cells = (
         LIVE.format(name="busy").replace("strategies=", "runner='thread', strategies="),

@@ -46,8 +46,9 @@ def test_it_writes_a_notebook_and_opens_it(recording, started):
 def test_a_notebook_that_is_there_is_left_alone(recording, started):
     notebook = recording.parent / "explore_today.ipynb"
     notebook.write_text("mine")
-    CliRunner().invoke(app, ["explore", str(recording), "--no-browser"])
+    found = CliRunner().invoke(app, ["explore", str(recording), "--no-browser"])
     assert notebook.read_text() == "mine"
+    assert "explore_today.ipynb was there already" in found.output.replace("\n", "")
     assert "--no-browser" in started[0]
 
 

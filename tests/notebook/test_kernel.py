@@ -133,7 +133,7 @@ def settle(count=20, name="session"):
 
 
 def test_what_a_dashboard_needs_is_loaded_before_anything_streams(fresh_kernel, exchange):
-    loaded = "print([n in sys.modules for n in ('mdkit.views.dashboard', 'pandas')])"
+    loaded = "print([n in sys.modules for n in ('mdkit.views.dashboard.dashboard', 'pandas')])"
     assert "[False, False]" in fresh_kernel.run("import sys, mdkit\n" + loaded)
     assert "[True, True]" in fresh_kernel.run(begin(exchange) + loaded)
 

@@ -16,7 +16,7 @@ from mdkit.errors import SettingsError
 from mdkit.events import DROPPED, SET_BACK, Depth, Gap
 from mdkit.notebook import kernel
 from mdkit.views.clock import Clock
-from mdkit.views.gaps import MOST, RecentGaps
+from mdkit.views.dashboard.gaps import MOST, RecentGaps
 from mdkit.views.ladder import LadderView, ladder_html
 from mdkit.views.tables import FrameView, SignalsView, TapeView
 from mdkit.views.view import View
@@ -153,13 +153,13 @@ matplotlib.rcParams["axes.facecolor"] = "pink"
 matplotlib.rcParams["savefig.dpi"] = 7
 before = dict(matplotlib.rcParams)
 import mdkit as md
-from mdkit.views.collector import Collector
-from mdkit.views.still import still_png
+from mdkit.views.dashboard.collector import Collector
+from mdkit.views.dashboard.still import look, still_png
 session = md.live(source=md.Simulated(["A_B_"], count=200), name="still")
 session.run_blocking()
 collector = Collector(session.pipeline)
 collector.update()
-assert still_png(collector)[:4] == bytes([137]) + b"PNG"
+assert still_png(look(collector))[:4] == bytes([137]) + b"PNG"
 assert dict(matplotlib.rcParams) == before
 assert "matplotlib.pyplot" not in sys.modules
 print("clean")

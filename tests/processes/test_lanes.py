@@ -17,7 +17,7 @@ from mdkit.pipeline.pipeline import Pipeline
 from mdkit.recording.recorder import Recorder
 from mdkit.recording.replay.replay import replay
 from mdkit.strategies.contract import as_strategy
-from mdkit.views.gaps import RecentGaps
+from mdkit.views.dashboard.gaps import RecentGaps
 
 pytestmark = pytest.mark.outer
 

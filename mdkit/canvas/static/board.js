@@ -1,6 +1,6 @@
 // The canvas: it draws the panes that are shown of what the store holds.
 
-import { MID } from "./book.js";
+import { MID, isOld } from "./book.js";
 import * as bars from "./footprint.js";
 import { HeatPane, fitPrices, marks } from "./heat.js";
 import { AXIS, heightFor, layout } from "./layout.js";
@@ -27,7 +27,7 @@ export class Board {
 
   // Take the size of the element and the screen's resolution.
   fit(width) {
-    const tall = this.options.height ?? heightFor(window.innerHeight, width);
+    const tall = heightFor(window.innerHeight, width);
     const dots = Math.min(3, window.devicePixelRatio || 1);
     // On a very wide screen everything is drawn larger, texts too.
     const zoom = Math.min(2, Math.max(1, width / 1900)), ratio = dots * zoom;
@@ -47,7 +47,7 @@ export class Board {
 
   // The newest moment: that of the picture, or of the picture at which it was paused.
   get now() {
-    return this.options.scrub ?? this.store.head?.now ?? 0;
+    return this.store.paused?.at ?? this.store.head?.now ?? 0;
   }
 
   get times() {
@@ -142,12 +142,14 @@ export class Board {
   // The newest prices, on the axis.
   tags(r, y) {
     const ring = this.store.rings.books;
-    if (!ring?.length) return;
-    const o = ring.offset(ring.length - 1);
+    const row = ring?.length ? ring.find(this.now) : -1;
+    if (row < 0) return;
+    const o = ring.offset(row);
     const { theme, g } = this;
     const value = ring.data[o + MID], py = y.px(value);
     if (!(py > r.y && py < r.y + r.h)) return;
-    this.tag(r.x + r.w + 1, py, writePrice(value, this.places), theme.queue, "#ffffff", g);
+    const back = isOld(this.store, row, this.now) ? theme.muted : theme.queue;
+    this.tag(r.x + r.w + 1, py, writePrice(value, this.places), back, "#ffffff", g);
   }
 
   tag(x, y, text, back, ink, g) {

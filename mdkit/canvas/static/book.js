@@ -10,8 +10,8 @@ export const ASK_SIZE = 5;
 export const MID = 6;
 export const SPREAD = 7;
 const FIRST = 11;
+const OLD_MS = 1000;
 
-export const bookWidth = (levels) => FIRST + 4 * (levels - 1);
 export const levelsOf = (width) => (width - FIRST) / 4 + 1;
 
 // Where the price of a level is; level 0 is the best one, and the size is in the next column.
@@ -85,6 +85,13 @@ export function tickOf(data, o, levels, smallest = Infinity) {
   }
   const spread = Math.round((data[o + ASK] - data[o + BID]) * 1e9) / 1e9;
   return spread > 0 && spread < smallest ? spread : smallest;
+}
+
+// Whether a row is not known to stand any more at a time: what is shown of it says so. A moment
+// is passed over, in which the next book is on its way.
+export function isOld(store, row, time) {
+  const until = holdsUntil(store.rings.books, row, row, store.unseen, store.head.seen)[0];
+  return time - until > OLD_MS;
 }
 
 // Until when each row in [first, last] holds: to the next one, but not into a gap, and the

@@ -76,7 +76,7 @@ export class HeatPane {
     if (ring?.length && store.levels) {
       const first = Math.max(0, ring.find(x.from)), last = ring.find(x.to);
       if (last >= first) {
-        const until = holdsUntil(ring, first, last, store.unseen ?? [], store.head.seen);
+        const until = holdsUntil(ring, first, last, store.unseen, store.head.seen);
         this.paint(g, r, store, ring, first, last, until, x, y, theme, options);
         this.lines(g, r, ring, first, last, until, x, y, theme, store);
       }

@@ -7,13 +7,15 @@ import { player } from "./player.js";
 import { STRIPS, SIDES } from "./layout.js";
 import { linesOf, valuesAt } from "./readout.js";
 import { resultLines, resultValues } from "./result.js";
+import { clock } from "./scales.js";
 import { Store } from "./store.js";
 import { View } from "./view.js";
 
 const LATE = 3; // seconds without a picture from which on the page says so
 const stores = new WeakMap();
 
-// All views of a model share what came, what is shown of it, and one listener.
+// All views of a model share what came and what is shown of it. Several may be open: one in the
+// notebook, another docked beside it.
 function storeOf(model) {
   if (stores.has(model)) return stores.get(model);
   const store = new Store();
@@ -22,7 +24,8 @@ function storeOf(model) {
     shown: new Set([...STRIPS, ...SIDES].map((pane) => pane.name)), levels: 5, theme: "auto",
     measure: "pressure", contrast: 1.5, profile: true, trades: true, marks: true,
   };
-  store.views = 0;
+  store.views = new Set();
+  store.watched = new Set(); // of its views, those that somebody can see
   stores.set(model, store);
   return store;
 }
@@ -37,7 +40,7 @@ function render({ model, el }) {
   const readout = make("div", { class: "mdkit-readout", hidden: true });
   const late = make("div", { class: "mdkit-late", hidden: true, role: "alert" });
   const board = new Board(canvas, store, view, options);
-  const say = (content) => {
+  const send = (content) => {
     try {
       model.send(content);
     } catch (error) {
@@ -45,10 +48,11 @@ function render({ model, el }) {
     }
   };
   let frame = 0, acked = store.n, isVisible = true, wantedLevel = null, seenSince = 0;
+  const self = {};
 
   const act = {
-    symbol: (symbol) => { view.prices = null; say({ kind: "ask", symbol }); },
-    interval: (interval) => say({ kind: "ask", interval }),
+    symbol: (symbol) => { view.prices = null; send({ kind: "ask", symbol }); },
+    interval: (interval) => send({ kind: "ask", interval }),
     window: (seconds) => { view.setSpan(Number(seconds) * 1000, board.now); act.changed(); },
     levels: (count) => {
       options.levels = Math.max(1, Math.min(store.head?.levels ?? 10, Math.round(count) || 1));
@@ -67,7 +71,7 @@ function render({ model, el }) {
       store.paused = store.paused ? null : { at: store.head?.now ?? 0 };
       if (store.paused) view.fix(board.now);
       else view.follow = true;
-      say({ kind: "pause", on: Boolean(store.paused) });
+      send({ kind: "pause", on: Boolean(store.paused) });
       act.changed();
     },
     follow: () => {
@@ -75,7 +79,7 @@ function render({ model, el }) {
       if (store.paused) act.pause();
       act.changed();
     },
-    stop: () => say({ kind: "stop" }),
+    stop: () => send({ kind: "stop" }),
     changed: () => {
       board.dirty = true;
       askForLevel();
@@ -86,7 +90,7 @@ function render({ model, el }) {
     readout: () => readOut(),
   };
   const bar = controls(act, stop.signal);
-  const scrub = player((content) => say({ kind: "player", ...content }), stop.signal);
+  const scrub = player((content) => send({ kind: "player", ...content }), stop.signal);
   root.append(bar.bar, scrub.bar, health, make("div", { class: "mdkit-stage" }, canvas, readout, late));
   el.append(root);
   root.mdkit = { store, view, options, board, act, values: null };
@@ -101,7 +105,7 @@ function render({ model, el }) {
     if (level < 0) level = steps.length - 1;
     if (level !== store.head.level && level !== wantedLevel) {
       wantedLevel = level;
-      say({ kind: "ask", level });
+      send({ kind: "ask", level });
     } else if (level === store.head.level) wantedLevel = null;
   }
 
@@ -113,7 +117,7 @@ function render({ model, el }) {
     if (performance.now() - reported < 250) return;
     clearTimeout(later);
     reported = performance.now();
-    say({ kind: "range", from: board.times[0], to: board.times[1] });
+    send({ kind: "range", from: board.times[0], to: board.times[1] });
   }
 
   function readOut() {
@@ -147,30 +151,35 @@ function render({ model, el }) {
     root.classList.toggle("mdkit-result", head?.mode === "result");
     if (!head) return;
     scrub.refresh(head);
-    health.dataset.state = head.state;
-    const text = [head.sentence, head.ledger].filter(Boolean).join("  ");
-    if (health.dataset.text !== text + head.state) {
-      health.dataset.text = text + head.state;
-      health.title = text;
-      health.replaceChildren(make("b", {}, head.state), ` ${head.sentence} `,
-        make("span", {}, head.ledger ?? ""));
-    }
+    showAge();
   }
 
-  function tellAge() {
+  // How the session is; of a picture that is not of now, how it was then, in no colour.
+  function showHealth(then) {
+    const { head } = store;
+    const words = [then ? `At ${then}: ` : " ", head.sentence, ` ${head.ledger ?? ""}`];
+    health.dataset.state = then ? "unknown" : head.state;
+    if (health.dataset.text === head.state + words.join("")) return;
+    health.dataset.text = head.state + words.join("");
+    health.title = words.join("").trim();
+    health.replaceChildren(make("b", {}, head.state), ` ${words[0]}${words[1]} `,
+      make("span", {}, words[2]));
+  }
+
+  function showAge() {
     const { head, paused } = store;
     const age = store.age(performance.now());
     const isOver = !head || head.over || paused || !isVisible ||
       performance.now() - seenSince < 1500;
     const isLate = head && !isOver && age > LATE;
     const seconds = Math.floor(age);
-    bar.parts.age.textContent = paused
-      ? `paused at ${new Date(paused.at).toISOString().slice(11, 19)} UTC`
+    const moment = head && `${clock(board.now, 1000)} UTC`;
+    bar.parts.age.textContent = paused ? `paused at ${moment}`
       : isLate ? `no picture for ${seconds} s` : head?.rate && board.width >= 620 ? `${Math.round(head.rate)}/s` : "";
     bar.parts.age.classList.toggle("mdkit-bad", Boolean(isLate));
     late.hidden = !isLate;
+    if (head) showHealth(paused || isLate ? moment : "");
     if (isLate) {
-      health.dataset.state = "unknown";
       late.textContent = `no picture for ${seconds} s: the kernel is busy, or gone`;
     }
   }
@@ -179,20 +188,22 @@ function render({ model, el }) {
     frame = requestAnimationFrame(turn);
     if (store.n !== acked) {
       acked = store.n;
-      say({ kind: "ack", n: store.n, from: board.times[0], to: board.times[1] });
+      send({ kind: "ack", n: store.n, from: board.times[0], to: board.times[1] });
       board.dirty = true;
       askForLevel();
       refreshAll();
       if (board.cursor) readOut();
-      tellAge();
     }
     if (board.dirty && isVisible) board.draw(performance.now());
   }
 
   function look(isOn) {
     if (isOn && !isVisible) seenSince = performance.now();
-    if (isOn !== isVisible) say({ kind: "visible", on: isOn });
     isVisible = isOn;
+    const before = store.watched.size;
+    if (isOn) store.watched.add(self);
+    else store.watched.delete(self);
+    if (Boolean(before) !== Boolean(store.watched.size)) send({ kind: "visible", on: isOn });
     board.dirty = true;
   }
 
@@ -201,7 +212,7 @@ function render({ model, el }) {
     if (store.last === message) return; // another view of the model has taken it in
     store.last = message;
     if (!store.take(message, buffers?.[0], performance.now())) {
-      say({ kind: "hole", n: store.n });
+      send({ kind: "hole", n: store.n });
       return;
     }
     const { paused, first_levels: levels, whole } = message.head;
@@ -239,13 +250,14 @@ function render({ model, el }) {
     if (menu.open && !menu.contains(event.target)) menu.open = false;
   }, { signal: stop.signal });
   const clockTimer = setInterval(() => {
-    tellAge();
+    showAge();
     board.dirty = true;
   }, 500);
   board.fit(Math.floor(root.clientWidth));
   frame = requestAnimationFrame(turn);
-  store.views++;
-  say({ kind: "hello" });
+  store.views.add(self);
+  store.watched.add(self);
+  send({ kind: "hello" });
   refreshAll();
 
   return () => {
@@ -256,11 +268,9 @@ function render({ model, el }) {
     watcher.disconnect();
     sizes.disconnect();
     model.off("msg:custom", onMessage);
-    store.views--;
-    if (!store.views) {
-      store.clear();
-      say({ kind: "visible", on: false });
-    }
+    store.views.delete(self);
+    look(false);
+    if (!store.views.size) store.clear();
     root.remove();
   };
 }

@@ -7,15 +7,15 @@ const SPEEDS = [[0.1, "0.1×"], [0.5, "0.5×"], [1, "1×"], [2, "2×"], [5, "5×
   [50, "50×"], ["", "as fast as possible"]];
 const PARTS = 10000;
 
-// `say` sends what the kernel is asked for.
-export function player(say, signal) {
+// `send` sends what the kernel is asked for.
+export function player(send, signal) {
   const on = (node, name, handler) => {
     node.addEventListener(name, handler, { signal });
     return node;
   };
   let state = null, isHeld = false;
   const play = on(make("button", { type: "button" }, "Play"), "click",
-    () => say({ do: state?.paused ? "play" : "pause" }));
+    () => send({ do: state?.paused ? "play" : "pause" }));
   const slider = make("input", { type: "range", min: 0, max: PARTS, step: 1,
     "aria-label": "moment of the recording" });
   const at = make("span", { class: "mdkit-at" });
@@ -26,14 +26,14 @@ export function player(say, signal) {
   });
   on(slider, "change", () => {
     isHeld = false;
-    if (state) say({ do: "seek", at: moment() });
+    if (state) send({ do: "seek", at: moment() });
   });
   const speed = on(make("select", { title: "How many times faster than it was",
     "aria-label": "speed" }), "change",
-  (event) => say({ do: "speed", speed: event.target.value === "" ? null : Number(event.target.value) }));
+  (event) => send({ do: "speed", speed: event.target.value === "" ? null : Number(event.target.value) }));
   const jumps = ["gap", "burst", "signal"].map((kind) => on(make("button", { type: "button",
     title: `Go to the next ${kind}; strategies begin anew behind a jump` }, `next ${kind}`),
-  "click", () => say({ do: "next", kind })));
+  "click", () => send({ do: "next", kind })));
   const track = make("div", { class: "mdkit-track" }, slider);
   const bar = make("div", { class: "mdkit-player", role: "toolbar", hidden: true,
     "aria-label": "recording" }, play, track, at, speed, ...jumps);

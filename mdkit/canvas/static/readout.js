@@ -3,7 +3,7 @@
 import { ASK, ASK_SIZE, BID, BID_SIZE, MID, SPREAD, T, holdsUntil, imbalanceOf, microprice,
   pressureOf, restingAt } from "./book.js";
 import { barsIn } from "./footprint.js";
-import { QUEUE } from "./strips.js";
+import { QUEUE, isCut } from "./strips.js";
 import { clock, price as writePrice, short } from "./scales.js";
 
 // The book that is known to have stood at a time: its row, or -1.
@@ -12,7 +12,7 @@ export function bookAt(store, time) {
   if (!ring?.length) return -1;
   const row = ring.find(time);
   if (row < 0) return -1;
-  const until = holdsUntil(ring, row, row, store.unseen ?? [], store.head.seen)[0];
+  const until = holdsUntil(ring, row, row, store.unseen, store.head.seen)[0];
   return time <= until || (row === ring.length - 1 && time <= store.head.seen) ? row : -1;
 }
 
@@ -21,7 +21,7 @@ export function valuesAt(store, time, options, price = null) {
   const values = { time };
   const head = store.head;
   if (!head) return values;
-  const gap = (store.unseen ?? []).find(([from, to]) => from <= time && time < to);
+  const gap = store.unseen.find(([from, to]) => from <= time && time < to);
   if (gap) values.gap = gap[2];
   const row = bookAt(store, time), ring = store.rings.books;
   if (row >= 0) {
@@ -39,10 +39,12 @@ export function valuesAt(store, time, options, price = null) {
     }
   }
   if (price !== null) values.price = price;
+  // What was last known holds as long as nothing was missed since, and as far as was seen.
+  const holds = (since) => !isCut(store.unseen, since, time) && time <= Math.max(since, head.seen);
   const flow = store.rings.flow;
   if (flow?.length) {
     const at = flow.find(time);
-    if (at >= 0 && !gap) values.cvd = flow.at(at, 4);
+    if (at >= 0 && holds(flow.at(at, 0))) values.cvd = flow.at(at, 4);
   }
   const metrics = store.rings.metrics;
   if (metrics?.length) {
@@ -52,15 +54,16 @@ export function valuesAt(store, time, options, price = null) {
     }
   }
   const signals = store.rings.signals;
-  if (signals?.length && !gap) {
+  if (signals?.length) {
     const said = {};
     const names = head.strategies ?? [];
     for (let at = signals.find(time), n = 0; at >= 0 && n < 400; at--, n++) {
       const name = names[signals.at(at, 1)];
+      if (!holds(signals.at(at, 0))) break;
       if (name !== undefined && !(name in said)) said[name] = signals.at(at, 2);
       if (Object.keys(said).length === names.length) break;
     }
-    values.signals = said;
+    if (Object.keys(said).length) values.signals = said;
   }
   const bar = head.interval_ms ? barsIn(store, time, time + 1e-6)[0] : null;
   if (bar) values.bar = bar;

@@ -15,10 +15,6 @@ export class Ring {
     return this.end - this.start;
   }
 
-  clear() {
-    this.start = this.end = 0;
-  }
-
   // The value in a column of a row; row 0 is the oldest.
   at(row, column) {
     return this.data[(this.start + row) * this.width + column];
@@ -38,7 +34,6 @@ export class Ring {
         this.key(rows[first]) === this.key(this.at(this.length - 1, 0));
       if (!same) this.makeRoom();
       const place = same ? this.end - 1 : this.end++;
-      // Something was missed within the step: that holds for the row that stands for it.
       this.data.set(rows.subarray(first, first + this.width), place * this.width);
       if (this.length > this.capacity) this.start = this.end - this.capacity;
     }

@@ -1,6 +1,6 @@
 // The panes beside the charts: ladder, tape and signals.
 
-import { SPREAD, T, microprice, place, pressureOf } from "./book.js";
+import { SPREAD, T, isOld, microprice, place, pressureOf } from "./book.js";
 import { clock, price as writePrice, short } from "./scales.js";
 
 const FONT = "11px system-ui, sans-serif";
@@ -27,7 +27,6 @@ export class Ladder {
   constructor() {
     this.sizes = new Map();
     this.flashes = new Map();
-    this.rows = [];
   }
 
   // Note which sizes have changed since the last book that was shown.
@@ -49,9 +48,9 @@ export class Ladder {
 
   draw(g, r, store, theme, options, places, now, until) {
     const ring = store.rings.books;
-    title(g, r, store.head?.symbol || "Ladder", theme);
-    this.rows = [];
     const row = ring?.length ? ring.find(until) : -1;
+    const old = row >= 0 && isOld(store, row, until) ? `, as of ${clock(ring.at(row, T), 1000)}` : "";
+    title(g, r, `${store.head.symbol || "Ladder"}${old}`, theme);
     if (row < 0) {
       g.font = FONT;
       g.fillStyle = theme.muted;
@@ -59,7 +58,7 @@ export class Ladder {
       return;
     }
     const o = ring.offset(row), levels = store.levels, data = ring.data;
-    const height = Math.max(11, Math.min(22, 15));
+    const height = 15;
     const room = Math.floor((r.h - 20 - 18) / height / 2);
     const count = Math.max(1, Math.min(levels, room));
     const sides = ["ask", "bid"].map((side) => {
@@ -76,12 +75,16 @@ export class Ladder {
     const recent = recentTrades(store, until);
     const middle = Math.round(r.y + 20 + (r.h - 20) / 2);
     let y = middle - 9 - height * asks.length;
-    const line = { g, r, theme, places, largest, recent, height, now };
+    // What may have changed since is shown faintly, and as no more than what it was.
+    const fade = old ? 0.4 : 1;
+    const line = { g, r, theme, places, largest, recent, height, now, fade };
     for (const ask of [...asks].reverse()) {
       this.row(line, ask, y);
       y += height;
     }
+    g.globalAlpha = fade;
     this.middle(g, r, theme, data, o, levels, options, places, y);
+    g.globalAlpha = 1;
     y += 18;
     for (const bid of bids) {
       this.row(line, bid, y);
@@ -89,15 +92,15 @@ export class Ladder {
     }
   }
 
-  row({ g, r, theme, places, largest, recent, height, now }, { side, price, size, total }, y) {
-    this.rows.push({ y, price, size, side });
+  row(line, { side, price, size, total }, y) {
+    const { g, r, theme, places, largest, recent, height, now, fade } = line;
     const colour = side === "bid" ? theme.buy : theme.sell;
     const wide = r.w > 230, at = [r.x + 6, r.x + r.w * (wide ? 0.47 : 0.5), r.x + r.w - 6];
     const bar = (r.w - 8) * 0.46 * Math.min(1, size / largest);
-    g.globalAlpha = 0.26;
+    g.globalAlpha = 0.26 * fade;
     g.fillStyle = colour;
     g.fillRect(at[1] + 3, y + 1, bar, height - 2);
-    g.globalAlpha = 1;
+    g.globalAlpha = fade;
     const flash = this.flashes.get(price);
     if (flash !== undefined) {
       g.fillStyle = `rgba(${theme.flash},${0.3 * Math.max(0, 1 - (now - flash) / FLASH_MS)})`;
@@ -121,6 +124,7 @@ export class Ladder {
       g.fillStyle = traded.net >= 0 ? theme.buy : theme.sell;
       g.fillText(short(traded.size), at[0], text);
     }
+    g.globalAlpha = 1;
   }
 
   middle(g, r, theme, data, o, levels, options, places, y) {

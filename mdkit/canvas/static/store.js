@@ -4,7 +4,7 @@ import { Ring } from "./ring.js";
 import { levelsOf, tickOf } from "./book.js";
 import { follows, unpack } from "./wire.js";
 
-const CAPACITY = { books: 2400, flow: 2400, trades: 12000, signals: 8000, metrics: 6000 };
+const CAPACITY = 6000; // of a series of which the kernel has not said how much it keeps
 
 export class Store {
   constructor() {
@@ -14,10 +14,9 @@ export class Store {
     this.bars = new Map();
     this.profile = this.result = this.fills = null;
     this.tick = Infinity;
-    this.gaps = [];
+    this.takeGaps([]);
     this.at = -Infinity; // when the newest picture came, by performance.now()
     this.counters = { pictures: 0, holes: 0, dropped: 0, bytes: 0 };
-    this.listeners = new Set();
   }
 
   // Take a message in; false where one before it is missing, so that all must be sent anew.
@@ -46,13 +45,13 @@ export class Store {
     this.bars.clear();
     this.profile = this.result = this.fills = null;
     this.tick = Infinity;
-    this.gaps = [];
+    this.takeGaps([]);
   }
 
-  takeGaps({ from, rows }) {
-    this.gaps.length = Math.min(this.gaps.length, from);
-    for (const row of rows) this.gaps.push(row);
-    this.unseen = this.gaps.filter((gap) => gap[2] !== "dropped");
+  // Gaps are [from, to, reason, messages lost]. Of what was dropped, others came meanwhile.
+  takeGaps(rows) {
+    this.gaps = rows;
+    this.unseen = rows.filter((gap) => gap[2] !== "dropped");
   }
 
   takeSeries(name, { rows, width, data }) {
@@ -65,7 +64,7 @@ export class Store {
     let ring = this.rings[name];
     if (!ring || ring.width !== width) {
       const step = name === "books" || name === "flow" ? this.head.step : 0;
-      ring = this.rings[name] = new Ring(width, CAPACITY[name] ?? 6000, step);
+      ring = this.rings[name] = new Ring(width, this.capacity(name), step);
     }
     ring.append(data);
     if (name === "books" && ring.length) {
@@ -84,7 +83,7 @@ export class Store {
       this.bars.set(start, { start, open, high, low, close, volume, delta, poc, partial,
         cells: [] });
     }
-    while (this.bars.size > 600) this.bars.delete(this.bars.keys().next().value);
+    while (this.bars.size > this.capacity("bars")) this.bars.delete(this.bars.keys().next().value);
   }
 
   // Columns: start of the bar, price, sold, bought, unknown, imbalance (1 buy, -1 sell).
@@ -93,6 +92,10 @@ export class Store {
       const [start, price, sell, buy, neutral, imbalance] = data.subarray(o, o + width);
       this.bars.get(start)?.cells.push({ price, sell, buy, neutral, imbalance });
     }
+  }
+
+  capacity(name) {
+    return this.head.capacity?.[name] ?? CAPACITY;
   }
 
   // Seconds since the newest picture came.

@@ -47,7 +47,7 @@ export function levelsGrid(g, r, scale, values, write, theme) {
 }
 
 export function gaps(g, r, store, x, theme, named) {
-  const top = r.y, all = store.gaps ?? [];
+  const top = r.y, all = store.gaps;
   for (const [from, to, reason, lost] of all) {
     if (to < x.from || from > x.to) continue;
     const left = Math.max(r.x, x.px(from)), right = Math.min(r.x + r.w, Math.max(x.px(to), left + 1));
@@ -99,7 +99,7 @@ export function pressure(g, r, store, x, theme, options) {
   levelsGrid(g, r, y, [-power, 0, power], write, theme);
   clipped(g, r, () => {
     if (last >= first && ring?.length) {
-      const until = holdsUntil(ring, first, last, store.unseen ?? [], store.head.seen);
+      const until = holdsUntil(ring, first, last, store.unseen, store.head.seen);
       g.beginPath();
       stepLine(g, ring, first, last, until, x, y, value);
       g.strokeStyle = theme.queue;
@@ -124,7 +124,7 @@ function signals(g, r, store, x, theme) {
     for (let row = first; row <= last; row++) {
       if (ring.at(row, 1) !== strategy) continue;
       const t = ring.at(row, 0), px = x.px(t), py = y.px(ring.at(row, 2));
-      if (pen === null || isCut(store.unseen ?? [], pen.t, t)) g.moveTo(px, py);
+      if (pen === null || isCut(store.unseen, pen.t, t)) g.moveTo(px, py);
       else {
         g.lineTo(px, pen.y);
         g.lineTo(px, py);
@@ -207,7 +207,7 @@ export function flow(g, r, store, x, theme) {
     g.globalAlpha = 1;
     g.beginPath();
     let before = null, since = 0;
-    const unseen = store.unseen ?? [];
+    const unseen = store.unseen;
     for (let row = first; row <= last; row++) {
       const t = Math.min(ring.at(row, 0), store.head.now), px = x.px(t), py = y.px(ring.at(row, 4));
       if (before === null || ring.at(row, 5) || isCut(unseen, since, t)) g.moveTo(px, py);

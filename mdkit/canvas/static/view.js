@@ -5,7 +5,6 @@ const LEAST = 500, MOST = 200 * 366 * 86400e3;
 export class View {
   constructor(seconds = 60) {
     this.span = seconds * 1000;
-    this.first = this.span;
     this.follow = true;
     this.end = 0; // the right edge in ms, where the view does not follow
     this.prices = null; // [low, high] once the user has chosen, else null

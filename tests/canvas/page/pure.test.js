@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { bookWidth, holdsUntil, imbalanceOf, microprice, place, pressureOf, reach, restingAt,
-  tickOf } from "../static/book.js";
+import { holdsUntil, imbalanceOf, isOld, microprice, place, pressureOf, reach, restingAt, tickOf }
+  from "../static/book.js";
 import { barsIn, joinCells } from "../static/footprint.js";
 import { fitPrices, sizeRange, turns } from "../static/heat.js";
 import { heightFor, layout, paneAt } from "../static/layout.js";
@@ -96,9 +96,9 @@ test("numbers are short, and prices have the decimals of their tick", () => {
 
 // -- books ------------------------------------------------------------------------------------
 
-const LEVELS = 3;
+const LEVELS = 3, WIDTH = 11 + 4 * (LEVELS - 1);
 function book(t, { bids, asks, gap = 0 }) {
-  const row = new Float64Array(bookWidth(LEVELS)).fill(NaN);
+  const row = new Float64Array(WIDTH).fill(NaN);
   row[0] = t;
   row[1] = gap;
   for (const [side, levels] of [["bid", bids], ["ask", asks]]) {
@@ -131,7 +131,7 @@ test("what rests at a price is found within half a tick", () => {
 });
 
 function ringOf(...books) {
-  const ring = new Ring(bookWidth(LEVELS), 100, 50);
+  const ring = new Ring(WIDTH, 100, 50);
   for (const one of books) ring.append(one);
   return ring;
 }
@@ -141,6 +141,15 @@ test("a book holds until the next one, but not into a gap nor beyond what was se
   const until = [...holdsUntil(ring, 0, 3, [[400, 900, "disconnected"]], 5000)];
   assert.deepEqual(until, [100, 400, 1050, 5000]);
   assert.deepEqual([...holdsUntil(ring, 3, 3, [], 500)], [1100]);
+});
+
+test("a book that is not known to stand any more is old, after a moment of grace", () => {
+  const store = { rings: { books: ringOf(book(0, B), book(400, B)) }, unseen: [], head: { seen: 5000 } };
+  assert.equal(isOld(store, 1, 5900), false);
+  assert.equal(isOld(store, 1, 6100), true, "nothing was seen for over a second");
+  store.unseen = [[600, 4000, "disconnected", 0]];
+  assert.equal(isOld(store, 1, 1500), false);
+  assert.equal(isOld(store, 1, 1700), true, "though the feed is fresh again");
 });
 
 test("a gap amid a step that a book began in does not make it hold negatively", () => {
@@ -243,6 +252,17 @@ test("a hole in the numbers is noticed, and what begins anew mends it", () => {
   assert.equal(store.n, 7);
 });
 
+test("the store keeps as much as the kernel says that it does", () => {
+  const store = new Store();
+  const head = { ...HEAD, capacity: { trades: 3, bars: 2 } };
+  store.take(...message(1, head, {
+    trades: [1, 2, 3, 4].map((t) => [t, 10, 1, 1, 0]),
+    bars: [0, 5000, 10000].map((start) => [start, 1, 1, 1, 1, 1, 1, 1, 0]),
+  }, true), 0);
+  assert.equal(store.rings.trades.length, 3);
+  assert.deepEqual([...store.bars.keys()], [5000, 10000]);
+});
+
 test("the store knows the age of what it shows", () => {
   const store = new Store();
   assert.equal(store.age(5), Infinity);
@@ -253,7 +273,7 @@ test("the store knows the age of what it shows", () => {
 function filled() {
   const store = new Store();
   store.take(...message(1, {
-    ...HEAD, gaps: { from: 0, rows: [[500, 900, "disconnected", 3], [100, 110, "dropped", 1]] },
+    ...HEAD, gaps: [[500, 900, "disconnected", 3], [100, 110, "dropped", 1]],
   }, {
     books: [[...book(0, B)], [...book(400, B)], [...book(1000, { ...B, gap: 1 })]],
     trades: [[10, 10.5, 2, 1, 0], [1100, 10, 3, -1, 1]],
@@ -282,7 +302,9 @@ test("a read-out says what stood at that moment, and nothing of what was not see
   assert.equal(bookAt(store, 1500), 2, "the newest holds while the feed is fresh");
   assert.equal(bookAt(store, 2500), -1, "but not beyond what was seen");
   assert.equal(bookAt(store, -1), -1);
-  assert.equal(valuesAt(store, 1000, options).cvd, 2);
+  const behind = valuesAt(store, 1000, options);
+  assert.ok("bid" in behind && !("cvd" in behind) && !("signals" in behind),
+    "what was known before a gap is not known behind it");
   assert.equal(valuesAt(store, 1200, options).cvd, -3);
 });
 

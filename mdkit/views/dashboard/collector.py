@@ -12,15 +12,17 @@ from mdkit.canvas.rings import MS, Ring, Rows
 from mdkit.orderflow.columns import Trades, checked_time
 from mdkit.orderflow.footprint import FootprintBuilder, bar_rows, smallest_step
 from mdkit.orderflow.profile import profile_of, value_area
-from mdkit.views.gaps import RecentGaps
-from mdkit.views.series import (
-    CAPACITY,
+from mdkit.orderflow.steps import nice_step
+from mdkit.views.dashboard.gaps import RecentGaps
+from mdkit.views.dashboard.series import (
+    CAPACITIES,
     STEPS_MS,
     BookSeries,
     MetricSeries,
     SignalSeries,
     TradeSeries,
 )
+from mdkit.views.dashboard.state import book_fault
 
 if TYPE_CHECKING:
     from mdkit.pipeline.pipeline import Pipeline
@@ -76,7 +78,7 @@ class Collector:
         self.changed_bars: set[int] = set()
         self._begin_bars(None)
         self._sent: dict[str, int] = {}
-        self._gaps_changed = True
+        self._newest_sent: int | None = None
         self._profile_at = self._bars_at = 0.0
         self._profile: Rows | None = None
 
@@ -102,9 +104,8 @@ class Collector:
             return
         spans = [bar.high - bar.low for bar in self.footprint.bars.values()]
         least = max(float(np.median(spans)), spans[-1]) / _CELLS
-        scale = 10.0 ** np.floor(np.log10(least))
-        step = next(n * scale for n in (1, 2, 5, 10) if n * scale >= least)
-        self.footprint = FootprintBuilder(self.footprint.step_ns, float(round(step, 12)))
+        step = round(nice_step(least), 12)
+        self.footprint = FootprintBuilder(self.footprint.step_ns, step)
         self.footprint.add(held)
 
     def _fit_newest(self) -> None:
@@ -142,8 +143,7 @@ class Collector:
             is_new = True
             self._fit_newest()
         is_new |= self.signals.update()
-        if self.gaps.look(self.pipeline):
-            self._gaps_changed = is_new = True
+        is_new |= self.gaps.look(self.pipeline)
         bars = self.footprint.bars
         while len(bars) > BARS:
             del bars[next(iter(bars))]
@@ -185,7 +185,6 @@ class Collector:
         if anew:
             self._sent.clear()
             self.changed_bars = set(self.footprint.bars)
-            self._gaps_changed = True
             self._profile_at = self._bars_at = 0.0
         parts: dict[str, Rows] = {}
         for name in ("books", "flow", "trades", "signals", "metrics"):
@@ -208,12 +207,17 @@ class Collector:
         if now - self._bars_at < _BARS_SECONDS:
             return
         bars = self.footprint.bars
-        changed = [bars[start] for start in sorted(self.changed_bars) if start in bars]
-        self.changed_bars = set()
-        if not changed:
+        if self.changed_bars.isdisjoint(bars):
             return
         self._bars_at = now
         newest = next(reversed(bars))
+        if self._newest_sent not in (None, newest):
+            self.changed_bars.add(self._newest_sent)  # it forms no longer, and is whole by now
+        self._newest_sent = newest
+        if self._is_tick_smaller():
+            self.changed_bars = set(bars)  # what is an imbalance depends on it
+        changed = [bars[start] for start in sorted(self.changed_bars) if start in bars]
+        self.changed_bars = set()
         parts["bars"] = np.array(
             [
                 (
@@ -224,10 +228,6 @@ class Collector:
                 for bar in changed
             ]
         )
-        if self.footprint.price_step is None:
-            prices = {price for bar in changed for price in bar.cells}
-            if len(prices) > 1:
-                self.tick = min(self.tick, smallest_step(prices))
         tick = self.price_step
         marks = {"buy": 1.0, "sell": -1.0, "": 0.0}
         parts["cells"] = np.array(
@@ -237,6 +237,16 @@ class Collector:
                 for row in bar_rows(bar, tick)
             ]
         )
+
+    def _is_tick_smaller(self) -> bool:
+        """Take in the prices of bars that changed; True where they lie closer than any before."""
+        if self.footprint.price_step is not None:
+            return False
+        before, bars = self.tick, self.footprint.bars
+        prices = {p for start in self.changed_bars if start in bars for p in bars[start].cells}
+        if len(prices) > 1:
+            self.tick = min(self.tick, smallest_step(prices))
+        return self.tick < before
 
     def _add_profile(self, parts: dict[str, Rows]) -> None:
         """Add the volume profile of the trades in the range that is shown."""
@@ -253,44 +263,50 @@ class Collector:
         if len(found) or self._profile is not None:
             parts["profile"] = self._profile = found
 
+    @property
+    def now_ms(self) -> float:
+        """The newest moment of a picture: that of the source's clock, or of the end."""
+        last = self.last_ms
+        if last and self.pipeline.finished.is_set():
+            return last
+        return self.pipeline.source.clock_ns() / MS
+
+    @property
+    def seen_ms(self) -> float:
+        """Until when the newest book is known to stand: now, unless anything speaks against it."""
+        pipeline, source = self.pipeline, self.pipeline.source
+        queue = pipeline.buffer.statistics()
+        is_known = (
+            source.connected
+            and not source.stale_for
+            and not pipeline.paused
+            and not pipeline.finished.is_set()
+            and not (queue.depth or queue.spilled)  # it may be an older one that was handled last
+            and not book_fault(source, self.symbol)
+        )
+        return self.now_ms if is_known else self.last_ms
+
     def head(self) -> dict[str, Any]:
         """Return what goes with every picture: names, and moments in ms since the epoch."""
-        pipeline = self.pipeline
-        last = self.last_ms
-        source = pipeline.source
-        is_over = pipeline.finished.is_set()
-        now = last if is_over and last else source.clock_ns() / MS
-        # A book is known to stand until now only if nothing newer waits to be handled.
-        waits = pipeline.buffer.statistics().depth > 0
-        is_fresh = source.connected and not source.stale_for and not pipeline.paused
-        head: dict[str, Any] = {
+        return {
             "symbol": self.symbol,
-            "now": now,
-            "seen": now if is_fresh and not waits and not is_over else last,
+            "now": self.now_ms,
+            "seen": self.seen_ms,
             "level": self.level,
             "step": STEPS_MS[self.level],
             "interval": self.interval,
             "interval_ms": self.footprint.step_ns / MS,
             "price_step": self.price_step,
             "strategies": list(self.signals.strategies),
+            "gaps": self.gaps.rows,
         }
-        if self._gaps_changed:
-            self._gaps_changed = False
-            head["gaps"] = {
-                "from": 0,
-                "rows": [
-                    (gap.from_ns / MS, gap.to_ns / MS, gap.reason, gap.lost)
-                    for gap in self.gaps.stretches
-                ],
-            }
-        return head
 
 
 def constants(pipeline: Pipeline) -> Mapping[str, Any]:
     """Return what never changes of a pipeline."""
     return {
         "steps": STEPS_MS,
-        "capacity": CAPACITY,
+        "capacity": {**CAPACITIES, "bars": BARS},
         "levels": pipeline.frames.levels,
         "maxsize": pipeline.buffer.maxsize,
     }

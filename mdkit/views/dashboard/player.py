@@ -35,6 +35,9 @@ class RecordingPlayer:
         self._span = (info.start_ns, info.end_ns)
         gaps = sorted(gap.from_ns for gap in info.gaps if gap.to_ns > gap.from_ns)
         self.moments: dict[str, list[int]] = {"gap": gaps, "burst": list(info.bursts)}
+        self._marks = {
+            kind: [at / MS for at in times[:_MOST_MARKS]] for kind, times in self.moments.items()
+        }
         self.trouble = ""
         self._speed_before: float | None = None
         self._seeks_signal = False
@@ -50,10 +53,7 @@ class RecordingPlayer:
             "paused": self.replay.paused,
             "speed": self.replay.speed,
             "note": "looking for a signal" if self._seeks_signal else self.trouble,
-            "marks": {
-                kind: [at / MS for at in times[:_MOST_MARKS]]
-                for kind, times in self.moments.items()
-            },
+            "marks": self._marks,
         }
 
     def do(self, content: Mapping[str, Any]) -> None:
@@ -77,11 +77,14 @@ class RecordingPlayer:
     def jump(self, kind: str) -> None:
         """Go to the next gap or burst, or play on as fast as possible to the next signal.
 
-        Raises `SettingsError` for another kind, and where there is none before the end.
+        Raises `SettingsError` for another kind, and where there is none before the end, as of
+        signals where no strategy runs.
         """
         if kind not in KINDS:
             raise SettingsError(f"no jump to the next {kind!r}: {instead(kind, KINDS)}.")
         if kind == "signal":
+            if not self._pipeline.timers:
+                raise SettingsError("no strategy runs that could give a signal: give strategies=")
             if not self._seeks_signal:
                 self._speed_before, self._seeks_signal = self.replay.speed, True
             self.replay.set_speed(None)

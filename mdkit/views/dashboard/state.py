@@ -2,24 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mdkit.pipeline.explain import explain
+from mdkit.sources.venue import VenueSource
 
 if TYPE_CHECKING:
     from mdkit.pipeline.pipeline import Pipeline
+    from mdkit.sources.source import Source
+
+OUT = "out of step"
 
 
 def state_of(pipeline: Pipeline) -> str:
-    """Return the state in a word or two."""
-    health = pipeline.health()
+    """Return the state in a word or two, the worst that is known: "normal" is said of no fault."""
+    health, source = pipeline.health(), pipeline.source
     if pipeline.failure is not None:
         return "failed"
     if pipeline.receipt is not None:
         return "stopped"
     if pipeline.paused:
         return "paused"
-    return health.state if health.connected else "not connected"
+    if not health.connected:
+        return "not connected"
+    if health.state in ("critical", "failing"):
+        return health.state
+    troubles: Sequence[str] = ()
+    if isinstance(source, VenueSource):
+        if any(builder.state == OUT for _, _, builder in source.books()):
+            return OUT
+        troubles = source.troubles
+    if health.stale_for or troubles:
+        return "silent"
+    return health.state
+
+
+def book_fault(source: Source, symbol: str) -> str:
+    """Return why a symbol's book is not in step with its venue; "" where it is, or none can say."""
+    builder = source.builder(symbol) if isinstance(source, VenueSource) else None
+    if builder is None or builder.state == "in step":
+        return ""
+    return builder.reason or f"{builder.state} for a snapshot"
 
 
 def sentence_of(pipeline: Pipeline, symbol: str) -> str:

@@ -15,13 +15,22 @@ import numpy.typing as npt
 from mdkit.canvas.rings import MS, Ring, Rows, in_ms
 from mdkit.frames import EventFrame, LiveFrame
 from mdkit.frames.flags import AFTER_GAP
-from mdkit.orderflow.columns import Trades, sides
+from mdkit.frames.live import Block
+from mdkit.orderflow.columns import BUY, NEUTRAL, SELL, Trades, sides
 from mdkit.orderflow.cvd import running_delta, sums_by
 
 STEPS_MS = (50.0, 500.0, 5_000.0)
 CAPACITY = 2_400
 """Steps kept at each resolution: 2 minutes, 20 minutes and over 3 hours."""
 TRADES, SIGNALS, METRICS = 12_000, 8_000, 6_000
+CAPACITIES = {
+    "books": CAPACITY,
+    "flow": CAPACITY,
+    "trades": TRADES,
+    "signals": SIGNALS,
+    "metrics": METRICS,
+}
+"""Rows kept of each series, here and on the page."""
 _SIGNAL_STEP_NS = 50_000_000
 
 
@@ -38,17 +47,20 @@ class BookSeries:
     def update(self) -> bool:
         """Take in new books; False where there were none."""
         block = self._table.last_of_steps(self._taken, int(STEPS_MS[0] * MS))
+        is_cut = _outran(self._table, self._taken)
         self._taken = self._table.total
         if not block.received.size:
             return False
         rows = np.empty((block.received.size, self._rings[0].width))
         rows[:, 0] = in_ms(block.received)
         rows[:, 1] = (block.flags & AFTER_GAP) > 0
+        rows[0, 1] = max(rows[0, 1], is_cut)
         rows[:, 2:] = block.floats.T
-        _append(self._rings[0], rows, STEPS_MS[0])
-        for level in range(1, len(STEPS_MS)):
-            if self._rings[0].total - self._folded[level] > CAPACITY // 2:
-                self.ring(level)
+        for part in _parts(rows, CAPACITY // 2):
+            _append(self._rings[0], part, STEPS_MS[0])
+            for level in range(1, len(STEPS_MS)):
+                if self._rings[0].total - self._folded[level] > CAPACITY // 2:
+                    self.ring(level)
         return True
 
     def ring(self, level: int) -> Ring:
@@ -63,6 +75,16 @@ class BookSeries:
             folded[:, 1] = np.maximum.reduceat(rows[:, 1], firsts)
             _append(ring, folded, STEPS_MS[level])
         return ring
+
+
+def _outran(table: EventFrame[Any], taken: int) -> bool:
+    """Whether rows came and went since `taken` of them had been looked at."""
+    return bool(taken) and table.total - taken > len(table)
+
+
+def _parts(rows: Rows, size: int) -> list[Rows]:
+    """Return rows in parts, none of which a ring is too small for."""
+    return [rows[first : first + size] for first in range(0, len(rows), size)]
 
 
 def _append(ring: Ring, rows: Rows, step: float) -> None:
@@ -94,17 +116,20 @@ class TradeSeries:
 
     def update(self) -> Trades | None:
         """Take in new trades and return them; None where there were none."""
-        new = self._trades(self._taken)
+        new = _trades(self._table.since(self._taken))
+        is_cut = _outran(self._table, self._taken)
         self._taken = self._table.total
         if not new.received.size:
             return None
+        new.gap[0] |= is_cut
         total = running_delta(new, self._delta)
         self._delta = float(total[-1])
         columns = (in_ms(new.received), new.price, new.size, new.side, new.gap, total)
-        self.ring.append(np.column_stack(columns))
-        for level in range(len(STEPS_MS)):
-            if self.ring.total - self._folded[level] > TRADES // 2:
-                self.flow(level)
+        for part in _parts(np.column_stack(columns), TRADES // 2):
+            self.ring.append(part)
+            for level in range(len(STEPS_MS)):
+                if self.ring.total - self._folded[level] > TRADES // 2:
+                    self.flow(level)
         return new
 
     def flow(self, level: int) -> Ring:
@@ -114,20 +139,22 @@ class TradeSeries:
         self._folded[level] = self.ring.total
         if len(rows):
             size, side = rows[:, 2], rows[:, 3]
-            by_side = [np.where(side == one, size, 0.0) for one in (1, -1, 0)]
+            by_side = [np.where(side == one, size, 0.0) for one in (BUY, SELL, NEUTRAL)]
             _take_flow(ring, np.ceil(rows[:, 0] / step) * step, by_side, rows[:, 5], rows[:, 4])
         return ring
 
     def held(self) -> Trades:
-        """Return the trades that the table still holds."""
-        return self._trades(self._table.total - self._table.capacity)
+        """Return the trades that were taken in, as far as the table still holds them."""
+        # None that came since: whoever folds these folds what `update` returns as well.
+        block = self._table.since(self._table.total - self._table.capacity)
+        newer = self._table.total - self._taken
+        return _trades(block.rows(0, max(0, block.received.size - newer)))
 
-    def _trades(self, since: int) -> Trades:
-        block = self._table.since(since)
-        gap = (block.flags & AFTER_GAP) > 0
-        return Trades(
-            block.received, block.floats[0], block.floats[1], sides(block.objects[0]), gap
-        )
+
+def _trades(block: Block) -> Trades:
+    gap = (block.flags & AFTER_GAP) > 0
+    price, size = block.floats[:2]
+    return Trades(block.received, price, size, sides(block.objects[0]), gap)
 
 
 def _take_flow(ring: Ring, ends: Rows, by_side: list[Rows], total: Rows, gap: Rows) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
+from mdkit.canvas.rings import MS
 from mdkit.events import SET_BACK
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ class RecentGaps:
 
     def __init__(self, symbol: str | None = None, apart_ns: int = 50_000_000) -> None:
         self.stretches: list[Stretch] = []
+        self.rows: list[tuple[float, float, str, int]] = []
+        """The same for the page: from and to in ms since the epoch, reason, messages lost."""
         self._symbol = symbol
         self._apart_ns = apart_ns
         self._counted = 0
@@ -65,4 +68,5 @@ class RecentGaps:
                 places[gap.reason] = len(joined)
                 joined.append(gap)
         self.stretches = joined[-MOST:]
+        self.rows = [(s.from_ns / MS, s.to_ns / MS, s.reason, s.lost) for s in self.stretches]
         return True

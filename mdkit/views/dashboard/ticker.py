@@ -12,7 +12,6 @@ _SHARE = 0.05
 """Of the loop's time that pictures may take."""
 _SLOWEST = 5.0
 _WEIGHT = 0.1
-_RESTING = 0.2
 
 
 class Ticker:
@@ -36,7 +35,6 @@ class Ticker:
         self.spent = 0.0
         self.ticks = 0
         self.trouble = ""
-        self.resting = False
         self._tick = tick
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
@@ -46,8 +44,7 @@ class Ticker:
     @property
     def interval(self) -> float:
         """Seconds between ticks."""
-        wanted = _RESTING if self.resting else 1 / self.hz
-        return min(_SLOWEST, max(wanted, self.spent / _SHARE))
+        return min(_SLOWEST, max(1 / self.hz, self.spent / _SHARE))
 
     @property
     def running(self) -> bool:

@@ -1,0 +1,243 @@
+"""The dashboard: a canvas of one session, and what it leaves in the saved notebook."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import time
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+
+from mdkit.canvas.widget import CanvasWidget, widget_view
+from mdkit.errors import SessionError, SettingsError
+from mdkit.notebook.kernel import in_notebook
+from mdkit.notebook.loops import call_in, running_loop
+from mdkit.views.dashboard.sender import PictureSender, Player, WatchedSession
+from mdkit.views.dashboard.state import ledger_of, sentence_of, state_of
+from mdkit.views.dashboard.ticker import call_soon
+from mdkit.views.text import hint
+
+MAX_HZ = 60.0
+_PATIENCE = 1.0
+"""Seconds that another thread's loop may take to look at what a still shows."""
+
+
+class Dashboard:
+    """One session on a canvas, drawn by the browser from what the kernel sends.
+
+    Book over time with trades, gaps and signals; footprint, pressure, flow and queue on the same
+    axis of time; ladder, trades, signals and health. Pause keeps the picture while the feed goes
+    on; to hold the feed itself there is `session.pause()`. Stop stops the feed and leaves the last
+    picture, which needs no widgets: a saved or exported notebook shows it.
+
+    Args:
+        session: what to show.
+        hz: pictures a second, at most 60; less by itself when they take over 5 % of the loop.
+        levels: that pressure sums at first.
+        symbol: shown at first; None for the first that comes.
+        player: of the recording that the session plays, if it does.
+
+    Attributes:
+        widget: the anywidget, for hosts that show widgets in their own way.
+    """
+
+    def __init__(
+        self,
+        session: WatchedSession,
+        *,
+        hz: float = 30.0,
+        levels: int = 5,
+        symbol: str | None = None,
+        player: Player | None = None,
+    ) -> None:
+        if not 0 < hz <= MAX_HZ:
+            raise SettingsError(
+                f"{hz:g} pictures a second are not possible: choose up to {MAX_HZ:g}."
+            )
+        self.session = session
+        self.player = player
+        self.widget = CanvasWidget(self._on_ask)
+        self._sender = PictureSender(
+            session,
+            self.widget,
+            hz=hz,
+            levels=levels,
+            symbol=symbol,
+            player=player,
+            at_end=self._end,
+        )
+        self.collector, self.ticker = self._sender.collector, self._sender.ticker
+        self._display: Any = None
+        self._plain: Any = None
+        self._closed = False
+        self._here = running_loop()
+        self._sender.start(self._here)
+
+    # -- controls -----------------------------------------------------------------------------
+
+    @property
+    def hz(self) -> float:
+        """Pictures a second."""
+        return self.ticker.hz
+
+    @property
+    def pictures(self) -> int:
+        """How many pictures were sent."""
+        return self._sender.pictures
+
+    @property
+    def paused_ms(self) -> float | None:
+        """The moment at which the picture stands, ms since the epoch; None while it moves."""
+        return self._sender.paused_ms
+
+    def pause(self) -> None:
+        """Keep the picture; the feed goes on."""
+        self._sender.ask({"kind": "pause", "on": True})
+
+    def resume(self) -> None:
+        """Let the picture follow the feed again; what came meanwhile is there."""
+        self._sender.ask({"kind": "pause", "on": False})
+
+    freeze, follow = pause, resume
+
+    def show(self, symbol: str) -> None:
+        """Show another symbol in every pane."""
+        self._sender.ask({"kind": "ask", "symbol": symbol})
+
+    def stop(self) -> None:
+        """Stop the feed; the last picture stays."""
+        self.session.stop()
+
+    def close(self) -> None:
+        """End the widget and leave its last picture."""
+        self._finish()
+
+    def _on_ask(self, content: Mapping[str, Any]) -> None:
+        """Do what the page asks for; this may be any thread."""
+        if content["kind"] == "stop":
+            call_soon(self._here, self.stop)
+        else:
+            self._sender.ask(content)
+
+    # -- the end --------------------------------------------------------------------------------
+
+    def _end(self) -> None:
+        """Send how it ended, and give way to the still, in the notebook's own loop."""
+        self._sender.send_last()
+        call_soon(self._here, self._finish)
+
+    async def last_picture(self, timeout: float = 5.0) -> None:
+        """Wait until the still of a session that has ended is there."""
+        deadline = time.monotonic() + timeout
+        # The ticker may live in another loop, whose tasks cannot be awaited in this one.
+        while not self._closed and self.ticker.running and time.monotonic() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+        if self._sender.is_over and not self._sender.is_past:
+            self._finish()
+
+    def leave_picture(self) -> None:
+        """Update the cell that shows the dashboard, if it has ended, to its last picture."""
+        if self._closed:
+            self._refresh_still()
+
+    def _finish(self) -> None:
+        """Replace the widget by the last picture: nothing can move or be pressed any more."""
+        if self._closed:
+            return
+        self._closed = True
+        self.ticker.stop()
+        if self._sender.is_over:
+            self.collector.update()
+        self._refresh_still()
+        if self._plain is not None:
+            self._plain.close()
+        self.widget.close()
+
+    # -- what stays -----------------------------------------------------------------------------
+
+    def picture(self) -> bytes:
+        """Return the still as PNG, drawn now; empty before anything has come."""
+        from mdkit.views.dashboard.still import Seen, look, still_png
+
+        def seen() -> Seen | None:
+            if not self.ticker.running and not self._closed:
+                self.collector.update()
+            return look(self.collector)
+
+        loop = self.session.loop
+        if loop is None:
+            return still_png(seen())
+        try:  # what is looked at changes in that loop, which may be another thread's
+            return still_png(call_in(loop, seen, _PATIENCE))
+        except SessionError:  # something blocks it, so that nothing changes
+            return still_png(look(self.collector))
+
+    def still(self, picture: bytes | None = None) -> str:
+        """Return the dashboard as it is now as HTML that needs no widgets and no scripts."""
+        pipeline = self.session.pipeline
+        shown = self.picture() if picture is None else picture
+        image = base64.b64encode(shown).decode()
+        drawn = (
+            f'<img alt="order book, pressure and queue" style="max-width:100%" '
+            f'src="data:image/png;base64,{image}">'
+            if shown
+            else "<p>Nothing has come yet.</p>"
+        )
+        sentence = escape(sentence_of(pipeline, self.collector.symbol))
+        return (
+            f'<div class="mdkit-dashboard-still"><p><b>{escape(state_of(pipeline))}</b> '
+            f"{escape(pipeline.source.name)}: {sentence} {escape(ledger_of(pipeline))}</p>"
+            f"{drawn}</div>"
+        )
+
+    def __repr__(self) -> str:
+        return hint(
+            f"Dashboard of session {self.session.name!r}",
+            "print(session.explain()), or session.save(folder) for charts in files",
+        )
+
+    def _repr_mimebundle_(
+        self, include: Any = None, exclude: Any = None, **options: Any
+    ) -> dict[str, Any]:
+        """Return the dashboard in every form it has; whoever shows it takes the richest it can.
+
+        Where there are no widgets that is its picture of this moment, and in a terminal a line
+        that says what to do.
+        """
+        picture = self.picture()
+        bundle: dict[str, Any] = {"text/plain": repr(self), "text/html": self.still(picture)}
+        if picture:
+            bundle["image/png"] = base64.b64encode(picture).decode()
+        if not self._closed:
+            bundle |= widget_view(self.widget)
+        return bundle
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import display
+
+        if not in_notebook():  # plain IPython shows `_repr_mimebundle_`, and nothing to update
+            raise NotImplementedError
+        if self._display is None:
+            if self._here is not None and not self._closed:
+                from mdkit.views.dashboard.plain import PlainPicture
+
+                self._plain = PlainPicture(
+                    self.picture, lambda: self.widget.greeted, self._show_instead
+                )
+            self._display = display(self._repr_mimebundle_(), raw=True, display_id=True)  # type: ignore[no-untyped-call]
+        else:
+            display(self._repr_mimebundle_(), raw=True, display_id=self._display.display_id)  # type: ignore[no-untyped-call]
+
+    def _show_instead(self, widget: Any) -> None:
+        """Show another widget in the canvas's place, or None: the canvas again."""
+        if self._display is None or self._closed:
+            return
+        bundle = self._repr_mimebundle_()
+        if widget is not None:
+            bundle |= widget_view(widget)
+        self._display.update(bundle, raw=True)
+
+    def _refresh_still(self) -> None:
+        if self._display is not None:
+            self._display.update(self._repr_mimebundle_(), raw=True)
