@@ -14,6 +14,8 @@ from typing import Any
 
 import anywidget
 import numpy as np
+from comm import create_comm
+from ipywidgets.widgets.widget import __protocol_version__
 
 from mdkit.canvas.module import page_module, page_style
 from mdkit.canvas.rings import Rows
@@ -43,6 +45,8 @@ class CanvasWidget(anywidget.AnyWidget):
 
     def __init__(self, on_ask: Callable[[Mapping[str, Any]], None] | None = None) -> None:
         super().__init__()
+        _keep_thread()
+        _answer_in_thread(self.comm)
         self.number = 0
         self.acked = 0
         self.greeted = False
@@ -109,6 +113,40 @@ class CanvasWidget(anywidget.AnyWidget):
             self.visible = bool(content.get("on"))
         if self._on_ask is not None and kind is not None:
             self._on_ask(content)
+
+
+_kept: list[Any] = []
+_LAYOUT = {
+    "_model_module": "@jupyter-widgets/base",
+    "_model_module_version": "2.0.0",
+    "_model_name": "LayoutModel",
+    "_view_module": "@jupyter-widgets/base",
+    "_view_module_version": "2.0.0",
+    "_view_name": "LayoutView",
+}
+
+
+def _keep_thread() -> None:
+    """Keep one widget's comm open for as long as the kernel lives.
+
+    JupyterLab takes what pages say in a thread of the kernel, and ends that with the last widget:
+    what was still on its way then is told as an error in whatever cell runs.
+    """
+    if not _kept:
+        state = {"state": _LAYOUT, "buffer_paths": []}
+        version = {"version": __protocol_version__}
+        _kept.append(create_comm(target_name="jupyter.widget", data=state, metadata=version))
+
+
+def _answer_in_thread(comm: Any) -> None:
+    """Have answers of the page handled in the thread that the page chose.
+
+    ipykernel 7.4 has them handled beside the running cell, since that cell may wait for them, and
+    afterwards takes what runs for that cell still: where the next one has begun meanwhile, its
+    output and its end are lost. No cell waits for what this widget's page says.
+    """
+    if hasattr(comm, "_reply_subshell_for"):
+        comm._reply_subshell_for = lambda data, chosen: chosen
 
 
 def widget_view(widget: Any) -> dict[str, Any]:

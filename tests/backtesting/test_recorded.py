@@ -186,12 +186,16 @@ def test_live_replayed_and_backtested_are_the_same_bits(morning, name):
     assert of_result(listened) == said
     assert (listened.equity["equity"] == listened.terms.cash).all()
     assert not len(listened.fills)
-    exposures = all(abs(np.frombuffer(values)).max() <= 1.0 for values in said.values())
+    values = [np.frombuffer(values) for values in said.values()]
+    exposures = all(abs(each).max() <= 1.0 for each in values)
+    # How many bars a morning of conflated trades has depends on the machine: too few say nothing
+    # but zero, and what the last of them says has no bar to be filled in.
+    filled = any(each[:-1].any() for each in values)
     if exposures and {"depth", "bar"} & set(strategy.kinds):
         for data in (md.read_recording(morning.path), [morning.path]):
             traded = md.backtest(strategy, data, interval=interval, cash=100.0)
             assert of_result(traded) == said
-            assert len(traded.fills)
+            assert len(traded.fills) or not filled
     if name in md.strategies.ALL:
         verified = md.verify(strategy, [morning.path], bars=interval)
         assert verified, verified

@@ -323,7 +323,8 @@ class Page:
             "[data-mime-type='application/vnd.jupyter.error'], "
             "[data-mime-type='application/vnd.jupyter.stderr']"
         )
-        assert [element.inner_text() for element in bad] == []
+        said = [element.inner_text() for element in bad]
+        assert not said, "\n".join(said)
 
     def assert_clean(self) -> None:
         self.assert_no_failed_cell()
