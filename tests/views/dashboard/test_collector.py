@@ -122,8 +122,11 @@ def out_of_step(state, reason="sequence 7 after 5"):
     venue = SimpleNamespace(title="Kraken")
     assembler = SimpleNamespace(builders={"A": builder})
     socket = SimpleNamespace(connected=True, stale_for=0.0)
+    asked = {("depth", "A"): None}
     source.connections = [
-        SimpleNamespace(venue=venue, assembler=assembler, socket=socket, silent=())
+        SimpleNamespace(
+            venue=venue, assembler=assembler, socket=socket, silent=(), subscriptions=asked
+        )
     ]
     return source
 
