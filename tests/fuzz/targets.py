@@ -20,9 +20,14 @@ from mdkit.exchange.server.delivery import Delivery
 from mdkit.exchange.server.rest import Endpoints, Refusal, query
 from mdkit.history.columns import Klines
 from mdkit.history.prices import keep_possible
+from mdkit.recording.archives.reader import read_archive
 from mdkit.recording.reader import read_recording
 from mdkit.settings import Settings
 from mdkit.venues import routes, tickdb
+from mdkit.venues.assembly.assembler import AssemblerState
+from mdkit.venues.assembly.parser import parsed
+from mdkit.venues.normalized.codec import NORMALIZED
+from mdkit.venues.registry import VENUES
 from mdkit.venues.tickdb import commands
 from mdkit.venues.tickdb.rest import decode_answer, decode_klines
 
@@ -46,6 +51,61 @@ def codec(data: bytes) -> None:
         commands.read_answer(data)
     except MdkitError:
         pass
+
+
+_venues = tuple(VENUES.values())
+
+
+def venue(data: bytes) -> None:
+    """Hand the frames of a connection, a line each, to the venue of the first byte."""
+    chosen = _venues[data[0] % len(_venues)] if data else _venues[0]
+    symbol = chosen.names.common(chosen.names.example)
+    assembler = chosen.assembler({symbol: chosen.names.native(symbol)}, 2, 10)
+    router = NORMALIZED.router([symbol])
+    for number, frame in enumerate(data[1:].split(b"\n")):
+        try:
+            parsed(chosen.parser(), frame)
+        except MdkitError:
+            pass
+        for told in assembler.take(frame, number + 1):
+            if isinstance(told, bytes):
+                route = router.route(told)
+                try:
+                    assert all(event.symbol == symbol for event in route.decode(told, number + 1))
+                except MdkitError:
+                    assert b'"invalid"' in told
+    saved = msgspec.json.encode(assembler.save())
+    assert msgspec.json.encode(msgspec.json.decode(saved, type=AssemblerState)) == saved
+
+
+def venue_rest(data: bytes) -> None:
+    """Read an answer of a venue's REST service as bars, as instruments and as its time."""
+    rest = (_venues[data[0] % len(_venues)] if data else _venues[0]).rest
+    try:
+        content = rest.read(data[1:], 200, "fuzz", None)
+    except MdkitError:
+        return
+    rest.read_time(content)
+    for read in (lambda: rest.read_klines(content, "fuzz"), lambda: rest.read_instruments(content)):
+        try:
+            read()
+        except MdkitError:
+            pass
+
+
+_ARCHIVES = ("BTCUSDT-trades-1.csv", "BTCUSDT-aggTrades-1.csv", "BTCUSDT-bookTicker-1.csv", "a.csv")
+
+
+def archive(data: bytes) -> None:
+    """Read a file that claims to be one of Binance's or Tardis'."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / _ARCHIVES[data[0] % len(_ARCHIVES) if data else 0]
+        path.write_bytes(data[1:])
+        try:
+            for event in read_archive(path):
+                assert event.symbol
+        except MdkitError:
+            pass
 
 
 def recording(data: bytes) -> None:
@@ -166,6 +226,9 @@ def command_line(data: bytes) -> None:
 
 TARGETS: dict[str, Target] = {
     "codec": codec,
+    "venue": venue,
+    "venue_rest": venue_rest,
+    "archive": archive,
     "recording": recording,
     "klines": klines,
     "websocket": websocket,
@@ -182,6 +245,46 @@ SEEDS: dict[str, tuple[bytes, ...]] = {
         b'{"type":"trade","symbol":"700.HK","price":1.5,"quantity":2,"side":"buy","timestamp":1}',
         b'{"cmd":"ticker","data":[{"symbol":"NVDA","last_price":"1.5","timestamp":1}]}',
         b'{"cmd":"subscribe","code":0,"message":"success","data":{}}',
+    ),
+    "venue": (
+        b'\0{"channel":"book","type":"snapshot","data":[{"symbol":"BTC/USD","bids":[{"price":36085.0,'
+        b'"qty":0.26383368}],"asks":[{"price":36085.1,"qty":0.5}],"checksum":1}]}\n'
+        b'{"channel":"trade","type":"update","data":[{"symbol":"BTC/USD","side":"sell","price":1.5,'
+        b'"qty":1.1,"ord_type":"limit","trade_id":1,"timestamp":"2026-11-28T09:02:07.875316Z"}]}',
+        b'\1{"rest":"depth","symbol":"BTC/USDT","data":{"lastUpdateId":10,"bids":[["1.5","2"]],'
+        b'"asks":[["1.6","2"]]}}\n{"stream":"btcusdt@depth@100ms","data":{"e":"depthUpdate","E":1795,'
+        b'"s":"BTCUSDT","U":10,"u":12,"b":[["1.5","0"],["1.4","1"]],"a":[]}}\n'
+        b'{"stream":"btcusdt@bookTicker","data":{"u":12,"s":"BTCUSDT","b":"1.4","B":"1","a":"1.6",'
+        b'"A":"2"}}',
+        b'\3{"stream":"btcusdt@depth@100ms","data":{"e":"depthUpdate","E":1,"T":1,"s":"BTCUSDT",'
+        b'"U":10,"u":12,"pu":9,"b":[["1.5","0"]],"a":[]}}',
+        b'\4{"channel":"l2_data","timestamp":"2026-11-28T09:02:15.986001000Z","sequence_num":1,'
+        b'"events":[{"type":"snapshot","product_id":"BTC-USD","updates":[{"side":"bid",'
+        b'"event_time":"1970-01-01T00:00:00Z","price_level":"1.5","new_quantity":"1"},'
+        b'{"side":"offer","price_level":"1.6","new_quantity":"1"}]}]}',
+        b'\5{"channel":"l2Book","data":{"coin":"BTC","time":1,"levels":[[{"px":"1.5","sz":"1","n":1}],'
+        b'[{"px":"1.6","sz":"1","n":1}]]}}',
+        b'\6{"arg":{"channel":"books","instId":"BTC-USDT"},"action":"snapshot","data":[{"asks":'
+        b'[["1.6","1","0","1"]],"bids":[["1.5","1","0","1"]],"ts":"1","seqId":5,"prevSeqId":-1}]}',
+    ),
+    "venue_rest": (
+        b'\0{"error":[],"result":{"XXBTZUSD":[[1780000000,"1","2","1","2","1.5","3",1]],"last":1}}',
+        b'\1[[1780000000000,"1","2","1","2","3",1780000059999,"4",1,"1","1","0"]]',
+        b'\1{"code":-1121,"msg":"Invalid symbol."}',
+        b'\4{"candles":[{"start":"1780000000","low":"1","high":"2","open":"1","close":"2",'
+        b'"volume":"3"}]}',
+        b'\5[{"t":1780000000000,"T":1,"s":"BTC","i":"1m","o":"1","c":"2","h":"2","l":"1","v":"3"}]',
+        b'\6{"code":"0","msg":"","data":[["1780000000000","1","2","1","2","3","3","3","1"]]}',
+    ),
+    "archive": (
+        b"\0id,price,qty,quote_qty,time,is_buyer_maker\n1,1.5,2,3,1722988800029,true\n",
+        b"\11,1.5,2,1,1,1722988800029,true\n3,1.5,2,2,2,1722988800030,false\n",
+        b"\2update_id,best_bid_price,best_bid_qty,best_ask_price,best_ask_qty,transaction_time,"
+        b"event_time\n1,1.5,1,1.6,1,1722988800029,1722988800029\n",
+        b"\3exchange,symbol,timestamp,local_timestamp,id,side,price,amount\n"
+        b"x,A,1722988800029000,1722988800030000,1,buy,1.5,2\n",
+        b"\3exchange,symbol,timestamp,local_timestamp,is_snapshot,side,price,amount\n"
+        b"x,A,1,2,true,bid,1.5,2\nx,A,1,2,true,ask,1.6,2\nx,A,2,3,false,ask,1.6,0\n",
     ),
     "recording": (
         b'\0{"mdkit":"recording"}\n1700000000000000000\t{"cmd":"depth","data":{"symbol":"A",'
