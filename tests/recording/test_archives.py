@@ -175,3 +175,88 @@ def test_text_that_is_none_is_refused(tmp_path):
     path.write_bytes(b"\xff\xfe\x00" * 100)
     with pytest.raises(md.MdkitError, match="cannot be read"):
         md.read_archive(path)
+
+
+@pytest.mark.parametrize("price", ["nan", "inf", "-1", "0", "1e999"])
+def test_a_trade_that_cannot_be_true_is_a_gap(tmp_path, price):
+    rows = [
+        f"{HEAD},id,side,price,amount",
+        "x,BTC,1000,1500,7,buy,10.5,2",
+        f"x,BTC,2000,2500,8,buy,{price},1",
+        "x,BTC,2000,2600,9,buy,10,nan",
+        "x,BTC,2000,2700,9,buy,10,0",
+        "x,BTC,3000,3500,10,sell,10.4,1",
+    ]
+    archive = md.read_archive(written(tmp_path / "t.csv", "\n".join(rows)))
+    assert archive.frame("trade", "BTC")["price"].tolist() == [10.5, 10.4]
+    gaps = archive.gaps()
+    assert gaps["reason"].tolist() == [
+        f"unusable: price {float(price):g}",
+        "unusable: size nan",
+        "unusable: size 0",
+    ]
+    assert gaps["lost"].tolist() == [1, 1, 1]
+
+
+def test_books_that_cannot_be_true_are_gaps(tmp_path):
+    names = [
+        f"{s}[{n}].{w}" for n in range(2) for s in ("asks", "bids") for w in ("price", "amount")
+    ]
+    rows = [
+        "x,BTC,1,2,11,1,10,2,12,3,9,0",
+        "x,BTC,2,3,11,1,12,2,12,3,9,1",
+        "x,BTC,3,4,11,1,10,2,10.5,3,9,1",
+        "x,BTC,4,5,11,-1,10,2,12,3,9,1",
+        "x,BTC,5,6,11,1,10,2,12,3,nan,1",
+    ]
+    path = written(tmp_path / "b.csv", "\n".join([f"{HEAD},{','.join(names)}", *rows]))
+    archive = md.read_archive(path)
+    (book,) = [event for event in archive if isinstance(event, Depth)]
+    assert book.bids == ((10.0, 2.0),), "a level of size 0 is none"
+    assert archive.gaps()["reason"].tolist() == [
+        "crossed: bid 12 above ask 11",
+        "asks are not sorted: 10.5 follows 11",
+        "unusable: size -1",
+        "unusable: price nan",
+    ]
+
+
+def test_a_level_that_cannot_be_true_loses_the_book_until_the_next_snapshot(tmp_path):
+    rows = [
+        f"{HEAD},is_snapshot,side,price,amount",
+        "x,BTC,1,1,true,bid,10,1",
+        "x,BTC,1,1,true,ask,11,1",
+        "x,BTC,2,2,false,bid,nan,1",
+        "x,BTC,3,3,false,bid,10,2",
+        "x,BTC,4,4,true,bid,9,1",
+        "x,BTC,4,4,true,ask,11,1",
+        "x,BTC,5,5,false,ask,11,inf",
+        "x,BTC,6,6,false,ask,11,3",
+    ]
+    archive = md.read_archive(written(tmp_path / "i.csv", "\n".join(rows)))
+    events = list(archive)
+    assert [event.received_ns for event in events if isinstance(event, Depth)] == [1000, 4000]
+    assert [event for event in events if isinstance(event, Gap)] == [
+        Gap("BTC", "depth", "unusable: price nan", 1000, 4000),
+        Gap("BTC", "depth", "unusable: size inf", 4000, 6000),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("symbol", "time"), [("", "1"), ("A" * 65, "1"), ("\x1b[2J", "1"), ("A", "-1"), ("A", "9" * 30)]
+)
+def test_symbols_and_times_that_can_be_none_are_refused(tmp_path, symbol, time):
+    row = f"x,{symbol},1,{time},7,buy,10.5,2"
+    path = written(tmp_path / "t.csv", f"{HEAD},id,side,price,amount\n{row}\n")
+    with pytest.raises(md.MdkitError, match=r"is no (symbol|time)"):
+        md.read_archive(path)
+
+
+@pytest.mark.parametrize("size", ["nan", "-1"])
+def test_a_quote_of_binance_that_cannot_be_true_is_a_gap(tmp_path, size):
+    path = tmp_path / "A-bookTicker-2024-01-01.csv"
+    path.write_text(f"1,10,{size},11,1,1700000000000,1700000000000\n2,10,0,11,1,1700000000001,1\n")
+    archive = md.read_archive(path)
+    assert archive.gaps()["reason"].tolist() == [f"unusable: size {size}"]
+    (book,) = [event for event in archive if isinstance(event, Depth)]
+    assert (book.bids, book.asks) == ((), ((11.0, 1.0),))

@@ -36,7 +36,7 @@ def tickers(symbol: str, rows: Iterator[Row]) -> Iterator[Depth]:
 def _side(price: str, size: str) -> tuple[Level, ...]:
     """Return a side of one level; of none where it has no size, as an empty one is written."""
     level = float(price), float(size)
-    return (level,) if level[1] > 0.0 else ()
+    return () if level[1] == 0.0 else (level,)
 
 
 def _numbered(symbol: str, rows: Iterator[Row], *, time: int, maker: int) -> Iterator[Trade | Gap]:

@@ -15,6 +15,7 @@ from typing import Any
 
 from mdkit.errors import RecordingError
 from mdkit.recording.archives import binance, tardis
+from mdkit.recording.archives.quality import usable
 from mdkit.recording.event_tables import EventTables
 
 _BINANCE: dict[str, Callable[[str, Iterator[Any]], Iterator[Any]]] = {
@@ -63,7 +64,8 @@ def read_archive(path: str | Path | Sequence[str | Path]) -> Archive:
             aggTrades and bookTicker, known by their names.
 
     Binance's have no time of receipt: the exchange's stands in its place. Numbers of trades that
-    are missing, and new snapshots among increments, are gaps. Raises `RecordingError` where there
+    are missing, new snapshots among increments, and trades and books that cannot be true (prices
+    that are none, sides that cross) are gaps. Raises `RecordingError` where there
     is no such file, it is none of these, or a line in it cannot be read.
     """
     given = [path] if isinstance(path, str | Path) else list(path)
@@ -105,7 +107,7 @@ def _checked(path: Path, events: Iterator[Any]) -> Iterator[Any]:
     """Yield events; say where a line cannot be read."""
     count = 0
     try:
-        for event in events:
+        for event in usable(events):
             count += 1
             yield event
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, csv.Error) as error:

@@ -6,6 +6,7 @@ from bisect import bisect_left, insort
 from collections.abc import Iterator
 
 from mdkit.events import Depth, Gap, Level, Trade
+from mdkit.recording.archives.quality import why_no_level
 
 Row = dict[str, str]
 _LEVELS = 10
@@ -29,7 +30,7 @@ def trades(rows: Iterator[Row]) -> Iterator[Trade]:
 
 
 def snapshots(rows: Iterator[Row]) -> Iterator[Depth]:
-    """Yield the rows of a `book_snapshot_N` file; a level without a price is none."""
+    """Yield the rows of a `book_snapshot_N` file; a level without a price or size is none."""
     levels = 0
     for row in rows:
         levels = levels or sum(name.startswith("bids[") for name in row) // 2
@@ -43,18 +44,20 @@ def snapshots(rows: Iterator[Row]) -> Iterator[Depth]:
 
 
 def _side(row: Row, side: str, levels: int) -> tuple[Level, ...]:
-    return tuple(
+    written = [
         (float(row[f"{side}[{n}].price"]), float(row[f"{side}[{n}].amount"]))
         for n in range(levels)
         if row[f"{side}[{n}].price"]
-    )
+    ]
+    return tuple([level for level in written if level[1] != 0.0])
 
 
 def increments(rows: Iterator[Row]) -> Iterator[Depth | Gap]:
     """Yield the book after each message of an `incremental_book_L2` file, ten levels a side.
 
     Rows of one symbol and time of receipt are one message. Before the first snapshot there is no
-    book; a later one begins the book anew, with a gap before it.
+    book; a later one begins the book anew, with a gap before it. A level that cannot be true loses
+    the book until then.
     """
     books: dict[str, _Book] = {}
     message: list[Row] = []
@@ -68,6 +71,8 @@ def increments(rows: Iterator[Row]) -> Iterator[Depth | Gap]:
         message.append(row)
     if message:
         yield from books.setdefault(message[0]["symbol"], _Book()).take(message)
+    for symbol, book in books.items():
+        yield from book.end(symbol)
 
 
 class _Book:
@@ -75,6 +80,7 @@ class _Book:
 
     def __init__(self) -> None:
         self.is_known = False
+        self.lost: tuple[str, int] | None = None
         self.in_snapshot = False
         self.last_ns = 0
         self.sizes: dict[str, dict[float, float]] = {"bid": {}, "ask": {}}
@@ -88,12 +94,17 @@ class _Book:
             if is_snapshot and not self.in_snapshot:
                 if self.is_known:
                     yield Gap(symbol, "depth", NEW_SNAPSHOT, self.last_ns, received)
+                yield from self._found(symbol, received)
                 self.sizes = {"bid": {}, "ask": {}}
                 self.prices = {"bid": [], "ask": []}
                 self.is_known = True
             self.in_snapshot = is_snapshot
             if self.is_known:
-                self._set(row["side"], float(row["price"]), float(row["amount"]))
+                price, size = float(row["price"]), float(row["amount"])
+                if wrong := why_no_level(price, size):
+                    self.is_known, self.lost = False, (wrong, self.last_ns or received)
+                else:
+                    self._set(row["side"], price, size)
         self.last_ns = received
         if self.is_known:
             yield Depth(
@@ -103,6 +114,16 @@ class _Book:
                 int(message[-1]["timestamp"]) * _US,
                 received,
             )
+
+    def end(self, symbol: str) -> Iterator[Gap]:
+        """Yield the gap of a book that is still lost when nothing more comes."""
+        yield from self._found(symbol, self.last_ns)
+
+    def _found(self, symbol: str, to_ns: int) -> Iterator[Gap]:
+        if self.lost is not None:
+            reason, since_ns = self.lost
+            self.lost = None
+            yield Gap(symbol, "depth", reason, since_ns, to_ns)
 
     def _set(self, side: str, price: float, size: float) -> None:
         sizes, prices = self.sizes[side], self.prices[side]
