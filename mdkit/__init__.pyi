@@ -56,6 +56,7 @@ from .recording.parquet_reader import read_parquet as read_parquet
 from .recording.reader import read_recording as read_recording
 from .recording.recorder import Recorder as Recorder
 from .recording.replay.replay import replay as replay
+from .recording.sample import sample as sample
 from .research.around import around as around
 from .research.forward import forward as forward
 from .research.leadlag import leadlag as leadlag
