@@ -42,6 +42,7 @@ from .measures import mid as mid
 from .measures import pressure_ratio as pressure_ratio
 from .measures import rolling as rolling
 from .measures import spread as spread
+from .monitoring.webhook import webhook as webhook
 from .notebook.kernel import enable_nested as enable_nested
 from .orderflow.cvd import cvd as cvd
 from .orderflow.footprint import footprint as footprint
