@@ -42,6 +42,7 @@ from .measures import mid as mid
 from .measures import pressure_ratio as pressure_ratio
 from .measures import rolling as rolling
 from .measures import spread as spread
+from .monitoring.webhook import webhook as webhook
 from .notebook.kernel import enable_nested as enable_nested
 from .orderflow.cvd import cvd as cvd
 from .orderflow.footprint import footprint as footprint
@@ -56,6 +57,7 @@ from .recording.parquet_reader import read_parquet as read_parquet
 from .recording.reader import read_recording as read_recording
 from .recording.recorder import Recorder as Recorder
 from .recording.replay.replay import replay as replay
+from .recording.sample import sample as sample
 from .research.around import around as around
 from .research.forward import forward as forward
 from .research.leadlag import leadlag as leadlag

@@ -6,6 +6,9 @@ or from a wheel, and whoever else owns a name on a package index.
 
 from __future__ import annotations
 
+DISTRIBUTION = "mdkit-live"
+"""The name under which mdkit is installed; another project owns the name of the import."""
+
 PACKAGES = {
     "fast": ("numba", "uvloop"),
     "cluster": ("dask", "distributed"),

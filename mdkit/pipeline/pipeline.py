@@ -83,6 +83,7 @@ class Pipeline:
         self.signals = SignalFrame(options.frame_rows or _ROWS)
         self.metrics = MetricsFrame(METRICS, options.frame_rows or _ROWS)
         self.monitor = Monitor()
+        self.on_sample: list[Callable[[], None]] = []  # these raise nothing
         self.watchdog = Watchdog(lambda: self.lanes.running, self._note_held)
         self.gaps: deque[Gap] = deque(maxlen=100_000)
         self.gap_count = 0
@@ -339,6 +340,11 @@ class Pipeline:
     def paused(self) -> bool:
         """Whether `pause` is in force."""
         return not self._running.is_set()
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether it is being stopped, or has ended."""
+        return self._stopping is not None
 
     async def wait(self) -> Receipt:
         """Return the receipt once the pipeline has ended by itself or been stopped.

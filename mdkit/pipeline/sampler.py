@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from mdkit.frames import MetricsFrame
@@ -32,6 +33,7 @@ class Sampled(Protocol):
     watchdog: Watchdog
     monitor: Monitor
     metrics: MetricsFrame
+    on_sample: list[Callable[[], None]]
 
 
 class Sampler:
@@ -68,8 +70,12 @@ class Sampler:
         sample = self._sample(lag)
         monitor.add(sample)
         since = sample.at - (before.at if before else self._began or sample.at)
-        if since <= 0:
-            return
+        if since > 0:
+            self._record(sample, before, since)
+        for look in self._pipeline.on_sample:
+            look()
+
+    def _record(self, sample: Sample, before: Sample | None, since: float) -> None:
         received = sample.received - (before.received if before else 0)
         processed = sample.processed - (before.processed if before else 0)
         self._pipeline.metrics.record(
@@ -80,7 +86,7 @@ class Sampler:
                 "in_rate": received / since,
                 "out_rate": processed / since,
                 "dropped": sample.dropped + sample.conflated,
-                "lag_ms": lag * 1e3,
+                "lag_ms": sample.lag * 1e3,
             },
         )
 

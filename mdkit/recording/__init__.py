@@ -12,5 +12,6 @@ info.py                what a recording holds
 unseen.py              what strategies did not see of it
 between.py             what lies between recordings that are played as one
 parquet.py             to Parquet
+sample.py              the recording that comes with mdkit
 replay/                a recording as a source
 """

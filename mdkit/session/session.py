@@ -23,6 +23,7 @@ from mdkit.session.arguments import checked_count
 from mdkit.session.books import BookTables, known_as
 from mdkit.session.lifecycle import SessionLife
 from mdkit.session.lookups import check_table
+from mdkit.session.monitoring import SessionMonitoring
 from mdkit.session.options import Runner
 from mdkit.session.orderflow import OrderFlowTables
 from mdkit.session.stopping import Stopping
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Session(SessionLife[Receipt], BookTables, OrderFlowTables):
+class Session(SessionLife[Receipt], BookTables, OrderFlowTables, SessionMonitoring):
     """A running feed and everything it has brought. Made by `live()`.
 
     Methods may be called from any thread. A failure in the background is raised once, by the
@@ -83,18 +84,28 @@ class Session(SessionLife[Receipt], BookTables, OrderFlowTables):
             if self._predecessor is not None:
                 await self._predecessor._end()
                 self._predecessor = None
+            self._begin_monitoring()
             if not self._asked_to_stop:  # it may have been, before the loop came to this
                 self.pipeline.start()
-            self._ended.set_result(await self.pipeline.wait())
+            receipt = await self.pipeline.wait()
+            await self._end_monitoring()
+            self._ended.set_result(receipt)
         except asyncio.CancelledError:
             # The loop is closing down: there is no time to drain, but nothing may leak.
+            self._close_monitoring()
             self._ended.set_exception(
                 SessionError("The session's loop was closed before the session was stopped.")
             )
             await self.pipeline.stop(timeout=0.0)
         except BaseException as error:
             self.pipeline.failure = self.pipeline.failure or error
-            self._ended.set_exception(error)
+            try:
+                await self._end_monitoring()
+            finally:
+                self._ended.set_exception(error)
+
+    def _is_over(self) -> bool:
+        return self._ended.done()
 
     def _before_blocking(self) -> None:
         if self._loop is not None and running_loop() is self._loop:

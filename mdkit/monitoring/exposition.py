@@ -1,0 +1,160 @@
+"""Metrics of a session in Prometheus's text format.
+
+The format and its rules for names (base units, `_total` for what only grows) are those of
+https://prometheus.io/docs/instrumenting/exposition_formats/ (version 0.0.4). It is written here,
+since a client library would bring registries and threads for what is fifty lines.
+
+Collecting reads a pipeline and belongs in its loop; writing the text may be done anywhere.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from mdkit import __version__
+from mdkit.monitoring.alerts import Alerts
+from mdkit.monitoring.figures import figures
+from mdkit.pipeline.memory import memory
+from mdkit.pipeline.pipeline import Pipeline
+from mdkit.processes.lanes import ProcessLanes
+from mdkit.queue.ledger import ENDED, WAITING
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+Labels = dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One metric: its name, what it means, and its samples by labels."""
+
+    name: str
+    kind: Literal["counter", "gauge"]
+    about: str
+    samples: list[tuple[Labels, float]] = field(default_factory=list)
+
+
+def collect(pipeline: Pipeline, session: str, alerts: Alerts | None = None) -> list[Family]:
+    """Return all metrics of this moment; call it in the pipeline's loop."""
+    families = [*_state(pipeline), *_messages(pipeline), *_parts(pipeline)]
+    if alerts is not None:
+        ends = [({"state": "told"}, alerts.told), ({"state": "failed"}, alerts.failed)]
+        families.append(Family("alerts_total", "counter", "Alerts, by what came of them.", [*ends]))
+    for family in families:
+        for labels, _ in family.samples:
+            labels["session"] = session
+    return families
+
+
+def write(families: Iterable[Family]) -> Iterator[str]:
+    """Return the lines of the text, each with its end."""
+    for family in families:
+        name = f"mdkit_{family.name}"
+        yield f"# HELP {name} {_escape(family.about)}\n"
+        yield f"# TYPE {name} {family.kind}\n"
+        for labels, value in family.samples:
+            inside = ",".join(
+                f'{key}="{_escape(text, quote=True)}"' for key, text in sorted(labels.items())
+            )
+            yield f"{name}{{{inside}}} {_number(value)}\n"
+
+
+def _state(pipeline: Pipeline) -> Iterator[Family]:
+    now = figures(pipeline)
+    source = pipeline.source
+
+    def gauge(name: str, about: str, value: float) -> Family:
+        return Family(name, "gauge", about, [({}, value)])
+
+    def counter(name: str, about: str, value: float) -> Family:
+        return Family(name, "counter", about, [({}, value)])
+
+    told: Labels = {"source": source.name, "version": __version__}
+    yield Family("session_info", "gauge", "What runs; always 1.", [(told, 1)])
+    yield gauge("session_up", "1 while the session runs, 0 once it ends.", not now.ended)
+    yield gauge("session_failed", "1 if an error ended the session.", bool(now.failed))
+    yield gauge("connected", "1 while the source has a living connection.", now.connected)
+    yield counter("connects_total", "Connections made.", getattr(source, "connects", 0))
+    yield counter("disconnects_total", "Connections lost.", now.disconnects)
+    refused = len(getattr(source, "refused", ()))
+    yield gauge("refused_subscriptions", "Subscriptions that the service refuses.", refused)
+    yield gauge("stale_seconds", "Time without market data while connected.", now.stale)
+    yield counter("gaps_total", "Stretches that were not seen.", now.gaps)
+    yield counter("signals_total", "What strategies said.", now.signals)
+    yield gauge("failing", "1 while most of the last messages become dead letters.", now.failing)
+    yield gauge("loop_lag_seconds", "Largest delay of the event loop in the last seconds.", now.lag)
+
+
+def _messages(pipeline: Pipeline) -> Iterator[Family]:
+    received = Family("messages_received_total", "counter", "Messages that arrived.")
+    ended = Family("messages_total", "counter", "Messages by what became of them.")
+    waiting = Family("messages_waiting", "gauge", "Messages by where they wait.")
+    for counts in pipeline.ledger:
+        labels = {"symbol": counts.symbol, "channel": counts.channel}
+        received.samples.append(({**labels}, counts.received))
+        for name in ENDED:
+            ended.samples.append(({**labels, "fate": name}, getattr(counts, name)))
+        for name in WAITING:
+            waiting.samples.append(({**labels, "place": name}, getattr(counts, name)))
+    yield from (received, ended, waiting)
+
+
+def _parts(pipeline: Pipeline) -> Iterator[Family]:
+    look = pipeline.buffer.statistics()
+    outcome = pipeline.lanes.outcome
+    one: list[tuple[str, Literal["counter", "gauge"], str, float]] = [
+        ("queue_messages", "gauge", "Messages waiting in memory.", look.depth),
+        ("queue_limit_messages", "gauge", "How many may wait in memory.", look.maxsize),
+        ("queue_peak_messages", "gauge", "The most that ever waited.", look.peak),
+        ("queue_oldest_seconds", "gauge", "Age of the oldest waiting message.", look.oldest_age),
+        ("queue_overflows_total", "counter", "Messages that met a full queue.", look.overflows),
+        (
+            *("queue_blocked_seconds_total", "counter"),
+            *("Time that the source was held up.", look.blocked_seconds),
+        ),
+        ("spilled_messages", "gauge", "Messages waiting on disk.", look.spilled),
+        ("spilled_bytes", "gauge", "Their size.", look.spilled_bytes),
+        ("worker_busy_seconds_total", "counter", "Time at work.", outcome.busy_seconds),
+        ("retries_total", "counter", "Messages tried again.", outcome.retries),
+    ]
+    for name, kind, about, value in one:
+        yield Family(name, kind, about, [({}, value)])
+    lanes = pipeline.lanes
+    if isinstance(lanes, ProcessLanes):
+        about = "Worker processes that died."
+        yield Family("worker_deaths_total", "counter", about, [({}, lanes.deaths)])
+    problems = [({"kind": kind}, count) for kind, count in pipeline.problem_counts.items()]
+    yield Family("problems_total", "counter", "Troubles that were survived.", [*problems])
+    timers = list(pipeline.timers.values())
+    means = [({"strategy": timer.name}, timer.mean) for timer in timers]
+    slowest = [({"strategy": timer.name}, timer.slowest) for timer in timers]
+    yield Family("strategy_mean_seconds", "gauge", "Mean time of a timed call.", [*means])
+    yield Family("strategy_slowest_seconds", "gauge", "Longest timed call.", [*slowest])
+    held = [({"holder": name}, size) for name, size in memory(pipeline).items()]
+    yield Family("memory_bytes", "gauge", "Memory by what holds it.", [*held])
+    recorder = pipeline.recorder
+    if recorder is not None:
+        for name, about, value in (
+            ("recorded_messages_total", "Messages written.", recorder.messages),
+            ("recorded_lost_total", "Messages that could not be written.", recorder.lost),
+            ("recorded_bytes_total", "Bytes written.", recorder.bytes),
+        ):
+            yield Family(name, "counter", about, [({}, value)])
+
+
+def _escape(text: str, *, quote: bool = False) -> str:
+    """Return a text as the format has it: in labels quotes are escaped as well."""
+    text = text.replace("\\", "\\\\").replace("\n", "\\n")
+    return text.replace('"', '\\"') if quote else text
+
+
+def _number(value: Any) -> str:
+    number = float(value)
+    if math.isnan(number):
+        return "NaN"
+    if math.isinf(number):
+        return "+Inf" if number > 0 else "-Inf"
+    return repr(int(number)) if number.is_integer() and abs(number) < 1e15 else repr(number)

@@ -1,0 +1,121 @@
+"""Calls what an alert does, in order, and off the loop: a slow web service holds nothing up."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+import queue
+import sys
+import threading
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from mdkit.redaction import safe_text
+
+MOST_WAITING = 100
+"""How many notices of one alert may wait to be told."""
+
+Do = Callable[[Any], Any]
+Done = Callable[[str], None]
+"""Takes what went wrong, or an empty text; called in the loop."""
+
+
+class Teller:
+    """Calls one function with notices, one after the other.
+
+    A coroutine function runs in the loop; any other in a thread of its own, which begins with the
+    first notice. Where there are no threads, as in a browser, it is called in the loop.
+    """
+
+    def __init__(self, do: Do, name: str) -> None:
+        self._do = do
+        self._name = name
+        self._is_async = inspect.iscoroutinefunction(do) or inspect.iscoroutinefunction(
+            getattr(do, "__call__", None)  # noqa: B004 - its kind is asked for, not whether it is
+        )
+        self._calls: queue.SimpleQueue[tuple[Any, Done] | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._last: asyncio.Task[None] | None = None
+        self._waiting = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def tell(self, notice: Any, done: Done) -> None:
+        """Have the function called; `done` is told of its end. Call this in the loop."""
+        if self._waiting >= MOST_WAITING:
+            done(f"{MOST_WAITING} notices of this alert wait already to be told")
+            return
+        self._waiting += 1
+        self._loop = asyncio.get_running_loop()
+        if self._is_async:
+            self._last = self._loop.create_task(
+                self._await(notice, done, self._last), name=f"mdkit alert {self._name}"
+            )
+        elif sys.platform == "emscripten":
+            self._ended(done, _call(lambda: self._do(notice)))
+        else:
+            self._calls.put((notice, done))
+            if self._thread is None:
+                self._thread = threading.Thread(
+                    target=self._turn, name=f"mdkit alert {self._name}", daemon=True
+                )
+                self._thread.start()
+
+    def close(self) -> None:
+        """End; what a thread has in hand it ends first, what the loop has is cancelled."""
+        self._calls.put(None)
+        if self._last is not None:
+            self._last.cancel()
+
+    async def _await(self, notice: Any, done: Done, before: asyncio.Task[None] | None) -> None:
+        if before is not None:
+            await asyncio.wait([before])
+        said = "it was cancelled"
+        try:
+            said = await _called(self._do(notice))
+        finally:
+            self._ended(done, said)
+
+    def _turn(self) -> None:
+        while (call := self._calls.get()) is not None:
+            notice, done = call
+            said = _call(lambda notice=notice: self._do_here(notice))  # type: ignore[misc]
+            loop = self._loop
+            with contextlib.suppress(RuntimeError):  # the loop is gone, and the session with it
+                if loop is not None:
+                    loop.call_soon_threadsafe(self._ended, done, said)
+
+    def _do_here(self, notice: Any) -> None:
+        result = self._do(notice)
+        if inspect.isawaitable(result) and self._loop is not None:
+
+            async def wait() -> Any:
+                return await result
+
+            asyncio.run_coroutine_threadsafe(wait(), self._loop).result()
+
+    def _ended(self, done: Done, said: str) -> None:
+        self._waiting -= 1
+        done(said)
+
+
+def _call(function: Callable[[], Any]) -> str:
+    """Return what went wrong in a call, or an empty text."""
+    try:
+        function()
+    except BaseException as error:  # also SystemExit: a notice ends no thread
+        return described(error)
+    return ""
+
+
+async def _called(result: Awaitable[Any]) -> str:
+    try:
+        await result
+    except Exception as error:
+        return described(error)
+    return ""
+
+
+def described(error: BaseException) -> str:
+    """Return an error as a text without keys."""
+    return safe_text(f"{type(error).__name__}: {error}")

@@ -1,0 +1,150 @@
+"""`webhook`: tells a web service of an alert."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from mdkit.errors import FeedError, SettingsError
+from mdkit.monitoring.alerts import Notice
+from mdkit.redaction import Secret, hide, safe_text
+
+_IS_SECRET = re.compile("auth|token|key|secret|cookie", re.IGNORECASE)
+_FIRST_PAUSE = 0.5
+_LONGEST_PAUSE = 10.0
+_MOST_BYTES = 65_536
+
+
+def webhook(
+    url: str,
+    *,
+    timeout: float = 5.0,
+    retries: int = 2,
+    headers: Mapping[str, str] | None = None,
+    body: Callable[[Notice], Any] | None = None,
+) -> Webhook:
+    """Return what posts an alert to a web address as JSON, for `session.alert(when, do)`.
+
+    The body is `{"text", "session", "alert", "time", "figures"}`, of which chat services show
+    the text. No redirect is followed, and the answer's content is not read. Keys known to mdkit
+    are taken out of what is sent; the address, whose path is often a secret, is shown nowhere.
+
+    Args:
+        url: begins with https:// or http://.
+        timeout: seconds that one attempt may take, from the connection to the answer.
+        retries: how often it is tried again, after half a second, one, two, ..., when nothing
+            answers or the service says 429 or 5xx. Any other refusal is final.
+        headers: sent as well, such as an Authorization.
+        body: makes the JSON from the notice, for services that want another form.
+
+    Raises `SettingsError` for what is no such address or number.
+    """
+    return Webhook(url, timeout, retries, dict(headers or {}), body)
+
+
+class Webhook:
+    """Posts notices; made by `webhook`. Called in a thread, never in a session's loop.
+
+    `pause(seconds)` waits between attempts; tests give another.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        timeout: float,
+        retries: int,
+        headers: dict[str, str],
+        body: Callable[[Notice], Any] | None,
+        pause: Callable[[float], Any] | None = None,
+    ) -> None:
+        parts = urlsplit(url) if isinstance(url, str) else None
+        if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
+            raise SettingsError("A webhook's address begins with https:// or http:// and a host.")
+        if isinstance(timeout, bool) or not 0 < timeout <= 300:
+            raise SettingsError(f"timeout={timeout!r} is not usable: above 0, up to 300 seconds.")
+        if type(retries) is not int or not 0 <= retries <= 10:
+            raise SettingsError(f"retries={retries!r} is not usable: 0 to 10.")
+        hide(parts.password)
+        for name, value in headers.items():
+            if _IS_SECRET.search(name):
+                hide(value)
+        self.host = parts.hostname
+        self._url = Secret(url)
+        self._timeout = timeout
+        self._retries = retries
+        self._headers = headers
+        self._body = body or _standard_body
+        self._pause = pause or threading.Event().wait
+
+    def __call__(self, notice: Notice) -> None:
+        """Post a notice; raise `FeedError` when all attempts have failed."""
+        content = safe_text(json.dumps(self._body(notice), default=str, allow_nan=False)).encode()
+        if len(content) > _MOST_BYTES:
+            raise FeedError(
+                f"the body has {len(content):,} bytes; at most {_MOST_BYTES:,} are sent"
+            )
+        for attempt in range(self._retries + 1):
+            said, may_retry = self._post(content)
+            if not said:
+                return
+            if not may_retry or attempt == self._retries:
+                break
+            self._pause(min(_FIRST_PAUSE * 2**attempt, _LONGEST_PAUSE))
+        tried = "" if attempt == 0 else f" ({attempt + 1} attempts)"
+        raise FeedError(f"{self.host} {said}{tried}")
+
+    def _post(self, content: bytes) -> tuple[str, bool]:
+        """Return what went wrong, or an empty text, and whether it may go better again."""
+        import requests
+
+        from mdkit.history.http.certificates import SystemTrustAdapter
+        from mdkit.history.http.deadlines import DeadlineAdapter
+
+        secure = self._url.startswith("https:")
+        adapter = SystemTrustAdapter() if secure else DeadlineAdapter()
+        adapter.seconds = lambda: self._timeout
+        headers = {"Content-Type": "application/json", "User-Agent": "mdkit", **self._headers}
+        with requests.Session() as session:
+            session.mount("https://" if secure else "http://", adapter)
+            try:
+                response = session.post(
+                    str(self._url),
+                    data=content,
+                    headers=headers,
+                    timeout=self._timeout,
+                    allow_redirects=False,
+                    stream=True,
+                )
+            except (requests.Timeout, requests.ConnectionError) as error:
+                if adapter.expired or isinstance(error, requests.Timeout):
+                    return f"did not answer within {self._timeout:g} s", True
+                return f"cannot be reached ({type(error).__name__})", True
+            except requests.RequestException as error:
+                return f"cannot be asked ({type(error).__name__})", False
+            with contextlib.closing(response):
+                status = response.status_code
+        if adapter.expired:  # what came by then may look like an answer
+            return f"did not answer within {self._timeout:g} s", True
+        if 200 <= status < 300:
+            return "", False
+        if 300 <= status < 400:
+            return f"answered {status}, a redirect, which is not followed", False
+        return f"answered {status}", status == 429 or status >= 500
+
+    def __repr__(self) -> str:
+        return f"<Webhook to {self.host}>"
+
+
+def _standard_body(notice: Notice) -> dict[str, Any]:
+    return {
+        "text": str(notice),
+        "session": notice.session,
+        "alert": notice.alert,
+        "time": notice.time.isoformat(),
+        "figures": notice.figures,
+    }
