@@ -10,9 +10,11 @@ crosshair goes through the panes. Needs what the browser tests need, and Pillow.
 from __future__ import annotations
 
 import argparse
+import base64
 import io
 import tempfile
 import time
+from itertools import pairwise
 from pathlib import Path
 
 from lab import BOARD, CHROMIUM, ROOT, Lab, Page
@@ -28,7 +30,7 @@ session = md.live(
 )
 session.start().dashboard()
 """
-WIDTH, HEIGHT = 1000, 640
+WIDTH, HEIGHT = 1000, 720
 FRAMES_PER_SECOND = 8
 WINDOW = 60
 """Seconds that the axis of time shows."""
@@ -53,13 +55,13 @@ def main() -> None:
             browser.close()
     options.out.mkdir(parents=True, exist_ok=True)
     save(frames, options.out)
-    import pickle; pickle.dump([(a, i.tobytes(), i.size) for a, i in frames], open("/tmp/can/frames.pkl","wb"))
 
 
 def record(browser, lab: Lab, seconds: float) -> list[tuple[float, Image.Image]]:
     """Return frames and when each was taken, in seconds."""
     notebook = lab.write("canvas.ipynb", CELL)
-    with Page.open(browser, lab, notebook, size=(WIDTH + 440, HEIGHT + 220)) as page:
+    with Page.open(browser, lab, notebook, size=(WIDTH + 180, HEIGHT + 140)) as page:
+        page.page.evaluate("() => window.jupyterapp.shell.collapseLeft()")
         page.run("Run All Cells")
         page.wait_for_pictures(5)
         page.page.evaluate(
@@ -86,9 +88,18 @@ def record(browser, lab: Lab, seconds: float) -> list[tuple[float, Image.Image]]
 
 
 def take(page: Page, seconds: float) -> list[tuple[float, Image.Image]]:
+    """Take what the browser shows, each time that it has changed, while the mouse moves."""
     box = page.page.locator(BOARD).bounding_box()
     canvas = page.page.locator(f"{BOARD} canvas").bounding_box()
-    frames = []
+    frames: list[tuple[float, bytes]] = []
+    devtools = page.page.context.new_cdp_session(page.page)
+
+    def keep(event) -> None:
+        frames.append((event["metadata"]["timestamp"], base64.b64decode(event["data"])))
+        devtools.send("Page.screencastFrameAck", {"sessionId": event["sessionId"]})
+
+    devtools.on("Page.screencastFrame", keep)
+    devtools.send("Page.startScreencast", {"format": "png", "everyNthFrame": 1})
     began = time.monotonic()
     while (at := time.monotonic() - began) < seconds:
         share = at / seconds
@@ -96,19 +107,20 @@ def take(page: Page, seconds: float) -> list[tuple[float, Image.Image]]:
             x = canvas["x"] + (0.12 + 0.9 * (share - 0.5)) * canvas["width"]
             y = canvas["y"] + (0.1 + 0.5 * (share - 0.5)) * canvas["height"]
             page.page.mouse.move(x, y)
-        shot = page.page.screenshot(clip={**box, "width": WIDTH})
-        frames.append((at, Image.open(io.BytesIO(shot)).convert("RGB")))
-        page.page.wait_for_timeout(max(0, 1e3 * (began + at + 1 / FRAMES_PER_SECOND - time.monotonic())))
-    return frames
+        page.page.wait_for_timeout(1e3 / FRAMES_PER_SECOND)
+    devtools.send("Page.stopScreencast")
+    left, top = round(box["x"]), round(box["y"])
+    cut = (left, top, left + WIDTH, top + round(box["height"]))
+    return [(at, Image.open(io.BytesIO(shot)).convert("RGB").crop(cut)) for at, shot in frames]
 
 
 def save(frames: list[tuple[float, Image.Image]], folder: Path) -> None:
-    times = [at for at, _ in frames]
-    lasts = [round(1e3 * (b - a)) for a, b in zip(times, times[1:], strict=False)] + [1_500]
+    frames = sorted(frames, key=lambda frame: frame[0])  # they come in any order
+    lasts = [max(20, round(1e3 * (b[0] - a[0]))) for a, b in pairwise(frames)]
     images = [image for _, image in frames]
     images[0].save(
-        folder / "canvas.webp", save_all=True, append_images=images[1:], duration=lasts, loop=0,
-        quality=70, method=4, minimize_size=True,
+        folder / "canvas.webp", save_all=True, append_images=images[1:], loop=0,
+        duration=[*lasts, 1_500], quality=70, method=4, minimize_size=True,
     )  # fmt: skip
     images[len(images) * 3 // 4].save(folder / "canvas.png", optimize=True)
     for name, most in MOST_BYTES.items():

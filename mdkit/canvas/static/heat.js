@@ -140,9 +140,9 @@ export class HeatPane {
       bid: (o) => ring.data[o + BID], ask: (o) => ring.data[o + ASK],
       mid: (o) => ring.data[o + MID], micro: (o) => microprice(ring.data, o),
     };
-    this.isWide = spreadOf(ring, first, last) * Math.abs(y.slope) > (this.isWide ? 5 : 7);
+    this.isWide = spreadOf(ring, first, last) * Math.abs(y.slope) > (this.isWide ? 8 : 10);
     for (const [name, colour, width] of [["mid", theme.mid, 0.8], ["micro", theme.micro, 1],
-      ["bid", theme.buy, 1.4], ["ask", theme.sell, 1.4]]) {
+      ["bid", theme.buy, 1.2], ["ask", theme.sell, 1.2]]) {
       if (!this.isWide && (name === "mid" || name === "micro")) continue;
       g.beginPath();
       stepLine(g, ring, first, last, until, x, y, value[name]);
