@@ -123,7 +123,13 @@ def out_of_step(state, reason="sequence 7 after 5"):
     assembler = SimpleNamespace(builders={"A": builder})
     socket = SimpleNamespace(connected=True, stale_for=0.0)
     source.connections = [
-        SimpleNamespace(venue=venue, assembler=assembler, socket=socket, silent=())
+        SimpleNamespace(
+            venue=venue,
+            assembler=assembler,
+            socket=socket,
+            silent=(),
+            subscriptions=[("depth", "A")],
+        )
     ]
     return source
 
