@@ -146,17 +146,20 @@ class EventFrame(LiveFrame[_Event]):
         waiting = pending[max(0, len(pending) - new) :]
         done = self._block.rows(self._end - min(new - len(waiting), self._end), self._end)
         number = self._taken - len(waiting)
-        kept: dict[int, tuple[_Event, int]] = {}
-        for at, event in enumerate(waiting, number):
-            key = event.received_ns // step_ns  # type: ignore[attr-defined]
-            before = kept.get(key)
-            kept[key] = event, self._flags.get(at, 0) | (before[1] if before else 0)
         rows = last_rows(done, step_ns)
-        if not kept:
+        if not waiting:
             return rows
+        keys = [event.received_ns // step_ns for event in waiting]  # type: ignore[attr-defined]
+        kept = dict(zip(keys, waiting, strict=True))
         last = Block.empty(self.columns, len(kept))
-        self._write([event for event, _ in kept.values()], last)
-        last.flags[:] = [flags for _, flags in kept.values()]
+        self._write(list(kept.values()), last)
+        if self._flags:
+            flags = dict.fromkeys(kept, 0)
+            for at, key in enumerate(keys, number):
+                flags[key] |= self._flags.get(at, 0)
+            last.flags[:] = list(flags.values())
+        if not rows.received.size:
+            return last
         pairs: Iterable[tuple[Any, Any]] = zip(rows, last, strict=True)
         return Block(*(np.concatenate(pair, -1) for pair in pairs))
 

@@ -11,9 +11,10 @@ def last_rows(block: Block, step_ns: int) -> Block:
     """Return the last row of each step, with the flags of all rows of its step."""
     if not block.received.size:
         return block
-    edges = np.flatnonzero(np.diff(block.received // step_ns)) + 1
-    lasts = np.append(edges - 1, block.received.size - 1)
-    flags = np.bitwise_or.reduceat(block.flags, np.append(0, edges))
+    steps = block.received // step_ns
+    ends = [*(np.flatnonzero(steps[1:] != steps[:-1]) + 1).tolist(), steps.size]
+    lasts = [end - 1 for end in ends]
+    flags = np.bitwise_or.reduceat(block.flags, [0, *ends[:-1]])
     return Block(
         block.received[lasts],
         block.floats[:, lasts],

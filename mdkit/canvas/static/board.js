@@ -121,9 +121,14 @@ export class Board {
     this.heat.draw(g, r, store, x, y, theme, options);
     if (options.profile) bars.profile(g, r, store, y, theme);
     const values = ticks(shown[0], shown[1], Math.max(2, Math.min(12, r.h / 32)));
-    strips.levelsGrid(g, r, y, values, (v) => writePrice(v, this.places), theme);
+    const newest = this.newest();
+    const taken = newest ? y.px(newest.mid) : -Infinity;
+    strips.levelsGrid(g, r, y, values, (v) => writePrice(v, this.places), theme, taken);
     if (options.marks) marks(g, r, store, x, theme);
-    this.tags(r, y);
+    if (taken > r.y && taken < r.y + r.h) {
+      const back = newest.isOld ? theme.muted : theme.queue;
+      this.tag(r.x + r.w + 1, taken, writePrice(newest.mid, this.places), back, "#ffffff", g);
+    }
   }
 
   // Prices that fit, moved only when they must be: a picture that breathes is hard to read.
@@ -139,17 +144,12 @@ export class Board {
     return this.kept;
   }
 
-  // The newest prices, on the axis.
-  tags(r, y) {
+  // The newest price that is known, and whether it may have changed since.
+  newest() {
     const ring = this.store.rings.books;
     const row = ring?.length ? ring.find(this.now) : -1;
-    if (row < 0) return;
-    const o = ring.offset(row);
-    const { theme, g } = this;
-    const value = ring.data[o + MID], py = y.px(value);
-    if (!(py > r.y && py < r.y + r.h)) return;
-    const back = isOld(this.store, row, this.now) ? theme.muted : theme.queue;
-    this.tag(r.x + r.w + 1, py, writePrice(value, this.places), back, "#ffffff", g);
+    if (row < 0) return null;
+    return { mid: ring.at(row, MID), isOld: isOld(this.store, row, this.now) };
   }
 
   tag(x, y, text, back, ink, g) {
@@ -172,7 +172,8 @@ export class Board {
       extra.push(["bought", theme.buy], ["sold", theme.sell]);
     } else if (name === "heat") {
       text = store.head.symbol ?? "";
-      extra.push(["bid", theme.buy], ["ask", theme.sell], ["mid", theme.mid], ["micro", theme.micro]);
+      extra.push(["bid", theme.buy], ["ask", theme.sell]);
+      if (this.heat.isWide) extra.push(["mid", theme.mid], ["micro", theme.micro]);
     } else if (name === "pressure") {
       text = options.measure === "pressure" ? "Pressure" : "Imbalance";
       extra.push([`${options.levels} levels`, theme.queue]);
@@ -194,10 +195,11 @@ export class Board {
       g.font = font;
       const width = g.measureText(part).width;
       if (x + width > r.x + r.w - 4) return;
-      g.globalAlpha = 0.72;
-      g.fillStyle = theme.panel;
-      g.fillRect(x - 3, r.y + 2, width + 6, 14);
-      g.globalAlpha = 1;
+      // A rim in the colour of the ground, so that it can be read on whatever is drawn.
+      g.strokeStyle = theme.panel;
+      g.lineWidth = 3.5;
+      g.lineJoin = "round";
+      g.strokeText(part, x, r.y + 4);
       g.fillStyle = colour;
       g.fillText(part, x, r.y + 4);
       x += width + 9;

@@ -84,6 +84,7 @@ function drawBar(g, bar, store, x, y, theme, step, perPixel, r) {
       g.fillRect(middle, top, (cell.buy / most) * half, tall);
       g.globalAlpha = bar.partial ? 0.7 : 1;
       if (cell.sell + cell.buy + cell.neutral === poc && tall > 3) {
+        g.globalAlpha *= 0.7;
         g.strokeStyle = theme.ink;
         g.lineWidth = 1;
         g.strokeRect(begin + 0.5, top + 0.5, room - 1, tall - 1);
@@ -111,7 +112,8 @@ function drawBar(g, bar, store, x, y, theme, step, perPixel, r) {
   }
 }
 
-// Columns: price, sold, bought, neutral, point of control, value area.
+// At the left, where the oldest is: the newest stays free. Columns: price, sold, bought, neutral,
+// point of control, value area.
 export function profile(g, r, store, y, theme) {
   const part = store.profile;
   if (!part?.rows) return;
@@ -121,20 +123,20 @@ export function profile(g, r, store, y, theme) {
     if (o) least = Math.min(least, part.data[o] - part.data[o - part.width]);
   }
   if (!(most > 0)) return;
-  const reach = Math.min(120, r.w * 0.16), right = r.x + r.w;
+  const reach = Math.min(120, r.w * 0.16);
   const height = Math.max(1, Math.min(12, Math.abs(y.slope) * (least < Infinity ? least : 1)) - 0.5);
   clipped(g, r, () => {
     for (let o = 0; o < part.data.length; o += part.width) {
       const [price, sell, buy, neutral, poc, inside] = part.data.subarray(o, o + part.width);
       const py = y.px(price) - height / 2;
       if (py < r.y - height || py > r.y + r.h) continue;
-      let left = right;
+      let left = r.x;
       g.globalAlpha = poc ? 0.95 : inside ? 0.62 : 0.36;
       for (const [size, colour] of [[buy, theme.buy], [sell, theme.sell], [neutral, theme.muted]]) {
         const w = (size / most) * reach;
-        left -= w;
         g.fillStyle = colour;
         g.fillRect(left, py, w, height);
+        left += w;
       }
     }
     g.globalAlpha = 1;

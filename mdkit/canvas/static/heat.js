@@ -1,6 +1,6 @@
 // The book over time: sizes as colours, best prices as lines, trades, gaps and marks on it.
 
-import { ASK, BID, GAP, MID, T, holdsUntil, microprice, place, reach } from "./book.js";
+import { ASK, BID, GAP, MID, SPREAD, T, holdsUntil, microprice, place, reach } from "./book.js";
 import { Scale } from "./scales.js";
 import { heatIndex, heatTable } from "./theme.js";
 
@@ -140,8 +140,10 @@ export class HeatPane {
       bid: (o) => ring.data[o + BID], ask: (o) => ring.data[o + ASK],
       mid: (o) => ring.data[o + MID], micro: (o) => microprice(ring.data, o),
     };
+    this.isWide = spreadOf(ring, first, last) * Math.abs(y.slope) > (this.isWide ? 8 : 10);
     for (const [name, colour, width] of [["mid", theme.mid, 0.8], ["micro", theme.micro, 1],
-      ["bid", theme.buy, 1.4], ["ask", theme.sell, 1.4]]) {
+      ["bid", theme.buy, 1.2], ["ask", theme.sell, 1.2]]) {
+      if (!this.isWide && (name === "mid" || name === "micro")) continue;
       g.beginPath();
       stepLine(g, ring, first, last, until, x, y, value[name]);
       g.strokeStyle = colour;
@@ -152,6 +154,16 @@ export class HeatPane {
     }
     g.restore();
   }
+}
+
+// The median spread of a sample of rows.
+function spreadOf(ring, first, last) {
+  const found = [];
+  for (let row = first; row <= last; row += 1 + ((last - first) >> 6)) {
+    const spread = ring.at(row, SPREAD);
+    if (spread === spread) found.push(Math.abs(spread));
+  }
+  return found.sort((a, b) => a - b)[found.length >> 1] ?? 0;
 }
 
 function fill(px, w, h, left, right, top, bottom, colour, thick) {
@@ -244,7 +256,7 @@ export function marks(g, r, store, x, theme) {
     const px = x.px(t);
     if (px - lastX < 7) continue;
     lastX = px;
-    const up = value > 0, y = up ? r.y + r.h - 4 : r.y + 4, d = up ? -7 : 7;
+    const up = value > 0, y = up ? r.y + r.h - 4 : r.y + 20, d = up ? -7 : 7;
     g.beginPath();
     g.moveTo(px - 4, y);
     g.lineTo(px + 4, y);

@@ -2,7 +2,7 @@
 
 // Panes over one time axis, from top to bottom; `share` of the height that is left over.
 export const STRIPS = [
-  { name: "heat", title: "Book", share: 6, least: 120 },
+  { name: "heat", title: "Book", share: 8, least: 120 },
   { name: "footprint", title: "Footprint", share: 2, least: 66 },
   { name: "pressure", title: "Pressure", share: 1.25, least: 44 },
   { name: "flow", title: "Flow", share: 1.25, least: 44 },

@@ -100,7 +100,7 @@ export function linesOf(values, shown, places, options, pane = "heat") {
       short(values["out/s"])}/s`]);
   }
   for (const [name, value] of Object.entries(values.signals ?? {}).slice(0, 4)) {
-    lines.push([name, Number(value).toPrecision(4)]);
+    lines.push(["signal", `${name} ${Number(value).toPrecision(4)}`]);
   }
   return lines;
 }

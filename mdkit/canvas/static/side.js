@@ -97,15 +97,12 @@ export class Ladder {
     const colour = side === "bid" ? theme.buy : theme.sell;
     const wide = r.w > 230, at = [r.x + 6, r.x + r.w * (wide ? 0.47 : 0.5), r.x + r.w - 6];
     const bar = (r.w - 8) * 0.46 * Math.min(1, size / largest);
-    g.globalAlpha = 0.26 * fade;
+    // A change lights the bar up in its own colour.
+    const flash = Math.max(0, 1 - (now - (this.flashes.get(price) ?? -Infinity)) / FLASH_MS);
+    g.globalAlpha = (0.24 + 0.26 * flash) * fade;
     g.fillStyle = colour;
-    g.fillRect(at[1] + 3, y + 1, bar, height - 2);
+    g.fillRect(at[1] + 3, y + 1, Math.max(bar, 3 * flash), height - 2);
     g.globalAlpha = fade;
-    const flash = this.flashes.get(price);
-    if (flash !== undefined) {
-      g.fillStyle = `rgba(${theme.flash},${0.3 * Math.max(0, 1 - (now - flash) / FLASH_MS)})`;
-      g.fillRect(at[1] + 3, y + 1, r.w * 0.27, height - 2);
-    }
     const text = y + height / 2 + 0.5;
     g.font = FONT;
     g.textBaseline = "middle";

@@ -27,8 +27,9 @@ export function note(g, r, text, theme) {
   g.fillText(text, r.x + r.w / 2, r.y + r.h / 2);
 }
 
-// Horizontal lines with their values at the right, within the pane's height.
-export function levelsGrid(g, r, scale, values, write, theme) {
+// Horizontal lines with their values at the right, within the pane's height; none of them where
+// something else is written, around the pixel `taken`.
+export function levelsGrid(g, r, scale, values, write, theme, taken = -Infinity) {
   g.font = "10px system-ui, sans-serif";
   g.textAlign = "left";
   g.textBaseline = "middle";
@@ -41,6 +42,7 @@ export function levelsGrid(g, r, scale, values, write, theme) {
     g.moveTo(r.x, y);
     g.lineTo(r.x + r.w, y);
     g.stroke();
+    if (Math.abs(y - taken) < 14) continue;
     g.fillStyle = theme.muted;
     g.fillText(write(value), r.x + r.w + 5, y);
   }

@@ -1,25 +1,26 @@
-// Colours, light and dark, and the scale of the heat map.
+// Colours, light and dark, and the scale of the heat map: no green or red in it, which are the
+// sides' and have to be seen on it.
 
 const LIGHT = {
   name: "light", back: "#ffffff", panel: "#f7f8fa", ink: "#1f2933", muted: "#66707c",
   grid: "rgba(31,41,51,0.09)", line: "rgba(31,41,51,0.18)", buy: "#13845a", sell: "#c8323c",
   mid: "#4a5563", micro: "#b36b00", queue: "#1f6fb2", spill: "#8e5bb5", in: "#c77700",
   out: "#13845a", warn: "#c77700", bad: "#c8323c", gap: "rgba(110,118,130,0.26)",
-  gapInk: "#4c5560", flash: "255,190,60", tag: "#1f2933", tagInk: "#ffffff",
+  gapInk: "#4c5560", tag: "#1f2933", tagInk: "#ffffff",
   series: ["#1f6fb2", "#8e5bb5", "#c77700", "#13845a", "#c2488f", "#5f7a1f"],
-  heat: [[241, 244, 248], [224, 235, 246], [190, 215, 238], [140, 184, 223], [92, 146, 204],
-    [82, 108, 184], [205, 80, 100], [246, 140, 48]],
+  heat: [[243, 246, 250], [227, 236, 247], [200, 219, 240], [158, 193, 228], [106, 153, 211],
+    [64, 105, 186], [50, 64, 146], [232, 146, 28]],
 };
 const DARK = {
   name: "dark", back: "#101419", panel: "#161b22", ink: "#e3e8ee", muted: "#8c97a5",
   grid: "rgba(227,232,238,0.07)", line: "rgba(227,232,238,0.17)", buy: "#35c08a",
   sell: "#f0626b", mid: "#cdd5df", micro: "#f2b84b", queue: "#5aa9ee", spill: "#b58adb",
   in: "#f0a444", out: "#35c08a", warn: "#f0a444", bad: "#f0626b",
-  gap: "rgba(150,160,175,0.24)", gapInk: "#c3ccd6", flash: "255,215,110", tag: "#e3e8ee",
+  gap: "rgba(150,160,175,0.24)", gapInk: "#c3ccd6", tag: "#e3e8ee",
   tagInk: "#101419",
   series: ["#5aa9ee", "#b58adb", "#f0a444", "#35c08a", "#e679b5", "#a3bf5c"],
-  heat: [[17, 22, 30], [20, 40, 66], [22, 70, 110], [24, 112, 148], [40, 160, 160],
-    [120, 200, 120], [235, 210, 90], [255, 245, 200]],
+  heat: [[15, 20, 30], [18, 33, 58], [20, 52, 98], [26, 82, 146], [48, 124, 190],
+    [112, 174, 216], [236, 208, 142], [255, 190, 70]],
 };
 
 // `chosen`: "light", "dark" or "auto", which looks at the page that the element is in.

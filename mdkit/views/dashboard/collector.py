@@ -275,13 +275,13 @@ class Collector:
     def seen_ms(self) -> float:
         """Until when the newest book is known to stand: now, unless anything speaks against it."""
         pipeline, source = self.pipeline, self.pipeline.source
-        queue = pipeline.buffer.statistics()
+        waiting = len(pipeline.buffer) + len(pipeline.buffer.spill)
         is_known = (
             source.connected
             and not source.stale_for
             and not pipeline.paused
             and not pipeline.finished.is_set()
-            and not (queue.depth or queue.spilled)  # it may be an older one that was handled last
+            and not waiting  # it may be an older one that was handled last
             and not book_fault(source, self.symbol)
         )
         return self.now_ms if is_known else self.last_ms

@@ -22,6 +22,8 @@ _QUIET_SECONDS = 0.2
 """How often a picture is sent when nothing has come: the axis of time goes on."""
 _SLOW_SECONDS = 0.5
 """How often sentences and tables are looked at, and series while nobody can see them."""
+_BUSY_SECONDS = 0.1
+"""How often series are looked at while the page is not done with the last pictures."""
 _SIGNAL_ROWS = 14
 _MISSING = object()
 
@@ -93,8 +95,8 @@ class PictureSender:
         self.is_past = self.is_over
         self._levels = levels
         self._head_sent: dict[str, Any] = {}
-        self._slow: dict[str, Any] = {}
         self._slow_at = self._sent_at = self._looked_at = 0.0
+        self._is_new = False
         self._asked: list[Mapping[str, Any]] = []
 
     @property
@@ -134,13 +136,17 @@ class PictureSender:
                 self._looked_at = now
                 self.collector.update()
             return True
-        is_new = self.collector.update()
+        if not self.widget.ready and now - self._looked_at < _BUSY_SECONDS:
+            return True  # the page is not done yet: what comes meanwhile is looked at together
+        self._looked_at = now
+        self._is_new |= self.collector.update()
         if self.collector.is_anew:
             self.collector.is_anew = False
             self.widget.anew = True
         if self.widget.ready and (
-            is_new or self.widget.anew or now - self._sent_at > _QUIET_SECONDS
+            self._is_new or self.widget.anew or now - self._sent_at > _QUIET_SECONDS
         ):
+            self._is_new = False
             self._send(now)
         return True
 
@@ -155,24 +161,10 @@ class PictureSender:
 
     def _head(self, now: float) -> dict[str, Any]:
         """Return what has changed of the header since the last picture."""
-        pipeline = self.session.pipeline
+        head = self.collector.head()
         if now - self._slow_at > _SLOW_SECONDS or not self._head_sent:
             self._slow_at = now
-            self._slow = {
-                "state": state_of(pipeline),
-                "sentence": self._sentence(),
-                "ledger": ledger_of(pipeline),
-                "symbols": list(self.session.symbols),
-                "rate": pipeline.health().in_rate,
-                "newest": self._signals(),
-                "signals": pipeline.lanes.outcome.signals,
-                "over": self.is_over,
-                "can_stop": not self.is_over,
-                "paused": self.paused_ms,
-                "first_levels": self._levels,
-                **constants(pipeline),
-            }
-        head = {**self.collector.head(), **self._slow}
+            head |= self._slow_head()
         if self.player is not None:
             head["player"] = self.player.head()
         changed = {
@@ -183,6 +175,24 @@ class PictureSender:
         changed["now"] = head["now"]
         self._head_sent |= changed
         return changed
+
+    def _slow_head(self) -> dict[str, Any]:
+        """Return what is looked at twice a second: words, counts and the newest signals."""
+        pipeline = self.session.pipeline
+        return {
+            "state": state_of(pipeline),
+            "sentence": self._sentence(),
+            "ledger": ledger_of(pipeline),
+            "symbols": list(self.session.symbols),
+            "rate": pipeline.health().in_rate,
+            "newest": self._signals(),
+            "signals": pipeline.lanes.outcome.signals,
+            "over": self.is_over,
+            "can_stop": not self.is_over,
+            "paused": self.paused_ms,
+            "first_levels": self._levels,
+            **constants(pipeline),
+        }
 
     def _sentence(self) -> str:
         sentence = sentence_of(self.session.pipeline, self.collector.symbol)

@@ -46,6 +46,8 @@ class BookSeries:
 
     def update(self) -> bool:
         """Take in new books; False where there were none."""
+        if self._table.total == self._taken:
+            return False
         block = self._table.last_of_steps(self._taken, int(STEPS_MS[0] * MS))
         is_cut = _outran(self._table, self._taken)
         self._taken = self._table.total
@@ -89,15 +91,17 @@ def _parts(rows: Rows, size: int) -> list[Rows]:
 
 def _append(ring: Ring, rows: Rows, step: float) -> None:
     """Append rows, each of which takes the place of one before in the same step."""
-    same = np.flatnonzero(np.diff(rows[:, 0] // step) == 0)
+    steps = rows[:, 0] // step
+    same = np.flatnonzero(steps[1:] == steps[:-1])
     if same.size:  # where rows came in two parts
         rows[same + 1, 1] = np.maximum(rows[same, 1], rows[same + 1, 1])
         rows = np.delete(rows, same, 0)
-    if len(ring) and ring.rows[-1, 0] // step == rows[0, 0] // step:
-        rows[0, 1] = max(rows[0, 1], ring.rows[-1, 1])
+    if len(ring) and (newest := ring.rows[-1])[0] // step == steps[0]:
+        rows[0, 1] = max(rows[0, 1], newest[1])
         ring.amend(rows[0])
         rows = rows[1:]
-    ring.append(rows)
+    if len(rows):
+        ring.append(rows)
 
 
 class TradeSeries:
@@ -116,6 +120,8 @@ class TradeSeries:
 
     def update(self) -> Trades | None:
         """Take in new trades and return them; None where there were none."""
+        if self._table.total == self._taken:
+            return None
         new = _trades(self._table.since(self._taken))
         is_cut = _outran(self._table, self._taken)
         self._taken = self._table.total
@@ -184,29 +190,34 @@ class SignalSeries:
         self._table = table
         self._symbol = symbol
         self._taken = 0
-        self._last: dict[int, tuple[int, float]] = {}
+        self._last: dict[str, int] = {}
         self.strategies: dict[str, int] = {}
         self.ring = Ring(3, SIGNALS)
 
     def update(self) -> bool:
         """Take in new signals; False where there were none."""
+        if self._table.total == self._taken:
+            return False
         block = self._table.since(self._taken)
         self._taken = self._table.total
         symbols, names = block.objects
         ours = np.flatnonzero(symbols == self._symbol)
-        rows: list[tuple[float, float, float]] = []
-        values = block.floats[0]
-        for at, name, value in zip(
-            block.received[ours].tolist(), names[ours], values[ours].tolist(), strict=True
-        ):
-            number = self.strategies.setdefault(name, len(self.strategies))
-            step, before = self._last.get(number, (-1, 0.0))
-            if at // _SIGNAL_STEP_NS != step or (value > 0) != (before > 0):
-                self._last[number] = (at // _SIGNAL_STEP_NS, value)
-                rows.append((at / MS, number, value))
-        if rows:
-            self.ring.append(np.array(rows))
-        return bool(rows)
+        if not ours.size:
+            return False
+        values = block.floats[0, ours]
+        # Step and sign in one number: a row that has that of the one before is left out.
+        kinds = 2 * (block.received[ours] // _SIGNAL_STEP_NS) + (values > 0)
+        last, wanted, numbers = self._last, [], []
+        for place, (name, kind) in enumerate(zip(names[ours], kinds.tolist(), strict=True)):
+            if last.get(name) != kind:
+                last[name] = kind
+                wanted.append(place)
+                numbers.append(self.strategies.setdefault(name, len(self.strategies)))
+        if not wanted:
+            return False
+        stamps = in_ms(block.received[ours[wanted]])
+        self.ring.append(np.column_stack((stamps, numbers, values[wanted])))
+        return True
 
 
 class MetricSeries:
@@ -220,6 +231,8 @@ class MetricSeries:
 
     def update(self) -> bool:
         """Take in new samples; False where there were none."""
+        if self._table.total == self._taken:
+            return False
         block = self._table.since(self._taken)
         self._taken = self._table.total
         if not block.received.size:
