@@ -49,37 +49,36 @@ class Exchange:
         with Exchange(["BTC/USD"], venue="kraken") as exchange:
             requests.get(exchange.rest_url + "/0/public/OHLC", params={"pair": "XBTUSD"})
 
-    Parameters
-    ----------
-    symbols : the default five; in a playback all of the recording's. At a venue in the common
-        form, BTC/USD, or in its own.
-    venue : "tickdb", the data service; or "kraken", "binance", "binance.us", "binance.futures",
-        "coinbase", "hyperliquid", "okx".
-    book_levels : price levels a side of a venue's whole book; None is as many as the venue's own
-        snapshots have, or a few more.
-    listed : further symbols, each traded from when a client asks for it; not in a playback.
-    seed : the same seed and start give the same messages, byte for byte.
-    scenario : a name of `SCENARIOS`. It begins with the first subscription.
-    opening : with scenario "open": so many depth messages, 1 to 100,000, in its first second,
-        before its own course. They are made and written down before the first is sent, which
-        takes the exchange's process about 60 µs and 2 kB a message; a session that connects
-        at once waits for that.
-    rate : depth messages a second over all symbols, in place of the scenario's own course; in a
-        playback messages a second.
-    speed : time scale of scenario or playback; 0, None or inf as fast as the clients take it.
-    count : depth messages (in a playback: messages) after which the exchange falls silent.
-    replay, loop : a recording to play back instead, once or again and again.
-    start : what the exchange's clock shows at the first subscription; None is now.
-    levels : price levels a side, 1 to 50.
-    api_key : None accepts any key or none; else others get code 1001, none 1002.
-    limits, faults : what the plan allows; what goes wrong by itself.
-    compression : whether to offer permessage-deflate.
-    keepalive : seconds between the server's pings, and until it gives up on a pong; None is 30,
-        or what the venue does.
-    buffer_bytes : how far a client may fall behind before it is disconnected (code 1008).
-    hours : "us" for a market that trades from 9:30 to 16:00 in New York, Monday to Friday (no
-        holidays): outside there are no messages, and no bars. None never closes.
-    host, port : 127.0.0.1 and any free port.
+    Args:
+        symbols: the default five; in a playback all of the recording's. At a venue in the common
+            form, BTC/USD, or in its own.
+        venue: "tickdb", the data service; or "kraken", "binance", "binance.us", "binance.futures",
+            "coinbase", "hyperliquid", "okx".
+        book_levels: price levels a side of a venue's whole book; None is as many as the venue's own
+            snapshots have, or a few more.
+        listed: further symbols, each traded from when a client asks for it; not in a playback.
+        seed: the same seed and start give the same messages, byte for byte.
+        scenario: a name of `SCENARIOS`. It begins with the first subscription.
+        opening: with scenario "open": so many depth messages, 1 to 100,000, in its first second,
+            before its own course. They are made and written down before the first is sent, which
+            takes the exchange's process about 60 µs and 2 kB a message; a session that connects
+            at once waits for that.
+        rate: depth messages a second over all symbols, in place of the scenario's own course; in a
+            playback messages a second.
+        speed: time scale of scenario or playback; 0, None or inf as fast as the clients take it.
+        count: depth messages (in a playback: messages) after which the exchange falls silent.
+        replay, loop: a recording to play back instead, once or again and again.
+        start: what the exchange's clock shows at the first subscription; None is now.
+        levels: price levels a side, 1 to 50.
+        api_key: None accepts any key or none; else others get code 1001, none 1002.
+        limits, faults: what the plan allows; what goes wrong by itself.
+        compression: whether to offer permessage-deflate.
+        keepalive: seconds between the server's pings, and until it gives up on a pong; None is 30,
+            or what the venue does.
+        buffer_bytes: how far a client may fall behind before it is disconnected (code 1008).
+        hours: "us" for a market that trades from 9:30 to 16:00 in New York, Monday to Friday (no
+            holidays): outside there are no messages, and no bars. None never closes.
+        host, port: 127.0.0.1 and any free port.
 
     Raises `SettingsError` when made with values that cannot work; starting raises
     `ExchangeError` (a port taken) or `RecordingError` (not a recording).

@@ -36,13 +36,12 @@ class Simulated:
     `md.Exchange` sends to a session that subscribes to the same. What belongs to a server is not
     here: faults, keys, plan limits, REST (so no warmup and no backfill), recordings played back.
 
-    Parameters
-    ----------
-    symbols : what is traded, if more than the session subscribes to; None is what it does, and
-        the default five where that is not said either.
-    seed, scenario, opening, rate, start, levels, hours : as for `md.Exchange`.
-    speed : time scale of the scenario; 0, None or inf as fast as the session takes it.
-    count : depth messages after which the session ends by itself.
+    Args:
+        symbols: what is traded, if more than the session subscribes to; None is what it does, and
+            the default five where that is not said either.
+        seed, scenario, opening, rate, start, levels, hours: as for `md.Exchange`.
+        speed: time scale of the scenario; 0, None or inf as fast as the session takes it.
+        count: depth messages after which the session ends by itself.
 
     Raises `SettingsError` for values that cannot work.
     """
