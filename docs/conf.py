@@ -27,7 +27,7 @@ os.environ["MDKIT_CACHE"] = tempfile.mkdtemp(prefix="mdkit-docs-")
 
 project = "mdkit"
 author = "The mdkit authors"
-copyright = author  # noqa: A001 - Sphinx's name
+copyright = author
 release = version = mdkit.__version__
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_design"]

@@ -1,4 +1,4 @@
-"""What holds of the pages as they are written, before they are built: complete, and all code runs."""
+"""What holds of the pages as they are written, before they are built."""
 
 from __future__ import annotations
 
