@@ -26,8 +26,8 @@ def memory(pipeline: Pipeline) -> dict[str, int]:
     if isinstance(pipeline.lanes, ProcessLanes):
         for process in pipeline.lanes.processes.values():
             workers += process.memory_bytes or 0
-            for _, batch, _ in process.outstanding.values():
-                handed_over += sum(len(raw) + MESSAGE_BYTES for _, raw, _ in batch)
+            for _, batch in process.outstanding.values():
+                handed_over += sum(len(raw) + MESSAGE_BYTES for _, raw, *_ in batch)
     return {
         "queue": pipeline.buffer.memory_bytes(),
         "handed_over": handed_over,

@@ -7,8 +7,9 @@ import logging
 import sys
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import replace
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +124,10 @@ class Pipeline:
         self.lanes.on_partial = lambda bar: self.backfill.want(bar)
         self.backfill = ReconnectBackfill(self, backfill, source, options.interval, options.warmup)
         self.recorder = recorder
-        self.recordings = SessionRecordings(source, self.channels, self.buffer, self.problem)
+        self._turn = asyncio.Lock()  # to deliver
+        self.recordings = SessionRecordings(
+            source, self.channels, self.buffer, self.problem, self._turn
+        )
         self.failure: BaseException | None = None
         self.receipt: Receipt | None = None
         self.finished = asyncio.Event()
@@ -171,23 +175,43 @@ class Pipeline:
 
     async def deliver(self, batch: Sequence[RawMessage]) -> list[bytes]:
         """Record messages and queue them in order; return those that are answers to commands."""
-        return await self._put(batch, is_recorded=True)
-
-    async def queue(self, batch: Sequence[RawMessage]) -> list[bytes]:
-        """Queue messages that were made of recorded frames, in order."""
-        return await self._put(batch, is_recorded=False)
-
-    def record_frames(self, feed: Feed, frames: Sequence[RawMessage]) -> None:
-        """Record what a venue sent; the messages that are made of it are queued next."""
-        self.recordings.frames(feed, frames)
-
-    async def _put(self, batch: Sequence[RawMessage], *, is_recorded: bool) -> list[bytes]:
         if not self._running.is_set():
             await self._running.wait()
+        # What is written next has to be queued next, whatever else is delivered meanwhile.
+        async with self._turn:
+            current = self.recordings.current
+            places = repeat(0) if current is None else current.places(len(batch))
+            messages, answers = self._routed(batch, places)
+            if answers:  # of which nothing is recorded, so that the others move up
+                told = set(map(id, answers))
+                batch = [item for item in batch if id(item[0]) not in told]
+                messages, _ = self._routed(batch, places)
+            if messages:
+                if current is not None:
+                    current.write(batch)
+                await self.buffer.put_many(messages)
+        return answers
+
+    async def queue(self, batch: Sequence[RawMessage], places: Sequence[int]) -> None:
+        """Queue messages that were made of recorded frames, in order."""
+        if not self._running.is_set():
+            await self._running.wait()
+        async with self._turn:
+            messages, _ = self._routed(batch, places)
+            await self.buffer.put_many(messages)
+
+    def record_frames(self, feed: Feed, frames: Sequence[RawMessage]) -> int:
+        """Record what a venue sent; the messages that are made of it are queued next."""
+        return self.recordings.frames(feed, frames)
+
+    def _routed(
+        self, batch: Sequence[RawMessage], places: Iterable[int]
+    ) -> tuple[list[Message[Channel]], list[bytes]]:
+        """Return messages for the queue, and the answers among them."""
         route_of = self.router.route
         messages: list[Message[Channel]] = []
         answers: list[bytes] = []
-        for raw, received_ns in batch:
+        for (raw, received_ns), place in zip(batch, places, strict=False):
             route = route_of(raw)
             channel = route.place
             if channel is None:
@@ -195,22 +219,15 @@ class Pipeline:
                     answers.append(raw)
                     continue
                 if route is SEVERAL:
-                    for part, item in self.router.split(raw):
-                        messages.append((self.channels.of(part), item, received_ns))
+                    for number, (part, item) in enumerate(self.router.split(raw), 1):
+                        own = place + number if place else 0
+                        messages.append((self.channels.of(part), item, received_ns, own))
                     continue
                 channel = self.channels.of(route)
             messages.append(
-                (channel, raw if len(raw) <= MAX_MESSAGE_BYTES else stub(raw), received_ns)
+                (channel, raw if len(raw) <= MAX_MESSAGE_BYTES else stub(raw), received_ns, place)
             )
-        if messages:
-            current = self.recordings.current if is_recorded else None
-            if current is not None:
-                told = set(map(id, answers))
-                current.write(
-                    [item for item in batch if id(item[0]) not in told] if answers else batch
-                )
-            await self.buffer.put_many(messages)
-        return answers
+        return messages, answers
 
     def gap(self, gap: Gap) -> None:
         """Keep a gap for `gaps()`; strategies and frames meet it in its place in the stream.
@@ -403,6 +420,7 @@ class Pipeline:
             self._sampler.look()
             for gap in self.channels.end():
                 self._note_gap(gap)
+            self.recordings.note_left()
             totals = self.ledger.totals()
             left_path = self._save_leftovers() if totals["queued"] + totals["spilled"] else None
             self.receipt = Receipt(
@@ -420,6 +438,7 @@ class Pipeline:
             return self.receipt
         finally:
             self.watchdog.stop()
+            self.recordings.note_left()
             self.buffer.discard()
             await self.recordings.close()
             self.finished.set()

@@ -11,7 +11,7 @@ from pathlib import Path
 from mdkit.channels.channel import Channel
 from mdkit.queue.channel import Message
 from mdkit.recording.file import lines_of
-from mdkit.recording.format import Header, encode_marker
+from mdkit.recording.format import VERSION, Header, encode_marker
 
 
 def save_leftovers(messages: Iterable[Message[Channel]], venue: str) -> Path:
@@ -22,8 +22,8 @@ def save_leftovers(messages: Iterable[Message[Channel]], venue: str) -> Path:
     handle, name = tempfile.mkstemp(prefix="mdkit-left-", suffix=".jsonl")
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(encode_marker(Header(venue=venue)) + b"\n")
-            for _, raw, received_ns in messages:
+            file.write(encode_marker(Header(version=VERSION, venue=venue, line=1)) + b"\n")
+            for _, raw, received_ns, _ in messages:
                 file.write(lines_of([(raw, received_ns)]))
     except OSError:
         with contextlib.suppress(OSError):

@@ -129,9 +129,9 @@ class ProcessLanes(Lanes):
                         self.on_gap(pending.gap(channel.symbol))
                         pending.reported = True
             self._serial += 1
-            process.outstanding[self._serial] = (lane, batch, self._numbers(batch))
+            process.outstanding[self._serial] = (lane, batch)
             process.given += len(batch)
-            raw = [(message, received_ns) for _, message, received_ns in batch]
+            raw = [(message, received_ns) for _, message, received_ns, _ in batch]
             process.writer.write(pack(Batch(self._serial, raw, gaps)))
             await process.writer.drain()
         process.writer.write(pack(End()))
@@ -155,7 +155,7 @@ class ProcessLanes(Lanes):
                 self._take_in(process, done)
                 process.ended = True
                 return
-            lane, batch, _ = process.outstanding[done.number]
+            lane, batch = process.outstanding[done.number]
             self._take_in(process, done)
             del process.outstanding[done.number]
             process.given -= len(batch)
@@ -189,7 +189,7 @@ class ProcessLanes(Lanes):
                 number, positions = argument
                 batch = process.outstanding[number][1]
                 for position in positions:
-                    _, raw, received_ns = batch[position]
+                    _, raw, received_ns, _ = batch[position]
                     table.keep(raw, received_ns)
             elif call == "break_off":
                 table.break_off()
@@ -260,12 +260,10 @@ class ProcessLanes(Lanes):
         self.deaths += 1
         cause = f"worker process {process.number} died with exit code {code}"
         lost: dict[Channel, list[int]] = {}
-        for lane, batch, numbers in process.outstanding.values():
-            for channel, last in numbers.items():
-                if self.buffer.on_loss is not None:
-                    count = sum(message[0] is channel for message in batch)
-                    self.buffer.on_loss(channel, "dropped", last - count + 1, count)
-            for channel, raw, received_ns in batch:
+        for lane, batch in process.outstanding.values():
+            if self.buffer.on_loss is not None:
+                self.buffer.on_loss("dropped", [message[3] for message in batch])
+            for channel, raw, received_ns, _ in batch:
                 channel.in_flight -= 1
                 channel.dead_lettered += 1
                 lost.setdefault(channel, []).append(received_ns)
@@ -300,7 +298,7 @@ class ProcessLanes(Lanes):
         """End a process; what it had not answered goes back to the queue."""
         if self.processes.get(process.number) is process:
             del self.processes[process.number]
-        for lane, batch, _ in process.outstanding.values():
+        for lane, batch in process.outstanding.values():
             self.buffer.release(lane, batch)
         process.outstanding.clear()
         await end_process(process)

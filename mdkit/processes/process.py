@@ -39,11 +39,10 @@ class Process:
     writer: asyncio.StreamWriter
     aside: tuple[asyncio.StreamReader, asyncio.StreamWriter]
     """What its watchdog tells comes here, past a loop that stands still."""
-    outstanding: dict[int, tuple[Lane[Channel], list[Message[Channel]], dict[Channel, int]]] = (
-        field(default_factory=dict)
+    outstanding: dict[int, tuple[Lane[Channel], list[Message[Channel]]]] = field(
+        default_factory=dict
     )
-    """Batches by number: the lane, the messages, and the number of each channel's last one, where
-    that is recorded."""
+    """Batches by number: the lane, and the messages."""
     given: int = 0
     """Messages in the outstanding batches."""
     room: asyncio.Event = field(default_factory=asyncio.Event)

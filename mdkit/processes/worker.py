@@ -194,7 +194,7 @@ class Worker:
             assert route is not SEVERAL
             channel = route.place or self._channels.of(route)
             channel.in_flight += 1
-            message = (channel, raw, received_ns)
+            message = (channel, raw, received_ns, 0)
             messages.append(message)
             positions[id(raw), received_ns] = (batch.number, position)
             lane = channel.lane

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Generic, Literal
 
 from mdkit.errors import SessionError, SpillQuotaError
@@ -75,7 +75,7 @@ class Buffer(Generic[C]):
         self._blocked_seconds = 0.0
         self._overflows = 0
         self._closed = False
-        self.on_loss: OnLoss[C] | None = None
+        self.on_loss: OnLoss | None = None
 
     # -- channels -------------------------------------------------------------------------
 
@@ -220,9 +220,9 @@ class Buffer(Generic[C]):
             self._blocked_seconds += loop.time() - began
 
     def _spill(self, message: Message[C]) -> None:
-        channel, raw, received_ns = message
+        channel, raw, received_ns, place = message
         try:
-            self.spill.append(channel.index, received_ns, raw)
+            self.spill.append(channel.index, received_ns, raw, place)
         except SpillQuotaError:
             if channel.policy in LOSSLESS:
                 raise
@@ -235,11 +235,13 @@ class Buffer(Generic[C]):
 
     def _refill(self) -> None:
         """Bring spilled messages back, oldest first, while there is room."""
-        for index, received_ns, raw in self.spill.take(min(self.maxsize - self._depth, 1024)):
+        for index, received_ns, raw, place in self.spill.take(
+            min(self.maxsize - self._depth, 1024)
+        ):
             channel = self._channels[index]
             channel.spilled -= 1
             channel.lane.spilled -= 1
-            self._enter(((channel, raw, received_ns),), is_back=True)
+            self._enter(((channel, raw, received_ns, place),), is_back=True)
         if not self.spill:
             self._full_since = None
 
@@ -369,8 +371,15 @@ class Buffer(Generic[C]):
         """
         for lane in self._lanes.values():
             yield from lane.messages
-        for index, received_ns, raw in self.spill.take(len(self.spill)):
-            yield self._channels[index], raw, received_ns
+        for index, received_ns, raw, place in self.spill.take(len(self.spill)):
+            yield self._channels[index], raw, received_ns, place
+
+    def places(self) -> Iterator[int]:
+        """Yield the places of what still waits, in memory and on disk; all of it stays."""
+        for lane in self._lanes.values():
+            for message in lane.messages:
+                yield message[3]
+        yield from self.spill.places()
 
     def statistics(self) -> BufferStatistics:
         """Return a look at the buffer now."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Generic, Literal, Self, TypeVar
 
 from mdkit.gap.pending import PendingGap, PendingGaps
@@ -16,8 +16,8 @@ class QueuedChannel(Counts):
 
     Messages are numbered from 1 in two ways: all that arrived (`received`), and those that were
     let into the queue (`admitted`), which leave it in that order, given to a worker or given up
-    (`left`). So the n-th that leaves is the n-th that was admitted, which is how a recording
-    tells what strategies did not see.
+    (`left`). So the n-th that leaves is the n-th that was admitted, which is how gaps find their
+    place among them.
 
     Attributes:
         kind: the kind of its events, "depth" for one; the overflow policy goes by it.
@@ -62,17 +62,24 @@ class QueuedChannel(Counts):
 
 C = TypeVar("C", bound=QueuedChannel)
 
-Message = tuple[C, bytes, int]
-"""(channel, raw bytes, received_ns)"""
+Message = tuple[C, bytes, int, int]
+"""(channel, raw bytes, received_ns, place)"""
 
-MESSAGE_BYTES = 64 + 33 + 32 + 8
+LINE = 1 << 20
+"""How far the places of one line of a recording and of the next are apart.
+
+The place of a message is its line times this; of one that was made of a line, perhaps with others,
+it is so much more as its number among them, from 1 on. It is 0 where a message is not recorded.
+Lines are counted over all recordings of a session.
+"""
+
+MESSAGE_BYTES = 72 + 33 + 32 + 8
 """What a queued message takes beside its own bytes: the tuple, the bytes object's head, the time,
 and its place in the lane. A book of ten levels is about 700 bytes."""
 
 Loss = Literal["refused", "dropped", "conflated", "left"]
-OnLoss = Callable[[C, Loss, int, int], None]
-"""(channel, what happened, which message first, how many): `refused` counts arrivals from 1, the
-others count admitted messages from 1. What a dead worker process held was dropped."""
+OnLoss = Callable[[Loss, Sequence[int]], None]
+"""(what happened, the places of the messages). What a dead worker process held was dropped."""
 
 
 class Lane(Generic[C]):

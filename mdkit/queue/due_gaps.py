@@ -45,7 +45,7 @@ def _find(
     found: dict[int, list[PendingGap]],
 ) -> None:
     seen: Counter[QueuedChannel] = Counter()
-    for position, (other, _, _) in enumerate(batch):
+    for position, (other, *_) in enumerate(batch):
         if other.lane is not channel.lane:
             continue
         seen[other] += 1

@@ -12,12 +12,12 @@ from typing import BinaryIO
 
 from mdkit.errors import SpillQuotaError
 
-_HEADER = struct.Struct("<IQI")
+_HEADER = struct.Struct("<IQQI")
 _SEGMENT_BYTES = 64 << 20
 
 
 class SpillFile:
-    """A queue of `(key, received_ns, raw)` records on disk, bounded by `quota_bytes`.
+    """A queue of `(key, received_ns, raw, place)` records on disk, bounded by `quota_bytes`.
 
     Records live in segments of 64 MiB in a private temporary folder; a segment is deleted
     when its last record has been read, so the disk holds little more than what is unread.
@@ -43,7 +43,7 @@ class SpillFile:
         """The folder that holds the segments, or None before the first record."""
         return self._folder.name if self._folder else None
 
-    def append(self, key: int, received_ns: int, raw: bytes) -> None:
+    def append(self, key: int, received_ns: int, raw: bytes, place: int = 0) -> None:
         """Add a record at the end; raise `SpillQuotaError` when it does not fit the quota."""
         size = _HEADER.size + len(raw)
         if self.unread_bytes + size > self.quota_bytes:
@@ -56,13 +56,13 @@ class SpillFile:
         writer = self._writer
         if writer is None or writer.tell() >= _SEGMENT_BYTES:
             writer = self._next_segment()
-        writer.write(_HEADER.pack(key, received_ns, len(raw)))
+        writer.write(_HEADER.pack(key, received_ns, place, len(raw)))
         writer.write(raw)
         self.unread_bytes += size
         self.peak_bytes = max(self.peak_bytes, self.unread_bytes)
         self._count += 1
 
-    def take(self, limit: int) -> Iterator[tuple[int, int, bytes]]:
+    def take(self, limit: int) -> Iterator[tuple[int, int, bytes, int]]:
         """Yield and remove up to `limit` records, oldest first."""
         if self._writer is not None:
             self._writer.flush()
@@ -74,13 +74,27 @@ class SpillFile:
                 self._drop_segment()
                 self._reader = self._segments[0].open("rb")
                 header = self._reader.read(_HEADER.size)
-            key, received_ns, size = _HEADER.unpack(header)
+            key, received_ns, place, size = _HEADER.unpack(header)
             raw = self._reader.read(size)
             self._count -= 1
             self.unread_bytes -= _HEADER.size + size
-            yield key, received_ns, raw
+            yield key, received_ns, raw, place
         if not self._count:
             self._start_over()
+
+    def places(self) -> Iterator[int]:
+        """Yield the places of all records, oldest first, and remove none."""
+        if self._writer is not None:
+            self._writer.flush()
+        start = self._reader.tell() if self._reader is not None else 0
+        for segment in self._segments[:]:
+            with segment.open("rb") as file:
+                file.seek(start)
+                start = 0
+                while header := file.read(_HEADER.size):
+                    _, _, place, size = _HEADER.unpack(header)
+                    file.seek(size, os.SEEK_CUR)
+                    yield place
 
     def close(self) -> None:
         """Remove the files; unread records are gone."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from mdkit.errors import InvalidMessage, SettingsError
 from mdkit.events import Gap
-from mdkit.recording.file import Damage
+from mdkit.recording.file import Damage, MessageRun
 from mdkit.recording.format import (
     Connected,
     FeedBegins,
@@ -21,7 +21,7 @@ from mdkit.sources.feed import Feed
 from mdkit.venues.assembly.assembler import Assembler, AssemblerState
 from mdkit.venues.registry import venue_of
 
-Piece = list[RawMessage] | Marker | Damage
+Piece = MessageRun | Marker | Damage
 
 
 class RecordedFeeds:
@@ -42,7 +42,7 @@ class RecordedFeeds:
     def pieces(self, pieces: Iterable[Piece]) -> Iterator[Piece]:
         """Yield messages in the place of frames, and gaps where books fall out of step."""
         for piece in pieces:
-            if isinstance(piece, list):
+            if isinstance(piece, MessageRun):
                 if self._feed:
                     yield from self._messages(piece)
                 else:
@@ -109,20 +109,24 @@ class RecordedFeeds:
         except InvalidMessage as error:
             self.faults.append(f"what was known of books cannot be used: {error}")
 
-    def _messages(self, frames: list[RawMessage]) -> Iterator[Piece]:
+    def _messages(self, frames: MessageRun) -> Iterator[Piece]:
         assembler = self._assemblers.get(self._feed)
         if assembler is None:
             return
         messages: list[RawMessage] = []
-        for raw, received_ns in frames:
+        places: list[int] = []
+        for (raw, received_ns), place in zip(frames, frames.places, strict=True):
+            part = place
             for output in assembler.take(raw, received_ns):
                 if isinstance(output, bytes):
+                    part += 1
                     messages.append((output, received_ns))
+                    places.append(part)
                 elif isinstance(output, Gap):
                     if messages:
-                        yield messages
-                        messages = []
+                        yield MessageRun(messages, places)
+                        messages, places = [], []
                     yield Missed.of(output)
         self._last_ns[self._feed] = frames[-1][1]
         if messages:
-            yield messages
+            yield MessageRun(messages, places)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 from codecs import BOM_UTF8
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from operator import itemgetter
@@ -19,8 +19,18 @@ from pathlib import Path
 import msgspec
 
 from mdkit.errors import RecordingError
+from mdkit.queue.channel import LINE
 from mdkit.recording.compression import GZIP_MAGIC, ZSTD_MAGIC, read_chunks
-from mdkit.recording.format import MARK, End, Header, Lost, Marker, read_marker
+from mdkit.recording.format import (
+    MARK,
+    VERSION,
+    End,
+    Header,
+    Lost,
+    Marker,
+    UnseenMarker,
+    read_marker,
+)
 from mdkit.recording.moments import moment
 from mdkit.sources.connection import MAX_INCOMING_BYTES, RawMessage
 
@@ -52,10 +62,71 @@ class Damage:
     lines: int
 
 
+class MessageRun(list[RawMessage]):
+    """Messages that stand together in a recording; `places` is where, see `Message`.
+
+    Places go up through a recording. Those of another recording in the same file are higher.
+    """
+
+    __slots__ = ("places",)
+
+    def __init__(self, messages: Iterable[RawMessage], places: Sequence[int]) -> None:
+        super().__init__(messages)
+        self.places = places
+
+
+_MOST_LINES = 1 << 48
+_MOST_PART_LINES = 1 << 30
 _read_times = msgspec.json.Decoder(list[int]).decode
 # Of a line that begins with a time of 19 digits.
 _head = itemgetter(slice(0, 20))
 _body = itemgetter(slice(20, -1))
+
+
+class LineCount:
+    """Numbers the lines of a file as the recorder did.
+
+    Places of lines go up through all parts of a recording, and those of another recording behind
+    it in the same file lie above them.
+
+    Args:
+        recordings: the numbers of recordings by their ids, which grow; files that are parts of one
+            recording share them.
+    """
+
+    def __init__(self, recordings: dict[str, int] | None = None) -> None:
+        self.recordings = {} if recordings is None else recordings
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin with a file: what comes before its header is of no recording."""
+        self._base = -_MOST_LINES
+        self._shift = self._base  # from a line's number in the file
+
+    def note(self, marker: Marker, number: int = 0) -> None:
+        """Take into account what a marker in line `number` of the file tells of lines."""
+        if isinstance(marker, Header):
+            own = self.recordings.setdefault(marker.id, len(self.recordings))
+            self._base = own * _MOST_LINES
+            # Format 1 numbers no lines, and its parts have to be told apart all the same.
+            told = marker.line - number if marker.line else marker.part * _MOST_PART_LINES
+            self._shift = self._base + told
+        elif isinstance(marker, Lost) and marker.line:
+            self._shift = self._base + marker.line - number
+
+    def place(self, number: int) -> int:
+        """Return the place of a line of the file."""
+        return (number + self._shift) * LINE
+
+    def places(self, number: int, count: int) -> range:
+        """Return the places of so many lines of the file from one on."""
+        first = self.place(number)
+        return range(first, first + count * LINE, LINE)
+
+    def spans(self, marker: UnseenMarker) -> list[tuple[int, int]]:
+        """Return the places of a marker's messages: (first, end) of each run."""
+        base = self._base * LINE
+        return [(first + base, end + base) for first, end in marker.spans]
 
 
 class RecordingFile:
@@ -75,8 +146,9 @@ class RecordingFile:
         faults: what is missing or damaged, as parts of a sentence.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, recordings: dict[str, int] | None = None) -> None:
         self.path = Path(path).expanduser()
+        self.lines = LineCount(recordings)
         self._begin()
 
     def _begin(self) -> None:
@@ -89,6 +161,7 @@ class RecordingFile:
         self.faults: list[str] = []
         self.passed = 0
         self._lost = 0
+        self.lines.begin()
 
     def __repr__(self) -> str:
         return f"<RecordingFile {self.path}>"
@@ -106,7 +179,7 @@ class RecordingFile:
         end = self.end
         return end is None or end.messages > self.messages + self.damaged
 
-    def runs(self) -> Iterator[list[RawMessage] | Marker | Damage]:
+    def runs(self) -> Iterator[MessageRun | Marker | Damage]:
         """Yield the same with the messages that stand together as lists, which costs far less.
 
         In the place of lines that cannot be read there is a `Damage`.
@@ -131,7 +204,7 @@ class RecordingFile:
                 lines = len(messages)
                 self.messages += lines
                 last_ns = messages[-1][1]
-                yield messages
+                yield MessageRun(messages, self.lines.places(number + 1, lines))
             else:
                 lines = text.count(b"\n")
                 for item in self._read(text, number):
@@ -154,7 +227,7 @@ class RecordingFile:
         last = self._read_last(rest, number + 1)
         if isinstance(last, tuple):
             self.messages += 1
-            yield [last]
+            yield MessageRun((last,), self.lines.places(number + 1, 1))
         elif isinstance(last, Marker):
             others = True
             yield last
@@ -192,9 +265,10 @@ class RecordingFile:
             return item if isinstance(item, Header) else Header()
         return Header()
 
-    def _read(self, text: bytes, before: int) -> Iterator[list[RawMessage] | Marker | Damage]:
+    def _read(self, text: bytes, before: int) -> Iterator[MessageRun | Marker | Damage]:
         """Yield what is in whole lines of any kind, before which there were `before` others."""
         run: list[RawMessage] = []
+        numbers: list[int] = []
         damaged = 0
         for number, line in enumerate(BytesIO(text), before + 1):
             line = line[:-1].rstrip(b"\r")
@@ -210,16 +284,18 @@ class RecordingFile:
                 damaged = 0
             if isinstance(item, tuple):
                 run.append(item)
+                numbers.append(self.lines.place(number))
                 continue
             if run:
-                yield run
-                run = []
+                yield MessageRun(run, numbers)
+                run, numbers = [], []
             if isinstance(item, Damage):
                 damaged += item.lines
             else:
+                self.lines.note(item, number)
                 yield item
         if run:
-            yield run
+            yield MessageRun(run, numbers)
         if damaged:
             yield Damage(damaged)
 
@@ -253,6 +329,11 @@ class RecordingFile:
 
     def _note(self, marker: Marker | None) -> Marker | None:
         if isinstance(marker, Header):
+            if marker.version > VERSION:
+                raise RecordingError(
+                    f"{self.path} is a recording of format {marker.version}, and this mdkit reads "
+                    f"formats 1 to {VERSION}: update mdkit."
+                )
             self.header = self.header or marker
         elif isinstance(marker, End):
             self.end = marker

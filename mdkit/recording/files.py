@@ -12,19 +12,27 @@ from itertools import pairwise
 from operator import itemgetter
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any
 
 from mdkit.errors import RecordingError
 from mdkit.events import Gap
 from mdkit.recording.between import RecordingJoins
+from mdkit.recording.counted import locate
 from mdkit.recording.feeds import RecordedFeeds
-from mdkit.recording.file import Damage, RecordingFile
-from mdkit.recording.format import Connected, Disconnected, Header, Lost, Missed, Subscribed
-from mdkit.recording.unseen import SeenFilter, Unseen
+from mdkit.recording.file import Damage, LineCount, MessageRun, RecordingFile
+from mdkit.recording.format import (
+    Connected,
+    Disconnected,
+    Header,
+    Lost,
+    Marker,
+    Missed,
+    Subscribed,
+)
+from mdkit.recording.unseen import Hole, SeenFilter, Unseen
 from mdkit.recording.writer import part_path
 from mdkit.sources.connection import RawMessage
 from mdkit.venues.registry import codec_of
-from mdkit.venues.routes import Router, is_symbol
+from mdkit.venues.routes import is_symbol
 
 Paths = str | PathLike[str] | Sequence[str | PathLike[str]]
 """A file, a pattern such as `data/*.jsonl.gz`, or several of either."""
@@ -56,6 +64,9 @@ class RecordedSession:
         self.symbols = tuple(dict.fromkeys(filter(is_symbol, named)))
         self.allow_nonpositive = any(header.allow_nonpositive for header in self.headers)
         self.codec = codec_of(self.headers[0].venue)
+        self._numbers: dict[str, int] = {}
+        for file in self.files:
+            file.lines = LineCount(self._numbers)
         self._unseen: Unseen | None = None
         self._has_holes = False  # as far as it was played
         self._feed_faults: list[str] = []
@@ -63,17 +74,27 @@ class RecordedSession:
     def __repr__(self) -> str:
         return f"<RecordedSession of {', '.join(str(file.path) for file in self.files)}>"
 
+    def losses(self) -> Unseen:
+        """Return what the markers tell of messages that no strategy saw; reads all files."""
+        unseen = Unseen()
+        for file in self.files:
+            unseen.read(file.markers(), LineCount(self._numbers))
+        return unseen
+
     def unseen(self) -> Unseen:
         """Return what no strategy saw; reads all files when first asked."""
         if self._unseen is None:
-            self._unseen = Unseen(marker for file in self.files for marker in file.markers())
+            self._unseen = self.losses()
+            if self._unseen.counted:
+                pieces = self._pieces(self._copies(), RecordedFeeds())
+                locate(self._unseen, pieces, self.codec.router(self.symbols))
         return self._unseen
 
     @property
     def is_miscounted(self) -> bool:
         """Whether `unseen`, if they were asked for, tell of other messages than they mean."""
-        has_losses = self._unseen is not None and bool(self._unseen.counts)
-        return has_losses and any(file.damaged for file in self.files)
+        has_counts = self._unseen is not None and bool(self._unseen.counted)
+        return has_counts and any(file.damaged for file in self.files)
 
     def absent_parts(self) -> list[str]:
         """Return a sentence part for each stretch of parts that is not there."""
@@ -96,51 +117,91 @@ class RecordedSession:
         There are gaps as well for what had come and is not in the files.
         """
         unseen = self.unseen() if as_seen else Unseen()
-        seen_filter = None
-        if symbols is not None or unseen or len(self.files) > 1 or self._has_holes:
-            seen_filter = SeenFilter(unseen, self.codec.router(self.symbols), symbols)
         feeds = RecordedFeeds()
-        for number, file in enumerate(self.files):
-            if self._is_broken_before(number):
-                feeds.interrupt()
-                if seen_filter is not None:
-                    seen_filter.interrupt()
-            for item in feeds.pieces(file.runs()):
-                if isinstance(item, list):
-                    if seen_filter is None:
-                        yield item
-                    else:
-                        yield from seen_filter.messages(item)
-                    continue
-                if seen_filter is None and isinstance(item, Damage | Lost):
-                    self._has_holes = True
-                    seen_filter = _filter_of_beginning(file, self.codec.router(self.symbols))
-                if isinstance(item, Damage):
-                    assert seen_filter is not None
-                    seen_filter.interrupt(miscounted=True)
-                elif isinstance(item, Connected | Disconnected | Subscribed):
-                    if seen_filter is not None:
-                        yield from seen_filter.marker(item)
+        seen_filter = None
+        if symbols is not None or unseen or self._has_holes:
+            seen_filter = self._filter(unseen, symbols, follows=self._has_holes)
+        for item in self._pieces(self.files, feeds):
+            if isinstance(item, Hole):
+                self._has_holes = True
+                if seen_filter is None or not seen_filter.follows:
+                    seen_filter = self._filter_of_beginning(unseen)
+                seen_filter.interrupt(miscounted=item.miscounted, is_end=item.is_end)
+            elif isinstance(item, MessageRun):
+                if seen_filter is None:
                     yield item
-                elif seen_filter is not None:
+                else:
+                    yield from seen_filter.messages(item)
+            else:
+                if seen_filter is not None:
                     yield from seen_filter.marker(item)
                 elif isinstance(item, Missed):
                     yield item.gap()
-        for missed in feeds.end():
-            if seen_filter is not None:
-                yield from seen_filter.marker(missed)
-            else:
-                yield missed.gap()
+                if isinstance(item, Connected | Disconnected | Subscribed):
+                    yield item
         self._feed_faults = feeds.faults
         if seen_filter is not None:
             yield from seen_filter.end()
 
-    def _is_broken_before(self, number: int) -> bool:
-        """Whether something is missing between two files, of which the first has been played."""
+    def _filter(
+        self, unseen: Unseen, symbols: Iterable[str] | None = None, *, follows: bool
+    ) -> SeenFilter:
+        return SeenFilter(unseen, self.codec.router(self.symbols), symbols, follows=follows)
+
+    def _filter_of_beginning(self, unseen: Unseen) -> SeenFilter:
+        """Return a filter that has followed the channels up to the first hole.
+
+        Reading that again costs the few recordings that have one; following the channels on the
+        chance would cost all of them.
+        """
+        seen_filter = self._filter(unseen, follows=True)
+        for item in self._pieces(self._copies(), RecordedFeeds()):
+            if isinstance(item, Hole):
+                break
+            told = (
+                seen_filter.messages(item)
+                if isinstance(item, MessageRun)
+                else seen_filter.marker(item)
+            )
+            deque(told, maxlen=0)
+        return seen_filter
+
+    def _copies(self) -> list[RecordingFile]:
+        """Return the same files to be read while these are."""
+        return [RecordingFile(file.path, self._numbers) for file in self.files]
+
+    def _pieces(
+        self, files: Sequence[RecordingFile], feeds: RecordedFeeds
+    ) -> Iterator[MessageRun | Marker | Hole]:
+        """Yield what is in the files, and a hole where something may be missing."""
+        current = None
+        for number, file in enumerate(files):
+            if self._is_broken_before(number, files):
+                feeds.interrupt()
+                yield Hole()
+            for item in feeds.pieces(file.runs()):
+                if isinstance(item, Damage):
+                    yield Hole(miscounted=True)
+                elif isinstance(item, Lost):
+                    yield Hole()
+                elif isinstance(item, Header):
+                    if current is not None and item.id != current:  # files put together
+                        feeds.interrupt()
+                        yield Hole(is_end=True)
+                        if item.symbols:
+                            yield Subscribed(item.at, item.symbols)
+                    current = item.id
+                    yield item
+                else:
+                    yield item
+        yield from feeds.end()
+
+    def _is_broken_before(self, number: int, files: Sequence[RecordingFile]) -> bool:
+        """Return whether something is missing between two files, the first of which was read."""
         if number == 0:
             return False
         before, after = self.headers[number - 1 : number + 1]
-        return after.part > before.part + 1 or self.files[number - 1].is_cut
+        return after.part > before.part + 1 or files[number - 1].is_cut
 
 
 class RecordingFiles:
@@ -230,21 +291,6 @@ def due_ns(item: RawMessage | Happening, before: int) -> int:
     if isinstance(item, tuple):
         return max(before, item[1])
     return max(before, item.to_ns if isinstance(item, Gap) else item.at)
-
-
-def _filter_of_beginning(file: RecordingFile, router: Router[Any]) -> SeenFilter:
-    """Return a seen_filter that has seen a recording of one file up to its first hole.
-
-    Reading that again costs the few recordings that have one; looking at each message on the
-    chance would cost all of them.
-    """
-    seen_filter = SeenFilter(Unseen(), router)
-    for item in RecordedFeeds().pieces(RecordingFile(file.path).runs()):
-        if isinstance(item, Damage | Lost):
-            break
-        told = seen_filter.messages(item) if isinstance(item, list) else seen_filter.marker(item)
-        deque(told, maxlen=0)
-    return seen_filter
 
 
 def _timed(runs: Iterable[Run], number: int, joins: RecordingJoins) -> Iterator[_Timed]:

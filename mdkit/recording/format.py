@@ -8,18 +8,23 @@ messages that stand earlier in the file, or in an earlier part.
 
 from __future__ import annotations
 
-from typing import get_args
+from collections.abc import Iterable, Iterator
+from typing import Self, get_args
 
 import msgspec
 from msgspec import Struct
 
 from mdkit.events import Gap
+from mdkit.queue.channel import LINE
 from mdkit.redaction import safe_text
 from mdkit.venues.assembly.assembler import AssemblerState
 
-VERSION = 1
+VERSION = 2
+"""Of the format that is written. Format 1 is read as well."""
 MARK = b'{"mdkit"'
 """What a marker line begins with."""
+_MOST_NUMBERS = 1000
+"""In a marker, so that no line is long."""
 
 
 class Marker(Struct, frozen=True, tag_field="mdkit"):
@@ -27,9 +32,12 @@ class Marker(Struct, frozen=True, tag_field="mdkit"):
 
 
 class Header(Marker, frozen=True, tag="recording"):
-    """Begins every part of a recording; all parts share the same random `id`."""
+    """Begins every part of a recording; all parts share the same random `id`.
 
-    version: int = VERSION
+    `line` is the number of this line, which goes on from part to part; 0 in format 1.
+    """
+
+    version: int = 1
     at: int = 0
     id: str = ""
     part: int = 0
@@ -37,10 +45,15 @@ class Header(Marker, frozen=True, tag="recording"):
     symbols: tuple[str, ...] = ()
     allow_nonpositive: bool = False
     venue: str = "tickdb"
+    line: int = 0
 
 
 class Base(Marker, frozen=True, tag="base"):
-    """How many messages had been received and admitted before the next one that is recorded."""
+    """How many messages had been received before the next one that is recorded.
+
+    Where lines are missing before this, it tells how many messages of each symbol and channel were
+    in them. `admitted` is what format 1 counts by: less those that were refused.
+    """
 
     symbol: str
     channel: str
@@ -110,38 +123,89 @@ class Missed(Marker, frozen=True, tag="gap"):
         return Gap(symbol, channel, reason, self.from_ns, self.to_ns, self.lost)
 
 
-class UnseenMarker(Marker, frozen=True):
-    """Messages that no strategy saw: `count` of them, from number `first` on."""
+class UnseenMarker(Marker, frozen=True, omit_defaults=True):
+    """Messages that no strategy saw.
 
-    symbol: str
-    channel: str
-    first: int
-    count: int
+    `lines` are numbers of lines of which it saw nothing, or `[first, last]` where they follow each
+    other. `parts` are `[line, number]`: of the messages that were made of a line, the one of that
+    number, from 1 on. The rest is format 1: `count` messages of a symbol and channel, from number
+    `first` on.
+    """
+
+    symbol: str = ""
+    channel: str = ""
+    first: int = 0
+    count: int = 0
+    lines: tuple[int | tuple[int, int], ...] = ()
+    parts: tuple[tuple[int, int], ...] = ()
+
+    def __post_init__(self) -> None:
+        if any(not 0 < first <= last for first, last in self._runs):
+            raise ValueError("lines are numbered from 1 on, and runs of them go upwards")
+        if any(line < 1 or not 0 < number < LINE for line, number in self.parts):
+            raise ValueError(f"parts of a line are numbered from 1 on, to less than {LINE:,}")
+        if self.symbol and (self.first < 1 or self.count < 0):
+            raise ValueError("messages are numbered from 1 on")
+
+    @classmethod
+    def at(cls, places: Iterable[int]) -> Iterator[Self]:
+        """Yield markers of the messages at these places; see `Message`."""
+        lines: list[int | tuple[int, int]] = []
+        parts: list[tuple[int, int]] = []
+        last = None
+        for place in sorted(set(places)):
+            line, part = divmod(place, LINE)
+            if part:
+                parts.append((line, part))
+            elif last is not None and line == last[1] + 1:
+                last = lines[-1] = last[0], line
+            else:
+                last = line, line
+                lines.append(line)
+        for start in range(0, max(len(lines), len(parts)), _MOST_NUMBERS):
+            some = slice(start, start + _MOST_NUMBERS)
+            yield cls(lines=tuple(lines[some]), parts=tuple(parts[some]))
+
+    @property
+    def spans(self) -> list[tuple[int, int]]:
+        """The places of the messages: (first, end) of each run of them; see `Message`."""
+        runs = [(first * LINE, (last + 1) * LINE) for first, last in self._runs]
+        parts = [line * LINE + number for line, number in self.parts]
+        return runs + [(place, place + 1) for place in parts]
+
+    @property
+    def messages(self) -> int:
+        """How many messages they are, where each of the lines is one."""
+        return sum(last - first + 1 for first, last in self._runs) + len(self.parts) + self.count
+
+    @property
+    def _runs(self) -> Iterator[tuple[int, int]]:
+        for line in self.lines:
+            yield line if isinstance(line, tuple) else (line, line)
 
 
 class Refused(UnseenMarker, frozen=True, tag="refused"):
-    """Dropped on arrival; `first` counts arrivals."""
-
-    kind: str = "dropped"
+    """Dropped on arrival. In format 1 `first` counts arrivals."""
 
 
 class Dropped(UnseenMarker, frozen=True, tag="dropped"):
-    """Dropped from the queue; `first` counts admitted messages."""
+    """Dropped from the queue. In format 1 `first` counts admitted messages, as it does below."""
 
 
 class Conflated(UnseenMarker, frozen=True, tag="conflated"):
-    """Replaced by a newer snapshot; `first` counts admitted messages."""
+    """Replaced by a newer snapshot."""
 
 
 class Left(UnseenMarker, frozen=True, tag="left"):
-    """Not handled when the session stopped; `first` counts admitted messages."""
+    """Not handled when the session stopped."""
 
 
 class Lost(Marker, frozen=True, tag="lost"):
-    """Messages that came here but could not be written."""
+    """Messages that came here but could not be written; this line's number counts theirs too."""
 
     count: int
     reason: str = ""
+    line: int = 0
 
 
 class End(Marker, frozen=True, tag="end"):

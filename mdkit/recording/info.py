@@ -206,7 +206,7 @@ def recording_info(path: Paths) -> RecordingInfo:
                     end_ns = max(end_ns, received_ns)
     unseen: Counter[str] = Counter()
     for session in recordings.sessions:
-        unseen.update(session.unseen().counts)
+        unseen.update(session.losses().counts)
     busiest, busiest_count = max(seconds.items(), key=lambda pair: pair[1], default=(0, 0))
     headers = [header for session in recordings.sessions for header in session.headers]
     return RecordingInfo(
@@ -221,7 +221,7 @@ def recording_info(path: Paths) -> RecordingInfo:
         bursts=_bursts(seconds),
         gaps=tuple(gaps),
         unseen=dict(unseen),
-        lost=sum(session.unseen().not_recorded for session in recordings.sessions),
+        lost=sum(session.losses().not_recorded for session in recordings.sessions),
         connects=connects,
         disconnects=disconnects,
         faults=tuple(recordings.faults),

@@ -20,12 +20,12 @@ from typing import NamedTuple
 from mdkit.errors import MdkitError, RecordingError, SessionError, SettingsError
 from mdkit.recording.compression import compressor
 from mdkit.recording.file import lines_of, size
-from mdkit.recording.format import Base, Header, Lost, Marker, Subscribed, encode_marker
+from mdkit.recording.format import VERSION, Base, Header, Lost, Marker, Subscribed, encode_marker
 from mdkit.recording.writer import RecordingWriter
 from mdkit.sources.connection import RawMessage
 
 Counts = Callable[[], Iterable[tuple[str, str, int, int]]]
-"""Returns `(symbol, channel, received, admitted)` of every account before the present batch."""
+"""Returns `(symbol, channel, received, admitted)` of every channel before the present batch."""
 
 _CHUNK_BYTES = 1 << 20
 _LINGER_SECONDS = 0.2
@@ -37,9 +37,10 @@ _MARKER_BYTES = 256
 class _NextPart:
     """In the queue: what follows goes into the next file."""
 
-    def __init__(self, at_ns: int, bases: list[Marker]) -> None:
+    def __init__(self, at_ns: int, bases: list[Marker], line: int) -> None:
         self.at_ns = at_ns
         self.bases = bases
+        self.line = line
 
 
 class _Text(NamedTuple):
@@ -98,6 +99,8 @@ class Recorder:
         self._stretch = 0
         self._is_losing = False
         self._parts = 0
+        self._line = 1  # which is written next
+        self._has_begun = False
         self._part_due = float("inf")
         self._counts: Counts | None = None
         self._feeds: Callable[[], Iterable[Marker]] = tuple
@@ -129,6 +132,11 @@ class Recorder:
     def flushed(self) -> int:
         """Messages on the disk, which a sudden end of this process cannot take away any more."""
         return self._writer.flushed if self._writer else 0
+
+    @property
+    def lines(self) -> int:
+        """Lines given, those of messages that were lost among them."""
+        return self._line - 1
 
     @property
     def lost(self) -> int:
@@ -181,10 +189,10 @@ class Recorder:
         """Create the file and begin.
 
         `source`, `symbols`, `allow_nonpositive` and `venue` go into the header. `counts` is asked
-        for `Base` markers, here and whenever a part begins or messages were lost: it must tell the
-        counts before the batch that `write` is being given; `feeds` is asked for what connections
-        to venues carry, in the same places. `on_problem` is told of trouble,
-        within `write`, `mark` or `close`, once for each stretch of it.
+        for `Base` markers, before the first thing that is written and whenever a part begins or
+        messages were lost: it must tell the counts before the batch that `write` is being given;
+        `feeds` is asked for what connections to venues carry, in the same places. `on_problem` is
+        told of trouble, within `write`, `mark` or `close`, once for each stretch of it.
 
         Raises `RecordingError` when the file cannot be made, `SettingsError` when it exists by
         now, `SessionError` when the recorder was started before.
@@ -194,6 +202,7 @@ class Recorder:
         self._check_is_free()
         self._counts, self._on_problem, self._feeds = counts, on_problem, feeds
         header = Header(
+            version=VERSION,
             id=secrets.token_hex(8),
             source=source,
             symbols=tuple(symbols),
@@ -201,47 +210,60 @@ class Recorder:
             venue=venue,
         )
         writer = RecordingWriter(self.path, header, self.overwrite)
-        writer.open(time.time_ns(), self._bases())
+        writer.open(time.time_ns())
+        self._line += 1
         self._writer = writer
         self._part_due = self._next_part_due()
         self._thread = threading.Thread(target=self._work, name="mdkit recorder", daemon=True)
         self._thread.start()
         atexit.register(self.close)
 
+    def next_line(self) -> int:
+        """Return the number of the line that the next message makes, the first of the file being 1.
+
+        A further part begins here when it is due, so whoever has been told a line goes on to
+        `write_lines`, and marks nothing between. The lines of messages that are lost count too.
+        """
+        writer = self._check_runs()
+        self._begin()
+        if not writer.failed:
+            if self._is_losing and self.waiting_bytes <= self.limit_bytes // 2:
+                self._recover()
+            if not self._is_losing and self._part_is_full(writer):
+                self._begin_part()
+        return self._line
+
     def write(self, batch: Sequence[RawMessage]) -> None:
         """Have messages recorded. Raises `RecordingError`, and records none, if one is none."""
-        if self._thread is None or self._closing:
-            raise SessionError(f"The recorder of {self.path} is not running; start it first.")
-        writer = self._writer
-        assert writer is not None
-        self._tell()
+        self.next_line()
+        self.write_lines(batch)
+
+    def write_lines(self, batch: Sequence[RawMessage]) -> None:
+        """Have messages recorded from the line on that `next_line` gave; raises as `write`."""
+        writer = self._check_runs()
         text = lines_of(batch)
         self._received += len(batch)
-        waiting = self._put_bytes - self._taken_bytes
+        waiting = self.waiting_bytes
         if writer.failed:
             self._left_out += len(batch)
             return
-        if self._is_losing and waiting <= self.limit_bytes // 2:
-            self._recover()
+        self._line += len(batch)
         if self._is_losing or waiting + len(text) > self.limit_bytes:
             self._lose(len(batch))
             return
-        if self._part_is_full(writer):
-            self._parts += 1
-            self._part_due = self._next_part_due()
-            self._put(0, _NextPart(time.time_ns(), self._bases()))
         self._put(len(text), _Text(text, len(batch)))
         if waiting + len(text) > _CHUNK_BYTES and not self._wake.is_set():
             self._wake.set()
 
-    def mark(self, marker: Marker) -> None:
-        """Have a marker recorded in its place among the messages."""
-        if self._thread is None or self._closing:
-            raise SessionError(f"The recorder of {self.path} is not running; start it first.")
-        self._tell()
+    def mark(self, marker: Marker) -> bool:
+        """Have a marker recorded in its place among the messages; return whether there was room."""
+        self._check_runs()
+        self._begin()
         # They are small and needed, so they may use more than messages, but not without bound.
-        if self.waiting_bytes <= 2 * self.limit_bytes:
-            self._put(_MARKER_BYTES, marker)
+        if self.waiting_bytes > 2 * self.limit_bytes:
+            return False
+        self._mark(marker)
+        return True
 
     def close(self) -> None:
         """Write what waits and the end marker, and close the file. Closing twice is harmless.
@@ -262,6 +284,12 @@ class Recorder:
         atexit.unregister(self.close)
         self._tell()
 
+    def _check_runs(self) -> RecordingWriter:
+        if self._writer is None or self._closing:
+            raise SessionError(f"The recorder of {self.path} is not running; start it first.")
+        self._tell()
+        return self._writer
+
     def _check_is_free(self) -> None:
         if self.path.exists() and not self.overwrite:
             raise SettingsError(
@@ -274,6 +302,25 @@ class Recorder:
             return []
         bases = [Base(*row) for row in self._counts() if row[2] or row[3]]
         return [*bases, *self._feeds()]
+
+    def _begin(self) -> None:
+        """Put what the messages begin with before the first of all that is written."""
+        if not self._has_begun:
+            self._has_begun = True
+            for base in self._bases():
+                self._mark(base)
+
+    def _begin_part(self) -> None:
+        self._parts += 1
+        self._part_due = self._next_part_due()
+        bases = self._bases()
+        self._line += 1  # which is the end marker's
+        self._put(0, _NextPart(time.time_ns(), bases, self._line))
+        self._line += 1 + len(bases)
+
+    def _mark(self, marker: Marker) -> None:
+        self._line += 1
+        self._put(_MARKER_BYTES, marker)
 
     def _put(self, needed: int, item: _Item) -> None:
         self._put_bytes += needed
@@ -307,9 +354,9 @@ class Recorder:
         self._tell()
 
     def _recover(self) -> None:
-        self._put(_MARKER_BYTES, Lost(self._stretch, "the disk was too slow"))
+        self._mark(Lost(self._stretch, "the disk was too slow", self._line))
         for base in self._bases():
-            self._put(_MARKER_BYTES, base)
+            self._mark(base)
         self._is_losing = False
         self._stretch = 0
 
@@ -363,7 +410,7 @@ class Recorder:
                     taken, messages = messages, 0
                     writer.write(lines, taken)
                     lines = []
-                    writer.next_part(item.at_ns, item.bases)
+                    writer.next_part(item.at_ns, item.bases, item.line)
                 elif isinstance(item, Marker):
                     lines.append(encode_marker(item) + b"\n")
                     if isinstance(item, Lost):

@@ -1,14 +1,15 @@
-"""Keeps a recorder told of everything that a replay needs to know."""
+"""Writes into a recorder everything that a replay needs to know."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import repeat
 
 from mdkit.channels.channel import Channel
 from mdkit.channels.channels import Channels
 from mdkit.errors import MdkitError
 from mdkit.events import Gap
-from mdkit.queue.channel import Loss
+from mdkit.queue.channel import LINE, Loss
 from mdkit.recording import format as markers
 from mdkit.recording.recorder import Recorder
 from mdkit.sources.connection import RawMessage
@@ -27,6 +28,9 @@ class SessionRecording:
     """Writes a pipeline's messages and losses into a recorder, in the order they happen.
 
     Nothing happens any more once the recorder was closed, by whomever.
+
+    Args:
+        after: the lines of the session's recordings before this one: places count over all.
     """
 
     def __init__(
@@ -39,12 +43,15 @@ class SessionRecording:
         venue: str,
         on_problem: Callable[[MdkitError], None],
         connections: Callable[[], Iterable[tuple[Feed, Assembler]]] = tuple,
+        after: int = 0,
     ) -> None:
         self.recorder = recorder
+        self._after = after
+        self._end: int | None = None  # of the places in it, once it takes no more
         self._connections = connections
         self._feed = ""
         self._channels = channels
-        self._runs: dict[tuple[Channel, Loss], list[int]] = {}
+        self._unseen: dict[Loss, list[int]] = {}
         self._last: dict[Channel, int] | None = None  # of each channel, the last message taken
         self._due: dict[Channel, int] = {}  # how many will have been handled when that one is
         recorder.start(
@@ -57,19 +64,34 @@ class SessionRecording:
             on_problem=on_problem,
         )
 
+    def places(self, count: int) -> Iterable[int]:
+        """Return the places of the messages that `write` takes next; zeros if it takes none."""
+        first = self._next("")
+        return range(first, first + count * LINE, LINE) if first else repeat(0)
+
     def write(self, batch: Sequence[RawMessage]) -> None:
-        """Take messages as they arrived, before they are queued."""
-        self._write("", batch)
-
-    def frames(self, feed: Feed, frames: Sequence[RawMessage]) -> None:
-        """Take what a venue sent on a connection."""
-        self._write(feed.name, frames)
-
-    def _write(self, feed: str, batch: Sequence[RawMessage]) -> None:
-        self._flush()
+        """Take messages as they arrived, before they are queued, at the places just told."""
         if not self.recorder.closed:
-            self._go_to(feed)
-            self.recorder.write(batch)
+            self.recorder.write_lines(batch)
+
+    def frames(self, feed: Feed, frames: Sequence[RawMessage]) -> int:
+        """Take what a venue sent on a connection; return the place of the first frame."""
+        first = self._next(feed.name)
+        self.write(frames)
+        return first
+
+    def _next(self, feed: str) -> int:
+        """Return the place of what comes next on a connection; 0 for none."""
+        self._flush()
+        if self.recorder.closed:
+            return 0
+        self._go_to(feed)
+        return (self._after + self.recorder.next_line()) * LINE
+
+    @property
+    def lines(self) -> int:
+        """How many lines this and the session's recordings before it have by now."""
+        return self._after + self.recorder.lines
 
     def _go_to(self, feed: str) -> None:
         if feed != self._feed:
@@ -98,21 +120,12 @@ class SessionRecording:
         if self._feed:
             yield markers.FeedFrames(self._feed)
 
-    def lost(self, channel: Channel, what: Loss, first: int, count: int) -> None:
-        """Count messages that no strategy will see."""
-        if self._last is not None:
-            if what == "refused":
-                return
-            count = min(count, self._last.get(channel, 0) - first + 1)
-            if count <= 0:
-                return
-        run = self._runs.get((channel, what))
-        if run is not None and run[0] + run[1] == first:
-            run[1] += count
-            return
-        if run is not None:
-            self._mark(channel, what, run)
-        self._runs[channel, what] = [first, count]
+    def lost(self, what: Loss, places: Iterable[int]) -> None:
+        """Keep which messages no strategy will see, as far as they are recorded here."""
+        first, end = (self._after + 1) * LINE, self._end
+        own = [place for place in places if first <= place and (end is None or place < end)]
+        if own:
+            self._unseen.setdefault(what, []).extend(own)
 
     def gap(self, gap: Gap) -> None:
         """Write a gap, in its place among the messages."""
@@ -133,6 +146,10 @@ class SessionRecording:
 
     def take_no_more(self) -> None:
         """Write no more messages; go on to write what becomes of those written so far."""
+        self._end = (self.lines + 1) * LINE
+
+    def wait_for_queued(self) -> None:
+        """Have `waits` say so until what is queued by now was handled."""
         self._last = {
             channel: channel.admitted
             for channel in self._channels
@@ -154,25 +171,21 @@ class SessionRecording:
         return False
 
     def end(self) -> None:
-        """Mark what still waits as never handled."""
+        """Write what is left to be written."""
         self._flush()
-        last = self._last
-        for channel in self._channels if last is None else last:
-            count = (channel.admitted if last is None else last[channel]) - channel.left
-            if count > 0:
-                self._mark(channel, "left", (channel.left + 1, count))
 
     def _flush(self) -> None:
-        for (channel, what), run in self._runs.items():
-            self._mark(channel, what, run)
-        self._runs.clear()
+        """Write which messages no strategy will see."""
+        if self.recorder.closed:
+            self._unseen.clear()
+        for what, places in list(self._unseen.items()):
+            own = [place - self._after * LINE for place in places]
+            told = [self._put(marker) for marker in _MARKERS[what].at(own)]  # each of them
+            if all(told):
+                del self._unseen[what]  # else they are written once there is room
 
-    def _mark(self, channel: Channel, what: Loss, run: Sequence[int]) -> None:
-        self._put(_MARKERS[what](channel.symbol, channel.channel, *run))
-
-    def _put(self, marker: markers.Marker) -> None:
-        if not self.recorder.closed:
-            self.recorder.mark(marker)
+    def _put(self, marker: markers.Marker) -> bool:
+        return self.recorder.closed or self.recorder.mark(marker)
 
     def _counts(self) -> Iterator[tuple[str, str, int, int]]:
         for channel in self._channels:

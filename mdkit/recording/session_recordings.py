@@ -31,6 +31,7 @@ class SessionRecordings:
         channels: that they belong to.
         buffer: that they wait in, which reports what it gives up.
         on_problem: called with trouble that the session survives.
+        turn: held while messages are recorded and put into the buffer.
 
     Attributes:
         current: the recording that is written, or None.
@@ -42,12 +43,16 @@ class SessionRecordings:
         channels: Channels,
         buffer: Buffer[Channel],
         on_problem: Callable[[MdkitError], None],
+        turn: asyncio.Lock,
     ) -> None:
         self.current: SessionRecording | None = None
         self._source = source
         self._channels = channels
         self._buffer = buffer
         self._on_problem = on_problem
+        self._turn = turn
+        self._lines = 0  # of the recordings so far
+        self._has_noted = False
         self._ending: dict[SessionRecording, asyncio.Task[None]] = {}
 
     def begin(self, recorder: Recorder) -> None:
@@ -66,15 +71,15 @@ class SessionRecordings:
             venue=codec_of_source(self._source).name,
             on_problem=self._on_problem,
             connections=getattr(self._source, "feeds", tuple),
+            after=self._lines,
         )
         self._listen()
 
     # -- what happens, written where anything is recorded -----------------------------------------
 
-    def frames(self, feed: Feed, frames: Sequence[RawMessage]) -> None:
-        """Write what a venue sent on a connection."""
-        if self.current is not None:
-            self.current.frames(feed, frames)
+    def frames(self, feed: Feed, frames: Sequence[RawMessage]) -> int:
+        """Write what a venue sent on a connection; return the place of the first frame."""
+        return 0 if self.current is None else self.current.frames(feed, frames)
 
     def gap(self, gap: Gap) -> None:
         """Write a gap, in its place among the messages."""
@@ -127,8 +132,15 @@ class SessionRecordings:
         current, self.current = self.current, None
         if current is not None:
             current.take_no_more()
+            self._lines = current.lines
             self._ending[current] = asyncio.ensure_future(self._finish(current))
             self._listen()
+
+    def note_left(self) -> None:
+        """Keep what waits in the buffer now as never handled; only the first time."""
+        if not self._has_noted and self._buffer.on_loss is not None:
+            self._has_noted = True
+            self._lost("left", list(self._buffer.places()))
 
     async def close(self) -> None:
         """Finish all files at once: what is still queued will not be handled."""
@@ -146,13 +158,15 @@ class SessionRecordings:
         is_recorded = self.current is not None or self._ending
         self._buffer.on_loss = self._lost if is_recorded else None
 
-    def _lost(self, channel: Channel, what: Loss, first: int, count: int) -> None:
+    def _lost(self, what: Loss, places: Sequence[int]) -> None:
         if self.current is not None:
-            self.current.lost(channel, what, first, count)
+            self.current.lost(what, places)
         for recording in self._ending:
-            recording.lost(channel, what, first, count)
+            recording.lost(what, places)
 
     async def _finish(self, recording: SessionRecording) -> None:
+        async with self._turn:  # what was written last is in the queue then
+            recording.wait_for_queued()
         while recording.waits:  # noqa: ASYNC110 - workers have better to do than to tell
             await asyncio.sleep(_LOOK_SECONDS)
         await _close(recording)

@@ -1,17 +1,28 @@
-"""What strategies did not see of a recording, told from its markers, and what the recording lacks.
+"""What strategies did not see of a recording, as its markers tell, and what the recording lacks.
 
-The markers may stand behind the messages that they tell of, so they are read first; then the
-messages are counted, apart for each symbol and channel, as the session counted them.
+The markers stand behind the messages that they are about, so they are read first.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import inf
+from typing import NamedTuple
 
 from mdkit.events import DROPPED, Gap
-from mdkit.recording.format import Base, Lost, Marker, Missed, Refused, Subscribed, UnseenMarker
+from mdkit.queue.channel import LINE
+from mdkit.recording.file import LineCount, MessageRun
+from mdkit.recording.format import (
+    Base,
+    Header,
+    Lost,
+    Marker,
+    Missed,
+    Subscribed,
+    UnseenMarker,
+)
 from mdkit.sources.connection import RawMessage
 from mdkit.venues.routes import ANSWER, SEVERAL, Route, Router
 
@@ -21,112 +32,94 @@ Key = tuple[str, str]
 NOT_RECORDED = "not recorded"
 """The reason of a gap that is one of the recording alone: it lacks messages that had come."""
 
-
-@dataclass(slots=True)
-class _Span:
-    """Messages numbered [first, end), and whether they were dropped (or conflated, or left)."""
-
-    first: int
-    end: int
-    is_drop: bool
+_LOSSES = ("refused", "dropped")
+"""What makes a gap; what is conflated was replaced, and what is left at the end has no end."""
 
 
 class Unseen:
-    """An index of the messages that no strategy saw: a span for each run of them."""
+    """An index of the messages that no strategy saw, by their places.
+
+    Attributes:
+        counts: messages by marker: "refused", "dropped", "conflated", "left".
+        not_recorded: messages that could not be written.
+        counted: markers of format 1, which tell no places, each with the id of its recording.
+    """
 
     def __init__(self, markers: Iterable[Marker] = ()) -> None:
         self.counts: dict[str, int] = {}
-        """Messages by marker: "refused", "dropped", "conflated", "left"."""
         self.not_recorded = 0
-        self._refused: dict[Key, list[_Span]] = {}
-        self._given_up: dict[Key, list[_Span]] = {}
-        for marker in markers:
-            self.add(marker)
+        self.counted: list[tuple[str, UnseenMarker]] = []
+        self._spans: list[tuple[int, int, bool]] = []
+        self.read(markers, LineCount())
 
     def __bool__(self) -> bool:
-        return bool(self.counts or self.not_recorded)
+        return bool(self.counts)
 
-    def add(self, marker: Marker) -> None:
-        """Take a marker into account, whatever it is."""
-        if isinstance(marker, UnseenMarker):
-            tag = str(marker.__struct_config__.tag)
-            self.counts[tag] = self.counts.get(tag, 0) + marker.count
-            spans = self._refused if isinstance(marker, Refused) else self._given_up
-            own = spans.setdefault((marker.symbol, marker.channel), [])
-            is_drop = tag in ("refused", "dropped")
-            if own and own[-1].end == marker.first and own[-1].is_drop == is_drop:
-                own[-1].end += marker.count
-            else:
-                own.append(_Span(marker.first, marker.first + marker.count, is_drop))
-        elif isinstance(marker, Lost):
-            self.not_recorded += marker.count
+    def read(self, markers: Iterable[Marker], lines: LineCount) -> None:
+        """Take the markers of a file into account; `lines` stands at its beginning."""
+        recording = ""
+        for marker in markers:
+            lines.note(marker)
+            if isinstance(marker, UnseenMarker):
+                tag = str(marker.__struct_config__.tag)
+                self.counts[tag] = self.counts.get(tag, 0) + marker.messages
+                if marker.symbol:
+                    self.counted.append((recording, marker))
+                for first, end in lines.spans(marker):
+                    self.add(first, end, is_loss=tag in _LOSSES)
+            elif isinstance(marker, Lost):
+                self.not_recorded += marker.count
+            elif isinstance(marker, Header):
+                recording = marker.id
 
-    def refused(self, key: Key) -> _Spans:
-        """Return the arrivals that were refused."""
-        return _Spans(self._refused.get(key, []))
+    def add(self, first: int, end: int, *, is_loss: bool) -> None:
+        """Add the messages at places [first, end); those that are lost make a gap."""
+        self._spans.append((first, end, is_loss))
 
-    def given_up(self, key: Key) -> _Spans:
-        """Return the admitted messages that were given up."""
-        return _Spans(self._given_up.get(key, []))
+    def spans(self) -> Spans:
+        """Return the places for a look at them in order."""
+        return Spans(sorted(set(self._spans)))
 
 
-class _Spans:
-    """Spans looked up by numbers that only grow.
+class Spans:
+    """Places of unseen messages, looked up in the order of a recording.
 
-    No number below `next` is in any of those that are left.
+    Attributes:
+        next: no place below this, and from the one asked for last on, is among them.
     """
 
-    __slots__ = ("_rest", "next")
+    __slots__ = ("_firsts", "_spans", "next")
 
-    def __init__(self, spans: list[_Span]) -> None:
-        self._rest = sorted(spans, key=lambda span: span.first, reverse=True)
-        self.next: float = self._rest[-1].first if self._rest else inf
+    def __init__(self, spans: Sequence[tuple[int, int, bool]]) -> None:
+        self._spans = spans
+        self._firsts = [first for first, _, _ in spans]
+        self.next: float = -inf
 
-    def find(self, number: int) -> _Span | None:
-        """Return the span that holds a number, or None."""
-        rest = self._rest
-        while rest and rest[-1].end <= number:
-            rest.pop()
-        self.next = rest[-1].first if rest else inf
-        return rest[-1] if number >= self.next else None
+    def find(self, place: int) -> bool | None:
+        """Return whether the message at a place was lost; None where strategies saw it."""
+        at = bisect_right(self._firsts, place)
+        if at:
+            _, end, is_loss = self._spans[at - 1]
+            if place < end:
+                self.next = place
+                return is_loss
+        self.next = self._firsts[at] if at < len(self._firsts) else inf
+        return None
 
 
 @dataclass(slots=True)
 class _Seen:
-    """Where the counting of one symbol and channel stands, and the gaps not told yet."""
+    """One symbol and channel: how far it was read, and the gaps not told yet."""
 
     symbol: str
     channel: str
     is_wanted: bool
-    refused: _Spans
-    given_up: _Spans
     received: int = 0
-    admitted: int = 0
     last_ns: int = 0
     absent: int = 0
     is_torn: bool = False  # messages may be absent, and nobody counted them
     is_miscounted: bool = False  # since the counts were told last
     drops: list[int] = field(default_factory=list)  # first and last time of receipt, and how many
-
-    def passes(self, received_ns: int) -> bool:
-        """Count a message; return whether strategies saw it and it is wanted."""
-        self.received += 1
-        span = None
-        if self.received >= self.refused.next:
-            span = self.refused.find(self.received)
-        if span is None:
-            self.admitted += 1
-            if self.admitted >= self.given_up.next:
-                span = self.given_up.find(self.admitted)
-            if span is None:
-                return self.is_wanted
-        if span.is_drop:
-            if self.drops:
-                self.drops[1] = received_ns
-                self.drops[2] += 1
-            else:
-                self.drops = [received_ns, received_ns, 1]
-        return False
 
     def gaps(self, received_ns: int) -> Iterator[Gap]:
         """Yield what is to be told before a message received then, and forget it."""
@@ -151,45 +144,78 @@ class _Seen:
             self.drops = []
 
 
+class Hole(NamedTuple):
+    """Something may be missing here.
+
+    `miscounted` where it is lines that later counts know; `is_end` where another recording begins
+    in the same file.
+    """
+
+    miscounted: bool = False
+    is_end: bool = False
+
+
 class SeenFilter:
     """Lets the messages of one recording pass that its strategies saw, and gaps for the others.
 
-    Where messages had come that the recording lacks, there is a gap as well. `router` must know
-    the symbols that the session's did, and be nobody else's. `symbols` lets only those through.
+    Args:
+        unseen: the others.
+        router: must know the symbols that the session's did, and be nobody else's.
+        symbols: lets only those through.
+        follows: whether messages are followed by symbol and channel, so that there is a gap where
+            some had come that the recording lacks. Without it most are let through unread.
     """
 
     def __init__(
-        self, unseen: Unseen, router: Router[_Seen], symbols: Iterable[str] | None = None
+        self,
+        unseen: Unseen,
+        router: Router[_Seen],
+        symbols: Iterable[str] | None = None,
+        *,
+        follows: bool = False,
     ) -> None:
-        self._unseen = unseen
+        self.follows = follows or symbols is not None
+        self._spans = unseen.spans()
         self._router = router
         self._symbols = None if symbols is None else set(symbols)
-        self._accounts: dict[Key, _Seen] = {}
+        self._channels: dict[Key, _Seen] = {}
+        self._dropped: set[Key] = set()  # of which gaps are not told yet
+        self._last: float = -inf
 
-    def messages(self, run: Iterable[RawMessage]) -> Iterator[list[RawMessage] | Gap]:
+    def messages(self, run: MessageRun) -> Iterator[MessageRun | list[RawMessage] | Gap]:
         """Yield what is seen of messages, some of it perhaps in parts, and gaps in their places."""
+        places, spans = run.places, self._spans
+        if places[0] < self._last:  # as where parts are given in another order
+            spans.next = -inf
+        self._last = places[-1]
+        if not (self.follows or self._dropped) and places[-1] + LINE <= spans.next:
+            yield run
+            return
         route_of = self._router.route
         seen: list[RawMessage] = []
-        for message in run:
+        for message, place in zip(run, places, strict=True):
             raw, received_ns = message
             route = route_of(raw)
-            account = route.place
+            channel = route.place
             views: Sequence[RawMessage] = (message,)
             gaps: Sequence[Gap] = ()
-            if account is None:
+            if channel is None:
                 if route.channel == ANSWER:
                     if self._symbols is not None:
                         continue
                 elif route is SEVERAL:
-                    views, gaps = self._parts(message)
+                    views, gaps = self._parts(message, place)
                 else:
-                    account = self._place(route)
-            if account is not None:
-                if not account.passes(received_ns):
+                    channel = self._place(route)
+            if channel is not None:
+                channel.received += 1
+                if place >= spans.next and not self._is_seen(channel, place, received_ns):
                     continue
-                if account.absent or account.is_torn or account.drops:
-                    gaps = list(account.gaps(received_ns))
-                account.last_ns = received_ns
+                if not channel.is_wanted:
+                    continue
+                if channel.absent or channel.is_torn or channel.drops:
+                    gaps = list(self._gaps(channel, received_ns))
+                channel.last_ns = received_ns
             for gap in gaps:
                 if seen:
                     yield seen
@@ -199,70 +225,94 @@ class SeenFilter:
         if seen:
             yield seen
 
-    def _parts(self, message: RawMessage) -> tuple[Sequence[RawMessage], Sequence[Gap]]:
+    def _parts(self, message: RawMessage, place: int) -> tuple[Sequence[RawMessage], Sequence[Gap]]:
         """Return what is seen of a message about several symbols, and the gaps before it."""
         raw, received_ns = message
         parts = list(self._router.split(raw))
         seen: list[RawMessage] = []
         gaps: list[Gap] = []
-        for route, part in parts:
-            account = route.place or self._place(route)
-            if account.passes(received_ns):
-                gaps += account.gaps(received_ns)
-                account.last_ns = received_ns
-                seen.append((part, received_ns))
+        for number, (route, part) in enumerate(parts, 1):
+            channel = route.place or self._place(route)
+            channel.received += 1
+            if not self._is_seen(channel, place + number, received_ns) or not channel.is_wanted:
+                continue
+            gaps += self._gaps(channel, received_ns)
+            channel.last_ns = received_ns
+            seen.append((part, received_ns))
         return (message,) if len(seen) == len(parts) else seen, gaps
+
+    def _is_seen(self, channel: _Seen, place: int, received_ns: int) -> bool:
+        """Return whether strategies saw a message; keep it for the next gap where it was lost."""
+        is_loss = self._spans.find(place)
+        if is_loss is None:
+            return True
+        if is_loss:
+            if channel.drops:
+                channel.drops[1] = received_ns
+                channel.drops[2] += 1
+            else:
+                channel.drops = [received_ns, received_ns, 1]
+                self._dropped.add((channel.symbol, channel.channel))
+        return False
+
+    def _gaps(self, channel: _Seen, received_ns: int) -> Iterator[Gap]:
+        self._dropped.discard((channel.symbol, channel.channel))
+        return channel.gaps(received_ns)
 
     def marker(self, marker: Marker) -> Iterator[Gap]:
         """Yield the gaps that a marker stands for, and take new counts into account."""
         if isinstance(marker, Missed):
             if self._wants(marker.symbol):
-                account = self._accounts.get((marker.symbol, marker.channel))
+                channel = self._channels.get((marker.symbol, marker.channel))
                 # A gap that REST has filled is none to the strategies, and parts no run of drops.
-                if account is not None and marker.lost != 0:
-                    yield from account.dropped()
+                if channel is not None and marker.lost != 0:
+                    self._dropped.discard((marker.symbol, marker.channel))
+                    yield from channel.dropped()
                 yield marker.gap()
         elif isinstance(marker, Base):
-            account = self._account((marker.symbol, marker.channel))
-            # The counts tell how many are absent, but not where lines could not be read.
-            if account.received and not account.is_miscounted:
-                account.absent += max(0, marker.received - account.received)
-                account.is_torn = False
-            account.is_miscounted = False
-            account.received, account.admitted = marker.received, marker.admitted
+            if self.follows:
+                self._take_counts(marker)
         elif isinstance(marker, Subscribed):
             self._router.expect(marker.symbols)
-        elif isinstance(marker, Lost):
-            self.interrupt()
 
-    def interrupt(self, *, miscounted: bool = False) -> None:
+    def _take_counts(self, base: Base) -> None:
+        channel = self._channel((base.symbol, base.channel))
+        # The counts tell how many are absent, but not where lines could not be read.
+        if channel.received and not channel.is_miscounted:
+            channel.absent += max(0, base.received - channel.received)
+            channel.is_torn = False
+        channel.is_miscounted = False
+        channel.received = base.received
+
+    def interrupt(self, *, miscounted: bool = False, is_end: bool = False) -> None:
         """Mark that messages of any channel may be absent here.
 
-        Counts that follow say which and how many, unless this made them wrong: `miscounted`.
+        Counts that follow say which and how many, unless this made them wrong (`miscounted`), or
+        what was recorded ends here and they are those of something else (`is_end`).
         """
-        for account in self._accounts.values():
-            account.is_miscounted = account.is_miscounted or miscounted
+        for channel in self._channels.values():
+            channel.is_miscounted = channel.is_miscounted or miscounted
+            if is_end:
+                channel.received = 0
             # What REST filled in is counted apart, and is no stretch of its own.
-            if account.symbol and account.last_ns and ":" not in account.channel:
-                account.is_torn = True
+            if channel.symbol and channel.last_ns and ":" not in channel.channel:
+                channel.is_torn = True
 
     def end(self) -> Iterator[Gap]:
         """Yield the gaps that nothing came after."""
-        for account in self._accounts.values():
-            if account.is_wanted:
-                yield from account.dropped()
+        for channel in self._channels.values():
+            if channel.is_wanted:
+                yield from channel.dropped()
 
     def _place(self, route: Route[_Seen]) -> _Seen:
-        account = route.place = self._account((route.symbol, route.account))
-        return account
+        channel = route.place = self._channel((route.symbol, route.account))
+        return channel
 
-    def _account(self, key: Key) -> _Seen:
-        account = self._accounts.get(key)
-        if account is None:
-            account = self._accounts[key] = _Seen(
-                *key, self._wants(key[0]), self._unseen.refused(key), self._unseen.given_up(key)
-            )
-        return account
+    def _channel(self, key: Key) -> _Seen:
+        channel = self._channels.get(key)
+        if channel is None:
+            channel = self._channels[key] = _Seen(*key, self._wants(key[0]))
+        return channel
 
     def _wants(self, symbol: str) -> bool:
         return self._symbols is None or symbol in self._symbols

@@ -67,8 +67,11 @@ class RecordingWriter:
             self.give_up()
             raise _trouble(self.path, error) from None
 
-    def next_part(self, at_ns: int, bases: Iterable[Marker]) -> None:
-        """Finish the present part and begin the next; raise `RecordingError` when that fails."""
+    def next_part(self, at_ns: int, bases: Iterable[Marker], line: int = 1) -> None:
+        """Finish the present part and begin the next, the header of which is line `line` of all.
+
+        Raises `RecordingError` when that fails.
+        """
         if self.failed:
             return
         self.finish(continued=True)
@@ -80,7 +83,7 @@ class RecordingWriter:
         self.part_bytes = 0
         self.part += 1
         try:
-            self._open(path, at_ns, bases)
+            self._open(path, at_ns, bases, line)
         except OSError as error:
             self.give_up()
             raise _trouble(path, error) from None
@@ -146,14 +149,14 @@ class RecordingWriter:
             self._file.close()
         self._file = None
 
-    def _open(self, path: Path, at_ns: int, bases: Iterable[Marker]) -> None:
+    def _open(self, path: Path, at_ns: int, bases: Iterable[Marker], line: int = 1) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         mode = "w" if self._overwrite else "x"
         self._file = FileIO(path, mode, opener=lambda name, flags: os.open(name, flags, _PRIVATE))
         self.paths.append(path)
         self._compressor = compressor(path)
         self._messages = self._flushed_messages = self._flushed_bytes = self._part_lost = 0
-        header = msgspec.structs.replace(self._header, at=at_ns, part=self.part)
+        header = msgspec.structs.replace(self._header, at=at_ns, part=self.part, line=line)
         lines = b"".join([_line(marker) for marker in (header, *bases)])
         self._put(self._compressor.compress(lines) + self._compressor.flush())
         self._flushed()

@@ -51,10 +51,13 @@ class Sink(MessageSink, Protocol):
     """Where a source delivers to; the pipeline. Sources whose messages are made of a venue's
     frames have those recorded in place of the messages."""
 
-    def record_frames(self, feed: Feed, frames: Sequence[RawMessage]) -> None:
-        """Take what a venue sent, to be recorded; what is made of it is queued next."""
+    def record_frames(self, feed: Feed, frames: Sequence[RawMessage]) -> int:
+        """Take what a venue sent, to be recorded; what is made of it is queued next.
 
-    async def queue(self, batch: Sequence[RawMessage]) -> list[bytes]:
+        Returns the place (see `Message`) of the first frame, 0 where nothing is recorded.
+        """
+
+    async def queue(self, batch: Sequence[RawMessage], places: Sequence[int]) -> None:
         """Take messages that were made of frames, suspending when the queue says so."""
 
     def derived_gap(self, gap: Gap) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from mdkit.errors import FeedError, MdkitError
 from mdkit.events import Gap
+from mdkit.queue.channel import LINE
 from mdkit.sources.connection import ConnectionEndedError, RawMessage
 from mdkit.sources.feed import Feed
 from mdkit.sources.source import Sink
@@ -127,17 +128,21 @@ class VenueConnection:
 
     async def _pass_on(self, batch: Sequence[RawMessage]) -> list[bytes]:
         sink = self._the_sink
-        sink.record_frames(self.feed, batch)
+        first = sink.record_frames(self.feed, batch)
         answers: list[bytes] = []
         messages: list[RawMessage] = []
-        for raw, received_ns in batch:
+        places: list[int] = []
+        for number, (raw, received_ns) in enumerate(batch):
+            place = first + number * LINE
             for output in self.assembler.take(raw, received_ns):
                 if isinstance(output, bytes):
+                    place += 1
                     messages.append((output, received_ns))
+                    places.append(place if first else 0)
                 elif isinstance(output, Gap):
                     if messages:
-                        await sink.queue(messages)
-                        messages = []
+                        await sink.queue(messages, places)
+                        messages, places = [], []
                     sink.derived_gap(output)
                 elif isinstance(output, Answered):
                     answers.append(output.raw)
@@ -149,7 +154,7 @@ class VenueConnection:
                     self._start("reconnect", self.socket.reconnect(output.reason))
         self._last_ns = batch[-1][1]
         if messages:
-            await sink.queue(messages)
+            await sink.queue(messages, places)
         return answers
 
     def gap(self, gap: Gap) -> None:

@@ -150,11 +150,9 @@ class Lanes:
         sampled = -1
         if self._unsampled >= _SAMPLE_EVERY:
             self._unsampled = sampled = 0
-        # Of each channel's last message; the queue may drop others while a strategy awaits.
-        numbers = self._numbers(batch) if self.may_await else {}
         try:
             for position, message in enumerate(batch):
-                channel, raw, received_ns = message
+                channel, raw, received_ns, _ = message
                 reader = channel.reader
                 if gaps is not None and position in gaps:
                     self._extend_tables(rows)
@@ -222,7 +220,7 @@ class Lanes:
                 else:
                     channel.processed += 1
         except BaseException as error:
-            channel, raw, received_ns = batch[position]
+            channel, raw, received_ns, place = batch[position]
             channel.in_flight -= 1
             channel.dead_lettered += 1
             cancelled = isinstance(error, asyncio.CancelledError)
@@ -230,9 +228,8 @@ class Lanes:
                 reason = "stopped while a strategy awaited"
                 self._keep_letter(channel, "", raw, received_ns, reason, 1, "")
             rest = batch[position + 1 :]
-            if cancelled and channel in numbers and self.buffer.on_loss is not None:
-                number = numbers[channel] - sum(message[0] is channel for message in rest)
-                self.buffer.on_loss(channel, "left", number, 1)
+            if cancelled and self.buffer.on_loss is not None:
+                self.buffer.on_loss("left", (place,))
             for lane in lanes:
                 self.buffer.release(lane, [message for message in rest if message[0].lane is lane])
             raise
@@ -242,12 +239,6 @@ class Lanes:
             self._extend_tables(rows)
             if signals:
                 self._publish(signals)
-
-    def _numbers(self, batch: Sequence[Message[Channel]]) -> dict[Channel, int]:
-        """Return the number of each channel's last message in a batch, if that is recorded."""
-        if self.buffer.on_loss is None:
-            return {}
-        return {channel: channel.left for channel, _, _ in batch}
 
     def _extend_tables(self, rows: dict[EventFrame[Any], list[MarketEvent]]) -> None:
         """Give the tables that somebody watches what a batch has brought so far."""
@@ -294,7 +285,7 @@ class Lanes:
         A partial bar goes to the table alone: a strategy would take it for a whole one. So does
         one that strategies have seen already, without a late trade.
         """
-        channel, raw, received_ns = message
+        channel, raw, received_ns, _ = message
         failed = False
         own: list[MarketEvent] = []
         for item in items:
@@ -382,7 +373,7 @@ class Lanes:
     def _bury(
         self, handler: Handler, message: Message[Channel], error: BaseException, attempts: int
     ) -> None:
-        channel, raw, received_ns = message
+        channel, raw, received_ns, _ = message
         short = described(error)
         whole = shortened("".join(traceback.format_exception(error)))
         where = where_failed(error)

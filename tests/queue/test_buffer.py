@@ -57,11 +57,15 @@ def spilled_records(spill):
         content = Path(path).read_bytes()
         at = spill._reader.tell() if number == 0 and spill._reader is not None else 0
         while at < len(content):
-            key, _, size = _HEADER.unpack_from(content, at)
+            key, _, _, size = _HEADER.unpack_from(content, at)
             at += _HEADER.size
             found.append((key, content[at : at + size]))
             at += size
     return found
+
+
+def place_of(symbol, number):
+    return 1 + number * len(SYMBOLS) + SYMBOLS.index(symbol)
 
 
 class BufferMachine(RuleBasedStateMachine):
@@ -90,6 +94,8 @@ class BufferMachine(RuleBasedStateMachine):
         }
         self.next_number = dict.fromkeys(SYMBOLS, 0)
         self.sent = defaultdict(list)  # slot -> numbers ever put
+        self.lost = []  # places
+        self.buffer.on_loss = lambda what, places: self.lost.extend(places)
         self.puts = []  # (task, messages, symbols)
         self.gets = []
         self.held = []  # (lane, batch)
@@ -107,7 +113,7 @@ class BufferMachine(RuleBasedStateMachine):
         self.next_number[symbol] += 1
         slot = self.channels[symbol, channel]
         self.sent[slot].append(number)
-        return slot, b"%06d" % number, number
+        return slot, b"%06d" % number, number, place_of(symbol, number)
 
     def settle(self):
         self.loop.settle()
@@ -132,7 +138,7 @@ class BufferMachine(RuleBasedStateMachine):
                     lane, batch = taken
                     assert batch
                     assert all(other is not lane for other, _ in self.held), "a lane held twice"
-                    assert {slot.lane for slot, _, _ in batch} == {lane}
+                    assert {slot.lane for slot, *_ in batch} == {lane}
                     self.held.append(taken)
 
     def free_symbols(self):
@@ -218,7 +224,7 @@ class BufferMachine(RuleBasedStateMachine):
     def finish(self, lane, batch, keep):
         self.held.remove((lane, batch))
         done = batch[: len(batch) - keep]
-        for slot, _, number in done:
+        for slot, _, number, _ in done:
             slot.in_flight -= 1
             slot.processed += 1
             self.finished[slot.symbol].append(number)
@@ -241,12 +247,12 @@ class BufferMachine(RuleBasedStateMachine):
     def counts_are_what_is_there(self):
         queued, spilled, flying = defaultdict(int), defaultdict(int), defaultdict(int)
         for lane in self.buffer._lanes.values():
-            for slot, _, _ in lane.messages:
+            for slot, *_ in lane.messages:
                 queued[slot] += 1
         for key, _ in spilled_records(self.buffer.spill):
             spilled[self.buffer._channels[key]] += 1
         for _, batch in self.held:
-            for slot, _, _ in batch:
+            for slot, *_ in batch:
                 flying[slot] += 1
         for slot in self.channels.values():
             assert slot.queued == queued[slot]
@@ -283,8 +289,8 @@ class BufferMachine(RuleBasedStateMachine):
             line = list(self.finished[symbol])
             for lane, batch in self.held:
                 if lane.key == symbol:
-                    line += [number for _, _, number in batch]
-            line += [number for _, _, number in self.buffer._lanes[symbol].messages]
+                    line += [number for _, _, number, _ in batch]
+            line += [number for _, _, number, _ in self.buffer._lanes[symbol].messages]
             line += [
                 int(raw)
                 for key, raw in spilled_records(self.buffer.spill)
@@ -297,17 +303,19 @@ class BufferMachine(RuleBasedStateMachine):
         there = defaultdict(set)
         spilled = spilled_records(self.buffer.spill)
         for (symbol, _), slot in self.channels.items():
-            here = {n for lane, batch in self.held for s, _, n in batch if s is slot}
-            here |= {n for s, _, n in slot.lane.messages if s is slot}
+            here = {n for lane, batch in self.held for s, _, n, _ in batch if s is slot}
+            here |= {n for s, _, n, _ in slot.lane.messages if s is slot}
             here |= {int(raw) for key, raw in spilled if key == slot.index}
             here |= set(self.finished[symbol])
             there[slot] = here
-        pending = {(slot, n) for _, messages, _ in self.puts for slot, _, n in messages}
+        lost = []
+        pending = {(slot, n) for _, messages, _ in self.puts for slot, _, n, _ in messages}
         for slot in self.channels.values():
             account = slot
             settled = [n for n in self.sent[slot] if (slot, n) not in pending]
             missing = [n for n in settled if n not in there[slot]]
             assert len(missing) <= account.dropped + account.conflated
+            lost.extend(place_of(slot.symbol, n) for n in missing)
             if slot.policy in LOSSLESS and slot not in self.newest_lost:
                 assert missing == []
                 assert account.dropped == 0
@@ -322,6 +330,17 @@ class BufferMachine(RuleBasedStateMachine):
                 assert settled[-1] in there[slot], "the newest snapshot was given up"
             if not self.puts and not self.cancelled_puts and not self.quota_errors:
                 assert account.received == len(self.sent[slot])
+        if not self.puts and not self.cancelled_puts and not self.quota_errors:
+            assert sorted(self.lost) == sorted(lost)
+
+    @invariant()
+    def the_places_of_what_waits_are_told_and_it_stays(self):
+        waiting = [m[3] for lane in self.buffer._lanes.values() for m in lane.messages]
+        spilled = [
+            place_of(self.buffer._channels[key].symbol, int(raw))
+            for key, raw in spilled_records(self.buffer.spill)
+        ]
+        assert list(self.buffer.places()) == waiting + spilled
 
     def teardown(self):
         if not hasattr(self, "loop"):
@@ -385,7 +404,7 @@ class Rig:
         key = (symbol, channel)
         if key not in self._channels:
             self._channels[key] = queued(self.buffer, self.ledger, symbol, channel)
-        return self._channels[key], b"%d" % number, number
+        return self._channels[key], b"%d" % number, number, 0
 
     def fill(self, *numbers, symbol="A", channel="depth"):
         return self.buffer.put_many([self.message(symbol, n, channel) for n in numbers])
@@ -394,10 +413,10 @@ class Rig:
         lane, batch = await self.buffer.get(limit)
         if finish:
             self.finish(lane, batch)
-        return [number for _, _, number in batch]
+        return [number for _, _, number, _ in batch]
 
     def finish(self, lane, batch):
-        for slot, _, _ in batch:
+        for slot, *_ in batch:
             slot.in_flight -= 1
             slot.processed += 1
         self.buffer.release(lane)
@@ -487,7 +506,7 @@ def test_spill_sends_messages_to_disk_at_once(rig):
 @pytest.mark.parametrize("policy", ["block", "spill"])
 def test_a_full_disk_quota_is_an_error_and_every_message_is_accounted_for(rig, policy):
     async def main():
-        r = rig(1, policy, block_timeout=0, spill_quota_bytes=40)
+        r = rig(1, policy, block_timeout=0, spill_quota_bytes=56)
         with pytest.raises(SpillQuotaError, match="SPILL_QUOTA_BYTES"):
             await r.fill(*range(6))
         assert r.totals() == {"received": 6, "queued": 1, "spilled": 2, "dropped": 3}
@@ -603,14 +622,14 @@ def test_a_held_lane_is_given_to_nobody_else_and_others_are_served_in_turn(rig, 
         await r.fill(1, 2, 3, symbol="A")
         await r.fill(4, symbol="B")
         lane, batch = await r.buffer.get(2)
-        assert [n for _, _, n in batch] == [1, 2]
+        assert [n for _, _, n, _ in batch] == [1, 2]
         assert await r.take() == [4]
         second = asyncio.create_task(r.buffer.get())
         await until(lambda: len(r.buffer._getters[0]) == 1)
         assert r.totals() == {"received": 4, "processed": 1, "in_flight": 2, "queued": 1}
         r.finish(lane, batch)
         lane, batch = await second
-        assert [n for _, _, n in batch] == [3]
+        assert [n for _, _, n, _ in batch] == [3]
         r.finish(lane, batch)
 
     asyncio.run(main())
@@ -629,7 +648,7 @@ def test_every_idle_worker_is_woken_for_what_comes_back_from_disk(rig, until):
         r.finish(lane, batch)
         lane, batch = await r.buffer.get()
         await until(lambda: all(task.done() for task in others), 2, "for idle workers to be woken")
-        assert sorted(n for task in others for _, _, n in task.result()[1]) == [4, 5]
+        assert sorted(n for task in others for _, _, n, _ in task.result()[1]) == [4, 5]
 
     asyncio.run(main())
 
@@ -709,7 +728,7 @@ def test_leftovers_are_everything_that_waits_memory_first(rig):
     async def main():
         r = rig(2, "spill")
         await r.fill(1, 2, 3, 4)
-        left = [(slot.symbol, int(raw), ns) for slot, raw, ns in r.buffer.leftovers()]
+        left = [(slot.symbol, int(raw), ns) for slot, raw, ns, _ in r.buffer.leftovers()]
         assert left == [("A", n, n) for n in (1, 2, 3, 4)]
         assert r.totals() == {"received": 4, "queued": 2, "spilled": 2}
 
@@ -755,7 +774,7 @@ def test_a_flood_with_slow_workers_balances_at_every_instant(rig, policy):
                 lane, batch = taken
                 assert not r.ledger.imbalance()
                 await asyncio.sleep(0)
-                seen[lane.key] += [number for _, _, number in batch]
+                seen[lane.key] += [number for _, _, number, _ in batch]
                 r.finish(lane, batch)
 
         workers = [asyncio.create_task(work()) for _ in range(4)]

@@ -10,8 +10,13 @@ from mdkit.errors import SpillQuotaError
 from mdkit.queue import spill
 from mdkit.queue.spill import SpillFile
 
-HEADER = 16
-records = st.tuples(st.integers(0, 2**32 - 1), st.integers(0, 2**64 - 1), st.binary(max_size=40))
+HEADER = 24
+records = st.tuples(
+    st.integers(0, 2**32 - 1),
+    st.integers(0, 2**64 - 1),
+    st.binary(max_size=40),
+    st.integers(0, 2**64 - 1),
+)
 
 
 @pytest.fixture
@@ -40,9 +45,10 @@ def test_first_in_first_out_across_segments(steps):
                 taken = list(file.take(step))
                 assert taken == model[:step]
                 del model[:step]
-            size = sum(HEADER + len(raw) for _, _, raw in model)
+            size = sum(HEADER + len(raw) for _, _, raw, _ in model)
             peak = max(peak, size)
             assert len(file) == len(model)
+            assert list(file.places()) == [place for *_, place in model]
             assert file.unread_bytes == size
             assert file.peak_bytes == peak
             if file.folder:
@@ -74,12 +80,12 @@ def test_the_quota_bounds_what_is_unread_and_says_what_to_do():
     try:
         for number in range(3):
             file.append(number, 0, b"four")
-        with pytest.raises(SpillQuotaError, match=r"3 messages \(60 bytes\).*60 bytes.*QUOTA"):
+        with pytest.raises(SpillQuotaError, match=r"3 messages \(84 bytes\).*84 bytes.*QUOTA"):
             file.append(3, 0, b"")
         assert len(file) == 3
-        assert [key for key, _, _ in file.take(1)] == [0]
+        assert [key for key, *_ in file.take(1)] == [0]
         file.append(3, 0, b"four")
-        assert [key for key, _, _ in file.take(9)] == [1, 2, 3]
+        assert [key for key, *_ in file.take(9)] == [1, 2, 3]
     finally:
         file.close()
 
@@ -101,4 +107,4 @@ def test_close_removes_the_files_and_can_be_called_twice(file):
     assert file.unread_bytes == 0
     file.close()
     file.append(4, 5, b"six")  # and it can be used again
-    assert list(file.take(2)) == [(4, 5, b"six")]
+    assert list(file.take(2)) == [(4, 5, b"six", 0)]

@@ -71,7 +71,7 @@ def test_messages_and_markers_come_back_in_order(tmp_path, suffix):
         mark.Missed.of(gap),
         mark.Refused("A", "depth", 1, 2),
         mark.Dropped("A", "depth", 3, 1),
-        mark.Conflated("A", "depth", 4, 1),
+        mark.Conflated(lines=(4, (6, 9)), parts=((10, 2),)),
         mark.Left("A", "depth", 5, 1),
         mark.Disconnected(T0, "gone"),
         mark.Lost(5, "slow"),
@@ -85,7 +85,7 @@ def test_messages_and_markers_come_back_in_order(tmp_path, suffix):
     writer.finish()
     file = RecordingFile(path)
     items = list(file)
-    assert items[0] == mark.Header(at=T0, id="r1", source="test", symbols=("A", "B"))
+    assert items[0] == mark.Header(at=T0, id="r1", source="test", symbols=("A", "B"), line=1)
     assert items[1:-1:2] == [message(n) for n in range(len(markers))]
     assert items[2:-1:2] == markers
     assert items[6].gap() == gap

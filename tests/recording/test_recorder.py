@@ -223,7 +223,7 @@ def test_a_slow_disk_costs_messages_of_the_recording_which_are_counted(recorder,
     made.close()
     assert read(made.path) == batch(0, kept) + batch(given, 10)
     items = list(RecordingFile(made.path))
-    position = items.index(mark.Lost(60, "the disk was too slow"))
+    position = items.index(mark.Lost(60, "the disk was too slow", 2 + given))
     assert items[position - 1] == batch(kept - 1, 1)[0]
     assert items[position + 1] == mark.Base("A", "depth", given, given)
     assert items[-1] == mark.End(kept + 10, lost=60)
