@@ -8,10 +8,17 @@ from .api.explore import Explorer as Explorer
 from .api.explore import explore as explore
 from .api.klines import klines as klines
 from .api.live import live as live
+from .backtesting.account.answers import OCO as OCO
 from .backtesting.account.answers import Limit as Limit
 from .backtesting.account.answers import Quote as Quote
+from .backtesting.account.answers import Stop as Stop
 from .backtesting.account.contracts import Contract as Contract
 from .backtesting.account.contracts import Fees as Fees
+from .backtesting.account.leverage import Financing as Financing
+from .backtesting.account.leverage import Margin as Margin
+from .backtesting.account.sizing import ATRStop as ATRStop
+from .backtesting.account.sizing import RiskSize as RiskSize
+from .backtesting.account.sizing import VolatilityTarget as VolatilityTarget
 from .backtesting.chance.deflated import deflated as deflated
 from .backtesting.engine import backtest as backtest
 from .backtesting.result import Result as Result

@@ -41,6 +41,7 @@ def sweep_books(
         raise SettingsError(f"sweep: {error}".replace("Terms.__init__() ", "")) from None
     if not agreed.trade:
         raise SettingsError("trade is False; figures are of what was traded, so leave it out")
+    agreed.check_books()
     check_rates(periods_per_year, risk_free)
     data = held_events(data, strategy.kinds)
     refuse_bars(strategy, data)

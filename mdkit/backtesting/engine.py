@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from mdkit.backtesting.account.contracts import Contract, Fees
-from mdkit.backtesting.account.terms import Fill, Fills, Terms, check_rates
+from mdkit.backtesting.account.leverage import Financing, Margin
+from mdkit.backtesting.account.sizing import ATRStop, RiskSize, VolatilityTarget
+from mdkit.backtesting.account.terms import BarFills, Fill, Fills, Terms, check_rates
 from mdkit.backtesting.compiled import native
 from mdkit.backtesting.compiled.layout import CannotCompile
 from mdkit.backtesting.data.signals import GivenSignals, given_signals
@@ -36,16 +38,20 @@ def backtest(
     cash: float = 10_000.0,
     engine: Engine = "auto",
     periods_per_year: float | None = None,
-    stop_loss: float | None = None,
-    take_profit: float | None = None,
+    stop_loss: float | ATRStop | None = None,
+    take_profit: float | ATRStop | None = None,
+    trailing_stop: float | ATRStop | None = None,
+    size: RiskSize | VolatilityTarget | None = None,
+    margin: Margin | None = None,
+    financing: Financing | None = None,
+    benchmark: Any = None,
     risk_free: float = 0.0,
     weights: Mapping[str, float] | None = None,
     latency_ms: float | tuple[float, float] | Literal["recorded"] = 0.0,
-    fills: Fills | None = None,
+    fills: Fills | BarFills | None = None,
     max_share: float = 1.0,
     time_in_force: Literal["GTC", "IOC"] = "GTC",
     contracts: Mapping[str, Contract] | None = None,
-    trailing_stop: float | None = None,
     interval: str | None = None,
     trade: bool = True,
     allow_nonpositive: bool = False,
@@ -54,9 +60,11 @@ def backtest(
 
     The strategy gets one completed bar at a time and answers with a target exposure in
     [-1, 1] of equity, or None for no change; it cannot see a bar before it is complete,
-    because it is handed nothing else. The rules of orders, costs and stops stand in
-    `mdkit.backtesting.account.fills`, for books in `mdkit.backtesting.books.door`. On books it
-    may also answer with an order, `md.Limit` or `md.Quote`.
+    because it is handed nothing else. The rules of targets, costs and stops stand in
+    `mdkit.backtesting.account.fills`, for books in `mdkit.backtesting.books.door`. It may also
+    answer with an order, `md.Limit` or `md.Quote`, and on bars with `md.Stop` or `md.OCO`, whose
+    rules, and those of stops that follow, of margin and financing, stand in
+    `mdkit.backtesting.bars`.
 
     A recording is run as the strategies of its session saw it: without what was dropped or
     conflated, and with `on_gap` told of gaps in their places. `Result.signals` are then, bit for
@@ -93,16 +101,26 @@ def backtest(
         periods_per_year: returns per year for annualised figures, at most 366 since returns are
             daily; None counts them (see `calendar.Calendar.returns_per_year`): 252 where five
             days a week are traded, 365 where seven, 12 for bars of months.
-        stop_loss, take_profit: fractions of the entry price; None for none. `trailing_stop`, on
-            books alone, one of the best price since the entry.
+        stop_loss, take_profit: fractions of the entry price; None for none. `trailing_stop`: one
+            of the best price since the entry. Each may be `md.ATRStop(3)` instead, a distance of
+            so many average true ranges.
+        size: for bars alone: what a signal's exposure is worth: `md.RiskSize(0.01)`, a loss of so
+            much of the equity at the stop, or `md.VolatilityTarget(0.15)`; None for the equity.
+        margin: for bars alone: `md.Margin()`, how much equity positions need, below which they
+            are liquidated. None for no bound: weights and sizes above 1 then borrow.
+        financing: for bars alone: `md.Financing`, what it costs to hold positions.
+        benchmark: what alpha, beta and the information ratio are against, and the plot shows: a
+            symbol of the bars, or a Series of prices or bars of something else; None for buying
+            and holding.
         risk_free: the yearly rate subtracted in Sharpe, Sortino and alpha.
         weights: each symbol's share of the equity; equal shares unless given.
         latency_ms: for books alone: milliseconds from an event to when the order that it led to
             reaches the book; a range, `(20, 80)`, to be drawn from evenly; or "recorded", what the
             event itself took to arrive.
-        fills: for books alone: `"book"`, the default, walks the levels shown; `"touch"` fills at
-            the best price alone, up to the size there; `"queue"` waits in the queue at the near
-            touch. What each rests on stands in `mdkit.backtesting.books.door`.
+        fills: on books `"book"`, the default, walks the levels shown; `"touch"` fills at the best
+            price alone, up to the size there; `"queue"` waits in the queue at the near touch. What
+            each rests on stands in `mdkit.backtesting.books.door`. Of limits on bars: `"through"`,
+            the default, fills where a bar trades beyond the price, `"touch"` at it too.
         max_share: for books alone: the share of the size shown that can be taken.
         time_in_force: for books alone: "GTC", what of a target cannot be filled waits for the
             next books, or "IOC", it is given up.
@@ -121,6 +139,7 @@ def backtest(
     there is no such recording, and `StrategyError` when the strategy fails or says something that
     is no exposure.
     """
+    from mdkit.backtesting.data.benchmark import as_benchmark
     from mdkit.backtesting.data.recorded import bar_tape, recording_of
     from mdkit.backtesting.data.sessions import held_events
     from mdkit.backtesting.result import Result
@@ -134,7 +153,7 @@ def backtest(
     chosen = as_strategy(strategy)
     terms = Terms(
         fee, slippage, fill, cash, stop_loss, take_profit, weights, trade, fills or "book",
-        max_share, time_in_force, contracts, trailing_stop,
+        max_share, time_in_force, contracts, trailing_stop, size, margin, financing,
     )  # fmt: skip
     check_rates(periods_per_year, risk_free)
     if engine not in ("auto", "python", "native"):
@@ -158,6 +177,7 @@ def backtest(
     if "bar" not in chosen.kinds or (recording is not None and len(chosen.kinds) > 1):
         from mdkit.backtesting.books.door import backtest_books
 
+        terms.check_books()
         panel, run, used, why = backtest_books(
             chosen,
             bars if recording is None else recording,
@@ -170,15 +190,13 @@ def backtest(
         if isinstance(chosen, GivenSignals):
             chosen.check(panel.symbols, None)
             chosen.check_said(run.signals, panel.index[-1])
-        return Result(chosen, panel, run, terms, used, why, periods_per_year, risk_free)
+        compared = as_benchmark(benchmark, panel)
+        return Result(chosen, panel, run, terms, used, why, periods_per_year, risk_free, compared)
     if latency_ms:
         raise SettingsError("latency_ms is for depth; bars fill at the next open or at the close")
-    for name, given in (
-        ("fills", fills), ("max_share", max_share != 1.0), ("contracts", contracts),
-        ("time_in_force", time_in_force != "GTC"), ("trailing_stop", trailing_stop),
-    ):  # fmt: skip
-        if given:
-            raise SettingsError(f"{name} is for books; on bars orders fill whole, so leave it out")
+    if fills == "book":
+        raise SettingsError('fills="book" is for books; on bars "through" or "touch"')
+    terms.check_bars()
     from mdkit.backtesting.data.panel import make_panel
 
     steps: Sequence[Bar | Gap] | None = None
@@ -190,6 +208,7 @@ def backtest(
     if isinstance(chosen, GivenSignals):
         chosen.check(panel.symbols, panel.index if recording is not None else None)
     terms.shares(panel.symbols)  # which refuses weights that do not fit, before anything runs
+    compared = as_benchmark(benchmark, panel)
     run, used, why = run_engine(chosen, panel, terms, engine, steps)
     return Result(
         strategy=chosen,
@@ -200,6 +219,7 @@ def backtest(
         engine_reason=why,
         periods_per_year=periods_per_year,
         risk_free=risk_free,
+        benchmark=compared,
     )
 
 

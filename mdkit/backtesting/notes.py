@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from mdkit.backtesting.account.fills import REASONS
 from mdkit.backtesting.account.metrics import METRICS, MIN_RETURNS, Account
 from mdkit.backtesting.account.terms import Terms
+from mdkit.backtesting.bars.orders import FILLED, NO_MARGIN, NOTHING
 from mdkit.backtesting.data.panel import Panel
 from mdkit.backtesting.runs import Run
 
@@ -24,7 +26,12 @@ def notes_on(
     return tuple(
         filter(
             None,
-            (few_returns(account), *ended_held(panel, run, units), *of_books(panel, terms, run)),
+            (
+                few_returns(account),
+                *ended_held(panel, run, units),
+                *of_books(panel, terms, run),
+                *of_bars(terms, run),
+            ),
         )
     )
 
@@ -86,6 +93,26 @@ def of_books(panel: Panel, terms: Terms, run: Run) -> list[str]:
             "there are no trades among the events, without which a queue moves by cancels alone"
         )
     return [*told, *filter(None, [run.books.latency_note])]
+
+
+def of_bars(terms: Terms, run: Run) -> list[str]:
+    """Return how limits on bars were filled, what the margin cut, and what was liquidated."""
+    if run.bars is None:
+        return []
+    told, states = [], run.bars.states[run.bars.answers.kind != NOTHING]
+    if len(states):
+        beyond = "at their price" if terms.fills == "touch" else "beyond their price"
+        told.append(
+            f"{int((states == FILLED).sum()):,} of {len(states):,} orders were filled, limits "
+            f"where a bar trades {beyond}; see .orders"
+        )
+    cut = int((states == NO_MARGIN).sum())
+    if cut:
+        told.append(f"{cut:,} orders were cut to what the margin allowed")
+    closed = int((run.fills[:, 5] == REASONS.index("liquidation")).sum())
+    if closed:
+        told.append(f"{closed:,} positions were liquidated for want of margin")
+    return told
 
 
 _MODELS = {

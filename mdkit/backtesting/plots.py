@@ -18,6 +18,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 from mdkit.backtesting.account.metrics import Account
 from mdkit.backtesting.account.shown import shown_fee, shown_value
 from mdkit.backtesting.account.terms import Terms
+from mdkit.backtesting.data.benchmark import Benchmark
 from mdkit.backtesting.data.panel import Panel
 from mdkit.backtesting.runs import Run
 from mdkit.chart_style import (
@@ -58,6 +59,8 @@ class DrawnResult(Protocol):
     def run(self) -> Run: ...
     @property
     def account(self) -> Account: ...
+    @property
+    def benchmark(self) -> Benchmark | None: ...
     @property
     def engine(self) -> str: ...
     @property
@@ -112,8 +115,11 @@ def draw_result(result: DrawnResult, points: int) -> Figure:
     exposure.yaxis.set_major_formatter(FuncFormatter(percent))
 
     name_panel(equity, "Equity", "money")
-    held = pd.Series(result.account.benchmark * result.terms.cash, index)
+    held = pd.Series(result.panel.held * result.terms.cash, index)
     draw_line(equity, _thin(held, points), MUTED, 1.0, "buy and hold", alpha=0.8)
+    if result.benchmark is not None:
+        other = pd.Series(result.benchmark.values * result.terms.cash, index)
+        draw_line(equity, _thin(other, points), AMBER, 1.2, result.benchmark.name)
     draw_line(equity, _thin(frame["equity"], points), BLUE, 1.5, "strategy")
     equity.axhline(result.terms.cash, color=GRID, linewidth=1.2, zorder=0)
     equity.yaxis.set_major_formatter(FuncFormatter(_count))

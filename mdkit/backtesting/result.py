@@ -19,6 +19,7 @@ from mdkit.backtesting.account.fills import REASONS
 from mdkit.backtesting.account.shown import shown_value
 from mdkit.backtesting.account.terms import Terms, check_rates
 from mdkit.backtesting.account.trades import Trades, group, held_after, trades_frame
+from mdkit.backtesting.data.benchmark import Benchmark
 from mdkit.backtesting.data.panel import Panel
 from mdkit.backtesting.notes import notes_on
 from mdkit.backtesting.runs import Run
@@ -49,6 +50,7 @@ class Result:
     engine_reason: str
     periods_per_year: float | None = None
     risk_free: float = 0.0
+    benchmark: Benchmark | None = None
 
     def __post_init__(self) -> None:
         check_rates(self.periods_per_year, self.risk_free)
@@ -65,8 +67,10 @@ class Result:
         `periods_per_year`, `frequency` and number of `returns`, `risk_free`, first and last bar.
         `notes` says why figures are nan.
         """
-        account = self.account
-        entries = {name: metric.compute(account) for name, metric in metrics.METRICS.items()}
+        account, given = self.account, self.benchmark
+        entries: dict[str, Any] = {
+            name: metric.compute(account) for name, metric in metrics.METRICS.items()
+        }
         entries |= {
             "periods_per_year": account.year,
             "frequency": account.calendar.frequency,
@@ -78,16 +82,22 @@ class Result:
             "final_equity": float(self.run.equity[-1]),
             "fees": float(self.run.fills[:, 4].sum()),
         }
+        if self.terms.financing is not None:
+            entries["financing"] = float(self.financing.sum())
+        if given is not None:
+            entries |= {"benchmark": given.name, "benchmark_return": float(given.values[-1] - 1.0)}
         return pd.Series(entries, dtype=object, name=repr(self.strategy))
 
     @cached_property
     def account(self) -> metrics.Account:
         """What the figures are computed from."""
+        given = self.benchmark
         return metrics.Account(
             cash=self.terms.cash,
             calendar=self.panel.calendar,
             equity=self.run.equity,
-            get_benchmark=lambda: self.panel.held,
+            get_benchmark=lambda: self.panel.held if given is None else given.values,
+            get_held=lambda: self.panel.held,
             get_invested=lambda: (self.units != 0.0).any(axis=0),
             get_traded=self._traded,
             get_trades=lambda: self._trades,
@@ -152,13 +162,32 @@ class Result:
 
     @cached_property
     def orders(self) -> pd.DataFrame:
-        """Every order on books, with what was `wanted`, `filled`, `shown`, its `queue` and `due`.
+        """Every order, with what was `wanted` and `filled`, and when it came `due`.
 
-        See `book_run.BookRun.orders_frame`. Raises `SettingsError` for a backtest on bars.
+        On books all of them, with what was `shown` and the `queue`: see
+        `book_run.BookRun.orders_frame`. On bars the limits, stops and quotes, with what became of
+        them: see `bar_run.BarRun.orders_frame`. Raises `SettingsError` for a backtest on bars by
+        targets alone, whose every order is a fill.
         """
-        if self.run.books is None:
-            raise SettingsError("orders are of backtests on books; on bars every order is a fill")
-        return self.run.books.orders_frame(self.panel.symbols)
+        if self.run.books is not None:
+            return self.run.books.orders_frame(self.panel.symbols)
+        if self.run.bars is None or not len(self.run.bars.answers.due):
+            raise SettingsError(
+                "on bars orders are what a strategy answers with md.Limit, md.Stop, md.OCO or "
+                "md.Quote; of targets every order is a fill"
+            )
+        return self.run.bars.orders_frame(self.panel.symbols, self.panel.index)
+
+    @cached_property
+    def financing(self) -> pd.Series[Any]:
+        """What holding cost until each bar began, and, at its end, the last; below 0 what it gave.
+
+        Raises `SettingsError` where no `financing` was given.
+        """
+        if self.run.bars is None or self.terms.financing is None:
+            raise SettingsError("nothing was financed; give financing=md.Financing(...)")
+        index = self.panel.index.append(pd.DatetimeIndex([self.panel.end_of(-1)]))
+        return pd.Series(self.run.bars.charged, index, name="financing")
 
     @cached_property
     def equity(self) -> pd.DataFrame:

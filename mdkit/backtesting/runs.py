@@ -15,6 +15,10 @@ import numpy.typing as npt
 from mdkit.backtesting.account.book_run import BookRun
 from mdkit.backtesting.account.fills import FILL_FIELDS, run_single
 from mdkit.backtesting.account.terms import Terms
+from mdkit.backtesting.bars.bar_run import BarRun
+from mdkit.backtesting.bars.columns import ORDERS, BarAnswers, Said, bar_answers, new_orders
+from mdkit.backtesting.bars.engines import run_bars
+from mdkit.backtesting.bars.sizes import Sized, exposures
 from mdkit.backtesting.compiled import native
 from mdkit.backtesting.compiled.layout import CannotCompile
 from mdkit.backtesting.data.volume import check_volume
@@ -50,6 +54,7 @@ class Run:
     times: npt.NDArray[np.int64] | None = None
     shown: Floats | None = None
     books: BookRun | None = None
+    bars: BarRun | None = None
 
 
 def python_run(
@@ -64,25 +69,34 @@ def python_run(
     Raises `TooLong` where the strategy takes more than so many seconds.
     """
     check_volume(strategy, panel)
+    orders: list[Said] | None = [[] for _ in panel.symbols] if terms.trade else None
     if steps is None:
-        own = _python_signals(strategy, panel, seconds)
+        own = _python_signals(strategy, panel, seconds, orders)
     else:
-        own = _recorded_signals(strategy, panel, steps)
+        own = _recorded_signals(strategy, panel, steps, orders)
     signals = panel.spread([np.array(said, np.float64) for said in own])
     if terms.trade:
         _check_exposures(strategy, panel, signals)
-    return account_run(panel, terms, signals, "python")
+    answers = None
+    if orders is not None and any(orders):
+        answers = bar_answers([new_orders(*each) for each in zip(orders, own, strict=True)], panel)
+    return account_run(panel, terms, signals, "python", answers)
 
 
-def account_run(panel: Panel, terms: Terms, signals: Floats, engine: str) -> Run:
-    """Run an account alone, over signals as flat columns."""
+def account_run(
+    panel: Panel, terms: Terms, signals: Floats, engine: str, answers: BarAnswers | None = None
+) -> Run:
+    """Run an account alone, over signals as flat columns and orders."""
     if not terms.trade:
         return Run(signals, np.full(len(panel), float(terms.cash)), np.empty((0, _WIDTH)))
-    if engine == "native":
-        return Run(signals, *native_account(panel, terms, signals, Scratch()))
+    if engine == "native" and answers is None:
+        return _native_run(panel, terms, signals, Scratch())
+    sized = exposures(panel, terms, signals)
+    if answers is not None or not terms.is_plain:
+        return _bar_run(panel, terms, signals, sized, answers, engine)
     equity = [0.0] * len(panel)
-    fills = [0.0] * (_WIDTH * (2 * _changes(signals) + 4 * len(panel.symbols) + 2))
-    said = signals.tolist()
+    fills = [0.0] * (_WIDTH * (2 * _changes(sized.flat) + 4 * len(panel.symbols) + 2))
+    said = sized.flat.tolist()
     at_close = terms.fill == "close"
     if _is_simple(panel, terms):
         opens, closes = (panel.flat(name).tolist() for name in ("open", "close"))
@@ -94,6 +108,25 @@ def account_run(panel: Panel, terms: Terms, signals: Floats, engine: str) -> Run
         account.run(said, opens, highs, lows, closes, len(panel), at_close, equity)
         count = account.count
     return Run(signals, np.array(equity), np.array(fills[: _WIDTH * count]).reshape(-1, _WIDTH))
+
+
+def _bar_run(
+    panel: Panel, terms: Terms, signals: Floats, sized: Sized, answers: BarAnswers | None,
+    engine: str,
+) -> Run:  # fmt: skip
+    """Run an account with orders, stops that follow, margin or financing."""
+    if answers is None:
+        answers = bar_answers([[] for _ in panel.symbols], panel)
+    equity, fills, ran = run_bars(panel, terms, sized, answers, engine)
+    return Run(signals, equity, fills, bars=ran)
+
+
+def _native_run(panel: Panel, terms: Terms, signals: Floats, scratch: Scratch) -> Run:
+    """Run an account alone, compiled, over signals as flat columns."""
+    sized = exposures(panel, terms, signals)
+    if not terms.is_plain:
+        return _bar_run(panel, terms, signals, sized, None, "native")
+    return Run(signals, *native_account(panel, terms, sized.flat, scratch))
 
 
 def _is_simple(panel: Panel, terms: Terms) -> bool:
@@ -147,7 +180,7 @@ def native_run(
     if not terms.trade:
         return account_run(panel, terms, signals, "native")
     _check_exposures(strategy, panel, signals)
-    return Run(signals, *native_account(panel, terms, signals, scratch))
+    return _native_run(panel, terms, signals, scratch)
 
 
 def native_account(
@@ -188,8 +221,10 @@ def _within(end: float, bars: Iterable[Bar]) -> Iterator[Bar]:
             raise TooLong
 
 
-def _python_signals(strategy: Strategy, panel: Panel, seconds: float) -> list[list[float]]:
-    """Return every symbol's own signals, nan for None."""
+def _python_signals(
+    strategy: Strategy, panel: Panel, seconds: float, orders: list[Said] | None
+) -> list[list[float]]:
+    """Return every symbol's own signals, nan for None; its orders go to `orders`."""
     interval = panel.interval
     events: list[Iterable[Bar]] = [
         bar_events(symbol, columns, interval)
@@ -199,23 +234,31 @@ def _python_signals(strategy: Strategy, panel: Panel, seconds: float) -> list[li
         end = time.perf_counter() + seconds
         events = [_within(end, bars) for bars in events]
     if strategy.per == "symbol" or len(events) == 1:
-        return [_signals(strategy, strategy.instance(), bars) for bars in events]
+        return [
+            _signals(strategy, strategy.instance(), bars, None if orders is None else orders[s])
+            for s, bars in enumerate(events)
+        ]
     # One instance sees all symbols, in order of time and, within a bar, of symbols.
     queue = sorted(
         ((bar.start_ns, s, bar) for s, bars in enumerate(events) for bar in bars),
         key=lambda entry: entry[:2],
     )
-    said = iter(_signals(strategy, strategy.instance(), (bar for _, _, bar in queue)))
+    together: Said | None = None if orders is None else []
+    said = _signals(strategy, strategy.instance(), (bar for _, _, bar in queue), together)
     own: list[list[float]] = [[] for _ in events]
-    for _, s, _ in queue:
-        own[s].append(next(said))
+    answers = dict(together or ())
+    for number, (_, s, _) in enumerate(queue):
+        if orders is not None and number in answers:
+            orders[s].append((len(own[s]), answers[number]))
+        own[s].append(said[number])
     return own
 
 
 def _recorded_signals(
-    strategy: Strategy, panel: Panel, steps: Sequence[Bar | Gap]
+    strategy: Strategy, panel: Panel, steps: Sequence[Bar | Gap], orders: list[Said] | None
 ) -> list[list[float]]:
     """Return every symbol's own signals, nan for None, over steps in the order of a recording."""
+    number = {symbol: s for s, symbol in enumerate(panel.symbols)}
     own: dict[str, list[float]] = {symbol: [] for symbol in panel.symbols}
     shared = strategy.instance() if strategy.per == "session" else None
     calls: dict[str, Any] = {}
@@ -226,7 +269,12 @@ def _recorded_signals(
         if isinstance(step, Gap):
             tell_gap(strategy, call, step)
         else:
-            own[step.symbol] += _signals(strategy, call, (step,))
+            answers: Said | None = None if orders is None else []
+            said = _signals(strategy, call, (step,), answers)
+            if orders is not None:
+                place = len(own[step.symbol])
+                orders[number[step.symbol]] += [(place, order) for _, order in answers or ()]
+            own[step.symbol] += said
     return list(own.values())
 
 
@@ -256,7 +304,10 @@ def hears_gaps(strategy: Strategy) -> bool:
     return hasattr(strategy.instance(), "on_gap")
 
 
-def _signals(strategy: Strategy, call: Callable[[Any], Any], bars: Iterable[Bar]) -> list[float]:
+def _signals(
+    strategy: Strategy, call: Callable[[Any], Any], bars: Iterable[Bar], orders: Said | None
+) -> list[float]:
+    """Return what an instance says, nan for None and for orders, which go to `orders`."""
     signals: list[float] = []
     append = signals.append
     nan = math.nan
@@ -272,6 +323,9 @@ def _signals(strategy: Strategy, call: Callable[[Any], Any], bars: Iterable[Bar]
             append(nan)
         elif type(value) is float and value == value:
             append(value)
+        elif orders is not None and isinstance(value, ORDERS):
+            orders.append((len(signals), value))
+            append(nan)
         else:
             append(as_signal(value, strategy.name))  # type: ignore[arg-type]
     return signals

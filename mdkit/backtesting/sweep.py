@@ -222,6 +222,7 @@ def make_job(
         raise SettingsError(f"sweep: {error}".replace("Terms.__init__() ", "")) from None
     if not agreed.trade:
         raise SettingsError("trade is False; figures are of what was traded, so leave it out")
+    agreed.check_bars()
     agreed.shares(panel.symbols)  # which refuses weights that do not fit, before anything runs
     combinations = some_of(combinations_of(chosen, grid, constraint), *search)
     job = Job(chosen, panel, agreed, engine, names, periods_per_year, risk_free)

@@ -14,12 +14,12 @@ import pandas as pd
 
 from mdkit.backtesting.account.metrics import METRICS
 from mdkit.backtesting.account.shown import shown_value
-from mdkit.backtesting.account.terms import BacktestWarning
+from mdkit.backtesting.account.terms import BacktestWarning, Terms
 from mdkit.backtesting.data.panel import Panel, make_panel
 from mdkit.backtesting.engine import Engine, run_engine
 from mdkit.backtesting.grid import Params, Progress, Report, column_of, few_returns, is_count
 from mdkit.backtesting.result import Result
-from mdkit.backtesting.runs import account_run
+from mdkit.backtesting.runs import Run, account_run
 from mdkit.backtesting.sweep import Job, evaluate_all, make_job
 from mdkit.errors import SettingsError
 
@@ -114,7 +114,8 @@ def walk_forward(
     the lowest volatility, turnover or duration of a drawdown (the first of equals; figures that
     are nan are never chosen unless all are, which is warned of). Out of sample the strategy has
     seen the training bars, so that its indicators are ready, and takes over the target that it
-    said last; the account begins flat, with the same cash in every window. The last window tests
+    said last, though no order that stands (`md.Limit` and its like); the account begins flat, with
+    the same cash in every window. The last window tests
     on the bars that are left, which may be fewer than `test`. Several symbols keep their shares
     of the equity in every window; that of one which is not listed yet, or not any more, stays in
     cash. The other arguments are those of `sweep`.
@@ -203,8 +204,26 @@ def _out_of_sample(job: Job, params: Params, panel: Panel, train: int) -> Result
         first = 0 if places is None else (int(places[0]) if len(places) else -1)
         if len(said) and first >= 0 and np.isnan(row[first]):
             row[first] = said[-1]
-    again = account_run(tested, job.terms, fresh.ravel(), used)
+    again = _account_over(tested, panel, job.terms, fresh, run, used)
     return Result(chosen, tested, again, job.terms, used, why, job.periods_per_year, job.risk_free)
+
+
+def _account_over(
+    tested: Panel, panel: Panel, terms: Terms, fresh: Any, run: Run, engine: str
+) -> Run:
+    """Run an account over the test bars, which knows the sizes and ranges of those before."""
+    answers = None if run.bars is None else run.bars.answers
+    if terms.is_plain and terms.size is None and answers is None:
+        return account_run(tested, terms, fresh.ravel(), engine)
+    begin = len(panel) - len(tested)
+    silent = np.full((len(fresh), begin), np.nan)
+    signals = np.concatenate([silent, fresh], axis=1).ravel()
+    if answers is not None:
+        answers = answers.since(begin)
+    whole = account_run(panel, terms, signals, engine, answers)
+    fills = whole.fills - np.array([begin, 0, 0, 0, 0, 0], np.float64)
+    bars = None if whole.bars is None else whole.bars.since(begin)
+    return Run(fresh.ravel(), whole.equity[begin:], fills, bars=bars)
 
 
 def _chained(results: list[Result]) -> pd.Series[Any]:

@@ -1,4 +1,8 @@
-"""Orders that a strategy can answer with, beside a target exposure: `Limit` and `Quote`."""
+"""Orders that a strategy can answer with, beside a target exposure.
+
+`Limit` and `Quote` on books and on bars, `Stop` and `OCO` on bars. When they fill stands in
+`mdkit.backtesting.books.door` and `mdkit.backtesting.bars`.
+"""
 
 from __future__ import annotations
 
@@ -22,22 +26,72 @@ class Limit:
 
     Attributes:
         price: the limit.
-        size: in the units of the book's sizes (contracts), below 0 to sell.
+        size: in the units of the book's sizes (contracts), on bars units; below 0 to sell.
         time_in_force: "GTC", "IOC", or "GTX" for post only.
+        exposure: on bars, in place of a size: the target exposure that the order brings the
+            position to, in [-1, 1]. It buys or sells as that needs when it comes due.
 
     Raises `SettingsError` for what is no price, no size or no time in force.
     """
 
     price: float
-    size: float
+    size: float | None = None
     time_in_force: TimeInForce = "GTC"
+    exposure: float | None = None
 
     def __post_init__(self) -> None:
-        if not is_finite(self.price):
-            raise SettingsError(f"Limit: price is {self.price!r}; give a number")
-        if not (is_finite(self.size) and self.size != 0.0):
-            raise SettingsError(f"Limit: size is {self.size!r}; give a number, below 0 to sell")
+        _check_order(self, "Limit")
         _check_time(self.time_in_force, "Limit")
+
+
+@dataclass(frozen=True)
+class Stop:
+    """On bars: buy once the price has risen to this one, or sell once it has fallen to it.
+
+    It then takes what there is: filled at the stop's price, or at the open where that is beyond.
+    It takes the place of all earlier orders of the symbol, and stays until another does. The same
+    `Stop` said again is no new order.
+
+    Attributes:
+        price: that sets it off.
+        size: units, below 0 to sell.
+        exposure: in place of a size: the target exposure that the order brings the position to,
+            in [-1, 1]. It buys or sells as that needs when it comes due.
+
+    Raises `SettingsError` for what is no price or no size.
+    """
+
+    price: float
+    size: float | None = None
+    exposure: float | None = None
+
+    def __post_init__(self) -> None:
+        _check_order(self, "Stop")
+
+
+@dataclass(frozen=True)
+class OCO:
+    """On bars: two orders of which one cancels the other when it fills.
+
+    Such as the two ends of a trade, `md.OCO(md.Stop(95, exposure=0), md.Limit(110, exposure=0))`,
+    or the two sides of a breakout. Where one bar reaches both, the one that is worth less at the
+    bar's close is taken to have been filled.
+
+    Attributes:
+        first, second: `Limit` or `Stop`.
+
+    Raises `SettingsError` for anything else.
+    """
+
+    first: Limit | Stop
+    second: Limit | Stop
+
+    def __post_init__(self) -> None:
+        for name in ("first", "second"):
+            if not isinstance(getattr(self, name), Limit | Stop):
+                raise SettingsError(
+                    f"OCO: {name} is {getattr(self, name)!r}; give md.Limit or md.Stop"
+                )
 
 
 @dataclass(frozen=True)
@@ -79,6 +133,20 @@ class Quote:
         _check_time(self.time_in_force, "Quote")
         if self.time_in_force == "IOC":
             raise SettingsError('Quote: time_in_force "IOC" would not stand; use a Limit')
+
+
+def _check_order(order: Limit | Stop, what: str) -> None:
+    if not is_finite(order.price):
+        raise SettingsError(f"{what}: price is {order.price!r}; give a number")
+    if order.size is not None and order.exposure is not None:
+        raise SettingsError(f"{what}: size and exposure are both given; give one of them")
+    if order.exposure is not None:
+        if not (is_finite(order.exposure) and -1.0 <= order.exposure <= 1.0):
+            raise SettingsError(
+                f"{what}: exposure is {order.exposure!r}; give a number from -1 to 1"
+            )
+    elif not (is_finite(order.size) and order.size != 0.0):
+        raise SettingsError(f"{what}: size is {order.size!r}; give a number, below 0 to sell")
 
 
 def _check_time(value: object, what: str) -> None:

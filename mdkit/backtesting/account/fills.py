@@ -44,7 +44,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-REASONS = ("signal", "stop_loss", "take_profit", "ruin", "trailing_stop")
+REASONS = ("signal", "stop_loss", "take_profit", "ruin", "trailing_stop", "liquidation")
 """Why a fill happened; a fill's `reason` is the position in this tuple."""
 FILL_FIELDS = ("bar", "symbol", "units", "price", "fee", "reason")
 """What is recorded of a fill, in this order: the price after slippage, the fee in money."""

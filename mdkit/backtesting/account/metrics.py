@@ -45,10 +45,12 @@ class Account:
         cash: the equity at the beginning.
         calendar: of the bars.
         equity: at each close, (bars,).
-        get_benchmark: value at each close of 1.0 held without costs since the first open, (bars,).
+        get_benchmark: value at each close of 1.0 in what the account is compared with, (bars,).
         get_invested: whether any position was held after each close, (bars,).
         get_traded: value traded in all, over the equity's mean.
         get_trades: as `trades.group` returns them.
+        get_held: value at each close of 1.0 held without costs since the first open; None where
+            that is the benchmark.
         periods_per_year: A; None takes the calendar's.
         risk_free: a year.
 
@@ -62,6 +64,7 @@ class Account:
     get_invested: Callable[[], Any]
     get_traded: Callable[[], float]
     get_trades: Callable[[], Trades]
+    get_held: Callable[[], Floats] | None = None
     periods_per_year: float | None = None
     risk_free: float = 0.0
 
@@ -91,7 +94,7 @@ class Account:
 
     @cached_property
     def benchmark_returns(self) -> Floats:
-        """The same of buying and holding."""
+        """The same of the benchmark, which is buying and holding unless another was given."""
         return _returns(self.benchmark[self.calendar.ends], 1.0)
 
     @cached_property
@@ -234,11 +237,11 @@ def sqn(a: Account) -> float:
 
 def buy_and_hold(a: Account) -> float:
     """Return what holding from the first open to the last close gave, equal shares, no costs."""
-    return float(a.benchmark[-1]) - 1.0
+    return float((a.get_held or a.get_benchmark)()[-1]) - 1.0
 
 
 def beta(a: Account) -> float:
-    """Return cov(r, b) / var(b), with b the returns of buying and holding. CAPM."""
+    """Return cov(r, b) / var(b), with b those of the benchmark (buying and holding). CAPM."""
     if a.is_short:
         return NAN
     own = a.returns - np.mean(a.returns)
@@ -257,6 +260,14 @@ def alpha(a: Account) -> float:
         return -1.0
     growth = a.year * math.log1p(mean)
     return math.expm1(growth) if growth < 700.0 else math.inf
+
+
+def information_ratio(a: Account) -> float:
+    """Return mean(r - b) / std(r - b, ddof=1) sqrt(A), b of the benchmark. Goodwin 1998."""
+    if a.is_short:
+        return NAN
+    active = a.returns - a.benchmark_returns
+    return _ratio(float(np.mean(active)), float(np.std(active, ddof=1))) * math.sqrt(a.year)
 
 
 def _ratio(over: float, under: float) -> float:
@@ -308,6 +319,7 @@ METRICS: Mapping[str, Metric] = {
     "buy_and_hold": Metric(buy_and_hold, "share"),
     "alpha": Metric(alpha, "share", yearly=True),
     "beta": Metric(beta, "number", yearly=True),
+    "information_ratio": Metric(information_ratio, "number", yearly=True),
 }
 """Every figure of `Result.stats`, by name; the docstring of `compute` is its definition."""
 

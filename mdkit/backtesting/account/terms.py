@@ -9,11 +9,14 @@ from typing import Any, Literal, get_args
 
 from mdkit.backtesting.account.contracts import Contract, Fees, as_fees
 from mdkit.backtesting.account.fills import Account
+from mdkit.backtesting.account.leverage import Financing, Margin
 from mdkit.backtesting.account.numbers import is_finite
+from mdkit.backtesting.account.sizing import ATRStop, RiskSize, VolatilityTarget
 from mdkit.errors import SettingsError
 
 Fill = Literal["next_open", "close"]
 Fills = Literal["touch", "book", "queue"]
+BarFills = Literal["through", "touch"]
 
 
 class BacktestWarning(UserWarning):
@@ -31,15 +34,18 @@ class Terms:
     slippage: float = 0.0
     fill: Fill = "next_open"
     cash: float = 10_000.0
-    stop_loss: float | None = None
-    take_profit: float | None = None
+    stop_loss: float | ATRStop | None = None
+    take_profit: float | ATRStop | None = None
     weights: Mapping[str, float] | None = None
     trade: bool = True
-    fills: Fills = "book"
+    fills: Fills | BarFills = "book"
     max_share: float = 1.0
     time_in_force: Literal["GTC", "IOC"] = "GTC"
     contracts: Mapping[str, Contract] | None = None
-    trailing_stop: float | None = None
+    trailing_stop: float | ATRStop | None = None
+    size: RiskSize | VolatilityTarget | None = None
+    margin: Margin | None = None
+    financing: Financing | None = None
 
     def __post_init__(self) -> None:
         as_fees(self.fee)
@@ -49,9 +55,12 @@ class Terms:
             )
         for name in ("stop_loss", "take_profit", "trailing_stop"):
             value = getattr(self, name)
-            if value is not None and not (is_finite(value) and value > 0.0):
+            if isinstance(value, ATRStop) or value is None:
+                continue
+            if not (is_finite(value) and value > 0.0):
                 raise SettingsError(
-                    f"{name} is {value!r}; give None or a fraction of the entry price, such as 0.05"
+                    f"{name} is {value!r}; give None, a fraction of the entry price, such as 0.05, "
+                    "or md.ATRStop(3)"
                 )
         if not (is_finite(self.cash) and self.cash > 0.0):
             raise SettingsError(f"cash is {self.cash!r}; give a positive amount")
@@ -61,8 +70,11 @@ class Terms:
             raise SettingsError(f"trade is {self.trade!r}; give True or False")
         if self.weights is not None:
             _check_weights(self.weights)
-        if self.fills not in get_args(Fills):
-            raise SettingsError(f'fills is {self.fills!r}; give "touch", "book" or "queue"')
+        if self.fills not in (*get_args(Fills), *get_args(BarFills)):
+            raise SettingsError(
+                f'fills is {self.fills!r}; give "touch", "book" or "queue", on bars "through" or '
+                '"touch"'
+            )
         if not (is_finite(self.max_share) and 0.0 < self.max_share <= 1.0):
             raise SettingsError(
                 f"max_share is {self.max_share!r}; give the share of what the book shows that can "
@@ -77,10 +89,76 @@ class Terms:
             raise SettingsError('time_in_force is "IOC", and fills="queue" waits; leave it out')
         if self.contracts is not None:
             _check_contracts(self.contracts)
+        for name, kinds, cure in (
+            ("size", RiskSize | VolatilityTarget, "md.RiskSize(0.01) or md.VolatilityTarget(0.15)"),
+            ("margin", Margin, "md.Margin(initial=0.5, maintenance=0.25)"),
+            ("financing", Financing, "md.Financing(borrow=0.03)"),
+        ):
+            if getattr(self, name) is not None and not isinstance(getattr(self, name), kinds):
+                raise SettingsError(f"{name} is {getattr(self, name)!r}; give None or {cure}")
+        if isinstance(self.size, RiskSize) and self.stop_loss is None:
+            raise SettingsError(
+                "size=md.RiskSize(...) is sized by the stop; give stop_loss as well"
+            )
+        ranges = {(stop.period, stop.interval) for stop in self.atr_stops}
+        if len(ranges) > 1:
+            raise SettingsError(
+                "the md.ATRStop of stop_loss, trailing_stop and take_profit differ in period or "
+                "interval; give them the same"
+            )
+
+    @property
+    def atr_stops(self) -> list[ATRStop]:
+        """The stops whose distances are average true ranges."""
+        levels = (self.stop_loss, self.take_profit, self.trailing_stop)
+        return [level for level in levels if isinstance(level, ATRStop)]
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether an account over bars needs no more than targets, and stops that are fractions."""
+        resizes = isinstance(self.size, VolatilityTarget) and self.size.rebalance
+        return (
+            self.trailing_stop is None
+            and not self.atr_stops
+            and self.margin is None
+            and self.financing is None
+            and not (resizes and (self.stop_loss is not None or self.take_profit is not None))
+        )
 
     def is_simple(self, symbols: tuple[str, ...]) -> bool:
         """Whether `fills.run_single` does: one symbol, no stops."""
         return len(symbols) == 1 and self.stop_loss is None and self.take_profit is None
+
+    def check_bars(self) -> None:
+        """Raise `SettingsError` for terms that only books have."""
+        for name, given in (
+            ("max_share", self.max_share != 1.0),
+            ("contracts", self.contracts),
+            ("time_in_force", self.time_in_force != "GTC"),
+        ):
+            if given:
+                raise SettingsError(
+                    f"{name} is for books; on bars orders fill whole, so leave it out"
+                )
+        if self.fills == "queue":
+            raise SettingsError(
+                'fills="queue" is for books; limits on bars fill "through" their price or at the '
+                '"touch"'
+            )
+        if any(stop.interval for stop in self.atr_stops):
+            raise SettingsError("ATRStop: interval is for books; on bars it is their own")
+
+    def check_books(self) -> None:
+        """Raise `SettingsError` for terms that only bars have."""
+        for name in ("size", "margin", "financing"):
+            if getattr(self, name) is not None:
+                raise SettingsError(f"{name} is for bars; leave it out on books")
+        if self.fills == "through":
+            raise SettingsError('fills="through" is for bars; give "touch", "book" or "queue"')
+        if any(stop.interval is None for stop in self.atr_stops):
+            raise SettingsError(
+                'ATRStop: on books give the bars that the range is of, such as interval="1m"'
+            )
 
     @property
     def taker(self) -> float:
@@ -111,10 +189,16 @@ class Terms:
             float(self.cash),
             self.taker,
             float(self.slippage),
-            math.inf if self.stop_loss is None else float(self.stop_loss),
-            math.inf if self.take_profit is None else float(self.take_profit),
+            _fraction(self.stop_loss),
+            _fraction(self.take_profit),
             fills,
         )
+
+
+def _fraction(level: float | ATRStop | None) -> float:
+    """Return a stop's fraction, inf for none; an account that is plain has no other."""
+    assert not isinstance(level, ATRStop)
+    return math.inf if level is None else float(level)
 
 
 def _check_weights(weights: Any) -> None:

@@ -50,16 +50,21 @@ class BookAccount(Targets):
         "move_due",
         "moves",
         "owners",
+        "ranged",
+        "ranges",
         "row_asks",
         "row_bids",
         "row_marks",
         "stop_due",
         "stop_loss",
+        "stop_loss_ranges",
         "stop_reason",
         "stops",
         "take_profit",
+        "take_profit_ranges",
         "times",
         "trailing_stop",
+        "trailing_stop_ranges",
         "woken",
     )
     answer_ask: Any
@@ -80,16 +85,23 @@ class BookAccount(Targets):
     """When a pegged order that is on its way comes due."""
     moves: int
     owners: Any
+    ranged: bool
+    """Whether stops are so many average true ranges away."""
+    ranges: Any
+    """The range that is known at each event, nan where none is."""
     row_asks: Any
     row_bids: Any
     row_marks: Any
     stop_due: Any
     stop_loss: float
+    stop_loss_ranges: float
     stop_reason: Any
     stops: bool
     take_profit: float
+    take_profit_ranges: float
     times: Any
     trailing_stop: float
+    trailing_stop_ranges: float
     woken: bool
     """Whether a book came for which an order waits."""
 
@@ -250,7 +262,7 @@ class BookAccount(Targets):
         if self.pending[s] == self.pending[s] or self.left[s] != 0.0:
             self.woken = True
         if self.stops and self.units[s] != 0.0 and self.stop_due[s] == NEVER:
-            self.check_stop(s, now + self.delays[i])
+            self.check_stop(i, s, now + self.delays[i])
 
     def follow(self, s: int, side: int, due: int) -> None:
         """Send a pegged order after the touch, when that has gone away from it."""
@@ -271,7 +283,7 @@ class BookAccount(Targets):
                 if best == best and best != self.rest_price[r]:
                     self.rest(s, side, self.rest_left[r], best, self.rest_order[r], 1)
 
-    def check_stop(self, s: int, due: int) -> None:
+    def check_stop(self, i: int, s: int, due: int) -> None:
         """Send an order that closes a position whose stop the touch has reached."""
         long = self.units[s] > 0.0
         price = self.near(s, 0 if long else 1)
@@ -280,18 +292,32 @@ class BookAccount(Targets):
         side = 1.0 if long else -1.0
         if side * price > side * self.peaks[s]:
             self.peaks[s] = price
+        if self.ranged and self.distances[s] < 0.0 and self.ranges[i] == self.ranges[i]:
+            self.distances[s] = self.ranges[i]
         entry = self.entries[s]
+        stop = self.stop_level(s, entry, -side, self.stop_loss, self.stop_loss_ranges)
+        trail = self.stop_level(
+            s, self.peaks[s], -side, self.trailing_stop, self.trailing_stop_ranges
+        )
+        take = self.stop_level(s, entry, side, self.take_profit, self.take_profit_ranges)
         reason = _SIGNAL
-        if side * price <= side * entry * (1.0 - side * self.stop_loss):
+        if side * price <= side * stop:
             reason = _STOP_LOSS
-        elif side * price <= side * self.peaks[s] * (1.0 - side * self.trailing_stop):
+        elif side * price <= side * trail:
             reason = _TRAILING
-        elif side * price >= side * entry * (1.0 + side * self.take_profit):
+        elif side * price >= side * take:
             reason = _TAKE_PROFIT
         if reason != _SIGNAL:
             self.stop_due[s] = due
             self.stop_reason[s] = reason
             self.moves += 1
+
+    def stop_level(self, s: int, price: float, way: float, share: float, ranges: float) -> float:
+        """Return the price that is a share of this one, or so many ranges, away from it."""
+        if ranges == 0.0:
+            return float(price * (1.0 + way * share))
+        away = self.distances[s]
+        return float(price + way * ranges * away) if away >= 0.0 else way * math.inf
 
     def stop(self, now: int, s: int) -> None:
         """Close a position, if it is still there, whatever else was wanted of the symbol."""

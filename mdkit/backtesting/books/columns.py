@@ -116,5 +116,5 @@ def _row(answer: Answer) -> tuple[int, float, float, float, float, int]:
         return QUOTE, bid, ask, float(answer.size), most, life
     if isinstance(answer, Limit):
         life = TIMES_IN_FORCE.index(answer.time_in_force)
-        return LIMIT, float(answer.price), np.nan, float(answer.size), np.inf, life
+        return LIMIT, float(answer.price), np.nan, float(answer.size or 0.0), np.inf, life
     return TARGET, answer, np.nan, np.nan, np.inf, 0

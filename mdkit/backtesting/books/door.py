@@ -43,7 +43,8 @@ the last mark stays. A level of size 0 is no level; neither is a price of zero o
 
 *Stops.* `stop_loss` and `take_profit` are fractions of the average entry price, `trailing_stop` of
 the best price for getting out since the entry. A book whose touch for getting out has reached one
-sends an order that closes the position, `latency_ms` later, at whatever is shown then.
+sends an order that closes the position, `latency_ms` later, at whatever is shown then. An
+`md.ATRStop` has the range that is known at the first book after the entry at which one is.
 
 *Ruin.* When equity is not positive, every position is closed at what is shown from then on, and
 nothing else is traded afterwards.

@@ -10,6 +10,7 @@ import numpy as np
 
 from mdkit.backtesting.account.book_run import FILL_WIDTH, ORDER_WIDTH, TIMES_IN_FORCE, BookRun
 from mdkit.backtesting.account.contracts import Contract, as_fees
+from mdkit.backtesting.account.sizing import ATRStop
 from mdkit.backtesting.account.terms import Terms
 from mdkit.backtesting.books.account import NEVER, BookAccount
 from mdkit.backtesting.books.columns import AnswerColumns, EventColumns, Floats, Whole
@@ -44,6 +45,7 @@ def run_books(
     events: EventColumns,
     answers: AnswerColumns,
     delays: Whole,
+    ranges: Floats,
     engine: str,
 ) -> BookRun:
     """Run an account over columns on an engine, "python" or "native"."""
@@ -55,7 +57,7 @@ def run_books(
     while True:
         equity, filled = plain(np.zeros(max(rows, 1))), plain(np.zeros(fills * FILL_WIDTH))
         ordered = plain(np.zeros(orders * ORDER_WIDTH))
-        account = _account(symbols, terms, events, answers, delays, plain)
+        account = _account(symbols, terms, events, answers, delays, ranges, plain)
         account.equities, account.fills, account.orders = equity, filled, ordered
         account.origin = origin
         done = account.run() if engine == "python" else native.run_book_account(account)
@@ -85,6 +87,7 @@ def _account(
     events: EventColumns,
     answers: AnswerColumns,
     delays: Whole,
+    ranges: Floats,
     plain: Callable[[Any], Any],
 ) -> BookAccount:
     count = len(symbols)
@@ -123,16 +126,19 @@ def _account(
     account.max_share = float(terms.max_share)
     account.passive = account.queued = terms.fills == "queue"
     account.life = TIMES_IN_FORCE.index(terms.time_in_force)
-    account.stop_loss, account.take_profit, account.trailing_stop = (
-        math.inf if level is None else float(level)
-        for level in (terms.stop_loss, terms.take_profit, terms.trailing_stop)
-    )
+    account.ranges, account.ranged = plain(ranges), bool(terms.atr_stops)
+    for name in ("stop_loss", "take_profit", "trailing_stop"):
+        level = getattr(terms, name)
+        of_range = isinstance(level, ATRStop)
+        fraction = math.inf if level is None else 0.0 if of_range else float(level)
+        setattr(account, name, fraction)
+        setattr(account, f"{name}_ranges", float(level.multiple) if of_range else 0.0)
     account.stops = min(account.stop_loss, account.take_profit, account.trailing_stop) < math.inf
     account.shares = floats(terms.shares(symbols))
     # Cash, positions and orders: nothing yet.
     account.cash = float(terms.cash)
     account.units, account.lots = floats(0.0), floats(0.0)
-    account.entries, account.peaks = floats(0.0), floats(0.0)
+    account.entries, account.peaks, account.distances = floats(0.0), floats(0.0), floats(-1.0)
     account.cost = account.rate = 0.0
     account.fill_count = account.order_count = account.row = account.moves = 0
     account.full = account.ruined = account.woken = False

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mdkit.backtesting.account.answers import Limit, Quote
+from mdkit.backtesting.account.answers import OCO, Limit, Quote, Stop
 from mdkit.backtesting.account.book_run import BookRun
+from mdkit.backtesting.account.ranges import ranges_by_time
 from mdkit.backtesting.account.terms import Terms
 from mdkit.backtesting.books.account import BOOK, EVENT, LOST, TRADE
 from mdkit.backtesting.books.columns import Answer, EventColumns, Sent, answer_columns
@@ -24,6 +25,7 @@ from mdkit.backtesting.data.panel import Panel
 from mdkit.backtesting.runs import Run, not_an_exposure, tell_gap
 from mdkit.errors import SettingsError, StrategyError
 from mdkit.events import Bar, Depth, Gap, Level, MarketEvent, Ticker, Trade
+from mdkit.history.intervals import FIXED_MS
 from mdkit.strategies.contract import Strategy, as_signal
 from mdkit.suggestions import instead
 
@@ -177,7 +179,7 @@ class Listener:
         """Return the target or value that a strategy says; keep it if it is an order."""
         try:
             said = symbol.call(event)
-            ordered = self.trades and isinstance(said, Quote | Limit)
+            ordered = self.trades and isinstance(said, Quote | Limit | Stop | OCO)
             signal = None if ordered else as_signal(said, self.strategy.name)
         except StrategyError:
             raise
@@ -190,6 +192,14 @@ class Listener:
             return signal
         if signal is not None and not -1.0 <= signal <= 1.0:
             raise not_an_exposure(self.strategy, signal, f"a {_noun(event)} of {event.symbol}")
+        if ordered and (
+            isinstance(said, Stop | OCO) or getattr(said, "exposure", None) is not None
+        ):
+            raise StrategyError(
+                f"strategy {self.strategy.name} answered {said!r} to a {_noun(event)} of "
+                f"{event.symbol}; on books orders are md.Quote, or md.Limit with a size, and stops "
+                "are stop_loss= and trailing_stop="
+            )
         answer = said if ordered else signal
         # A target or a limit that is repeated is no order; a quote stands for what there should be.
         if answer is not None and (isinstance(answer, Quote) or answer != symbol.said):
@@ -266,9 +276,10 @@ class Listener:
         due = due_times(times[which], delays[which], owners)
         answers = answer_columns(sent, times, due)
         delays = delays[:last]
+        ranges = _ranges(events, self.terms)
 
         def again(terms: Terms) -> BookRun:
-            return run_books(names, self._fitting(terms), events, answers, delays, engine)
+            return run_books(names, self._fitting(terms), events, answers, delays, ranges, engine)
 
         return dataclasses.replace(
             again(self.terms),
@@ -304,6 +315,19 @@ def timed(events: Iterable[Any]) -> Iterator[tuple[Any, int]]:
         yield event, time
     for earlier in waiting:
         yield earlier, 0
+
+
+def _ranges(events: EventColumns, terms: Terms) -> Any:
+    """Return the average true range known at each event; nothing without such stops."""
+    if not terms.atr_stops:
+        return np.zeros(0)
+    stop = terms.atr_stops[0]
+    found = np.full(len(events.times), np.nan)
+    for owner in range(int(events.owners.max(initial=-1)) + 1):
+        own = np.flatnonzero((events.owners == owner) & (events.kinds == BOOK))
+        step = FIXED_MS[stop.interval or "1m"] * 1_000_000
+        found[own] = ranges_by_time(events.times[own], events.marks[own], stop.period, step)
+    return found
 
 
 _NONE: Level = (math.nan, 0.0)

@@ -18,6 +18,7 @@ class Resting(Market):
 
     __slots__ = (
         "cash",
+        "distances",
         "entries",
         "fill_count",
         "fills",
@@ -36,6 +37,8 @@ class Resting(Market):
         "row",
     )
     cash: float
+    distances: Any
+    """The average true range that a position's stops are of; below 0 where none was known yet."""
     entries: Any
     """Average price paid for what is held."""
     fill_count: int
@@ -111,6 +114,7 @@ class Resting(Market):
             if own == 0.0 or own * after < 0.0:
                 self.entries[s] = paid
                 self.peaks[s] = paid
+                self.distances[s] = -1.0
             elif abs(after) > abs(own):
                 spent = self.entries[s] * abs(own) + paid * abs(units)
                 self.entries[s] = spent / (abs(own) + abs(units))

@@ -118,6 +118,20 @@ def book_kernel(layout: Layout) -> Any:
     return _kept(f"books {layout}", numba.njit(**_OPTIONS)(kernel), types.boolean(types.uintp))
 
 
+def bar_kernel(layout: Layout) -> Any:
+    """Return `bars.account.BarAccount.go`, compiled."""
+    translator = Translator(checked=False)
+    load = loader(translator.mirror(layout))
+
+    def kernel(address):
+        account = load(address)
+        done = account.go()
+        save(address, account)
+        return done
+
+    return _kept(f"bars {layout}", numba.njit(**_OPTIONS)(kernel), types.boolean(types.uintp))
+
+
 def _kept(key: str, kernel: Any, kind: Any) -> Any:
     """Return a kernel of mdkit's own, from disk where it was kept."""
     if store.load(key, kernel) is None:

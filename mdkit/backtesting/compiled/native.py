@@ -38,6 +38,7 @@ _compiled: OrderedDict[str, NativeStrategy] = OrderedDict()
 _account_kernel: Any = None
 _single_kernel: Any = None
 _book_kernel: Any = None
+_bar_kernel: Any = None
 
 
 class NativeError(CannotCompile):
@@ -164,6 +165,20 @@ def run_book_account(account: Any) -> bool:
     done = bool(_book_kernel(memory.address))
     for name in ("fill_count", "order_count"):
         setattr(account, name, memory.read_one(name))
+    return done
+
+
+def run_bar_account(account: Any) -> bool:
+    """Run a `bars.account.BarAccount` compiled, over its own arrays; return what `go` does."""
+    global _bar_kernel
+    layout = describe(account)
+    if _bar_kernel is None:
+        from mdkit.backtesting.compiled import kernels
+
+        _bar_kernel = kernels.bar_kernel(layout)
+    memory = Memory(layout, account)
+    done = bool(_bar_kernel(memory.address))
+    account.count = memory.read_one("count")
     return done
 
 

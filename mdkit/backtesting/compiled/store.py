@@ -107,7 +107,7 @@ def _machine() -> str:
     """Return what compiled code depends on besides what it reads."""
     source = hashlib.sha256()
     here = Path(__file__).parents[1]
-    for file in sorted([*here.glob("*.py"), *here.glob("compiled/*.py"), *here.glob("books/*.py")]):
+    for file in sorted(here.rglob("*.py")):
         source.update(file.read_bytes())
     magic = numba.njit(lambda: None).targetdescr.target_context.codegen().magic_tuple()
     return repr((source.hexdigest(), sys.version, numba.__version__, sys.platform, magic))
