@@ -10,6 +10,7 @@ from mdkit.recording.file import Damage
 from mdkit.recording.format import (
     Connected,
     FeedBegins,
+    FeedEnds,
     FeedFrames,
     Lost,
     Marker,
@@ -19,6 +20,7 @@ from mdkit.redaction import safe_text
 from mdkit.sources.connection import RawMessage
 from mdkit.sources.feed import Feed
 from mdkit.venues.assembly.assembler import Assembler, AssemblerState
+from mdkit.venues.assembly.handover import Handover
 from mdkit.venues.registry import venue_of
 
 Piece = list[RawMessage] | Marker | Damage
@@ -53,6 +55,9 @@ class RecordedFeeds:
                 continue
             if isinstance(piece, FeedFrames):
                 self._go_to(piece.feed)
+                continue
+            if isinstance(piece, FeedEnds):
+                yield from self._end(piece.feed)
                 continue
             if isinstance(piece, Damage | Lost):
                 # What is missing may have been frames of any connection.
@@ -89,9 +94,11 @@ class RecordedFeeds:
             except SettingsError as error:
                 self.faults.append(f"frames of {safe_text(begins.venue)} cannot be read: {error}")
             self._assemblers[feed.name] = assembler
-            if assembler is not None and begins.state is not None:
-                self._restore(assembler, begins.state)
             self._venues[feed.name] = begins.venue
+            if assembler is not None:
+                if begins.state is not None:
+                    self._restore(assembler, begins.state)
+                self._replace(assembler, begins)
             return
         if assembler is None:
             return
@@ -102,6 +109,36 @@ class RecordedFeeds:
         if begins.state is not None and feed.name in self._torn:
             self._torn.discard(feed.name)
             self._restore(assembler, begins.state)
+            if assembler.handover is not None:
+                assembler.handover.detach()
+        self._replace(assembler, begins)
+
+    def _replace(self, assembler: Assembler, begins: FeedBegins) -> None:
+        """Have a connection replace another, if it is to, and has not begun to."""
+        old = self._assemblers.get(begins.after)
+        if old is not None and old is not assembler and assembler.handover is None:
+            if old.handover is not None:
+                old.handover.detach()
+            Handover(old, assembler, begins.state.handover if begins.state is not None else None)
+
+    def _end(self, feed: str) -> Iterator[Piece]:
+        """End a feed: what it has not handed over goes to the one that replaces it."""
+        assembler = self._assemblers.get(feed)
+        handover = assembler.handover if assembler is not None else None
+        if handover is not None and handover.new is assembler:
+            handover.detach()
+            return
+        self._assemblers.pop(feed, None)
+        if handover is None:
+            return
+        last_ns = max(
+            ns
+            for name, ns in (*self._last_ns.items(), ("", 0))
+            if name == feed or self._assemblers.get(name) is handover.new
+        )
+        messages = [(raw, last_ns) for raw in handover.finish()]
+        if messages:
+            yield messages
 
     def _restore(self, assembler: Assembler, state: AssemblerState) -> None:
         try:

@@ -91,6 +91,10 @@ class SessionRecording:
         self._go_to(feed.name)
         self.disconnected(at, reason)
 
+    def feed_ended(self, feed: Feed) -> None:
+        """Write that another feed carries what this one carried."""
+        self._put(markers.FeedEnds(feed.name))
+
     def _feeds(self) -> Iterator[markers.Marker]:
         """Yield what a part has to begin with: what each connection carries, and knows."""
         for feed, assembler in self._connections():
@@ -182,7 +186,7 @@ class SessionRecording:
 
 def _begins(feed: Feed, state: AssemblerState | None = None) -> markers.FeedBegins:
     return markers.FeedBegins(
-        feed.name, feed.venue, dict(feed.natives), feed.levels, feed.depth, state
+        feed.name, feed.venue, dict(feed.natives), feed.levels, feed.depth, feed.after, state
     )
 
 

@@ -91,6 +91,11 @@ class SessionRecordings:
         if self.current is not None:
             self.current.feed_changed(feed)
 
+    def feed_ended(self, feed: Feed) -> None:
+        """Write that a connection to a venue has ended for good."""
+        if self.current is not None:
+            self.current.feed_ended(feed)
+
     def connected(self, feed: Feed | None = None) -> None:
         """Write that the source, or one of its feeds, has made a connection."""
         if self.current is None:

@@ -69,6 +69,9 @@ class Sink(MessageSink, Protocol):
     def feed_closed(self, feed: Feed, reason: str) -> None:
         """End what belonged to a feed's connection."""
 
+    def feed_ended(self, feed: Feed) -> None:
+        """End a feed for good: another carries what it carried."""
+
 
 @runtime_checkable
 class Source(Protocol):

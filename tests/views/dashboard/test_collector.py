@@ -122,9 +122,9 @@ def out_of_step(state, reason="sequence 7 after 5"):
     venue = SimpleNamespace(title="Kraken")
     assembler = SimpleNamespace(builders={"A": builder})
     socket = SimpleNamespace(connected=True, stale_for=0.0)
-    source.connections = [
-        SimpleNamespace(venue=venue, assembler=assembler, socket=socket, silent=())
-    ]
+    connection = SimpleNamespace(venue=venue, assembler=assembler, socket=socket, silent=())
+    connection.subscriptions, connection.replacement = {("depth", "A"): None}, None
+    source.connections = [connection]
     return source
 
 
