@@ -296,6 +296,10 @@ class Pipeline:
         """Record the end of a feed's connection."""
         self.recordings.disconnected(reason, feed)
 
+    def feed_ended(self, feed: Feed) -> int:
+        """Record that a feed has ended for good."""
+        return self.recordings.feed_ended(feed)
+
     def closed(self, reason: str) -> None:
         """Record the end of a connection."""
         self.recordings.disconnected(reason)

@@ -6,10 +6,12 @@ from collections.abc import Iterable, Iterator
 
 from mdkit.errors import InvalidMessage, SettingsError
 from mdkit.events import Gap
+from mdkit.queue.channel import kept_back
 from mdkit.recording.file import Damage, MessageRun
 from mdkit.recording.format import (
     Connected,
     FeedBegins,
+    FeedEnds,
     FeedFrames,
     Lost,
     Marker,
@@ -19,6 +21,7 @@ from mdkit.redaction import safe_text
 from mdkit.sources.connection import RawMessage
 from mdkit.sources.feed import Feed
 from mdkit.venues.assembly.assembler import Assembler, AssemblerState
+from mdkit.venues.assembly.handover import Handover
 from mdkit.venues.registry import venue_of
 
 Piece = MessageRun | Marker | Damage
@@ -38,6 +41,7 @@ class RecordedFeeds:
         self._feed = ""
         self._torn: set[str] = set()
         self._last_ns: dict[str, int] = {}
+        self._last_place = self._ends = 0  # of a frame, and connections that ended after it
 
     def pieces(self, pieces: Iterable[Piece]) -> Iterator[Piece]:
         """Yield messages in the place of frames, and gaps where books fall out of step."""
@@ -53,6 +57,10 @@ class RecordedFeeds:
                 continue
             if isinstance(piece, FeedFrames):
                 self._go_to(piece.feed)
+                continue
+            if isinstance(piece, FeedEnds):
+                self._ends += 1
+                yield from self._end(piece.feed)
                 continue
             if isinstance(piece, Damage | Lost):
                 # What is missing may have been frames of any connection.
@@ -89,9 +97,11 @@ class RecordedFeeds:
             except SettingsError as error:
                 self.faults.append(f"frames of {safe_text(begins.venue)} cannot be read: {error}")
             self._assemblers[feed.name] = assembler
-            if assembler is not None and begins.state is not None:
-                self._restore(assembler, begins.state)
             self._venues[feed.name] = begins.venue
+            if assembler is not None:
+                if begins.state is not None:
+                    self._restore(assembler, begins.state)
+                self._replace(assembler, begins)
             return
         if assembler is None:
             return
@@ -102,6 +112,37 @@ class RecordedFeeds:
         if begins.state is not None and feed.name in self._torn:
             self._torn.discard(feed.name)
             self._restore(assembler, begins.state)
+            if assembler.handover is not None:
+                assembler.handover.detach()
+        self._replace(assembler, begins)
+
+    def _replace(self, assembler: Assembler, begins: FeedBegins) -> None:
+        """Have a connection replace another, if it is to, and has not begun to."""
+        old = self._assemblers.get(begins.after)
+        if old is not None and old is not assembler and assembler.handover is None:
+            if old.handover is not None:
+                old.handover.detach()
+            Handover(old, assembler, begins.state.handover if begins.state is not None else None)
+
+    def _end(self, feed: str) -> Iterator[Piece]:
+        """End a feed: what it has not handed over goes to the one that replaces it."""
+        assembler = self._assemblers.get(feed)
+        handover = assembler.handover if assembler is not None else None
+        if handover is not None and handover.new is assembler:
+            handover.detach()
+            return
+        self._assemblers.pop(feed, None)
+        if handover is None:
+            return
+        last_ns = max(
+            ns
+            for name, ns in (*self._last_ns.items(), ("", 0))
+            if name == feed or self._assemblers.get(name) is handover.new
+        )
+        messages = [(raw, last_ns) for raw in handover.finish()]
+        if messages:
+            first = kept_back(self._last_place, self._ends)
+            yield MessageRun(messages, range(first, first + len(messages)))
 
     def _restore(self, assembler: Assembler, state: AssemblerState) -> None:
         try:
@@ -110,6 +151,7 @@ class RecordedFeeds:
             self.faults.append(f"what was known of books cannot be used: {error}")
 
     def _messages(self, frames: MessageRun) -> Iterator[Piece]:
+        self._last_place, self._ends = frames.places[-1], 0
         assembler = self._assemblers.get(self._feed)
         if assembler is None:
             return

@@ -78,7 +78,8 @@ class FeedBegins(Marker, frozen=True, tag="feed"):
     """What a connection to a venue carries; see `Feed`. Told before its first frame, and again
     whenever it carries more.
 
-    `state` is what was known of its books where the recording, or a part of it, begins.
+    `after` names the connection that this one replaces: while both last, frames of both make the
+    messages. `state` is what was known of its books where the recording, or a part of it, begins.
     """
 
     name: str
@@ -86,11 +87,19 @@ class FeedBegins(Marker, frozen=True, tag="feed"):
     natives: dict[str, str]
     levels: int
     depth: int
+    after: str = ""
     state: AssemblerState | None = None
 
 
 class FeedFrames(Marker, frozen=True, tag="frames"):
     """From here on, messages are what a venue sent on this connection; "" for those of mdkit."""
+
+    feed: str
+
+
+class FeedEnds(Marker, frozen=True, tag="feed ends"):
+    """A connection has ended that is not made again: what it carried, the one has that replaces it.
+    Where it is the one that was to replace another, that other goes on."""
 
     feed: str
 
@@ -226,6 +235,7 @@ AnyMarker = (
     | Connected
     | FeedBegins
     | FeedFrames
+    | FeedEnds
     | Disconnected
     | Missed
     | Refused

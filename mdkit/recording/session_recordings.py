@@ -96,6 +96,11 @@ class SessionRecordings:
         if self.current is not None:
             self.current.feed_changed(feed)
 
+    def feed_ended(self, feed: Feed) -> int:
+        """Write that a connection to a venue has ended for good; return the place of what it
+        kept back."""
+        return 0 if self.current is None else self.current.feed_ended(feed)
+
     def connected(self, feed: Feed | None = None) -> None:
         """Write that the source, or one of its feeds, has made a connection."""
         if self.current is None:

@@ -101,14 +101,6 @@ def venue_table(source: Source) -> pd.DataFrame:
     return table.rename_axis("symbol")
 
 
-def frame_counts(source: VenueSource) -> dict[str, dict[str, int]]:
-    """Return how many frames each connection brought, by what they were."""
-    return {
-        each.feed.name: {"frames": each.assembler.frames, **each.assembler.counts}
-        for each in source.connections
-    }
-
-
 def whole_book(source: Source, symbol: str, levels: int, shown: Depth | None) -> Depth | None:
     """Return a book with as many levels as are known, up to `levels` a side.
 

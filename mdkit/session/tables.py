@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from mdkit.events import Gap
 from mdkit.pipeline.memory import memory
 from mdkit.processes.lanes import ProcessLanes
-from mdkit.session.books import frame_counts
 from mdkit.sources.venue import VenueSource
 from mdkit.workers.outcome import DeadLetter, Invalid
 
@@ -68,7 +67,7 @@ def stats(pipeline: Pipeline) -> dict[str, Any]:
         "connected": source.connected,
         "connects": getattr(source, "connects", 0),
         "disconnects": getattr(source, "disconnects", 0),
-        "frames": frame_counts(source) if isinstance(source, VenueSource) else {},
+        "frames": source.frame_counts() if isinstance(source, VenueSource) else {},
         "messages": pipeline.ledger.totals(),
         "queue": asdict(look),
         "health": asdict(pipeline.health()),

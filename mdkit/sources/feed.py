@@ -19,6 +19,7 @@ class Feed:
         natives: the venue's own name of each symbol.
         levels: of a book that are published, a side.
         depth: of the books that were asked for.
+        after: the name of the connection that this one is about to replace; else "".
     """
 
     name: str
@@ -26,6 +27,7 @@ class Feed:
     natives: Mapping[str, str]
     levels: int
     depth: int
+    after: str = ""
 
     def assembler(self) -> Assembler:
         """Return what makes books, trades and tickers of its frames."""

@@ -46,6 +46,7 @@ class Subscriptions:
         self._market = market
         self._patience = patience
         self._connection: Connection | None = None
+        self._is_asked = False
         self._dropped: dict[Subscription, int] = {}
         # Answers carry no reference to their command, but come in the order of the commands.
         self._unanswered: deque[tuple[str, tuple[str, ...]]] = deque()
@@ -54,17 +55,24 @@ class Subscriptions:
         self._next_command = 0.0
         self._closed = asyncio.Event()
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether everything was asked for on a connection, and all of it was answered."""
+        return self._connection is not None and self._is_asked and not self._unanswered
+
     async def open(self, connection: Connection) -> None:
         """Ask a new connection for everything, unless its URL has done so already."""
         self._connection = connection
         self._closed.clear()
-        if self._codec.subscribes_in_url:
+        self._is_asked = self._codec.subscribes_in_url
+        if self._is_asked:
             return
         by_channel: dict[str, list[str]] = {}
         for channel, symbol in self.wanted:
             by_channel.setdefault(channel, []).append(symbol)
         for channel, symbols in by_channel.items():
             await self._ask(connection, channel, symbols)
+        self._is_asked = True
 
     def close(self) -> None:
         """Forget the connection, which is gone, and the answers that it owed."""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from mdkit.errors import ServiceError
 from mdkit.sources.feed import Feed
+from mdkit.sources.replacement import Replacement
 from mdkit.sources.source import Sink
 from mdkit.sources.venue_connection import Fetch, VenueConnection
 from mdkit.sources.websocket import WebSocketSource
@@ -17,6 +20,9 @@ from mdkit.venues.assembly.builder import BookBuilder
 from mdkit.venues.codec import Subscription
 from mdkit.venues.normalized.codec import NORMALIZED, NormalizedCodec
 from mdkit.venues.venue import Venue
+
+_TRY_AGAIN_SECONDS = 60.0
+"""After it could not be replaced, a connection is left for so long."""
 
 Wanted = Mapping[Venue, Mapping[str, str]]
 """Of each venue, its own name of each symbol."""
@@ -50,9 +56,13 @@ class VenueSource:
         self._options = options
         self._lock = asyncio.Lock()
         self._sink: Sink | None = None
-        self._ended = asyncio.Event()  # set when one of the connections has
+        self._one_has_ended = asyncio.Event()
         self._running: set[asyncio.Task[None]] = set()
         self._numbers: dict[str, int] = {}
+        self._is_stopping = False
+        self._watching: set[asyncio.Task[None]] = set()
+        self._failed: dict[str, float] = {}  # when a connection could not be replaced
+        self._ended: dict[str, Counter[str]] = {}  # what replaced connections counted
         self.connections: list[VenueConnection] = []
         for venue, natives in wanted.items():
             venue.check_channels(channels)
@@ -93,12 +103,14 @@ class VenueSource:
     @property
     def connects(self) -> int:
         """How many connections were made."""
-        return sum(each.socket.connects for each in self.connections)
+        ended = sum(counts["connects"] for counts in self._ended.values())
+        return ended + sum(each.socket.connects for each in self._all)
 
     @property
     def disconnects(self) -> int:
         """How many connections were lost."""
-        return sum(each.socket.disconnects for each in self.connections)
+        ended = sum(counts["disconnects"] for counts in self._ended.values())
+        return ended + sum(each.socket.disconnects for each in self._all)
 
     @property
     def tries(self) -> int:
@@ -111,13 +123,42 @@ class VenueSource:
 
     def feeds(self) -> list[tuple[Feed, Assembler]]:
         """Return what each connection carries, and what makes messages of its frames."""
-        return [(each.feed, each.assembler) for each in self.connections]
+        return [(each.feed, each.assembler) for each in self._all]
+
+    @property
+    def _all(self) -> list[VenueConnection]:
+        """All connections, and those that are about to replace one, each after that."""
+        found = []
+        for each in self.connections:
+            found.append(each)
+            if each.replacement is not None:
+                found.append(each.replacement.new)
+        return found
+
+    def frame_counts(self) -> dict[str, dict[str, int]]:
+        """Return how many frames each connection has brought, by what they were."""
+        counts = {
+            each.feed.name: {"frames": each.assembler.frames, **each.assembler.counts}
+            for each in self._all
+        }
+        kept = ("connects", "disconnects")
+        ended = {
+            name: {what: count for what, count in each.items() if what not in kept}
+            for name, each in self._ended.items()
+        }
+        return {**ended, **counts}
 
     def books(self) -> Iterator[tuple[VenueConnection, str, BookBuilder]]:
-        """Yield the builder of each symbol's book that is subscribed to and has begun."""
+        """Yield the builder of each symbol's book that is subscribed to and has begun.
+
+        While a connection is being replaced, that is the one whose books are shown.
+        """
         for each in self.connections:
             for symbol, builder in tuple(each.assembler.builders.items()):
                 if ("depth", symbol) in each.subscriptions:
+                    replacement = each.replacement
+                    if replacement is not None and replacement.carries("depth", symbol):
+                        builder = replacement.new.assembler.builders[symbol]
                     yield each, symbol, builder
 
     @property
@@ -154,7 +195,10 @@ class VenueSource:
 
     def stop(self) -> None:
         """Ask `run` to return soon."""
-        for each in self.connections:
+        self._is_stopping = True
+        for each in self._all:
+            if each.replacement is not None:
+                each.replacement.closes_old = False
             each.socket.stop()
 
     async def run(self, sink: Sink) -> None:
@@ -164,22 +208,75 @@ class VenueSource:
             self._run(each)
         try:
             while self._running:
-                await self._ended.wait()
-                self._ended.clear()
+                await self._one_has_ended.wait()
+                self._one_has_ended.clear()
                 for task in [task for task in self._running if task.done()]:
                     self._running.discard(task)
                     task.result()
         finally:
             self.stop()
-            await asyncio.gather(*self._running, return_exceptions=True)
+            for task in self._watching:
+                task.cancel()
+            await asyncio.gather(*self._running, *self._watching, return_exceptions=True)
             self._sink = None
 
     def _run(self, connection: VenueConnection) -> None:
-        assert self._sink is not None
         name = f"mdkit {connection.feed.name}"
-        task = asyncio.create_task(connection.run(self._sink), name=name)
-        task.add_done_callback(lambda _: self._ended.set())
+        task = asyncio.create_task(self._carry(connection), name=name)
+        task.add_done_callback(lambda _: self._one_has_ended.set())
         self._running.add(task)
+
+    async def _carry(self, connection: VenueConnection) -> None:
+        """Run a connection to its end; then the one that replaces it is the one."""
+        assert self._sink is not None
+        try:
+            await connection.run(self._sink)
+        except Exception as error:
+            tried = connection.replacement
+            if not isinstance(tried, Replacement) or tried.old is connection or self._is_stopping:
+                raise
+            self._failed[tried.old.feed.name] = time.monotonic()
+            tried.give_up(error)
+            return
+        ended = connection.replacement
+        if isinstance(ended, Replacement) and ended.old is connection and ended.closes_old:
+            async with self._lock:
+                await ended.finish()
+                self._put_in_place(ended)
+
+    # -- replacing connections ---------------------------------------------------------------------
+
+    def _replace(self, old: VenueConnection, reason: str) -> None:
+        """Make the next connection beside one that will end, unless that is done already."""
+        failed = self._failed.get(old.feed.name)
+        if failed is not None and time.monotonic() - failed < _TRY_AGAIN_SECONDS:
+            return
+        if self._is_stopping or old.replacement is not None or old not in self.connections:
+            return
+        new = self._connection(old.venue, old.socket.url, dict(old.feed.natives), ())
+        new.socket.subscriptions.update(old.subscriptions)
+        new.feed = replace(new.feed, after=old.feed.name)
+        replacement = Replacement(old, new, reason)
+        self._run(new)
+        watching = asyncio.create_task(replacement.watch(), name="mdkit replacement")
+        self._watching.add(watching)
+        watching.add_done_callback(self._watching.discard)
+
+    def _put_in_place(self, replacement: Replacement) -> None:
+        """Have a new connection be what the old one was."""
+        old, new = replacement.old, replacement.new
+        self.connections[self.connections.index(old)] = new
+        new.feed = replace(new.feed, after="")
+        self._ended[old.feed.name] = Counter(
+            {
+                "frames": old.assembler.frames,
+                **old.assembler.counts,
+                "connects": old.socket.connects,
+                "disconnects": old.socket.disconnects,
+            }
+        )
+        if new.ending:
+            self._replace(new, new.ending)
 
     # -- subscriptions -----------------------------------------------------------------------------
 
@@ -210,12 +307,17 @@ class VenueSource:
                     for each in new:
                         self._run(each)
                 continue
-            carrier.carry(symbol, native)
-            await carrier.socket.subscribe(channel, [symbol])
+            for each in self._all:
+                # That which is about to replace it as well.
+                if each is carrier or (
+                    carrier.replacement and each.replacement is carrier.replacement
+                ):
+                    each.carry(symbol, native)
+                    await each.socket.subscribe(channel, [symbol])
 
     async def unsubscribe(self, channel: str, symbols: Sequence[str]) -> None:
         """End subscriptions; messages already under way may still arrive."""
-        for each in self.connections:
+        for each in self._all:
             have = [symbol for symbol in symbols if (channel, symbol) in each.subscriptions]
             if have:
                 await each.socket.unsubscribe(channel, have)
@@ -263,14 +365,18 @@ class VenueSource:
         options = {"heartbeat": 20.0, "connects_per_minute": manners.connects_per_minute}
         if not manners.tells_silence:
             options["stale_after"] = float("inf")
+        wire = venue.wire(venue, own, depth)
+        wire.manners = manners
         socket = WebSocketSource(
             url,
             channels,
             tuple(natives),
-            codec=venue.wire(venue, own, depth),
+            codec=wire,
             rest_url=venue.rest_url,
             name=venue.name,
             **{**options, **self._options},
         )
         path = url.removeprefix(venue.ws_url)
-        return VenueConnection(venue, feed, socket, self._lock, self._fetch, own, path)
+        return VenueConnection(
+            venue, feed, socket, self._lock, self._fetch, own, path, self._replace
+        )

@@ -7,7 +7,7 @@ import random
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 from mdkit.errors import FeedError, MdkitError
 from mdkit.events import Gap
@@ -31,6 +31,29 @@ Fetch = Callable[[Venue, Request], bytes]
 """Asks a venue's REST service; called in a thread."""
 
 
+class Replacing(Protocol):
+    """What becomes of two connections, of which one replaces the other; see `Replacement`."""
+
+    old: VenueConnection
+    new: VenueConnection
+    closes_old: bool
+
+    def carries(self, channel: str, symbol: str) -> bool:
+        """Whether the next connection carries this already."""
+
+    def begin(self) -> None:
+        """Begin to hand over: the next connection is open."""
+
+    def old_closed(self, reason: str) -> None:
+        """End the old connection, which is lost, for good."""
+
+    def new_closed(self, reason: str) -> None:
+        """Go on with the old connection: the next one is lost."""
+
+    def new_gap(self, gap: Gap) -> None:
+        """Take a gap of the next connection."""
+
+
 class VenueConnection:
     """Stands between a WebSocket and a pipeline: a `Sink` to the one, a source to the other.
 
@@ -43,9 +66,15 @@ class VenueConnection:
         fetch: asks for books by REST, where they do not come by the socket.
         natives: the venue's own names, as the socket's commands look them up.
         path: below the venue's address.
+        replace: asked for the next connection when the venue says that it will end this one, or
+            it has lived nearly as long as it may; with the reason.
 
     Attributes:
         assembler: makes messages of the frames.
+        replacement: by which this connection is replaced, or replaces another.
+        ending: why the venue will end this connection; "" until it says so.
+        last_ns: when a frame came last.
+        missed: since when nothing has come, and why, before this connection opens.
     """
 
     def __init__(
@@ -57,6 +86,7 @@ class VenueConnection:
         fetch: Fetch,
         natives: dict[str, str],
         path: str = "",
+        replace: Callable[[VenueConnection, str], None] = lambda connection, reason: None,
     ) -> None:
         self.venue = venue
         self.feed = feed
@@ -68,11 +98,15 @@ class VenueConnection:
         self._natives = natives
         self._sink: Sink | None = None
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._last_ns = 0
+        self._replace = replace
+        self.replacement: Replacing | None = None
+        self.ending = ""
+        self.last_ns = 0
+        self.missed: tuple[int, str] | None = None
         self._failures: dict[str, int] = {}
         self._snapshots: set[asyncio.Task[None]] = set()
-        self._is_ending = False
         self._silent: set[Subscription] = set()
+        socket.on_age = lambda reason: replace(self, reason)
 
     @property
     def subscriptions(self) -> dict[Subscription, None]:
@@ -98,8 +132,29 @@ class VenueConnection:
         finally:
             await self._cancel()
             await asyncio.gather(*self._snapshots, return_exceptions=True)
-            for gap in self.assembler.end(self._last_ns):
-                sink.derived_gap(gap)
+            for gap in self._gaps_before(time.time_ns()):
+                sink.gap(gap)
+            if not self._is_closed_for_the_next:
+                for gap in self.assembler.end(self.last_ns):
+                    sink.derived_gap(gap)
+
+    def _gaps_before(self, until_ns: int) -> list[Gap]:
+        """Return what was missed before this connection opened, once."""
+        missed, self.missed = self.missed, None
+        if missed is None:
+            return []
+        since_ns, why = missed
+        return [Gap(symbol, chan, why, since_ns, until_ns) for chan, symbol in self.subscriptions]
+
+    @property
+    def _is_next(self) -> bool:
+        """Whether another connection delivers, and this one is to replace it."""
+        return self.replacement is not None and self.replacement.new is self
+
+    @property
+    def _is_closed_for_the_next(self) -> bool:
+        replacement = self.replacement
+        return replacement is not None and replacement.old is self and replacement.closes_old
 
     def carry(self, symbol: str, native: str) -> None:
         """Carry one more symbol, which the venue calls so."""
@@ -127,7 +182,7 @@ class VenueConnection:
             await self._pass_on([answer])
 
     async def _pass_on(self, batch: Sequence[RawMessage]) -> list[bytes]:
-        sink = self._the_sink
+        sink = self.sink
         first = sink.record_frames(self.feed, batch)
         answers: list[bytes] = []
         messages: list[RawMessage] = []
@@ -148,54 +203,67 @@ class VenueConnection:
                     answers.append(output.raw)
                 elif isinstance(output, Wanted):
                     self._resync(output)
-                elif isinstance(output, Ending) and not self._is_ending:
-                    self._is_ending = True  # however often it says so
+                elif isinstance(output, Ending) and not self.ending:
+                    self.ending = output.reason  # however often it says so
                     sink.problem(FeedError(f"{self.venue.title}: {output.reason}."))
-                    self._start("reconnect", self.socket.reconnect(output.reason))
-        self._last_ns = batch[-1][1]
+                    self._replace(self, output.reason)
+        self.last_ns = batch[-1][1]
         if messages:
             await sink.queue(messages, places)
         return answers
 
     def gap(self, gap: Gap) -> None:
-        """Pass a gap on."""
-        self._the_sink.gap(gap)
+        """Pass a gap on, unless another connection brings what this one lacks."""
+        if self.replacement is not None and self._is_next:
+            self.replacement.new_gap(gap)
+        elif not self._is_closed_for_the_next:
+            self.sink.gap(gap)
 
     async def begin_anew(self) -> None:
         """Pass it on."""
-        await self._the_sink.begin_anew()
+        await self.sink.begin_anew()
 
     def expect(self, symbols: Sequence[str]) -> None:
         """Pass it on."""
-        self._the_sink.expect(symbols)
+        self.sink.expect(symbols)
 
     def problem(self, error: MdkitError) -> None:
         """Pass trouble on."""
-        self._the_sink.problem(error)
+        self.sink.problem(error)
 
     async def opened(self, gaps: Sequence[Gap]) -> None:
         """Begin on a new connection: books wait for a snapshot."""
         await self._cancel()
-        self._is_ending = False
+        self.ending = ""
         async with self._lock:
             self.assembler.connected()
-            self._the_sink.feed_opened(self.feed)
-        await self._the_sink.opened(gaps)
+            if self.replacement is not None and self._is_next:
+                self.replacement.begin()
+            self.sink.feed_opened(self.feed)
+        if not self._is_next:
+            await self.sink.opened([*gaps, *self._gaps_before(0)])
 
     async def subscribed(self, pushed: Callable[[], Sequence[RawMessage]] = tuple) -> None:
         """Watch for what does not come."""
         self._silent.clear()
         self._start("first messages", self._watch())
-        await self._the_sink.subscribed()
+        if not self._is_next:
+            await self.sink.subscribed()
 
     def closed(self, reason: str) -> None:
         """Pass on that the connection is gone."""
         for task in self._tasks.values():
             task.cancel()
-        self._the_sink.feed_closed(self.feed, reason)
+        if self.replacement is None:
+            self.sink.feed_closed(self.feed, reason)
+        elif self._is_next:
+            self.replacement.new_closed(reason)
+        else:
+            self.replacement.old_closed(reason)
 
     @property
-    def _the_sink(self) -> Sink:
+    def sink(self) -> Sink:
+        """What is delivered to, while this runs."""
         assert self._sink is not None
         return self._sink
 
@@ -237,11 +305,11 @@ class VenueConnection:
             body = await asyncio.to_thread(self._fetch, self.venue, request)
             frame = rest_frame(asked, asked_ns, body)
         except MdkitError as error:
-            self._the_sink.problem(error)
+            self.sink.problem(error)
             return
         except Exception as error:
             why = f"{type(error).__name__}: {error}"
-            self._the_sink.problem(FeedError(f"The book of {symbol} could not be had: {why}."))
+            self.sink.problem(FeedError(f"The book of {symbol} could not be had: {why}."))
             return
         # Whoever gives up waiting for it leaves it whole: once recorded it has to be queued.
         taking = asyncio.create_task(self._take((frame, time.time_ns())))
@@ -280,8 +348,8 @@ class VenueConnection:
                 f"did not refuse it{why}"
             )
             self._silent.add((channel, symbol))
-            self._the_sink.gap(Gap(symbol, channel, reason, began, time.time_ns()))
-            self._the_sink.problem(
+            self.gap(Gap(symbol, channel, reason, began, time.time_ns()))
+            self.sink.problem(
                 FeedError(
                     f"The book of {symbol}, subscribed to at {self.socket.url} as "
                     f"{self.feed.natives.get(symbol, symbol)}: {reason}."

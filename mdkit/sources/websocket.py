@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import ssl
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from mdkit.errors import (
@@ -113,6 +113,9 @@ class WebSocketSource:
         self._told_open = False
         self._asked_ns = 0  # when the connection was asked for, until something comes on it
         self._planned = ""  # why this end ended the connection
+        self.on_age: Callable[[str], None] | None = None
+        """Told, again and again, that the connection has lived as long as it should; without it
+        another is made in its place."""
 
     # -- what others look at ---------------------------------------------------------------
 
@@ -140,6 +143,11 @@ class WebSocketSource:
             return 0.0
         silent = self._silent
         return silent if silent > self.stale_after else 0.0
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether everything is subscribed to, and all commands are answered."""
+        return self._subscriptions.is_settled
 
     def clock_ns(self) -> int:
         """Return the wall clock."""
@@ -333,8 +341,11 @@ class WebSocketSource:
             since_beat += tick
             age += tick
             if manners.lifetime is not None and age >= manners.lifetime:
-                await self.reconnect(f"planned, after {age / 3600:.1f} h")
-                return
+                reason = f"planned, after {age / 3600:.1f} h"
+                if self.on_age is None:
+                    await self.reconnect(reason)
+                    return
+                self.on_age(reason)
             if manners.heartbeat is not None and since_beat >= manners.heartbeat_seconds - tick / 2:
                 since_beat = 0.0
                 await connection.send_text(manners.heartbeat)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from msgspec import Raw, Struct, structs
 
 from mdkit.errors import InvalidMessage
-from mdkit.events import Gap, Level
+from mdkit.events import Gap, Level, Trade
 from mdkit.redaction import safe_text
 from mdkit.venues.assembly.builder import BookBuilder, BuilderState, Built, Stretch
+from mdkit.venues.assembly.handover import Handover, HandoverState, trade_key
 from mdkit.venues.assembly.parsed import (
     Beat,
     BestQuote,
@@ -28,7 +29,7 @@ from mdkit.venues.normalized.messages import BookMessage, InvalidText, encode, m
 
 _MOST_TEXT = 500
 _HEAD = 100
-_MOST_STRANGERS = 10_000
+_MOST_RECENT = 1_000
 
 
 class Answered(NamedTuple):
@@ -55,10 +56,14 @@ Output = bytes | Gap | Answered | Wanted | Ending
 
 
 class AssemblerState(Struct, omit_defaults=True):
-    """All that an assembler knows: the next frame's number, and the builders by symbol."""
+    """All that an assembler knows: the next frame's number, and by symbol the builders, the trades
+    that may be repeated, and those to leave out; and what is known of the handover to it."""
 
     next_number: int | None = None
     builders: dict[str, BuilderState] = {}
+    recent: dict[str, list[str]] = {}
+    repeated: dict[str, list[str]] = {}
+    handover: HandoverState | None = None
 
 
 class _Written:
@@ -84,8 +89,13 @@ class Assembler:
         builders: by symbol, in the form that sessions use.
         counts: frames by what they were: "book", "quote", "trade", "ticker", "answer", "heartbeat",
             "notice", "invalid", "not asked for". A frame about several things counts for each.
+            "duplicate" are books, trades and tickers that were left out, as another connection
+            gave them, or this one has before.
         frames: how many came in all.
         first_ns: when data of a (channel, symbol) came first.
+        handover: from or to another connection of the same feed, while that lasts.
+        recent: by symbol, the keys of trades that the venue may repeat.
+        repeated: the keys of trades that a connection before gave: left out until others come.
     """
 
     def __init__(
@@ -104,6 +114,9 @@ class Assembler:
         self._next_number: int | None = None
         self._asked: set[str] = set()
         self._written: dict[str, _Written] = {}
+        self.handover: Handover | None = None
+        self.recent: dict[str, dict[str, None]] = {}
+        self.repeated: dict[str, dict[str, None]] = {}
 
     def expect(self, symbols: Mapping[str, str]) -> None:
         """Set the symbols that frames are about, by the venue's own names."""
@@ -142,6 +155,8 @@ class Assembler:
         """Return the stretches in which books are out of step and nothing more will come."""
         gaps = []
         for symbol, builder in self.builders.items():
+            if self.handover is not None and self.handover.carrier("depth", symbol) is not self:
+                continue
             stretch = builder.end(received_ns)
             if stretch is not None:
                 gaps.append(Gap(symbol, "depth", *stretch))
@@ -150,14 +165,32 @@ class Assembler:
     def save(self) -> AssemblerState:
         """Return all that is known, so that another can go on from there."""
         builders = {symbol: builder.save() for symbol, builder in self.builders.items()}
-        return AssemblerState(self._next_number, builders)
+        is_next = self.handover is not None and self.handover.new is self
+        return AssemblerState(
+            self._next_number,
+            builders,
+            {symbol: list(keys) for symbol, keys in self.recent.items()},
+            {symbol: list(keys) for symbol, keys in self.repeated.items()},
+            self.handover.save() if is_next and self.handover is not None else None,
+        )
 
     def restore(self, saved: AssemblerState) -> None:
         """Go on from what another knew."""
         self._next_number = saved.next_number
+        self.recent = {symbol: dict.fromkeys(keys) for symbol, keys in saved.recent.items()}
+        self.repeated = {symbol: dict.fromkeys(keys) for symbol, keys in saved.repeated.items()}
         for symbol, state in saved.builders.items():
             builder = self.builders[symbol] = self._new_builder()
             builder.restore(state)
+
+    # -- beside another connection --------------------------------------------------------------
+
+    def tell(self, symbol: str, told: Sequence[Built | Stretch]) -> list[bytes | Gap]:
+        """Return what a builder tells as messages and gaps."""
+        return [
+            self._message(symbol, item) if isinstance(item, Built) else Gap(symbol, "depth", *item)
+            for item in told
+        ]
 
     # -- in detail ------------------------------------------------------------------------------
 
@@ -171,11 +204,11 @@ class Assembler:
         if builder is None:
             builder = self.builders[symbol] = self._new_builder()
         self.first_ns.setdefault(("depth", symbol), received_ns)
-        for told in builder.feed(update, received_ns):
-            if type(told) is Built:
-                outputs.append(self._message(symbol, told))
-            elif type(told) is Stretch:
-                outputs.append(Gap(symbol, "depth", *told))
+        told = builder.feed(update, received_ns)
+        if self.handover is not None:
+            outputs += self.handover.take_books(self, symbol, told, received_ns)
+        elif told:
+            outputs += self.tell(symbol, told)
         if builder.wants_snapshot or self._asked:
             self._ask(symbol, builder, outputs)
 
@@ -209,8 +242,12 @@ class Assembler:
                 return
             self.counts["trade"] += 1
             self.first_ns.setdefault(("trade", symbol), received_ns)
-            if item.events:
-                events = [structs.replace(trade, symbol=symbol) for trade in item.events]
+            events = [structs.replace(trade, symbol=symbol) for trade in item.events]
+            if item.may_repeat or self.repeated:
+                events = self._fresh(symbol, events, is_kept=item.may_repeat)
+            if self.handover is not None:
+                events = self.handover.take_trades(self, symbol, events)
+            if events:
                 outputs.append(message(events))
             outputs.extend(self._invalid(raw, reason) for reason in item.unusable)
         elif isinstance(item, Figures):
@@ -220,7 +257,11 @@ class Assembler:
                 return
             self.counts["ticker"] += 1
             self.first_ns.setdefault(("ticker", symbol), received_ns)
-            outputs.append(message(structs.replace(item.event, symbol=symbol)))
+            event = structs.replace(item.event, symbol=symbol)
+            if self.handover is not None:
+                outputs += self.handover.take_ticker(self, symbol, event)
+            else:
+                outputs.append(message(event))
         elif isinstance(item, BestQuote):
             self.counts["quote"] += 1
             symbol = self._symbols.get(item.symbol, "")
@@ -236,6 +277,26 @@ class Assembler:
         elif isinstance(item, Notice):
             self.counts["notice"] += 1
             outputs.append(Ending(item.reason))
+
+    def _fresh(self, symbol: str, events: list[Trade], *, is_kept: bool) -> list[Trade]:
+        """Return the trades that have not been given; `is_kept` has these be remembered."""
+        repeated, recent = self.repeated.get(symbol, {}), self.recent.get(symbol, {})
+        fresh = []
+        for trade in events:
+            key = trade_key(trade)
+            if key in repeated or key in recent:
+                self.counts["duplicate"] += 1
+                continue
+            fresh.append(trade)
+            if is_kept:
+                recent[key] = None
+        if fresh and repeated:  # what comes is in order, and past those
+            del self.repeated[symbol]
+        if is_kept:
+            self.recent[symbol] = recent
+            while len(recent) > _MOST_RECENT:
+                del recent[next(iter(recent))]
+        return fresh
 
     def _count(self, number: int, received_ns: int, outputs: list[Output]) -> None:
         """Take all books out of step where a frame of the connection is missing."""

@@ -21,6 +21,7 @@ _BOTH, _NEITHER = (True, True), (False, False)
 _MOST_KEPT = 20_000
 _MOST_QUOTES = 1_000
 _LOOK_EVERY = 64
+_COUNTS = ("messages", "books", "duplicates", "old", "resyncs", "faults", "quotes_compared")
 _MOST_LEVELS = 500_000
 """A side of a book; and of both sides of the updates that wait for a snapshot."""
 
@@ -73,10 +74,14 @@ class BookBuilder:
         since_ns: of the state, by the time of receipt.
         reason: why it is out of step.
         messages, books: how many updates came, and books were made of them.
+        duplicates: books that were left out, since another connection gave them.
         old: updates that held nothing new, or came while nothing could be made of them.
         resyncs: how often it was brought back into step.
         quotes_compared: how often the venue's own best prices were the same.
         wants_snapshot: whether a new snapshot has to be asked for.
+        last: the venue's number of the last change in the book, 0 where it numbers none.
+        published: the best levels that were told last; None while the book is not in step.
+        good_ns: when the book was in step last, by the time of receipt.
     """
 
     def __init__(
@@ -88,7 +93,7 @@ class BookBuilder:
         self.since_ns = 0
         self.reason = ""
         self.messages = self.books = self.old = self.resyncs = 0
-        self.quotes_compared = self.faults = 0
+        self.quotes_compared = self.faults = self.duplicates = 0
         self.wants_snapshot = False
         self._levels = levels
         self._depth = depth
@@ -97,11 +102,16 @@ class BookBuilder:
         self._kept_levels = 0
         self._was_in_step = False
         self._is_crossed = self._is_refreshing = False
-        self._good_ns = 0
-        self._last = 0
-        self._published: _Best | None = None
+        self.good_ns = 0
+        self.last = 0
+        self.published: _Best | None = None
         self._quotes: OrderedDict[int, BestQuote] = OrderedDict()
         self._sure: tuple[float | None, float | None] | None = None
+
+    def count_also(self, other: BookBuilder) -> None:
+        """Add what another counted of the same book on a connection before."""
+        for name in _COUNTS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
 
     # -- what comes ---------------------------------------------------------------------------
 
@@ -130,9 +140,9 @@ class BookBuilder:
 
     def compare(self, quote: BestQuote, received_ns: int) -> list[Built | Stretch]:
         """Compare the venue's own best prices, where they are of the same moment as the book."""
-        if quote.last == self._last and self.state == "in step":
+        if quote.last == self.last and self.state == "in step":
             self._check_quote(quote, received_ns)
-        elif quote.last > self._last:
+        elif quote.last > self.last:
             self._quotes[quote.last] = quote
             if len(self._quotes) > _MOST_QUOTES:
                 self._quotes.popitem(last=False)
@@ -151,7 +161,7 @@ class BookBuilder:
     def end(self, received_ns: int) -> Stretch | None:
         """Return the stretch that nothing has ended, if there is one."""
         if self.state == "out of step" and self._was_in_step:
-            return Stretch(self.reason, self._good_ns, received_ns)
+            return Stretch(self.reason, self.good_ns, received_ns)
         return None
 
     # -- going on elsewhere -----------------------------------------------------------------------
@@ -164,7 +174,7 @@ class BookBuilder:
             bids.best(len(bids)),
             asks.best(len(asks)),
             is_snapshot=True,
-            last=self._last,
+            last=self.last,
             bid_texts=bids.texts(len(bids)) if bids.has_texts else None,
             ask_texts=asks.texts(len(asks)) if asks.has_texts else None,
         )
@@ -172,11 +182,11 @@ class BookBuilder:
             self.state,
             self.since_ns,
             self.reason,
-            self._good_ns,
+            self.good_ns,
             self._was_in_step,
             self._is_crossed,
             whole if self._is_snapshot_taken else None,
-            self._published,
+            self.published,
             self._sure,
             tuple(self._kept),
             tuple(self._quotes.values()),
@@ -191,16 +201,16 @@ class BookBuilder:
         if saved.book is not None:
             self._set(saved.book)
         self.state, self.since_ns, self.reason = saved.state, saved.since_ns, saved.reason
-        self._good_ns, self._was_in_step = saved.good_ns, saved.was_in_step
+        self.good_ns, self._was_in_step = saved.good_ns, saved.was_in_step
         self._is_crossed, self._sure = saved.is_crossed, saved.sure
-        self._published = saved.published
+        self.published = saved.published
         self._forget_kept()
         for update in saved.kept:
             self._keep(update)
         self._quotes = OrderedDict((quote.last, quote) for quote in saved.quotes)
         self.rule.state = saved.rule
         if saved.book is not None:
-            self._last = saved.book.last
+            self.last = saved.book.last
 
     # -- how deep it is known -------------------------------------------------------------------
 
@@ -230,14 +240,14 @@ class BookBuilder:
         self._forget_kept()
         self._quotes.clear()
         self._is_crossed = self._is_refreshing = False
-        self._published = None
+        self.published = None
         self._sure = None
         self.book = OrderBook()
 
     def _set(self, snapshot: BookUpdate) -> None:
         self.book.bids.replace(snapshot.bids, snapshot.bid_texts)
         self.book.asks.replace(snapshot.asks, snapshot.ask_texts)
-        self._last = snapshot.last
+        self.last = snapshot.last
         self.rule.begin(snapshot)
         if self._depth is not None:
             self.book.truncate(self._depth)
@@ -286,7 +296,7 @@ class BookBuilder:
         self, snapshot: BookUpdate, kept: list[BookUpdate], received_ns: int
     ) -> list[Built | Stretch]:
         """Replace a book that is in step by a deeper one of the same moment."""
-        rule, last = self.rule.state, self._last
+        rule, last = self.rule.state, self.last
         if not self._is_refreshing or (kept and kept[0].first > snapshot.last + 1):
             self.wants_snapshot = self._is_refreshing
             return []
@@ -296,7 +306,7 @@ class BookBuilder:
         for update in kept:
             if not self.rule.is_old(update):
                 self._apply(update)
-        self.rule.state, self._last = rule, last
+        self.rule.state, self.last = rule, last
         return self._publish(snapshot.exchange_ns, received_ns)
 
     def _too_deep(self) -> str:
@@ -346,7 +356,7 @@ class BookBuilder:
         asks = self.book.asks.change(update.asks, update.ask_texts, top)
         if self._depth is not None:
             self.book.truncate(self._depth)
-        self._last = update.last
+        self.last = update.last
         return bids, asks
 
     def _judge(
@@ -361,16 +371,16 @@ class BookBuilder:
             self._is_crossed = True  # between two messages of one moment it may be
             return []
         was_crossed, self._is_crossed = self._is_crossed, False
-        while self._quotes and next(iter(self._quotes)) < self._last:
+        while self._quotes and next(iter(self._quotes)) < self.last:
             self._quotes.popitem(last=False)
-        quote = self._quotes.pop(self._last, None)
+        quote = self._quotes.pop(self.last, None)
         if quote is not None and not self._check_quote(quote, received_ns):
             return []
-        if was_crossed or self._published is None:
+        if was_crossed or self.published is None:
             return self._publish(update.exchange_ns, received_ns)
         if changed != _NEITHER:
             return self._publish(update.exchange_ns, received_ns, changed)
-        self._good_ns = received_ns
+        self.good_ns = received_ns
         return []
 
     def _publish(
@@ -381,21 +391,21 @@ class BookBuilder:
             if self.state == "out of step":
                 self.resyncs += 1
                 if self._was_in_step:
-                    told.append(Stretch(self.reason, self._good_ns, received_ns))
+                    told.append(Stretch(self.reason, self.good_ns, received_ns))
             self.state, self.since_ns, self._was_in_step = "in step", received_ns, True
             self.wants_snapshot = False
-        self._good_ns = received_ns
-        before, best = self._published, self._best(changed)
+        self.good_ns = received_ns
+        before, best = self.published, self._best(changed)
         if best == before:
             return told
-        self._published = best
+        self.published = best
         self.books += 1
         told.append(Built(*best, exchange_ns))
         return told
 
     def _best(self, changed: _Changed) -> _Best:
         """Return the best levels, as far as they are known; sides that did not change as before."""
-        known = self._published or ((), ())
+        known = self.published or ((), ())
         worst = self._sure if self._by_rest and self._sure is not None else (None, None)
         bids = self._best_bids(worst[0]) if changed[0] else known[0]
         asks = self._best_asks(worst[1]) if changed[1] else known[1]

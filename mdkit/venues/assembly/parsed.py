@@ -57,11 +57,15 @@ class BestQuote(Struct, gc=False):
 
 
 class Trades(Struct, gc=False):
-    """Trades of one symbol; what the events call their symbol is filled in later."""
+    """Trades of one symbol; what the events call their symbol is filled in later.
+
+    `may_repeat` says that some may have been given before.
+    """
 
     symbol: str
     events: Sequence[Trade]
     unusable: tuple[str, ...] = ()
+    may_repeat: bool = False
 
 
 class Figures(Struct, gc=False):

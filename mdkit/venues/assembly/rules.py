@@ -18,10 +18,12 @@ class Rule(Protocol):
         name: what proves the book, in two words.
         needs_update: whether a snapshot is proven only by the first update that follows it.
         state: the number that it waits for or after, and whether a snapshot was last.
+        shares_clock: whether two connections give the same update the same time.
     """
 
     name: str
     needs_update: bool
+    shares_clock: bool
     state: tuple[int, bool]
 
     def begin(self, snapshot: BookUpdate) -> None:
@@ -42,6 +44,7 @@ class _Unchecked:
 
     name = "whole books"
     needs_update = False
+    shares_clock = True
     state = (0, False)
 
     def begin(self, snapshot: BookUpdate) -> None:
@@ -68,6 +71,7 @@ class ConnectionCounter(_Unchecked):
     """The frames of the connection are counted, which is checked there and not for each book."""
 
     name = "frame counter"
+    shares_clock = False
 
 
 class SequenceRanges(_Unchecked):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 
 from msgspec import Raw, Struct
@@ -47,20 +46,15 @@ _read_book = json_decoder(_Book)
 _read_trades = json_decoder(list[_Trade])
 _BEAT, _REPLY = Beat(), Reply()
 _SIDES = {"B": "buy", "A": "sell"}
-_MOST_RECENT, _MOST_COINS = 1000, 1000
 
 
 class HyperliquidParser:
     """Reads the frames of Hyperliquid's feed; see `assembly.parser.Parser`.
 
-    The first message of trades after each subscription repeats recent ones: what a connection
-    before has brought is left out.
+    The first message of trades after each subscription repeats recent ones, which is noted.
     """
 
     book_mark = b""
-
-    def __init__(self) -> None:
-        self._recent: dict[str, deque[int]] = {}
 
     def parse(self, raw: bytes) -> Sequence[Parsed]:
         """Return what a frame says."""
@@ -73,7 +67,7 @@ class HyperliquidParser:
             bids, asks = ([(level.px, level.sz) for level in side] for side in book.levels)
             return (BookUpdate(book.coin, bids, asks, True, exchange_ns=book.time * _MS),)
         if channel == "trades":
-            return self._trades(_read_trades(bytes(frame.data)))
+            return _trades(_read_trades(bytes(frame.data)))
         if channel == "pong":
             return (_BEAT,)
         if channel in ("subscriptionResponse", "error"):
@@ -84,17 +78,11 @@ class HyperliquidParser:
         """Raise `InvalidMessage`: books come by the socket alone."""
         raise InvalidMessage("Hyperliquid's books do not come by REST")
 
-    def _trades(self, trades: list[_Trade]) -> list[Parsed]:
-        by_coin: dict[str, list[Trade]] = {}
-        for t in trades:
-            events = by_coin.setdefault(t.coin, [])
-            recent = self._recent.get(t.coin)
-            if recent is None:
-                if len(self._recent) >= _MOST_COINS:  # that nobody asked for
-                    self._recent.clear()
-                recent = self._recent[t.coin] = deque(maxlen=_MOST_RECENT)
-            if t.tid not in recent:
-                recent.append(t.tid)
-                side = _SIDES.get(t.side, "neutral")
-                events.append(Trade(t.coin, t.px, t.sz, side, str(t.tid), t.time * _MS))
-        return [Trades(coin, events) for coin, events in by_coin.items()]
+
+def _trades(trades: list[_Trade]) -> list[Parsed]:
+    by_coin: dict[str, list[Trade]] = {}
+    for t in trades:
+        side = _SIDES.get(t.side, "neutral")
+        trade = Trade(t.coin, t.px, t.sz, side, str(t.tid), t.time * _MS)
+        by_coin.setdefault(t.coin, []).append(trade)
+    return [Trades(coin, events, may_repeat=True) for coin, events in by_coin.items()]

@@ -192,7 +192,7 @@ def test_every_loss_that_a_rule_can_see_is_seen(market, seed):
             true = whole.builders["BTCUSDT"]
             bids, asks = true.book.best(1000)
             body = {
-                "lastUpdateId": true._last,
+                "lastUpdateId": true.last,
                 "bids": [[repr(p), repr(s)] for p, s in bids],
                 "asks": [[repr(p), repr(s)] for p, s in asks],
             }

@@ -2,6 +2,9 @@
 
 import json
 
+import msgspec
+
+from mdkit.venues.assembly.assembler import AssemblerState
 from mdkit.venues.registry import venue_of
 
 NATIVES = {"BTC/USD": "BTC", "ETH/USD": "ETH"}
@@ -38,5 +41,17 @@ def test_coins_that_nobody_asked_for_are_not_kept_for_ever():
     assembler = venue_of("hyperliquid").assembler(NATIVES, 10, 20)
     for number in range(5000):
         assembler.take(trades(f"ODD{number}", number), 1)
-    assert len(assembler._parser._recent) <= 1000
+    assert not assembler.recent
     assert assembler.counts["not asked for"] == 5000
+
+
+def test_a_recording_that_begins_later_knows_what_may_be_repeated():
+    venue = venue_of("hyperliquid")
+    assembler = venue.assembler(NATIVES, 10, 20)
+    taken(assembler, trades("BTC", 1, 2), trades("ETH", 7))
+    state = msgspec.json.decode(msgspec.json.encode(assembler.save()), type=AssemblerState)
+    later = venue.assembler(NATIVES, 10, 20)
+    later.restore(state)
+    again = [trades("BTC", 1, 2, 3), trades("ETH", 7)]
+    assert taken(later, *again) == taken(assembler, *again) == [("BTC/USD", "3")]
+    assert later.counts["duplicate"] == 3
