@@ -37,7 +37,7 @@ def memory_bytes() -> int | None:
 
     On macOS it is the most that it ever had in use.
     """
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, ImportError):
         with open("/proc/self/statm") as file:
             pages = int(file.read().split()[1])
         import resource
