@@ -71,7 +71,4 @@ def test_everything_gives_the_same_answers(distribution, tmp_path):
         pytest.skip("numpy's wheel for Pyodide is not in the folder, only in its distribution")
     theirs = _answers(distribution, "whole")
     ours = json.loads(printed(asyncio.run(sample_answers(tmp_path))))
-    # What sums and compiles in another order may differ in the last bits.
-    for name in ("values", "mid", "equity"):
-        assert float(theirs.pop(name)) == pytest.approx(float(ours.pop(name)), rel=1e-12)
     assert theirs == ours
