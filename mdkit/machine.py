@@ -1,16 +1,32 @@
-"""What the machine has and gives: processor cores, memory, processes."""
+"""What the machine has and gives: processor cores, memory, threads, processes."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import subprocess
 import sys
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+_T = TypeVar("_T")
+
+
+def in_browser() -> bool:
+    """Return whether this Python runs in a browser: without threads, processes and sockets."""
+    return sys.platform in ("emscripten", "wasi")
+
+
+async def aside(function: Callable[[], _T]) -> _T:
+    """Return what a function that blocks returns, called in a thread; in a browser, called here."""
+    return function() if in_browser() else await asyncio.to_thread(function)
 
 
 def cores() -> int:
     """Return how many processor cores this process may use."""
+    if in_browser():
+        return 1
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -21,7 +37,7 @@ def memory_bytes() -> int | None:
 
     On macOS it is the most that it ever had in use.
     """
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, ImportError):
         with open("/proc/self/statm") as file:
             pages = int(file.read().split()[1])
         import resource

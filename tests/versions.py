@@ -27,7 +27,10 @@ def lowest() -> list[str]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     found = []
     for requirement in project["dependencies"]:
-        match = re.fullmatch(r"([\w-]+)>=([\d.]+)", requirement)
+        named, _, marker = requirement.partition(";")
+        if "== 'emscripten'" in marker:
+            continue
+        match = re.fullmatch(r"([\w-]+)>=([\d.]+)", named)
         if match is not None:
             name, version = match.groups()
             parts = version.split(".")

@@ -6,12 +6,11 @@ import contextlib
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from mdkit.errors import RequestError, SettingsError
 from mdkit.exchange import Exchange
-from mdkit.history.http.client import RestClient, is_loopback
 from mdkit.history.intervals import DAY_MS, INTERVALS, KLINE_INTERVALS, check_interval
 from mdkit.notebook.loops import running_loop
 from mdkit.redaction import hide_address
@@ -22,6 +21,9 @@ from mdkit.venues.public import PublicRest
 from mdkit.venues.registry import DEFAULT_REST
 from mdkit.venues.rest import RestApi
 from mdkit.venues.services import SERVICES, service_of
+
+if TYPE_CHECKING:
+    from mdkit.history.http.client import RestClient
 
 DEMO_EDITION = 1
 """Part of the name under which the embedded exchange's bars are cached. Count up when the same
@@ -143,6 +145,8 @@ def _venue_of(source: Any) -> str | None:
 
 
 def _public(api: PublicRest, rest_url: str | None) -> Service:
+    from mdkit.history.http.client import RestClient, is_loopback
+
     base_url = (rest_url or api.base_url).rstrip("/")
     RestClient(base_url, api=api).close()  # says what is wrong with the address, if anything is
     if is_loopback(base_url):
@@ -158,6 +162,8 @@ def _public(api: PublicRest, rest_url: str | None) -> Service:
 
 
 def _at(base_url: str, api_key: str | None, settings: Settings) -> Service:
+    from mdkit.history.http.client import RestClient, is_loopback
+
     RestClient(base_url, api_key).close()  # says what is wrong with them, if anything is
     if is_loopback(base_url):
         # A port of this machine may be another service tomorrow.

@@ -14,13 +14,12 @@ from mdkit.api.kline_services import Service, running, service
 from mdkit.errors import SettingsError
 from mdkit.history.cache import KlineCache, Series
 from mdkit.history.columns import Klines, join_frames, to_frame
-from mdkit.history.http.budget import shared_budget
-from mdkit.history.http.client import RestClient
 from mdkit.history.klines import Loader
 from mdkit.history.paging import Pager
 from mdkit.history.prices import keep_possible
 from mdkit.history.progress import Progress
 from mdkit.history.times import milliseconds
+from mdkit.machine import in_browser
 from mdkit.redaction import hide, hide_address
 from mdkit.session.arguments import checked_symbols
 from mdkit.settings import Settings
@@ -29,6 +28,8 @@ from mdkit.venues.rest import UnknownSymbol
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from mdkit.history.http.client import RestClient
 
 _NEWEST = 1000
 """How many bars there are without `start` and `limit`."""
@@ -121,6 +122,11 @@ def klines(
     `ServerError` and `FeedError` (no connection) as their names say, `InvalidMessage` for bars
     that cannot be true.
     """
+    if in_browser():
+        raise SettingsError(
+            "md.klines asks a REST service, which Python in a browser cannot: md.read_klines(path) "
+            "reads bars from a file, and md.read_recording makes them of a recording."
+        )
     api_key, source = hide(api_key), hide_address(source)
     symbols = _symbols(symbol)
     if limit is not None and (type(limit) is not int or limit < 1):
@@ -143,6 +149,9 @@ def klines(
         begin, finish = _range(start, end, now_ms)
 
         def connect() -> RestClient:
+            from mdkit.history.http.budget import shared_budget
+            from mdkit.history.http.client import RestClient
+
             base_url = asked.base_url
             if asked.exchange is not None:
                 stack.enter_context(running(asked.exchange))

@@ -14,17 +14,19 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mdkit.errors import FeedError, InvalidMessage, MdkitError, RequestError, ServerError
 from mdkit.events import Bar
 from mdkit.history.columns import Klines
-from mdkit.history.http.client import RestClient
 from mdkit.history.intervals import period_end
 from mdkit.history.paging import Pager
 from mdkit.sources.connection import RawMessage
 from mdkit.venues.codec import Codec
 from mdkit.venues.registry import DEFAULT
+
+if TYPE_CHECKING:
+    from mdkit.history.http.client import RestClient
 
 _MS = 1_000_000
 ROUND_SECONDS = 1.0

@@ -22,10 +22,14 @@ from pathlib import Path
 from mdkit import __version__
 from mdkit.extras import DISTRIBUTION, install_hint
 from mdkit.history.cache import cache_folder
-from mdkit.machine import cores
+from mdkit.machine import cores, in_browser
 from mdkit.notebook.kernel import BAD_IPYKERNELS, loses_cells, version_of
 from mdkit.settings import Settings
 
+NOT_IN_BROWSERS = (
+    *("filelock", "isal", "loky", "nest-asyncio", "requests", "urllib3", "websockets"),
+)
+"""Packages that Python in a browser has no use for, or has not."""
 _CORE = (
     "websockets",
     "pandas",
@@ -95,6 +99,8 @@ def _examine() -> Iterator[Finding]:
     yield Finding("event loop", type(loop).__name__)
     loop.close()
     for name in _CORE:
+        if in_browser() and name in NOT_IN_BROWSERS:
+            continue
         version = version_of(name)
         yield Finding(name, version or f"missing: {install_hint(name)}", version is None)
     for name, use in _OPTIONAL.items():
@@ -157,6 +163,8 @@ def _disk(name: str, find: Callable[[], Path]) -> Finding:
 
 def _loopback() -> Finding:
     """Return whether this machine can talk to itself, as the embedded exchange needs."""
+    if in_browser():
+        return Finding("loopback", 'none in a browser; source="simulated" works without')
     try:
         with socket.socket() as server, socket.socket() as client:
             for end in (server, client):
@@ -190,6 +198,8 @@ def _kernel() -> Iterator[Finding]:
     bad = version in BAD_IPYKERNELS
     cure = ": widgets fail in threads; install 7.1 or later" if bad else ""
     yield Finding("ipykernel", version + cure, bad)
+    if in_browser():
+        return
     if loses_cells(version) and importlib.util.find_spec("nest_asyncio2") is None:
         yield Finding(
             "nest-asyncio",

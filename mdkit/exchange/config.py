@@ -36,6 +36,8 @@ _BASES = {
     "hyperliquid": ("/ws", ""),
     "okx": ("/ws/v5/public", ""),
 }
+CONTROL_HEADER = "X-Mdkit-Control"
+"""Must stand in requests to the control endpoints, with any value."""
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 KEEPALIVE = 30.0
 """Seconds between the data service's pings."""

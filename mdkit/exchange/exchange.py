@@ -20,6 +20,7 @@ import msgspec
 from mdkit.errors import ExchangeError, SettingsError
 from mdkit.exchange.checks import configure, with_own_symbol
 from mdkit.exchange.config import (
+    CONTROL_HEADER,
     DATA_SERVICE,
     FLAT_PATH,
     ExchangeConfig,
@@ -28,8 +29,7 @@ from mdkit.exchange.config import (
     bases,
 )
 from mdkit.exchange.faults.faults import check_fault, make_fault
-from mdkit.exchange.process import end_process, start_process
-from mdkit.exchange.server.callers import CONTROL_HEADER
+from mdkit.exchange.process import check_sockets, end_process, start_process
 from mdkit.redaction import hide
 
 
@@ -153,6 +153,7 @@ class Exchange:
                 "An exchange with process=False lives in an event loop: use `async with` or "
                 "`await exchange.open()`."
             )
+        check_sockets()
         if self._child is None:
             child, self._port = start_process(self.config)
             self._child = child
@@ -162,6 +163,7 @@ class Exchange:
 
     async def open(self) -> Self:
         """Start without blocking the loop, whichever mode, and return self."""
+        check_sockets()
         if self._in_process:
             return await asyncio.to_thread(self.start)
         if self._server is None:

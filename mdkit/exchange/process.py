@@ -20,7 +20,7 @@ import msgspec
 
 from mdkit.errors import ExchangeError, MdkitError, RecordingError, SettingsError
 from mdkit.exchange.config import ExchangeConfig
-from mdkit.machine import start_apart
+from mdkit.machine import in_browser, start_apart
 
 _ERRORS: dict[str, type[MdkitError]] = {
     error.__name__: error for error in (ExchangeError, RecordingError, SettingsError)
@@ -164,3 +164,12 @@ async def _watch_parent_id(ended: asyncio.Event) -> None:
     while os.getppid() == parent:  # noqa: ASYNC110
         await asyncio.sleep(1.0)
     ended.set()
+
+
+def check_sockets() -> None:
+    """Raise `ExchangeError` where there are none to listen at."""
+    if in_browser():
+        raise ExchangeError(
+            "An exchange needs sockets, which Python in a browser has not: "
+            'source="simulated" and md.Simulated(...) are the same market without.'
+        )

@@ -9,8 +9,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 _PAUSE = 0.005
 
 
@@ -23,6 +21,8 @@ def locked(path: Path, timeout: float) -> Iterator[None]:
     Raises `TimeoutError` when it is held elsewhere for `timeout` seconds and `OSError` where the
     file cannot be made, or its file system has no locks.
     """
+    from filelock import FileLock, Timeout
+
     lock = FileLock(path, timeout=timeout)
     try:
         lock.acquire(poll_interval=_PAUSE)

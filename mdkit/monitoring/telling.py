@@ -6,11 +6,11 @@ import asyncio
 import contextlib
 import inspect
 import queue
-import sys
 import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from mdkit.machine import in_browser
 from mdkit.redaction import safe_text
 
 MOST_WAITING = 100
@@ -51,7 +51,7 @@ class Teller:
             self._last = self._loop.create_task(
                 self._await(notice, done, self._last), name=f"mdkit alert {self._name}"
             )
-        elif sys.platform == "emscripten":
+        elif in_browser():
             self._ended(done, _call(lambda: self._do(notice)))
         else:
             self._calls.put((notice, done))

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from mdkit.errors import FeedError, SettingsError
+from mdkit.machine import in_browser
 from mdkit.monitoring.alerts import Notice
 from mdkit.redaction import Secret, hide, safe_text
 
@@ -44,6 +45,11 @@ def webhook(
 
     Raises `SettingsError` for what is no such address or number.
     """
+    if in_browser():
+        raise SettingsError(
+            "A webhook needs sockets, which Python in a browser has not: give a function, or "
+            "'notebook'."
+        )
     return Webhook(url, timeout, retries, dict(headers or {}), body)
 
 

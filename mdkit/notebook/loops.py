@@ -14,6 +14,7 @@ from types import FrameType
 from typing import Any, TypeVar
 
 from mdkit.errors import SessionError
+from mdkit.machine import in_browser
 
 T = TypeVar("T")
 
@@ -62,6 +63,18 @@ def running_loop() -> asyncio.AbstractEventLoop | None:
         return asyncio.get_running_loop()
     except RuntimeError:
         return None
+
+
+def check_loop(*, may_use_running: bool) -> None:
+    """Raise `SessionError` where a session would have no loop: in a browser without a running one.
+
+    `may_use_running` is False for one that wants a thread.
+    """
+    if in_browser() and not (may_use_running and running_loop() is not None):
+        raise SessionError(
+            "Python in a browser has no threads, so a session can only run in the page's own "
+            "loop: write `session.start()` or `await session.run(seconds)` in a cell."
+        )
 
 
 def call_in(loop: asyncio.AbstractEventLoop, function: Callable[[], T], timeout: float = 10.0) -> T:

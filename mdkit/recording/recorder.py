@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mdkit.errors import MdkitError, RecordingError, SessionError, SettingsError
+from mdkit.machine import in_browser
 from mdkit.recording.compression import compressor
 from mdkit.recording.file import lines_of, size
 from mdkit.recording.format import VERSION, Base, Header, Lost, Marker, Subscribed, encode_marker
@@ -108,7 +109,10 @@ class Recorder:
         self._untold: deque[MdkitError] = deque()
         self._wake = threading.Event()
         self._closing = False
-        self._thread: threading.Thread | None = None
+        self._is_started = False
+        self._thread: threading.Thread | None = None  # there is none in a browser
+        self._flush_due = 0.0
+        self._is_finished = False
         self._writer: RecordingWriter | None = None
 
     # -- what others look at -----------------------------------------------------------------
@@ -116,7 +120,7 @@ class Recorder:
     @property
     def running(self) -> bool:
         """Whether what is given now will be written."""
-        return self._thread is not None and not self._closing and not self._has_failed
+        return self._is_started and not self._closing and not self._has_failed
 
     @property
     def closed(self) -> bool:
@@ -159,7 +163,7 @@ class Recorder:
         return tuple(self._writer.paths) if self._writer else ()
 
     def __repr__(self) -> str:
-        state = "closed" if self._closing else "running" if self._thread else "not started"
+        state = "closed" if self._closing else "running" if self._is_started else "not started"
         if self._has_failed:
             state = "failed"
         lost = f", {self.lost:,} lost" if self.lost else ""
@@ -197,7 +201,7 @@ class Recorder:
         Raises `RecordingError` when the file cannot be made, `SettingsError` when it exists by
         now, `SessionError` when the recorder was started before.
         """
-        if self._thread is not None:
+        if self._is_started:
             raise SessionError(f"The recorder of {self.path} was started before; make a new one.")
         self._check_is_free()
         self._counts, self._on_problem, self._feeds = counts, on_problem, feeds
@@ -214,8 +218,10 @@ class Recorder:
         self._line += 1
         self._writer = writer
         self._part_due = self._next_part_due()
-        self._thread = threading.Thread(target=self._work, name="mdkit recorder", daemon=True)
-        self._thread.start()
+        self._is_started = True
+        if not in_browser():
+            self._thread = threading.Thread(target=self._work, name="mdkit recorder", daemon=True)
+            self._thread.start()
         atexit.register(self.close)
 
     def next_line(self) -> int:
@@ -254,6 +260,8 @@ class Recorder:
         self._put(len(text), _Text(text, len(batch)))
         if waiting + len(text) > _CHUNK_BYTES and not self._wake.is_set():
             self._wake.set()
+        if self._thread is None and (self._wake.is_set() or time.monotonic() >= self._flush_due):
+            self._turn(writer)
 
     def mark(self, marker: Marker) -> bool:
         """Have a marker recorded in its place among the messages; return whether there was room."""
@@ -271,16 +279,16 @@ class Recorder:
         Takes as long as the disk needs for `waiting_bytes`: within a loop, await
         `asyncio.to_thread(recorder.close)`.
         """
-        if self._thread is None:
+        if not self._is_started:
             return
         if self._closing:
-            self._thread.join()
+            self._join()
             return
         if self._is_losing:
             self._recover()
         self._closing = True
         self._wake.set()
-        self._thread.join()
+        self._join()
         atexit.unregister(self.close)
         self._tell()
 
@@ -289,6 +297,13 @@ class Recorder:
             raise SessionError(f"The recorder of {self.path} is not running; start it first.")
         self._tell()
         return self._writer
+
+    def _join(self) -> None:
+        """Wait until all is written; where there is no thread, write it."""
+        if self._thread is not None:
+            self._thread.join()
+        elif self._writer is not None and not self._is_finished:
+            self._turn(self._writer)
 
     def _check_is_free(self) -> None:
         if self.path.exists() and not self.overwrite:
@@ -371,29 +386,31 @@ class Recorder:
     def _work(self) -> None:
         writer = self._writer
         assert writer is not None
-        flush_due = 0.0
-        while True:
+        while not self._is_finished:
             self._wake.wait(_LINGER_SECONDS)
-            self._wake.clear()
-            closing = self._closing
-            now = time.monotonic()
-            try:
-                self._drain(writer)
-                if now >= flush_due:
-                    flush_due = now + _FLUSH_SECONDS
-                    writer.flush()
-                if closing:
-                    writer.finish()
-            except RecordingError as error:
-                self._untold.append(error)
-                self._drain(writer)
-            except Exception as error:  # the compressor's, or a marker that cannot be encoded
-                said = f"{type(error).__name__}: {error}"
-                self._untold.append(RecordingError(f"The recording {self.path} ended with {said}."))
-                writer.give_up()
-                self._drain(writer)
+            self._turn(writer)
+
+    def _turn(self, writer: RecordingWriter) -> None:
+        """Write what waits; the last time, once `_closing`, the end of the file as well."""
+        self._wake.clear()
+        closing = self._closing
+        now = time.monotonic()
+        try:
+            self._drain(writer)
+            if now >= self._flush_due:
+                self._flush_due = now + _FLUSH_SECONDS
+                writer.flush()
             if closing:
-                return
+                writer.finish()
+        except RecordingError as error:
+            self._untold.append(error)
+            self._drain(writer)
+        except Exception as error:  # the compressor's, or a marker that cannot be encoded
+            said = f"{type(error).__name__}: {error}"
+            self._untold.append(RecordingError(f"The recording {self.path} ended with {said}."))
+            writer.give_up()
+            self._drain(writer)
+        self._is_finished = closing
 
     def _drain(self, writer: RecordingWriter) -> None:
         """Write everything that waits, in chunks: few of them, since each waits for the GIL."""

@@ -9,6 +9,7 @@ from mdkit.channels.channel import Channel
 from mdkit.channels.channels import Channels
 from mdkit.errors import MdkitError, RecordingError, SessionError
 from mdkit.events import Gap
+from mdkit.machine import aside
 from mdkit.queue.buffer import Buffer
 from mdkit.queue.channel import Loss
 from mdkit.recording.recorder import Recorder
@@ -181,4 +182,4 @@ class SessionRecordings:
 
 async def _close(recording: SessionRecording) -> None:
     recording.end()
-    await asyncio.to_thread(recording.recorder.close)
+    await aside(recording.recorder.close)

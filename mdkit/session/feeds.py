@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from mdkit.errors import MdkitError, RecordingError, SettingsError
 from mdkit.exchange import Exchange
 from mdkit.exchange.market.instruments import LISTED
 from mdkit.exchange.simulated import Simulated, SimulatedSource
-from mdkit.history.http.budget import shared_budget
-from mdkit.history.http.client import RestClient, is_loopback
+from mdkit.machine import in_browser
 from mdkit.recording.replay.replay import Replay
 from mdkit.redaction import Secret
 from mdkit.session.venues import (
@@ -31,6 +30,9 @@ from mdkit.sources.websocket import WebSocketSource
 from mdkit.suggestions import instead
 from mdkit.venues.registry import VENUES
 from mdkit.venues.venue import Venue
+
+if TYPE_CHECKING:
+    from mdkit.history.http.client import RestClient
 
 
 class ExchangeSource(WebSocketSource):
@@ -102,6 +104,8 @@ def open_source(
         "heartbeat": settings.heartbeat_interval,
     }
     reconnecting = {name: options[name] for name in ("base_delay", "max_delay")}
+    if in_browser():
+        source = _without_sockets(source, symbols)
     if source is None and are_prefixed(symbols):
         return open_prefixed(symbols, channels, levels, reconnecting)
     if isinstance(source, Venue) or (isinstance(source, str) and source in VENUES):
@@ -163,6 +167,20 @@ def open_source(
     )
 
 
+def _without_sockets(source: Any, symbols: Sequence[str]) -> Any:
+    """Return what can be read in a browser; raise `SettingsError` for what needs a socket."""
+    if source is None and not are_prefixed(symbols):
+        print("mdkit: this session reads the simulated market, in this page.")  # noqa: T201
+        return "simulated"
+    if source == "simulated" or isinstance(source, Simulated | Source):
+        return source
+    what = "a venue" if source is None or isinstance(source, Venue) else f"source={shown(source)!r}"
+    raise SettingsError(
+        f"{what} needs a socket, which Python in a browser has not: take "
+        'source="simulated", or a recording by source=md.replay(path).'
+    )
+
+
 def key_of(source: Source) -> str | None:
     """Return the key that a source sends, if any."""
     return source._api_key if isinstance(source, WebSocketSource) else None
@@ -202,6 +220,9 @@ def open_history(
         return None
 
     def connect() -> RestClient:
+        from mdkit.history.http.budget import shared_budget
+        from mdkit.history.http.client import RestClient, is_loopback
+
         base_url = _rest_url(source, settings)
         key = api_key or key_for(base_url, settings.tickdb_rest_url, settings)
         if key is None and isinstance(source, ExchangeSource):

@@ -77,6 +77,9 @@ class SessionLife(ABC, Generic[R]):
     def receipt(self) -> R | None:
         """What the session did, once it has stopped."""
 
+    def _before_beginning(self) -> None:
+        """Raise `SessionError` where it could not run."""
+
     def _before_blocking(self) -> None:
         """Make ready for a caller who waits; raise `SessionError` where that cannot be."""
 
@@ -103,6 +106,7 @@ class SessionLife(ABC, Generic[R]):
             if self._ended.done():
                 raise SessionError("This session has ended; make a new one with md.live(...).")
             return self
+        self._before_beginning()
         self._begun.set()
         check_kernel()
         self._begin()

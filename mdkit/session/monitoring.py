@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from mdkit.errors import SessionError
+from mdkit.machine import in_browser
 from mdkit.monitoring.alerts import Alert, Alerts
 from mdkit.monitoring.conditions import When
 from mdkit.monitoring.exposition import Family, collect, write
@@ -112,6 +113,11 @@ class SessionMonitoring(ABC):
         """
         from mdkit.monitoring.endpoint import MetricsEndpoint
 
+        if in_browser():
+            raise SessionError(
+                "The metrics cannot be served from a browser, where Python has no sockets: "
+                "session.prometheus() is their text."
+            )
         if self._is_over():
             raise SessionError("This session has ended; make a new one with md.live(...).")
         endpoint = MetricsEndpoint(host, port, self._lines)

@@ -12,7 +12,7 @@ from mdkit.exchange import Exchange
 from mdkit.exchange.simulated import Simulated
 from mdkit.frames import Frames
 from mdkit.history.intervals import KLINE_INTERVALS, check_interval
-from mdkit.machine import cores
+from mdkit.machine import cores, in_browser
 from mdkit.pipeline.options import PipelineOptions, WorkerKind
 from mdkit.queue.policies import Overflow, check_bounds, check_overflow
 from mdkit.recording.recorder import Recorder
@@ -142,6 +142,11 @@ class SessionOptions:
         if self.worker_kind not in ("task", "process"):
             raise SettingsError(
                 f'worker_kind={self.worker_kind!r} does not exist: "task" or "process".'
+            )
+        if self.worker_kind == "process" and in_browser():
+            raise SettingsError(
+                'worker_kind="process" cannot be had in a browser, where Python has no processes: '
+                "leave it out."
             )
 
     def _check_bars(self) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from mdkit.errors import SessionError
 from mdkit.events import Signal
 from mdkit.notebook.kernel import in_notebook
-from mdkit.notebook.loops import LoopThread, call_in, running_loop
+from mdkit.notebook.loops import LoopThread, call_in, check_loop, running_loop
 from mdkit.pipeline.explain import Diagnosis, diagnose, explain
 from mdkit.pipeline.health import Health
 from mdkit.pipeline.pipeline import Pipeline
@@ -103,6 +103,9 @@ class Session(SessionLife[Receipt], BookTables, OrderFlowTables, SessionMonitori
                 await self._end_monitoring()
             finally:
                 self._ended.set_exception(error)
+
+    def _before_beginning(self) -> None:
+        check_loop(may_use_running=self.runner == "notebook")
 
     def _is_over(self) -> bool:
         return self._ended.done()

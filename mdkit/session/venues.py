@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mdkit.errors import SettingsError
 from mdkit.exchange import Exchange
 from mdkit.exchange.config import DATA_SERVICE
-from mdkit.history.http.budget import shared_budget
-from mdkit.history.http.client import RestClient, is_loopback
 from mdkit.sources.source import Sink
 from mdkit.sources.venue import VenueSource
 from mdkit.venues.registry import VENUES, venue_of
 from mdkit.venues.rest import Request
 from mdkit.venues.venue import Venue
+
+if TYPE_CHECKING:
+    from mdkit.history.http.client import RestClient
 
 
 class ExchangeVenueSource(VenueSource):
@@ -97,6 +98,9 @@ def open_venue_history(source: VenueSource) -> Callable[[], RestClient] | None:
 
 
 def _client(chosen: Venue) -> RestClient:
+    from mdkit.history.http.budget import shared_budget
+    from mdkit.history.http.client import RestClient, is_loopback
+
     api = chosen.rest
     limit = None if is_loopback(chosen.rest_url) else api.calls_per_minute
     budget = shared_budget(chosen.rest_url, None, limit)

@@ -7,7 +7,6 @@ import ssl
 from urllib.parse import urlsplit
 
 from mdkit.errors import FeedError
-from mdkit.history.http.certificates import distrust
 from mdkit.sources.connection import OPEN_SECONDS, HandshakeError, shown
 
 
@@ -33,6 +32,8 @@ def why_not_connected(url: str, error: BaseException) -> str:
     if isinstance(error, HandshakeError):
         return str(error)
     if isinstance(error, ssl.SSLCertVerificationError):
+        from mdkit.history.http.certificates import distrust
+
         return distrust(urlsplit(url).hostname or "", error)
     several = f"Multiple exceptions: [Errno {errno.ECONNREFUSED}]"  # a name with several addresses
     if isinstance(error, ConnectionRefusedError) or str(error).startswith(several):

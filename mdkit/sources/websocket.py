@@ -32,7 +32,6 @@ from mdkit.sources.connection import (
 from mdkit.sources.failures import check_url, why_not_connected
 from mdkit.sources.source import MessageSink
 from mdkit.sources.subscriptions import Subscriptions
-from mdkit.sources.websockets_connection import open_websockets
 from mdkit.venues.codec import Wire
 from mdkit.venues.registry import codec_for_url
 from mdkit.venues.retry_after import LONGEST_WAIT
@@ -294,6 +293,8 @@ class WebSocketSource:
 
     async def _open(self) -> Connection | None:
         """Connect; None when asked to stop meanwhile."""
+        from mdkit.sources.websockets_connection import open_websockets
+
         url = Secret(self.codec.url(self.url, self._api_key, self.subscriptions))
         opening = asyncio.ensure_future(
             open_websockets(url, self.codec, compression=self._compression)

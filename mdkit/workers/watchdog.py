@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from types import FrameType
 
 from mdkit.events import Signal
+from mdkit.machine import in_browser
 from mdkit.workers.calls import Call
 from mdkit.workers.failures import is_users, line_of
 
@@ -79,6 +80,8 @@ class Watchdog:
         """Begin to watch the calling thread."""
         self._loop_thread = threading.get_ident()
         self._beat_at = self._clock()
+        if in_browser():  # nobody can look while the loop stands still
+            return
         threading.Thread(target=self._watch, name="mdkit watchdog", daemon=True).start()
 
     def stop(self) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 import mdkit as md
 from mdkit.cli import doctor
-from mdkit.cli.doctor import _CORE, _OPTIONAL, examine
+from mdkit.cli.doctor import _CORE, _OPTIONAL, NOT_IN_BROWSERS, examine
 from mdkit.extras import PACKAGES
 
 SECRET = "zaphodbeeblebrox"
@@ -28,6 +28,14 @@ def test_no_dependency_is_forgotten():
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
     needed = {re.match(r"[\w-]+", line)[0] for line in project["project"]["dependencies"]}
     assert set(_CORE) == needed
+
+
+def test_what_a_browser_has_not_is_what_the_project_file_leaves_out_there():
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
+    lines = project["project"]["dependencies"]
+    left_out = {re.match(r"[\w-]+", line)[0] for line in lines if "!= 'emscripten'" in line}
+    brought = {re.match(r"[\w-]+", line)[0] for line in lines if "== 'emscripten'" in line}
+    assert set(NOT_IN_BROWSERS) == left_out - brought
 
 
 def test_no_package_of_an_extra_is_forgotten():

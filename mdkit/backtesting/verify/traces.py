@@ -15,6 +15,7 @@ from mdkit.backtesting.verify.reference import Tap
 from mdkit.backtesting.verify.verification import Trace
 from mdkit.errors import InvalidMessage, SettingsError
 from mdkit.events import Bar, Event
+from mdkit.machine import in_browser
 from mdkit.pipeline.pipeline import Pipeline
 from mdkit.recording.reader import Recording
 from mdkit.recording.replay.replay import Replay
@@ -111,6 +112,11 @@ class EventSource:
 
 def _in_own_loop(work: Callable[[], Any]) -> None:
     """Run a coroutine function to its end, in a notebook too, where a loop runs already."""
+    if in_browser():
+        raise SettingsError(
+            "md.verify runs the live engine in a thread of its own, and Python in a browser has "
+            "none: run it where Python is installed."
+        )
     failure: list[BaseException] = []
 
     def body() -> None:

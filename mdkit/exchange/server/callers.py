@@ -7,9 +7,6 @@ from collections.abc import Mapping
 from mdkit.callers import is_of_a_foreign_page, is_sent_here
 from mdkit.exchange.server.rest import Refusal
 
-CONTROL_HEADER = "X-Mdkit-Control"
-"""Must stand in requests to the control endpoints, with any value."""
-
 
 def check_caller(headers: Mapping[str, str], host: str) -> None:
     """Raise `Refusal` for a request that was sent to another name, or by a foreign page.

@@ -18,6 +18,7 @@ from websockets.http11 import Request, Response
 
 from mdkit.errors import ExchangeError, SettingsError
 from mdkit.exchange.config import (
+    CONTROL_HEADER,
     DATA_SERVICE,
     FLAT_PATH,
     KEEPALIVE,
@@ -27,7 +28,7 @@ from mdkit.exchange.config import (
     Fault,
 )
 from mdkit.exchange.faults.faults import make_fault
-from mdkit.exchange.server.callers import CONTROL_HEADER, check_caller
+from mdkit.exchange.server.callers import check_caller
 from mdkit.exchange.server.commands import Commands
 from mdkit.exchange.server.delivery import Client, Delivery, Feed
 from mdkit.exchange.server.http import http_response, retry_after

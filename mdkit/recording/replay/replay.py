@@ -9,6 +9,7 @@ from typing import Any
 
 from mdkit.errors import RecordingError, SessionError, SettingsError
 from mdkit.events import Gap
+from mdkit.machine import aside
 from mdkit.recording.files import Happening, Paths, RecordingFiles
 from mdkit.recording.format import Connected, Disconnected, Subscribed
 from mdkit.recording.moments import moment, nanoseconds
@@ -225,7 +226,7 @@ class Replay:
         try:
             if self.as_seen:
                 for session in self._recordings.sessions:
-                    await asyncio.to_thread(session.unseen)
+                    await aside(session.unseen)
             while not self._is_stopping and (self.loop is True or self.lap < self.loop):
                 self.lap += 1
                 if not await self._play(sink):
