@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 
 from mdkit.errors import FeedError, MdkitError
 from mdkit.events import REFUSED, Gap
 from mdkit.sources.venue_connection import VenueConnection
 from mdkit.venues.assembly.handover import Handover
+from mdkit.venues.codec import Subscription
 
 QUIET_SECONDS = 5.0
-"""How long the old connection is kept for trades and tickers alone, where none come."""
+"""How long the old connection is kept where nothing comes any more that shows the place."""
 _LOOK_SECONDS = 0.05
 
 
@@ -107,7 +109,7 @@ class Replacement:
         while not (self.is_over or self.closes_old):
             await asyncio.sleep(_LOOK_SECONDS)
             missing = self._missing()
-            if self._handover is None or not self.new.socket.is_settled or "depth" in missing:
+            if self._handover is None or not self.new.socket.is_settled or self._waits(missing):
                 since = 0.0
                 continue
             since = since or time.monotonic()
@@ -115,13 +117,17 @@ class Replacement:
                 self._close_old()
                 return
 
-    def _missing(self) -> set[str]:
-        """Return the channels of which some symbol is not handed over."""
-        return {
-            channel
-            for channel, symbol in self.new.subscriptions
-            if (channel, symbol) in self.old.subscriptions and not self.carries(channel, symbol)
-        }
+    def _missing(self) -> list[Subscription]:
+        """Return what is not handed over."""
+        both = [key for key in self.new.subscriptions if key in self.old.subscriptions]
+        return [key for key in both if not self.carries(*key)]
+
+    def _waits(self, missing: Sequence[Subscription]) -> bool:
+        """Whether a book is missing that is not the same on both connections."""
+        return any(channel == "depth" and not self._rests(symbol) for channel, symbol in missing)
+
+    def _rests(self, symbol: str) -> bool:
+        return self._handover is not None and self._handover.rests(symbol)
 
     async def finish(self) -> None:
         """Leave all to the next connection: the old one has ended, and all that came is taken."""
@@ -152,12 +158,11 @@ class Replacement:
         now = time.time_ns()
         in_due_form = not self._how_it_ended or "closed by the server" in self._how_it_ended
         why = f"{self.reason}; {self._how_it_ended or 'closed here'} before all was handed over"
-        for channel, symbol in self.new.subscriptions:
-            if (channel, symbol) not in self.old.subscriptions or self.carries(channel, symbol):
-                continue
+        for channel, symbol in self._missing():
             if channel == "depth":
                 builder = self.old.assembler.builders.get(symbol)
-                if builder is not None and builder.good_ns:
+                is_whole = in_due_form and self._rests(symbol)
+                if builder is not None and builder.good_ns and not is_whole:
                     gaps.append(Gap(symbol, channel, why, builder.good_ns, now))
             elif not (in_due_form and self.new.socket.is_settled):
                 gaps.append(Gap(symbol, channel, why, self.old.last_ns, now))

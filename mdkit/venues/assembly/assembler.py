@@ -12,7 +12,7 @@ from mdkit.errors import InvalidMessage
 from mdkit.events import Gap, Level, Trade
 from mdkit.redaction import safe_text
 from mdkit.venues.assembly.builder import BookBuilder, BuilderState, Built, Stretch
-from mdkit.venues.assembly.handover import Handover, HandoverState, trade_key
+from mdkit.venues.assembly.handover import Handover, HandoverState, leave_out, trade_key
 from mdkit.venues.assembly.parsed import (
     Beat,
     BestQuote,
@@ -57,12 +57,13 @@ Output = bytes | Gap | Answered | Wanted | Ending
 
 class AssemblerState(Struct, omit_defaults=True):
     """All that an assembler knows: the next frame's number, and by symbol the builders, the trades
-    that may be repeated, and those to leave out; and what is known of the handover to it."""
+    that may be repeated, and what to leave out; and what is known of the handover to it."""
 
     next_number: int | None = None
     builders: dict[str, BuilderState] = {}
     recent: dict[str, list[str]] = {}
     repeated: dict[str, list[str]] = {}
+    given_until: dict[str, int] = {}
     handover: HandoverState | None = None
 
 
@@ -96,6 +97,8 @@ class Assembler:
         handover: from or to another connection of the same feed, while that lasts.
         recent: by symbol, the keys of trades that the venue may repeat.
         repeated: the keys of trades that a connection before gave: left out until others come.
+        given_until: when by the venue's clock the last book was that a connection before gave:
+            left out until later ones come.
     """
 
     def __init__(
@@ -117,6 +120,7 @@ class Assembler:
         self.handover: Handover | None = None
         self.recent: dict[str, dict[str, None]] = {}
         self.repeated: dict[str, dict[str, None]] = {}
+        self.given_until: dict[str, int] = {}
 
     def expect(self, symbols: Mapping[str, str]) -> None:
         """Set the symbols that frames are about, by the venue's own names."""
@@ -171,6 +175,7 @@ class Assembler:
             builders,
             {symbol: list(keys) for symbol, keys in self.recent.items()},
             {symbol: list(keys) for symbol, keys in self.repeated.items()},
+            dict(self.given_until),
             self.handover.save() if is_next and self.handover is not None else None,
         )
 
@@ -179,6 +184,7 @@ class Assembler:
         self._next_number = saved.next_number
         self.recent = {symbol: dict.fromkeys(keys) for symbol, keys in saved.recent.items()}
         self.repeated = {symbol: dict.fromkeys(keys) for symbol, keys in saved.repeated.items()}
+        self.given_until = dict(saved.given_until)
         for symbol, state in saved.builders.items():
             builder = self.builders[symbol] = self._new_builder()
             builder.restore(state)
@@ -208,6 +214,8 @@ class Assembler:
         if self.handover is not None:
             outputs += self.handover.take_books(self, symbol, told, received_ns)
         elif told:
+            if self.given_until:
+                told = self._later(symbol, builder, told)
             outputs += self.tell(symbol, told)
         if builder.wants_snapshot or self._asked:
             self._ask(symbol, builder, outputs)
@@ -277,6 +285,17 @@ class Assembler:
         elif isinstance(item, Notice):
             self.counts["notice"] += 1
             outputs.append(Ending(item.reason))
+
+    def _later(
+        self, symbol: str, builder: BookBuilder, told: Sequence[Built | Stretch]
+    ) -> list[Built | Stretch]:
+        """Leave out books that a connection before gave, by the venue's clock."""
+        until_ns = self.given_until.get(symbol, 0)
+        later = [t for t in told if isinstance(t, Stretch) or t.exchange_ns > until_ns]
+        leave_out(self, builder, len(told) - len(later))
+        if later:
+            self.given_until.pop(symbol, None)
+        return later
 
     def _fresh(self, symbol: str, events: list[Trade], *, is_kept: bool) -> list[Trade]:
         """Return the trades that have not been given; `is_kept` has these be remembered."""

@@ -14,7 +14,6 @@ from mdkit.venues.assembly.builder import BookBuilder, Built, Stretch
 from mdkit.venues.normalized.messages import message
 
 _MOST_HELD = 10_000
-_CLOCKS_DIFFER_NS = 1_000_000_000
 
 
 class HeldBook(Struct):
@@ -28,12 +27,15 @@ class HeldBook(Struct):
 
 class _Books(Struct):
     """One symbol's books. `first` is the change at which the next one's came into step, and
-    `faults` how many it had had by then; `time_ns` is of the last book that was passed on."""
+    `faults` how many it had had by then; `time_ns` is of the last book of the old connection, and
+    `before` are the best levels of the one before that."""
 
     is_given: bool = False
     first: int | None = None
     faults: int = 0
     time_ns: int = 0
+    last: tuple[tuple[Level, ...], tuple[Level, ...]] | None = None
+    before: tuple[tuple[Level, ...], tuple[Level, ...]] | None = None
     held: list[HeldBook] = []
 
 
@@ -69,6 +71,7 @@ class Giver(Protocol):
     handover: Handover | None
     recent: dict[str, dict[str, None]]
     repeated: dict[str, dict[str, None]]
+    given_until: dict[str, int]
 
     def tell(self, symbol: str, told: Sequence[Built | Stretch]) -> list[bytes | Gap]:
         """Return what a builder tells as messages and gaps."""
@@ -83,8 +86,8 @@ class Handover:
     - A book is handed over when both are in step with the venue at the same change. Where updates
       are numbered, that is once the old book's number lies between the one at which the next book
       came into step and the one at which it is. Elsewhere it is once the next connection has given
-      the same best levels as the old one last, no earlier by the venue's clock; where connections
-      tell the time by clocks of their own (Coinbase), that may be a second less for the newest.
+      the same best levels as the old one last, of the same time by the venue's clock; where each
+      connection tells the time by its own (Coinbase), the same two books one after the other.
       The books held that are later pass. So no book is left out, and none comes twice.
     - A book that is out of step on the old connection is handed over when the next one's is in
       step; the stretch is told.
@@ -92,7 +95,8 @@ class Handover:
       old connection did not give pass.
     - Tickers are handed over when both have given the same figures, no earlier; later ones pass.
     - At the end of the old connection all that is left is handed over: the last book and ticker,
-      and all trades that are held. Whoever knows how it ended tells whether something is missing.
+      if they are later, and all trades that are held. Whoever knows how it ended tells whether
+      something is missing; of a book that `rests`, nothing is.
 
     Pure: the same frames of both connections, in the same order, give the same messages.
     """
@@ -116,6 +120,14 @@ class Handover:
         """Return the connection whose messages pass."""
         return self.new if self.is_given(channel, symbol) else self.old
 
+    def rests(self, symbol: str) -> bool:
+        """Whether both books are in step and have the same best levels now, as quiet ones do."""
+        books = self._state.books.get(symbol)
+        old, new = self.old.builders.get(symbol), self.new.builders.get(symbol)
+        if books is None or old is None or new is None or not self._is_fit(symbol, books):
+            return False
+        return old.state == "in step" and old.published == new.published
+
     @property
     def given(self) -> list[tuple[str, str]]:
         """The (channel, symbol) that the next connection carries already."""
@@ -137,8 +149,15 @@ class Handover:
         """Hand over what is left, since the old connection has ended; return what that gives."""
         outputs: list[bytes] = []
         for symbol, books in self._state.books.items():
-            if not books.is_given and self._is_fit(symbol, books):
+            if books.is_given:
+                continue
+            if self.rests(symbol):
+                self._pass_books(symbol, books, [])
+            elif self._is_fit(symbol, books) and books.held[-1].exchange_ns > books.time_ns:
                 outputs += self._pass_books(symbol, books, books.held[-1:])
+            else:  # the old connection was ahead
+                self._forget(self.new.builders.get(symbol), books)
+                self.new.given_until[symbol] = books.time_ns
         for trades in self._state.trades.values():
             if not trades.is_given and trades.held:
                 outputs.append(message(list(trades.held.values())))
@@ -167,13 +186,14 @@ class Handover:
         if books.is_given:
             if giver is self.new:
                 return giver.tell(symbol, told)
-            _leave_out(giver, builder, len(made))
+            leave_out(giver, builder, len(made))
             return []
         passed: list[bytes | Gap] = []
         if giver is self.old:
             passed = giver.tell(symbol, told)
-            if made:
-                books.time_ns = made[-1].exchange_ns
+            for built in made:
+                books.time_ns = built.exchange_ns
+                books.before, books.last = books.last, (built.bids, built.asks)
         else:
             if builder.faults != books.faults or builder.state != "in step":
                 self._forget(builder, books)
@@ -182,7 +202,7 @@ class Handover:
             books.held += [HeldBook(builder.last, *built) for built in made]
             builder.books -= len(made)  # until they are passed on
             if len(books.held) > _MOST_HELD:
-                _leave_out(giver, builder, 1, were_counted=False)
+                leave_out(giver, builder, 1, were_counted=False)
                 del books.held[0]
         return passed + self._try_books(symbol, books, received_ns)
 
@@ -279,7 +299,7 @@ class Handover:
 
     def _pass_books(self, symbol: str, books: _Books, later: Sequence[HeldBook]) -> list[bytes]:
         builder = self.new.builders[symbol]
-        _leave_out(self.new, builder, len(books.held) - len(later), were_counted=False)
+        leave_out(self.new, builder, len(books.held) - len(later), were_counted=False)
         builder.books += len(later)
         books.is_given, books.held = True, []
         return [
@@ -289,10 +309,11 @@ class Handover:
             if isinstance(told, bytes)
         ]
 
-    def _forget(self, builder: BookBuilder, books: _Books) -> None:
-        """Begin again with the next connection's book, which fell out of step."""
-        _leave_out(self.new, builder, len(books.held), were_counted=False)
-        books.held, books.first, books.faults = [], None, builder.faults
+    def _forget(self, builder: BookBuilder | None, books: _Books) -> None:
+        """Forget the books that are held: of a book that fell out of step, or that are old."""
+        if builder is not None:
+            leave_out(self.new, builder, len(books.held), were_counted=False)
+            books.held, books.first, books.faults = [], None, builder.faults
 
     def _rest(self, trades: _Trades) -> list[Trade]:
         """Hand over: return what is held, of which the old connection gave one at the most."""
@@ -315,13 +336,13 @@ def trade_key(trade: Trade) -> str:
 def _where_same(books: _Books, old: BookBuilder) -> int | None:
     """Return the place of the held book that is the old one's last."""
     for at, held in enumerate(books.held):
-        if (held.bids, held.asks) == old.published:
-            behind_ns = books.time_ns - held.exchange_ns
-            if behind_ns <= 0:
+        if (held.bids, held.asks) != old.published:
+            continue
+        if old.rule.shares_clock:
+            if held.exchange_ns == books.time_ns:
                 return at
-            is_newest = at + 1 == len(books.held)
-            if is_newest and not old.rule.shares_clock and behind_ns < _CLOCKS_DIFFER_NS:
-                return at
+        elif at and (books.held[at - 1].bids, books.held[at - 1].asks) == books.before:
+            return at
     return None
 
 
@@ -329,9 +350,7 @@ def _same(one: Ticker, other: Ticker) -> bool:
     return structs.replace(one, exchange_ns=0) == structs.replace(other, exchange_ns=0)
 
 
-def _leave_out(
-    giver: Giver, builder: BookBuilder, count: int, *, were_counted: bool = True
-) -> None:
+def leave_out(giver: Giver, builder: BookBuilder, count: int, *, were_counted: bool = True) -> None:
     """Count books that the other connection gives."""
     giver.counts["duplicate"] += count
     builder.duplicates += count
