@@ -18,6 +18,7 @@ from comm import create_comm
 from ipywidgets.widgets.widget import __protocol_version__
 
 from mdkit.canvas.module import page_module, page_style
+from mdkit.canvas.outbox import Outbox
 from mdkit.canvas.rings import Rows
 
 IN_FLIGHT = 2
@@ -56,6 +57,7 @@ class CanvasWidget(anywidget.AnyWidget):
         self._sent_at = 0.0
         self._answered_at = 0.0
         self._on_ask = on_ask
+        self._outbox = Outbox(self.send) if _is_of_ipykernel(self.comm) else None
         self.on_msg(self._on_message)
 
     def __repr__(self) -> str:
@@ -64,7 +66,7 @@ class CanvasWidget(anywidget.AnyWidget):
     @property
     def ready(self) -> bool:
         """Whether a picture may be sent now."""
-        if not self.visible:
+        if not self.visible or (self._outbox is not None and len(self._outbox)):
             return False
         now = time.monotonic()
         if not self.greeted:  # there may be no page at all
@@ -89,11 +91,17 @@ class CanvasWidget(anywidget.AnyWidget):
             "parts": [(name, *rows.shape) for name, rows in parts.items()],
         }
         self.anew = not self.greeted
-        self.send(message, [buffer])
+        if self._outbox is None:
+            self.send(message, [buffer])
+        else:
+            self._outbox.put(message, [buffer])
 
     def close(self) -> None:
         """Close the widget and its layout, and let go of who made it."""
         self._on_ask = None
+        if self._outbox is not None:
+            self._outbox.close()
+            self._outbox = None
         layout = self.layout
         super().close()
         if layout is not None:  # as in a widget that is closed already
@@ -147,6 +155,11 @@ def _answer_in_thread(comm: Any) -> None:
     """
     if hasattr(comm, "_reply_subshell_for"):
         comm._reply_subshell_for = lambda data, chosen: chosen
+
+
+def _is_of_ipykernel(comm: Any) -> bool:
+    """Whether messages may be sent from any thread: other kernels do not say so."""
+    return type(comm).__module__.partition(".")[0] == "ipykernel"
 
 
 def widget_view(widget: Any) -> dict[str, Any]:
