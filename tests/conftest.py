@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import importlib.util
 import logging
 import os
 import socket
@@ -114,8 +115,30 @@ def inner_tests_open_nothing(request, monkeypatch):
     monkeypatch.setattr(subprocess.Popen, "__init__", refuse)
 
 
+@pytest.fixture(scope="session")
+def exchange_pool():
+    """Exchange processes that wait for the next test."""
+    path = Path(__file__).with_name("warm_exchanges.py")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    pool = module.WarmExchanges()
+    yield pool
+    pool.close()
+
+
 @pytest.fixture(autouse=True)
-def no_leftovers(request, monkeypatch):
+def warm_exchanges(request, monkeypatch):
+    """Let exchanges run in processes that have served earlier tests of this worker."""
+    if request.node.get_closest_marker("inner") is not None:
+        return None
+    pool = request.getfixturevalue("exchange_pool")
+    monkeypatch.setattr("mdkit.exchange.process.start_apart", pool.start)
+    return pool
+
+
+@pytest.fixture(autouse=True)
+def no_leftovers(request, monkeypatch, warm_exchanges):
     """Fail a test that leaves tasks, threads, sockets or child processes behind."""
     if request.node.get_closest_marker("browser") is not None:
         yield  # the browser and its threads outlive a test
@@ -143,7 +166,8 @@ def no_leftovers(request, monkeypatch):
     def left_behind():
         left = [f"thread {thread.name}" for thread in set(threading.enumerate()) - threads]
         left += [f"socket {socket}" for socket in _sockets(this) - sockets]
-        left += [f"process {pid}: {_command(pid)}" for pid in _children(this) - children]
+        idle = {child.pid for child in warm_exchanges.idle} if warm_exchanges else set()
+        left += [f"process {pid}: {_command(pid)}" for pid in _children(this) - children - idle]
         return left
 
     deadline = time.monotonic() + 20  # a busy machine takes its time to end what was told to

@@ -11,28 +11,12 @@ import pytest
 import requests
 
 import mdkit as md
+from mdkit.session.opening import named
 
 pytestmark = pytest.mark.outer
 
-
-@pytest.fixture
-def cli(tmp_path):
-    """`cli("demo", ...)` runs a command to its end; returns (exit code, stdout, stderr)."""
-
-    def run(*arguments, code=None):
-        start = ["-c", code] if code else ["-m", "mdkit"]
-        done = subprocess.run(
-            [sys.executable, *start, *map(str, arguments)],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            cwd=tmp_path,
-            env={**os.environ, "COLUMNS": "160"},
-        )
-        assert "Traceback" not in done.stdout + done.stderr
-        return done.returncode, done.stdout, done.stderr
-
-    return run
+LONG = ("--seconds", "90")
+"""For a command that ends sooner, when it has shown what it should."""
 
 
 @pytest.fixture
@@ -47,16 +31,16 @@ def recording(tmp_path, depth_message):
     return path
 
 
-def test_version_and_help(cli):
-    assert cli("--version") == (0, f"mdkit {md.__version__}\n", "")
-    code, out, _ = cli("--help")
+def test_version_and_help(shell):
+    assert shell("--version") == (0, f"mdkit {md.__version__}\n", "")
+    code, out, _ = shell("--help")
     assert code == 0
     assert all(command in out for command in ("demo", "serve", "doctor"))
 
 
 @pytest.mark.parametrize("more", [[], ["--scenario", "open", "--opening", "500"]])
 def test_demo_shows_pressure_and_ends_with_ledger_and_chart(cli, tmp_path, more):
-    code, out, err = cli("demo", "--seconds", "1.5", "--out", "out", *more)
+    code, out, err = cli("demo", *LONG, "--out", "out", *more, until="pressure AAPL.US")
     assert (code, err) == (0, "")
     assert "pressure AAPL.US" in out
     assert "msg/s" in out
@@ -68,8 +52,8 @@ def test_demo_shows_pressure_and_ends_with_ledger_and_chart(cli, tmp_path, more)
         assert (tmp_path / "out" / table).stat().st_size > 0
 
 
-def test_demo_plays_a_recording_to_its_end(cli, recording):
-    code, out, err = cli("demo", "--replay", recording, "--speed", "0.5", "--out", "out")
+def test_demo_plays_a_recording_to_its_end(either, recording):
+    code, out, err = either("demo", "--replay", recording, "--speed", "0.5", "--out", "out")
     assert (code, err) == (0, "")
     assert "600 messages in" in out
     assert "600 processed" in out
@@ -94,9 +78,9 @@ def test_demo_loses_nothing_of_a_recording_played_at_full_speed(cli, tmp_path, d
     assert f"{count:,} processed" in out
 
 
-def test_doctor_reports_and_never_shows_the_key(cli, monkeypatch):
+def test_doctor_reports_and_never_shows_the_key(either, monkeypatch):
     monkeypatch.setenv("TICKDB_API_KEY", "sk-secret-1")
-    code, out, err = cli("doctor")
+    code, out, err = either("doctor")
     assert code in (0, 1)
     assert err == ""
     assert code == int(any(line.startswith("!") for line in out.splitlines()))
@@ -168,7 +152,7 @@ def my_file(tmp_path):
 
 
 def test_strategies_of_your_own_file_are_watched_backtested_and_swept(cli, my_file, bar_file):
-    code, out, err = cli("demo", "--seconds", "2.5", "--strategy", "my_file.py:lean")
+    code, out, err = cli("demo", *LONG, "--strategy", "my_file.py:lean", until="lean AAPL.US")
     assert (code, err) == (0, "")
     assert "lean AAPL.US" in out
     assert "pressure" not in out
@@ -186,7 +170,11 @@ def test_strategies_of_your_own_file_are_watched_backtested_and_swept(cli, my_fi
 
 
 def test_a_fault_on_the_command_line_happens(cli):
-    code, out, err = cli("demo", "--seconds", "3", "--fault", "disconnect@0.5,code=1013")
+    def is_broken(_):
+        session = named("demo")
+        return session is not None and len(session.gaps()) > 0
+
+    code, out, err = cli("demo", *LONG, "--fault", "disconnect@0.5,code=1013", until=is_broken)
     assert (code, err) == (0, "")
     assert " 0 gaps" not in out
 
@@ -235,9 +223,9 @@ def test_lab_passes_everything_else_to_jupyter(tmp_path, monkeypatch):
     assert _lab_command([".", "--allow-root"])[3:] == [root, "--allow-root"]
 
 
-def test_lab_starts_jupyter_with_them(cli):
+def test_lab_starts_jupyter_with_them(shell):
     jupyterlab = pytest.importorskip("jupyterlab")
-    code, out, _ = cli("lab", "--version")
+    code, out, _ = shell("lab", "--version")
     assert (code, out.strip()) == (0, jupyterlab.__version__)
 
 
@@ -256,7 +244,7 @@ def test_an_output_folder_that_cannot_be_is_told(cli, tmp_path):
     assert "file" in err
 
 
-def test_a_refused_key_exits_3(cli):
+def test_a_refused_key_exits_3(shell):
     code = """
 import mdkit.cli.terminal as terminal
 from mdkit.venues.tickdb.codes import classify
@@ -266,7 +254,7 @@ def refuse(*args):
 terminal.run_demo = refuse
 main(["demo"])
 """
-    found, _, err = cli(code=code)
+    found, _, err = shell(code=code)
     assert found == 3
     assert "1001" in err
 
@@ -331,9 +319,9 @@ def bar_file(tmp_path):
     return path
 
 
-def test_backtest_writes_what_it_found(cli, tmp_path, bar_file):
+def test_backtest_writes_what_it_found(shell, tmp_path, bar_file):
     out = tmp_path / "out"
-    code, shown, errors = cli(
+    code, shown, errors = shell(
         *("backtest", "--file", str(bar_file), "--set", "fast=3", "--set", "slow=8"),
         *("--fee", "0.001", "--engine", "python", "--out", str(out)),
     )

@@ -1,47 +1,26 @@
 """Public venues on the command line: their dialects, and what is said where none is reached."""
 
-import os
-import subprocess
-import sys
+import re
+from dataclasses import replace
 
 import pytest
 
+import mdkit as md
 from mdkit.recording.info import recording_info
 from mdkit.venues.registry import VENUES
 
 pytestmark = pytest.mark.outer
 
-NOWHERE = """
-from dataclasses import replace
-from mdkit.cli.main import main
-from mdkit.venues import registry
-found = registry.VENUES["kraken"]
-registry.VENUES["kraken"] = replace(found, ws_url="ws://127.0.0.1:9", rest_url="http://127.0.0.1:9")
-main({arguments!r})
-"""
+
+@pytest.fixture(autouse=True)
+def nowhere(monkeypatch):
+    """Kraken itself is at a port of this machine where nobody listens."""
+    place_kraken(monkeypatch, "ws://127.0.0.1:9", "http://127.0.0.1:9")
 
 
-@pytest.fixture
-def cli(tmp_path):
-    """`cli("demo", ...)` runs a command to its end; returns (exit code, stdout, stderr).
-
-    Kraken itself is at a port of this machine where nobody listens.
-    """
-
-    def run(*arguments):
-        code = NOWHERE.format(arguments=[str(argument) for argument in arguments])
-        done = subprocess.run(
-            [sys.executable, "-c", code],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            cwd=tmp_path,
-            env={**os.environ, "COLUMNS": "160"},
-        )
-        assert "Traceback" not in done.stdout + done.stderr
-        return done.returncode, done.stdout, done.stderr
-
-    return run
+def place_kraken(monkeypatch, ws_url, rest_url):
+    found = replace(VENUES["kraken"], ws_url=ws_url, rest_url=rest_url)
+    monkeypatch.setitem(VENUES, "kraken", found)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +28,8 @@ def cli(tmp_path):
     [("kraken", "Kraken", "BTC/USD"), ("binance", "Binance", "BTC/USDT")],
 )
 def test_demo_speaks_a_venues_dialect_and_says_so(cli, tmp_path, venue, title, symbol):
-    code, out, err = cli("demo", "--venue", venue, "--symbols", symbol, "--seconds", "3")
+    words = ("demo", "--venue", venue, "--symbols", symbol, "--seconds", "90")
+    code, out, err = cli(*words, until=f"pressure {symbol} ")
     assert (code, err) == (0, "")
     first = out.splitlines()[0]
     assert first.startswith("Embedded exchange at ws://127.0.0.1:")
@@ -72,7 +52,7 @@ def test_demo_of_a_venue_that_is_not_reached_ends_soon_with_the_cure(cli, tmp_pa
 
 
 def test_recording_a_venue_that_is_not_reached_says_so(cli):
-    code, _, err = cli("record", "BTC/USD", "--source", "kraken", "--seconds", "2.5")
+    code, _, err = cli("record", "BTC/USD", "--source", "kraken", until="not connected: ")
     assert code == 1
     assert "Nothing was recorded: there was no connection (connection refused" in err
 
@@ -108,28 +88,17 @@ def test_help_lists_the_venues(cli, command):
     assert set(VENUES) <= {word.strip("().") for word in words}
 
 
-def test_what_a_venues_dialect_sent_is_recorded_under_its_name(cli, tmp_path):
-    with_exchange = """
-import mdkit as md
-from mdkit.cli.main import main
-from mdkit.venues import registry
-from dataclasses import replace
-with md.Exchange(["BTC/USD"], venue="kraken") as exchange:
-    found = registry.VENUES["kraken"]
-    registry.VENUES["kraken"] = replace(
-        found, ws_url=exchange.ws_url, rest_url=exchange.rest_url
-    )
-    main(["record", "BTC-USD", "--source", "kraken", "--seconds", "3", "--out", "k.jsonl.gz"])
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", with_exchange],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        cwd=tmp_path,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "recording k.jsonl.gz" in done.stdout
+def test_what_a_venues_dialect_sent_is_recorded_under_its_name(cli, tmp_path, monkeypatch):
+    def is_recorded(printed):
+        return any(int(n.replace(",", "")) > 10 for n in re.findall(r"([\d,]+) recorded", printed))
+
+    with md.Exchange(["BTC/USD"], venue="kraken") as exchange:
+        place_kraken(monkeypatch, exchange.ws_url, exchange.rest_url)
+        code, out, err = cli(
+            "record", "BTC-USD", "--source", "kraken", "--out", "k.jsonl.gz", until=is_recorded
+        )
+    assert (code, err) == (0, "")
+    assert "recording k.jsonl.gz" in out
     info = recording_info(tmp_path / "k.jsonl.gz")
     assert info.messages > 10
     assert set(info.frame().reset_index()["symbol"]) == {"BTC/USD"}

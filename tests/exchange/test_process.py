@@ -25,6 +25,11 @@ pytestmark = pytest.mark.outer
 KEY = "very-secret-key-42"
 
 
+@pytest.fixture
+def warm_exchanges():
+    """None: these tests are about the processes, so each starts one."""
+
+
 def gone(pid):
     try:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
