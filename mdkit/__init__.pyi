@@ -21,8 +21,9 @@ from .backtesting.account.sizing import RiskSize as RiskSize
 from .backtesting.account.sizing import VolatilityTarget as VolatilityTarget
 from .backtesting.chance.deflated import deflated as deflated
 from .backtesting.engine import backtest as backtest
+from .backtesting.report.comparison import compare as compare
 from .backtesting.result import Result as Result
-from .backtesting.result import compare as compare
+from .backtesting.result import read_result as read_result
 from .backtesting.sweep import heatmap as heatmap
 from .backtesting.sweep import sweep as sweep
 from .backtesting.verify.parity import verify as verify

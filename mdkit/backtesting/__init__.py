@@ -2,11 +2,14 @@
 
 engine.py   backtest(): a strategy over bars, on the Python engine or the compiled one
 runs.py     runs of a strategy: its signals, and its account
-quotes.py   recorded events, gone through by a strategy
-result.py   Result and compare(); notes.py and plots.py make its parts
+result.py   Result; notes.py and plots.py make its parts
 sweep.py    many parameters at once
 walk_forward.py  choose on one stretch of history, judge on the next
 account/    orders, fills, trades, and the figures made of them
+bars/       bars traded with orders, stops that follow, sizes, margin and financing
+books/      order books traded against
+chance/     what luck could have made of a result
+report/     tear sheets, comparisons, results in files
 data/       bars and events as the engines take them
 compiled/   a strategy's own code compiled by numba
 verify/     verify(): every engine and the live path, bit by bit

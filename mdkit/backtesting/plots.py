@@ -98,11 +98,11 @@ def draw_result(result: DrawnResult, points: int) -> Figure:
     closes = _closes(result)
     if len(symbols) == 1:
         name_panel(price, f"{symbols[0]}: price and trades", "price")
-        draw_line(price, _thin(closes[symbols[0]], points), INK, 1.0, "close")
+        draw_line(price, thin(closes[symbols[0]], points), INK, 1.0, "close")
         _mark_trades(price, result)
     else:
         _draw_prices(price, closes, points)
-    _legend(price)
+    show_legend(price)
 
     name_panel(exposure, "Exposure", "of equity")
     shown = frame["exposure"].iloc[_spots(len(frame), points)]
@@ -116,24 +116,24 @@ def draw_result(result: DrawnResult, points: int) -> Figure:
 
     name_panel(equity, "Equity", "money")
     held = pd.Series(result.panel.held * result.terms.cash, index)
-    draw_line(equity, _thin(held, points), MUTED, 1.0, "buy and hold", alpha=0.8)
+    draw_line(equity, thin(held, points), MUTED, 1.0, "buy and hold", alpha=0.8)
     if result.benchmark is not None:
         other = pd.Series(result.benchmark.values * result.terms.cash, index)
-        draw_line(equity, _thin(other, points), AMBER, 1.2, result.benchmark.name)
-    draw_line(equity, _thin(frame["equity"], points), BLUE, 1.5, "strategy")
+        draw_line(equity, thin(other, points), AMBER, 1.2, result.benchmark.name)
+    draw_line(equity, thin(frame["equity"], points), BLUE, 1.5, "strategy")
     equity.axhline(result.terms.cash, color=GRID, linewidth=1.2, zorder=0)
     equity.yaxis.set_major_formatter(FuncFormatter(_count))
-    _legend(equity)
+    show_legend(equity)
 
     name_panel(drawdown, "Drawdown", "below the high")
-    fallen = _thin(frame["drawdown"], points, "min")
+    fallen = thin(frame["drawdown"], points, "min")
     drawdown.fill_between(dates(fallen.index), fallen.to_numpy(), color=RED, alpha=0.3, linewidth=0)
     drawdown.set_ylim(min(float(fallen.min()) * 1.1, -0.0001), 0.0)
     drawdown.yaxis.set_major_locator(MaxNLocator(3))
     percents(drawdown.yaxis)
 
     figure.align_ylabels()
-    _label_time(drawn, index)
+    label_time(drawn, index)
     return figure
 
 
@@ -145,17 +145,17 @@ def draw_signals(result: DrawnResult, points: int) -> Figure:
     symbols = result.panel.symbols
     if len(symbols) == 1:
         name_panel(price, f"{symbols[0]}: price", "price")
-        draw_line(price, _thin(closes[symbols[0]], points), INK, 1.0, "price")
+        draw_line(price, thin(closes[symbols[0]], points), INK, 1.0, "price")
     else:
         _draw_prices(price, closes, points)
-        _legend(price)
+        show_legend(price)
     name_panel(signals, "Signals", "as said")
     finite = result.signals.replace([np.inf, -np.inf], np.nan)
     for symbol, colour in zip(symbols, _colours(len(symbols)), strict=True):
-        said = _thin(finite[symbol], points)
+        said = thin(finite[symbol], points)
         draw_line(signals, said, colour, 0.0, symbol, marker=".", markersize=3)
     figure.align_ylabels()
-    _label_time((price, signals), result.panel.index)
+    label_time((price, signals), result.panel.index)
     return figure
 
 
@@ -166,8 +166,8 @@ def draw_comparison(results: Mapping[str, DrawnResult], points: int) -> Figure:
     name_panel(drawdown, "Drawdown", "below the high")
     for (name, result), colour in zip(results.items(), _colours(len(results)), strict=True):
         frame = result.equity
-        draw_line(equity, _thin(frame["equity"] / result.terms.cash, points), colour, 1.4, name)
-        draw_line(drawdown, _thin(frame["drawdown"], points, "min"), colour, 1.0, name)
+        draw_line(equity, thin(frame["equity"] / result.terms.cash, points), colour, 1.4, name)
+        draw_line(drawdown, thin(frame["drawdown"], points, "min"), colour, 1.0, name)
     equity.axhline(1.0, color=GRID, linewidth=1.2, zorder=0)
     drawdown.set_ylim(top=0.0)
     drawdown.yaxis.set_major_locator(MaxNLocator(3))
@@ -184,7 +184,7 @@ def draw_comparison(results: Mapping[str, DrawnResult], points: int) -> Figure:
     figure.align_ylabels()
     first = min(result.panel.index[0] for result in results.values())
     last = max(result.panel.index[-1] for result in results.values())
-    _label_time((equity, drawdown), pd.DatetimeIndex([first, last]))
+    label_time((equity, drawdown), pd.DatetimeIndex([first, last]))
     return figure
 
 
@@ -194,7 +194,7 @@ def draw_walk_forward(
     """Return the out-of-sample equity, with the windows and what was chosen for each."""
     figure, (axes,) = panels((10, 4.2), (1,), (title,))
     name_panel(axes, "Equity out of sample", "multiple of the beginning")
-    draw_line(axes, _thin(equity, points), BLUE, 1.5, "out of sample")
+    draw_line(axes, thin(equity, points), BLUE, 1.5, "out of sample")
     axes.axhline(1.0, color=GRID, linewidth=1.2, zorder=0)
     for number, (start, stop, label) in enumerate(windows):
         left, right = dates(pd.DatetimeIndex([start, stop]))
@@ -213,7 +213,7 @@ def draw_walk_forward(
             )
     low, high = axes.get_ylim()
     axes.set_ylim(low, high + 0.12 * (high - low))
-    _label_time((axes,), pd.DatetimeIndex(equity.index))
+    label_time((axes,), pd.DatetimeIndex(equity.index))
     return figure
 
 
@@ -252,7 +252,7 @@ def _draw_prices(axes: Any, closes: pd.DataFrame, points: int) -> None:
     for symbol, colour in zip(closes, _colours(closes.shape[1]), strict=True):
         own = closes[symbol].dropna()
         if len(own):
-            draw_line(axes, _thin(own / own.iloc[0], points), colour, 1.1, str(symbol))
+            draw_line(axes, thin(own / own.iloc[0], points), colour, 1.1, str(symbol))
 
 
 def panels(
@@ -316,7 +316,7 @@ def _spots(count: int, points: int) -> np.ndarray[Any, Any]:
     return np.unique(np.linspace(0, count - 1, min(count, points)).astype(np.int64))
 
 
-def _thin(series: pd.Series[Any], points: int, how: str = "ends") -> pd.Series[Any]:
+def thin(series: pd.Series[Any], points: int, how: str = "ends") -> pd.Series[Any]:
     """Return at most about `points` values: of equal spans the lowest and highest, or the min."""
     series = series.dropna()
     if len(series) <= points:
@@ -331,7 +331,8 @@ def _thin(series: pd.Series[Any], points: int, how: str = "ends") -> pd.Series[A
     return series.iloc[kept]
 
 
-def _label_time(panels: Sequence[Any], index: pd.DatetimeIndex) -> None:
+def label_time(panels: Sequence[Any], index: pd.DatetimeIndex) -> None:
+    """Label the time of panels below the last of them."""
     axes = panels[-1]
     if len(index) < 2 or index[0] == index[-1]:
         axes.xaxis.set_major_locator(NullLocator())
@@ -353,7 +354,8 @@ def name_panel(axes: Any, title: str, unit: str) -> None:
     axes.set_ylabel(unit, fontsize=9, color=MUTED, family=FONT, labelpad=5)
 
 
-def _legend(axes: Any) -> None:
+def show_legend(axes: Any) -> None:
+    """Name a panel's lines above its right edge."""
     lines = [line for line in axes.get_lines() if not line.get_label().startswith("_")]
     labels = [line.get_label() for line in lines[:8]]
     legend_above(axes, lines[:8], labels, min(8, len(lines)))

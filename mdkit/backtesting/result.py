@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import html
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from mdkit.backtesting.capacity import Capacity
     from mdkit.backtesting.chance.bootstrap import Bootstrap
+    from mdkit.backtesting.report.tear_sheet import TearSheet
     from mdkit.backtesting.show import ResultCanvas
 
 
@@ -276,6 +277,16 @@ class Result:
 
         return (draw_result if self.terms.trade else draw_signals)(self, max_points)
 
+    def tear_sheet(self, window: int | None = None) -> TearSheet:
+        """Return the backtest on one page: months, rolling Sharpe, drawdowns, trades.
+
+        `window` returns are what the rolling Sharpe ratio is of; half a year's unless given, or a
+        quarter of those there are. Raises `SettingsError` where nothing was traded.
+        """
+        from mdkit.backtesting.report.tear_sheet import tear_sheet
+
+        return tear_sheet(self, window)
+
     def show(self, symbol: str | None = None) -> ResultCanvas:
         """Return the result on the live canvas: hover, zoom, pan, and jump to a trade.
 
@@ -288,16 +299,25 @@ class Result:
         return ResultCanvas(self, symbol)
 
     def save(self, path: str | Path) -> Path:
-        """Write the picture as PNG, or with the suffix .html figures, picture and trades."""
+        """Write the picture as PNG, with the suffix .html figures, picture and trades, or all.
+
+        All is a name that ends in .npz, which `md.read_result` reads again: numbers and texts
+        alone, so that it is safe to read from others. It holds no code of the strategy, and no
+        books, so that `capacity` is not to be had of what was read.
+        """
         from mdkit.backtesting.plots import html_page, png
+        from mdkit.backtesting.report.saved import write_result
 
         target = Path(path).expanduser()
         if target.suffix.lower() in (".html", ".htm"):
             target.write_text(html_page(self), encoding="utf-8")
         elif target.suffix.lower() == ".png":
             target.write_bytes(png(self.plot()))
+        elif target.suffix.lower() == ".npz":
+            names = ("engine", "engine_reason", "periods_per_year", "risk_free")
+            write_result(self, target, {name: getattr(self, name) for name in names})
         else:
-            raise SettingsError(f"{target.name}: give a name that ends in .png or .html")
+            raise SettingsError(f"{target.name}: give a name that ends in .png, .html or .npz")
         return target
 
     def to_parquet(self, folder: str | Path) -> Path:
@@ -384,52 +404,12 @@ class Result:
         )
 
 
-class Comparison:
-    """Several results side by side: `stats` (a column each), and their equities in one plot."""
+def read_result(path: str | Path) -> Result:
+    """Return a result that was written by `result.save("name.npz")`.
 
-    def __init__(self, results: Mapping[str, Result]) -> None:
-        self.results = dict(results)
-        self.stats = pd.DataFrame({name: result.stats for name, result in results.items()})
-
-    def plot(self, *, max_points: int = 1500) -> Figure:
-        """Return a figure of the equities, each as a multiple of its beginning, and drawdowns."""
-        from mdkit.backtesting.plots import draw_comparison
-
-        return draw_comparison(self.results, max_points)
-
-    def __repr__(self) -> str:
-        return str(self._shown())
-
-    def _repr_html_(self) -> str:
-        return str(self._shown().to_html())
-
-    def _shown(self) -> pd.DataFrame:
-        frame = self.stats.astype(object).copy()
-        for name in frame.index:
-            frame.loc[name] = [shown_value(str(name), value) for value in frame.loc[name]]
-        return frame
-
-
-def compare(results: Sequence[Result] | Mapping[str, Result]) -> Comparison:
-    """Return several results side by side; a dict names them.
-
-    Without names they are called by their strategies, with what differs in the terms.
+    It has all figures, tables and pictures. Its strategy is a name with parameters, which cannot be
+    run. Raises `SettingsError` for what is no such file, or is damaged.
     """
-    if isinstance(results, Mapping):
-        named = dict(results)
-    else:
-        named = {}
-        for result in results:
-            name = repr(result.strategy)
-            if name in named:
-                first = named[name].terms
-                changed = [
-                    f"{field.name}={getattr(result.terms, field.name)}"
-                    for field in dataclasses.fields(Terms)
-                    if getattr(result.terms, field.name) != getattr(first, field.name)
-                ]
-                name = f"{name} {', '.join(changed) or f'#{len(named) + 1}'}"
-            named[name] = result
-    if not named:
-        raise SettingsError("compare needs at least one result")
-    return Comparison(named)
+    from mdkit.backtesting.report.saved import read_parts
+
+    return Result(**read_parts(path))

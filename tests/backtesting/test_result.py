@@ -9,7 +9,7 @@ import pytest
 from mdkit.backtesting.account import metrics
 from mdkit.backtesting.engine import backtest
 from mdkit.backtesting.plots import png
-from mdkit.backtesting.result import compare
+from mdkit.backtesting.report.comparison import compare
 from mdkit.errors import SettingsError
 from mdkit.strategies import BuyAndHold, RsiReversion, SmaCross, strategy
 
@@ -67,7 +67,7 @@ def test_pictures_and_files(result, tmp_path):
     page = result.save(tmp_path / "r.html").read_text(encoding="utf-8")
     assert page.startswith("<!doctype html>")
     assert "data:image/png;base64," in page
-    with pytest.raises(SettingsError, match=r"ends in \.png or \.html"):
+    with pytest.raises(SettingsError, match=r"ends in \.png, \.html or \.npz"):
         result.save(tmp_path / "r.pdf")
     folder = result.to_parquet(tmp_path / "run")
     read = pd.read_parquet(folder / "equity.parquet")

@@ -14,6 +14,8 @@ from mdkit.backtesting.account.contracts import Fees, as_fees
 def shown_value(name: str, value: Any) -> str:
     """Return a figure as a reader expects it."""
     form = metrics.METRICS[name].form if name in metrics.METRICS else ""
+    if name == "benchmark_return":
+        form = "share"
     if isinstance(value, pd.Timestamp):
         return f"{value:%Y-%m-%d %H:%M}"
     if isinstance(value, pd.Timedelta):

@@ -236,7 +236,7 @@ class BarAccount(Orders):
                     self.stop_at_open(i, s, price)
                 self.fill_orders_at_open(i, s, price)
         if self.maintenance > 0.0:
-            self.liquidate(i)
+            self.liquidate(i, True)
         for s in range(symbols):
             self.worst[s] = 0.0
             price = self.opens[s * self.span + i]
@@ -246,7 +246,7 @@ class BarAccount(Orders):
                     self.choose(i, s)
                 self.move(i, s, self.worst[s], False)
         if self.maintenance > 0.0:
-            self.liquidate(i)
+            self.liquidate(i, False)
         for s in range(symbols):
             if self.worst[s] != 0.0:
                 self.move(i, s, -self.worst[s], True)
@@ -364,8 +364,8 @@ class BarAccount(Orders):
             if side * self.closes[at] <= side * level:
                 self.stop_out(i, s, level)
 
-    def liquidate(self, i: int) -> None:
-        """Close positions where the way to the worst prices crosses the maintenance margin.
+    def liquidate(self, i: int, at_open: bool) -> None:
+        """Close positions at the open, or where the way to the worst prices crosses the margin.
 
         One whose symbol has no bar now is left to its next one.
         What there is beyond the margin, equity - maintenance x value, is linear on that way.
@@ -373,6 +373,8 @@ class BarAccount(Orders):
         here = self.beyond_margin(i, 0.0)
         if here <= 0.0:
             share = 0.0
+        elif at_open:
+            return
         else:
             there = self.beyond_margin(i, 1.0)
             if there >= 0.0:

@@ -132,5 +132,5 @@ def known_ranges(panel: Panel, terms: Terms) -> Ranges:
             row[1 + (np.arange(bars) if places is None else places)] = found
             known = np.where(np.isnan(row), 0, np.arange(bars + 1))
             row[:] = row[np.maximum.accumulate(known)]
-    multiples = [level.multiple if isinstance(level, ATRStop) else 0.0 for level in levels]
+    multiples = [float(level.multiple) if isinstance(level, ATRStop) else 0.0 for level in levels]
     return Ranges(flat.ravel(), (multiples[0], multiples[1], multiples[2]))

@@ -87,49 +87,36 @@ def single_kernel() -> Any:
     return _kept("single", numba.njit(**_OPTIONS)(run_single), types.int64(*arguments))
 
 
-def account_kernel(layout: Layout) -> Any:
-    """Return `Account.run`, compiled."""
+def account_kernel(which: str, layout: Layout) -> Any:
+    """Return `Account.run`, or `run` or `go` of an account over "books" or "bars", compiled."""
     translator = Translator(checked=False)
     load = loader(translator.mirror(layout))
 
-    def kernel(address, signals, opens, highs, lows, closes, bars, at_close, equities):
+    def run(address, signals, opens, highs, lows, closes, bars, at_close, equities):
         account = load(address)
         done = account.run(signals, opens, highs, lows, closes, bars, at_close, equities)
         save(address, account)
         return done
 
-    columns = (_COLUMN,) * 5
-    arguments = (types.uintp, *columns, types.int64, types.boolean, _FLOATS)
-    # `layout` tells all that the code depends on: where the attributes lie.
-    return _kept(f"account {layout}", numba.njit(**_OPTIONS)(kernel), types.boolean(*arguments))
-
-
-def book_kernel(layout: Layout) -> Any:
-    """Return `books.account.BookAccount.run`, compiled."""
-    translator = Translator(checked=False)
-    load = loader(translator.mirror(layout))
-
-    def kernel(address):
+    def run_books(address):
         account = load(address)
         done = account.run()
         save(address, account)
         return done
 
-    return _kept(f"books {layout}", numba.njit(**_OPTIONS)(kernel), types.boolean(types.uintp))
-
-
-def bar_kernel(layout: Layout) -> Any:
-    """Return `bars.account.BarAccount.go`, compiled."""
-    translator = Translator(checked=False)
-    load = loader(translator.mirror(layout))
-
-    def kernel(address):
+    def run_bars(address):
         account = load(address)
         done = account.go()
         save(address, account)
         return done
 
-    return _kept(f"bars {layout}", numba.njit(**_OPTIONS)(kernel), types.boolean(types.uintp))
+    columns: tuple[Any, ...] = ()
+    if which == "account":
+        columns = (*(_COLUMN,) * 5, types.int64, types.boolean, _FLOATS)
+    kernel = {"account": run, "books": run_books, "bars": run_bars}[which]
+    # `layout` tells all that the code depends on: where the attributes lie.
+    kind = types.boolean(types.uintp, *columns)
+    return _kept(f"{which} {layout}", numba.njit(**_OPTIONS)(kernel), kind)
 
 
 def _kept(key: str, kernel: Any, kind: Any) -> Any:

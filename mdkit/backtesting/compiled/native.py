@@ -35,10 +35,9 @@ Floats = npt.NDArray[np.float64]
 _KEPT = 64
 _PARAMETERS = (bool, int, float, str)
 _compiled: OrderedDict[str, NativeStrategy] = OrderedDict()
-_account_kernel: Any = None
 _single_kernel: Any = None
-_book_kernel: Any = None
-_bar_kernel: Any = None
+_account_kernels: dict[str, tuple[Layout, Any]] = {}
+"""Compiled accounts, and the layout that each was compiled for."""
 
 
 class NativeError(CannotCompile):
@@ -136,49 +135,39 @@ def is_compiled(strategy: Strategy) -> bool:
 
 def run_account(account: Account, *arguments: Any) -> bool:
     """Run `account.run(*arguments)` compiled, over flat arrays; fills go to `account.fills`."""
-    global _account_kernel
-    layout = describe(account)
-    if _account_kernel is None:
-        from mdkit.backtesting.compiled import kernels
-
-        _account_kernel = kernels.account_kernel(layout)
-    memory = Memory(layout, account)
-    done = bool(_account_kernel(memory.address, *arguments))
-    account.count = memory.read_one("count")
-    return done
-
-
-def has_book_kernel() -> bool:
-    """Whether the account over books was compiled in this process."""
-    return _book_kernel is not None
-
-
-def run_book_account(account: Any) -> bool:
-    """Run a `books.account.BookAccount` compiled, over its own arrays; return what `run` does."""
-    global _book_kernel
-    layout = describe(account)
-    if _book_kernel is None:
-        from mdkit.backtesting.compiled import kernels
-
-        _book_kernel = kernels.book_kernel(layout)
-    memory = Memory(layout, account)
-    done = bool(_book_kernel(memory.address))
-    for name in ("fill_count", "order_count"):
-        setattr(account, name, memory.read_one(name))
-    return done
+    return _run_account("account", account, ("count",), *arguments)
 
 
 def run_bar_account(account: Any) -> bool:
     """Run a `bars.account.BarAccount` compiled, over its own arrays; return what `go` does."""
-    global _bar_kernel
-    layout = describe(account)
-    if _bar_kernel is None:
+    return _run_account("bars", account, ("count",))
+
+
+def run_book_account(account: Any) -> bool:
+    """Run a `books.account.BookAccount` compiled, over its own arrays; return what `run` does."""
+    return _run_account("books", account, ("fill_count", "order_count"))
+
+
+def has_book_kernel() -> bool:
+    """Whether the account over books was compiled in this process."""
+    return "books" in _account_kernels
+
+
+def _run_account(which: str, account: Any, counts: tuple[str, ...], *arguments: Any) -> bool:
+    """Run an account compiled, and set its counts.
+
+    Raises `CannotCompile` where it holds what the code was not compiled for.
+    """
+    if which not in _account_kernels:
         from mdkit.backtesting.compiled import kernels
 
-        _bar_kernel = kernels.bar_kernel(layout)
+        layout = describe(account)
+        _account_kernels[which] = layout, kernels.account_kernel(which, layout)
+    layout, kernel = _account_kernels[which]
     memory = Memory(layout, account)
-    done = bool(_bar_kernel(memory.address))
-    account.count = memory.read_one("count")
+    done = bool(kernel(memory.address, *arguments))
+    for name in counts:
+        setattr(account, name, memory.read_one(name))
     return done
 
 

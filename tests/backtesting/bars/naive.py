@@ -229,7 +229,7 @@ class Naive:
             price, _, act = min(met, key=lambda each: (each[0] if up else -each[0], each[1]))
             act(price)
 
-    def liquidate(self, t):
+    def liquidate(self, t, at_open):
         if self.margin is None or not any(self.units):
             return
 
@@ -246,7 +246,7 @@ class Naive:
 
         if beyond(0.0) <= 0:
             share = 0.0
-        elif beyond(1.0) < 0:
+        elif not at_open and beyond(1.0) < 0:
             share = bisect(0.0, 1.0, lambda share: beyond(share) > 0)
         else:
             return
@@ -283,7 +283,7 @@ class Naive:
                 elif hit:
                     self.fill(t, s, order, open_, True)
                 order.life = "GTC"
-        self.liquidate(t)
+        self.liquidate(t, True)
         down = {}
         for s in here:
             if not self.units[s] and not self.orders[s]:
@@ -300,7 +300,7 @@ class Naive:
                     gains = [self.gain(s, order, close) for order in pair]
                     self.orders[s] = [pair[gains.index(min(gains))]]
             self.travel(t, s, low if down[s] else high, not down[s], False)
-        self.liquidate(t)
+        self.liquidate(t, False)
         for s, falls in down.items():
             _, high, low, close = self.bars[s][t]
             self.travel(t, s, high if falls else low, falls, True)

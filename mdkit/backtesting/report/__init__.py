@@ -1,0 +1,9 @@
+"""A finished backtest on one page, and in one file.
+
+tear_sheet.py  months, rolling Sharpe ratio, drawdowns, trades: tables and a page
+sheet_plot.py  its picture
+saved.py       results written down, and read again
+comparison.py  several side by side
+"""
+
+from __future__ import annotations
