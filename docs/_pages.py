@@ -9,6 +9,8 @@ from pathlib import Path
 
 import typer.main
 
+_AS_IT_IS = re.compile(r"(?<=/)\*|\|(?=\w)|(?<=\w)\|")
+"""What RST would take for markup: patterns of files, and absolute values."""
 _SECTION = re.compile(r"(Args|Returns|Raises|Yields|Attributes|Examples?|Notes?):$")
 
 
@@ -27,7 +29,7 @@ def docstrings(app, what, name, obj, options, lines):
                 marked += [f".. code-block:: {language}", ""]
             inside = line.startswith("    ") and (inside or begins)
             before = line.strip()
-        marked.append(line)
+        marked.append(line if inside else _AS_IT_IS.sub(r"\\\g<0>", line))
     lines[:] = marked
 
 
