@@ -9,25 +9,27 @@ from pathlib import Path
 
 import typer.main
 
+_AS_IT_IS = re.compile(r"(?<=/)\*|\|(?=\w)|(?<=\w)\|")
+"""What RST would take for markup: patterns of files, and absolute values."""
 _SECTION = re.compile(r"(Args|Returns|Raises|Yields|Attributes|Examples?|Notes?):$")
 
 
 def docstrings(app, what, name, obj, options, lines):
-    """Mark a docstring's indented examples, trees and tables as literal blocks of RST."""
+    """Mark a docstring's indented examples, trees and tables as literal blocks of RST.
+
+    Those are what is indented behind an empty line; what is indented behind the name of a section
+    is the section's own.
+    """
+    language = "text" if re.search(r"[├└│]", "".join(lines)) else "python"
     marked, before, inside = [], "", False
     for line in lines:
-        indented = line.startswith("    ")
         if line.strip():
-            if indented and not inside and not marked[-1:] == [""]:
-                inside = False
-            elif indented and not inside and not _SECTION.match(before):
-                python = ">>>" not in line and not re.search(r"[├└│]", "".join(lines))
-                marked += [f".. code-block:: {'python' if python else 'text'}", ""]
-                inside = True
-            elif not indented:
-                inside = False
+            begins = line.startswith("    ") and marked[-1:] == [""] and not _SECTION.match(before)
+            if begins and not inside:
+                marked += [f".. code-block:: {language}", ""]
+            inside = line.startswith("    ") and (inside or begins)
             before = line.strip()
-        marked.append(line)
+        marked.append(line if inside else _AS_IT_IS.sub(r"\\\g<0>", line))
     lines[:] = marked
 
 

@@ -15,8 +15,9 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
-import mdkit  # noqa: E402
 from _pages import command_line, docstrings, plain_text  # noqa: E402
+
+import mdkit  # noqa: E402
 from mdkit.settings import Settings  # noqa: E402
 
 # Pages depend on nothing that this machine's environment or cache says about mdkit.
@@ -64,7 +65,8 @@ html_show_sphinx = False
 html_theme_options = {
     "show_nav_level": 1,
     "navigation_with_keys": False,
-    "header_links_before_dropdown": 8,
+    "header_links_before_dropdown": 9,
+    "navbar_persistent": ["search-button"],
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],
     "footer_end": [],

@@ -34,5 +34,5 @@ def test_the_reference_lacks_no_public_name_and_uses_each_in_an_example():
         entries |= named
         used |= {name for name in named if re.search(rf"\bmd\.{name}\b", cells)}
     public = set(md.__all__) - {"strategies", "venues"}
-    assert public - entries == set()
-    assert entries - used == set()
+    assert public - entries == set(), "add `.. autoclass:: mdkit.Name` or the like to a page"
+    assert entries - used == set(), "use it as `md.name` in a {code-cell} of that page"

@@ -24,21 +24,18 @@ pytest.importorskip("sphinx_design")
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("site")]
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    """Build the site with the command that CONTRIBUTING.md names, in another folder."""
-    command = re.search(r"python -m sphinx ([^`\n]*) docs docs/_build/html", contributing())[1]
+    """Build the site with the command that the README names, in another folder."""
+    command = re.search(r"python -m sphinx ([^`\n]*) docs docs/_build/html", README)[1]
     out = tmp_path_factory.mktemp("site") / "html"
     arguments = [sys.executable, "-m", "sphinx", *command.split(), "docs", str(out)]
     built = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, env=os.environ)
     assert built.returncode == 0, built.stdout[-3000:] + built.stderr[-6000:]
     return out
-
-
-def contributing():
-    return (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 
 
 class Page(HTMLParser):
