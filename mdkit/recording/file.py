@@ -306,9 +306,10 @@ class RecordingFile:
             return None
         if line.startswith(MARK):
             try:
-                return self._note(read_marker(line))
+                marker = read_marker(line)
             except (ValueError, RecursionError):
                 return self._note_damage(line, number)
+            return self._note(marker)
         if line.startswith((b"{", b"[")):
             return line, 0
         return self._note_damage(line, number)
