@@ -2,6 +2,7 @@
 
 import os
 import stat
+import subprocess
 import sys
 
 import numpy as np
@@ -77,9 +78,93 @@ def test_the_second_reading_decodes_nothing_until_the_recording_changes(recordin
         for symbol, seen in (("AAPL.US", False), ("MSFT.US", False), ("AAPL.US", True)):
             md.read_recording(recording, as_seen=seen).columns("depth", symbol)
     assert len(counted) == 4
-    os.utime(recording, ns=(1, 1))  # another state of the file
+    os.utime(recording, ns=(1, 1))  # the same as it was
     assert md.read_recording(recording).columns("depth", "AAPL.US").rows == first.rows
-    assert len(counted) == 5
+    assert len(counted) == 4
+
+
+def plain(path, count):
+    """Write books of A, of which the prices say how many there are."""
+    book = '{"cmd":"depth","data":{"symbol":"A","bids":[["%d","1"]],"asks":[["%d","1"]]}}'
+    stamps = range(1_700_000_000_000_000_000, 1_700_000_000_000_000_000 + count)
+    lines = [f"{stamp}\t{book % (count, count + 1)}\n" for stamp in stamps]
+    path.write_text("".join(lines))
+    return path
+
+
+def test_another_file_of_the_same_size_and_time_is_not_taken_for_the_one_before(tmp_path):
+    path = plain(tmp_path / "a.jsonl", 5000)
+    stamp = path.stat().st_mtime_ns
+    assert md.read_recording(path).columns("depth", "A")["bid"][2500] == 5000
+    text = path.read_text().splitlines(keepends=True)
+    text[2500] = text[2500].replace('"5000"', '"4999"')
+    path.write_text("".join(text))
+    os.utime(path, ns=(stamp, stamp))
+    assert md.read_recording(path).columns("depth", "A")["bid"][2500] == 4999
+
+
+def test_what_is_appended_while_it_is_read_is_not_kept(tmp_path, monkeypatch):
+    path = plain(tmp_path / "a.jsonl", 10)
+    recording = md.read_recording(path)
+    frame = type(recording).frame
+
+    def growing(self, *args, **options):
+        found = frame(self, *args, **options)
+        plain(path, 20)
+        return found
+
+    monkeypatch.setattr(type(recording), "frame", growing)
+    assert recording.columns("depth", "A").rows == 10
+    assert not path.with_name("a.jsonl.columns").exists()
+    monkeypatch.undo()
+    assert recording.columns("depth", "A").rows == 20
+
+
+def test_what_another_mdkit_made_is_made_anew(recording, monkeypatch):
+    md.read_recording(recording).columns("depth", "AAPL.US")
+    monkeypatch.setattr(module, "__version__", "99")
+    counted = reads(monkeypatch)
+    for _ in range(2):
+        md.read_recording(recording).columns("depth", "AAPL.US")
+    assert len(counted) == 1
+
+
+def test_a_copy_with_a_wrong_byte_anywhere_is_made_anew(recording, monkeypatch):
+    first = md.read_recording(recording).columns("trade", "AAPL.US")
+    (copy,) = recording.with_name("market.jsonl.gz.columns").iterdir()
+    whole = copy.read_bytes()
+    for at in np.random.default_rng(1).integers(0, len(whole), 25):
+        copy.write_bytes(whole[:at] + bytes([whole[at] ^ 255]) + whole[at + 1 :])
+        again = md.read_recording(recording).columns("trade", "AAPL.US")
+        for name in first:
+            np.testing.assert_array_equal(again[name], first[name])
+
+
+@pytest.mark.outer
+def test_several_may_make_the_same_copy_at_once(recording):
+    expected = md.read_recording(recording).columns("depth", "AAPL.US", cache=False)
+    code = (
+        "import sys, mdkit as md; columns = md.read_recording(sys.argv[1]).columns;"
+        "print(columns('depth', 'AAPL.US')['bid'].sum().hex())"
+    )
+    command = [sys.executable, "-c", code, str(recording)]
+    several = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    assert {process.communicate()[0].strip() for process in several} == {
+        expected["bid"].sum().hex()
+    }
+    (copy,) = recording.with_name("market.jsonl.gz.columns").iterdir()
+    assert copy.suffix == ".parquet"
+
+
+@pytest.mark.outer
+def test_a_copy_is_read_without_pandas(recording):
+    md.read_recording(recording).columns("depth", "AAPL.US")
+    code = (
+        "import sys, mdkit as md; md.read_recording(sys.argv[1]).columns('depth', 'AAPL.US');"
+        "print('pandas' in sys.modules)"
+    )
+    command = [sys.executable, "-c", code, str(recording)]
+    assert subprocess.run(command, stdout=subprocess.PIPE, text=True).stdout.strip() == "False"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="file modes of POSIX")
@@ -93,6 +178,11 @@ def test_copies_are_private_and_a_folder_that_takes_none_costs_nothing(recording
         raise PermissionError
 
     monkeypatch.setattr(module, "_write", refuses)
+    assert read.columns("depth", "AAPL.US").rows
+    monkeypatch.undo()
+    copy.unlink()
+    copy.parent.rmdir()
+    copy.parent.write_text("a file where the folder should be")
     assert read.columns("depth", "AAPL.US").rows
 
 
