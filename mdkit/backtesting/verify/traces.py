@@ -16,7 +16,7 @@ from mdkit.backtesting.verify.verification import Trace
 from mdkit.errors import InvalidMessage, SettingsError
 from mdkit.events import Bar, Event
 from mdkit.pipeline.pipeline import Pipeline
-from mdkit.recording.reader import Recording
+from mdkit.recording.reading.reader import Recording
 from mdkit.recording.replay.replay import Replay
 from mdkit.sources.source import Sink
 from mdkit.strategies.contract import Strategy

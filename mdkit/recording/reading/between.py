@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from mdkit.events import Gap
-from mdkit.recording.unseen import NOT_RECORDED, Key
+from mdkit.recording.reading.unseen import NOT_RECORDED, Key
 from mdkit.venues.routes import ANSWER, LIVE, SEVERAL, Route, Router
 
 

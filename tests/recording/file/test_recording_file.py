@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 
 from mdkit.errors import RecordingError
 from mdkit.events import Gap
-from mdkit.recording import file as tape
 from mdkit.recording import format as mark
-from mdkit.recording.file import Damage, RecordingFile
-from mdkit.recording.files import find_files
-from mdkit.recording.reader import read_recording
-from mdkit.recording.writer import RecordingWriter
+from mdkit.recording.file.recording_file import Damage, RecordingFile
+from mdkit.recording.file import recording_file as tape
+from mdkit.recording.file.writer import RecordingWriter
+from mdkit.recording.reading.files import find_files
+from mdkit.recording.reading.reader import read_recording
 
 T0 = 1_700_000_000_000_000_000
 SUFFIXES = ["", ".gz", ".zst"]

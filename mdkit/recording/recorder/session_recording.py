@@ -11,7 +11,7 @@ from mdkit.errors import MdkitError
 from mdkit.events import Gap
 from mdkit.queue.channel import LINE, Loss
 from mdkit.recording import format as markers
-from mdkit.recording.recorder import Recorder
+from mdkit.recording.recorder.recorder import Recorder
 from mdkit.sources.connection import RawMessage
 from mdkit.sources.feed import Feed
 from mdkit.venues.assembly.assembler import Assembler, AssemblerState

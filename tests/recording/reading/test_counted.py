@@ -8,14 +8,14 @@ import pytest
 
 import mdkit as md
 from mdkit.pipeline.pipeline import Pipeline
-from mdkit.recording.file import RecordingFile
+from mdkit.recording.file.recording_file import RecordingFile
 from mdkit.recording.replay.replay import Replay
 from mdkit.strategies.contract import as_strategy
 from tests.recording.test_same_answers import Everything, signals_of
 
 FOLDER = Path(__file__).parent / "format1"
 EXPECTED = json.loads((FOLDER / "expected.json").read_text())
-SAMPLE = Path(__file__).parents[2] / "data" / "sample.jsonl.gz"
+SAMPLE = Path(__file__).parents[3] / "data" / "sample.jsonl.gz"
 
 
 @pytest.mark.parametrize("name", EXPECTED)

@@ -15,12 +15,12 @@ from mdkit.errors import RecordingError, RecordingWarning, SettingsError
 from mdkit.events import Bar, Depth, Gap, Ticker, Trade
 from mdkit.frames import Frames
 from mdkit.recording import format as mark
-from mdkit.recording.file import RecordingFile
-from mdkit.recording.files import find_files
-from mdkit.recording.info import recording_info
-from mdkit.recording.parquet import to_parquet
-from mdkit.recording.reader import read_recording
-from mdkit.recording.recorder import Recorder
+from mdkit.recording.file.recording_file import RecordingFile
+from mdkit.recording.reading.files import find_files
+from mdkit.recording.reading.info import recording_info
+from mdkit.recording.reading.reader import read_recording
+from mdkit.recording.recorder.recorder import Recorder
+from mdkit.recording.tables.parquet import to_parquet
 from mdkit.venues.tickdb import encode, via_rest
 
 T0 = 1_700_000_000_000_000_000
@@ -552,7 +552,7 @@ def test_parquet_that_fails_leaves_what_was_there(tmp_path):
 
 
 def test_parquet_is_written_in_batches(tmp_path, monkeypatch):
-    monkeypatch.setattr("mdkit.recording.parquet._BATCH", 10)
+    monkeypatch.setattr("mdkit.recording.tables.parquet._BATCH", 10)
     books = [book("A", n) for n in range(35)]
     files = to_parquet(iter(books), tmp_path)
     assert pq.read_metadata(files["depth"]).num_row_groups == 4

@@ -6,8 +6,8 @@ import pytest
 
 import mdkit as md
 from mdkit.errors import RecordingError, SessionError
-from mdkit.recording.file import RecordingFile
-from mdkit.recording.unseen import Unseen
+from mdkit.recording.file.recording_file import RecordingFile
+from mdkit.recording.reading.unseen import Unseen
 
 
 @md.strategy("depth")

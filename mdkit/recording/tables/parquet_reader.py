@@ -9,8 +9,8 @@ from typing import Any
 
 from mdkit.errors import RecordingError
 from mdkit.events import Bar, Depth, Event, Gap, Ticker, Trade
-from mdkit.recording.event_tables import EventTables
-from mdkit.recording.parquet import KINDS
+from mdkit.recording.tables.event_tables import EventTables
+from mdkit.recording.tables.parquet import KINDS
 
 _BATCH = 1 << 14
 

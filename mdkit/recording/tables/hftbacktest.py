@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from mdkit.errors import RecordingError, SettingsError
 from mdkit.events import Depth, Event, Gap, Trade
-from mdkit.recording.files import Paths
-from mdkit.recording.parquet import events_of
+from mdkit.recording.reading.files import Paths
+from mdkit.recording.tables.parquet import events_of
 
 DEPTH, TRADE, SNAPSHOT = 1, 2, 4
 EXCH, LOCAL, BUY, SELL = 1 << 31, 1 << 30, 1 << 29, 1 << 28

@@ -5,7 +5,7 @@ import pytest
 
 import mdkit as md
 from mdkit.events import Depth, Gap, Trade
-from mdkit.recording.hftbacktest import BUY, DEPTH, DTYPE, EXCH, LOCAL, SELL, SNAPSHOT, TRADE
+from mdkit.recording.tables.hftbacktest import BUY, DEPTH, DTYPE, EXCH, LOCAL, SELL, SNAPSHOT, TRADE
 
 
 def played(data, flag, clock):

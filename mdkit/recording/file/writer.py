@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from mdkit.errors import RecordingError
-from mdkit.recording.compression import Compressor, compressor
+from mdkit.recording.file.compression import Compressor, compressor
 from mdkit.recording.format import End, Header, Marker, encode_marker
 
 _PRIVATE = 0o600

@@ -17,9 +17,9 @@ import mdkit as md
 from mdkit.errors import RecordingError, SessionError, SettingsError, StrategyError
 from mdkit.events import Gap
 from mdkit.pipeline.pipeline import Pipeline
-from mdkit.recording import file as tape
 from mdkit.recording import format as mark
-from mdkit.recording.recorder import Recorder
+from mdkit.recording.file import recording_file as tape
+from mdkit.recording.recorder.recorder import Recorder
 from mdkit.recording.replay.replay import replay
 from mdkit.strategies import pressure
 from mdkit.strategies.contract import as_strategy

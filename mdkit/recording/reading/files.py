@@ -15,10 +15,8 @@ from pathlib import Path
 
 from mdkit.errors import RecordingError
 from mdkit.events import Gap
-from mdkit.recording.between import RecordingJoins
-from mdkit.recording.counted import locate
-from mdkit.recording.feeds import RecordedFeeds
-from mdkit.recording.file import Damage, LineCount, MessageRun, RecordingFile
+from mdkit.recording.file.recording_file import Damage, LineCount, MessageRun, RecordingFile
+from mdkit.recording.file.writer import part_path
 from mdkit.recording.format import (
     Connected,
     Disconnected,
@@ -28,8 +26,10 @@ from mdkit.recording.format import (
     Missed,
     Subscribed,
 )
-from mdkit.recording.unseen import Hole, SeenFilter, Unseen
-from mdkit.recording.writer import part_path
+from mdkit.recording.reading.between import RecordingJoins
+from mdkit.recording.reading.counted import locate
+from mdkit.recording.reading.feeds import RecordedFeeds
+from mdkit.recording.reading.unseen import Hole, SeenFilter, Unseen
 from mdkit.sources.connection import RawMessage
 from mdkit.venues.registry import codec_of
 from mdkit.venues.routes import is_symbol

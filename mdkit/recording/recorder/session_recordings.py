@@ -11,8 +11,8 @@ from mdkit.errors import MdkitError, RecordingError, SessionError
 from mdkit.events import Gap
 from mdkit.queue.buffer import Buffer
 from mdkit.queue.channel import Loss
-from mdkit.recording.recorder import Recorder
-from mdkit.recording.session_recording import SessionRecording
+from mdkit.recording.recorder.recorder import Recorder
+from mdkit.recording.recorder.session_recording import SessionRecording
 from mdkit.sources.connection import RawMessage
 from mdkit.sources.feed import Feed
 from mdkit.sources.source import Source, codec_of_source

@@ -14,8 +14,8 @@ import numpy as np
 from mdkit.errors import SettingsError
 from mdkit.events import Bar, Depth, Event, Gap, Ticker, Trade
 from mdkit.frames import BarFrame, DepthFrame, TickerFrame
-from mdkit.recording.files import Paths
-from mdkit.recording.reader import read_recording
+from mdkit.recording.reading.files import Paths
+from mdkit.recording.reading.reader import read_recording
 
 _BATCH = 1 << 15
 

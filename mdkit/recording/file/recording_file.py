@@ -20,7 +20,7 @@ import msgspec
 
 from mdkit.errors import RecordingError
 from mdkit.queue.channel import LINE
-from mdkit.recording.compression import GZIP_MAGIC, ZSTD_MAGIC, read_chunks
+from mdkit.recording.file.compression import GZIP_MAGIC, ZSTD_MAGIC, read_chunks
 from mdkit.recording.format import (
     MARK,
     VERSION,

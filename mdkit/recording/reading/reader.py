@@ -16,9 +16,9 @@ from mdkit.events import Event, Gap, MarketEvent
 from mdkit.frames import Frames
 from mdkit.frames.events import DepthFrame, symbols_column
 from mdkit.frames.sampling import at_each_end, checked_step
-from mdkit.recording.columns import Columns, cached_columns
-from mdkit.recording.files import Paths, RecordingFiles
 from mdkit.recording.format import Subscribed
+from mdkit.recording.reading.columns import Columns, cached_columns
+from mdkit.recording.reading.files import Paths, RecordingFiles
 from mdkit.venues.messages import MAX_MESSAGE_BYTES, stub
 from mdkit.venues.routes import ANSWER, LIVE, SEVERAL, Route, Router
 

@@ -15,10 +15,10 @@ from mdkit.events import DROPPED, Gap
 from mdkit.pipeline.pipeline import Pipeline
 from mdkit.queue.channel import LINE
 from mdkit.recording import format as mark
-from mdkit.recording.file import MessageRun, RecordingFile
-from mdkit.recording.recorder import Recorder
+from mdkit.recording.file.recording_file import MessageRun, RecordingFile
+from mdkit.recording.reading.unseen import NOT_RECORDED
+from mdkit.recording.recorder.recorder import Recorder
 from mdkit.recording.replay.replay import Replay
-from mdkit.recording.unseen import NOT_RECORDED
 from mdkit.sources.feed import Feed
 from mdkit.strategies.contract import as_strategy
 from mdkit.venues.normalized.codec import NORMALIZED

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mdkit.errors import MdkitError, RecordingError, SessionError, SettingsError
-from mdkit.recording.compression import compressor
-from mdkit.recording.file import lines_of, size
+from mdkit.recording.file.compression import compressor
+from mdkit.recording.file.recording_file import lines_of, size
+from mdkit.recording.file.writer import RecordingWriter
 from mdkit.recording.format import VERSION, Base, Header, Lost, Marker, Subscribed, encode_marker
-from mdkit.recording.writer import RecordingWriter
 from mdkit.sources.connection import RawMessage
 
 Counts = Callable[[], Iterable[tuple[str, str, int, int]]]

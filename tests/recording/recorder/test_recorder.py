@@ -15,9 +15,9 @@ import pytest
 
 from mdkit.errors import RecordingError, SessionError, SettingsError
 from mdkit.recording import format as mark
-from mdkit.recording.file import RecordingFile
-from mdkit.recording.recorder import Recorder
-from mdkit.recording.writer import RecordingWriter, part_path
+from mdkit.recording.file.recording_file import RecordingFile
+from mdkit.recording.file.writer import RecordingWriter, part_path
+from mdkit.recording.recorder.recorder import Recorder
 
 T0 = 1_700_000_000_000_000_000
 
@@ -238,7 +238,7 @@ def test_markers_are_bounded_too(recorder, stuck):
 
 _FULL_DISK = """
 import json, random, resource, sys, time
-from mdkit.recording.recorder import Recorder
+from mdkit.recording.recorder.recorder import Recorder
 resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
 recorder = Recorder(sys.argv[1])
 problems = []
@@ -284,7 +284,7 @@ def faults_of(path):
 
 _KILLED = """
 import sys, time
-from mdkit.recording.recorder import Recorder
+from mdkit.recording.recorder.recorder import Recorder
 recorder = Recorder(sys.argv[1], rotate_bytes=int(sys.argv[2]) or None)
 recorder.start()
 given = 0
@@ -325,8 +325,8 @@ def test_killed_at_any_moment_it_reads_to_the_last_whole_line(tmp_path, seed):
 def test_a_recorder_that_nobody_closes_is_finished_at_exit(tmp_path):
     path = tmp_path / "a.jsonl"
     code = (
-        "import sys; from mdkit.recording.recorder import Recorder; r = Recorder(sys.argv[1]); "
-        "r.start(); r.write([(b'{}', 1)] * 1000)"
+        "import sys; from mdkit.recording.recorder.recorder import Recorder;"
+        "r = Recorder(sys.argv[1]); r.start(); r.write([(b'{}', 1)] * 1000)"
     )
     subprocess.run([sys.executable, "-c", code, str(path)], check=True, timeout=60)
     file = RecordingFile(path)

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 import mdkit as md
-from mdkit.recording import columns as module
+from mdkit.recording.reading import columns as module
 
 
 @pytest.fixture

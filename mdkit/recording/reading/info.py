@@ -10,10 +10,10 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from mdkit.events import Gap
-from mdkit.recording.file import size
-from mdkit.recording.files import Paths, RecordingFiles
+from mdkit.recording.file.recording_file import size
 from mdkit.recording.format import Connected, Disconnected, Subscribed
 from mdkit.recording.moments import moment
+from mdkit.recording.reading.files import Paths, RecordingFiles
 from mdkit.venues.routes import ANSWER, SEVERAL, Router
 
 if TYPE_CHECKING:

@@ -173,7 +173,8 @@ def _texts(column: Any) -> Array:
         return found
     encoded = column.dictionary_encode().combine_chunks()
     words = np.array(encoded.dictionary.to_pylist(), object)
-    return words[np.from_dlpack(encoded.indices)]
+    texts: Array = words[np.from_dlpack(encoded.indices)]
+    return texts
 
 
 def _write(path: Path, arrays: Mapping[str, Array], mark: bytes) -> None:
