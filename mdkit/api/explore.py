@@ -8,8 +8,8 @@ from typing import Any
 
 from mdkit.api.live import live
 from mdkit.errors import RecordingError
-from mdkit.recording.info import recording_info
 from mdkit.recording.moments import nanoseconds
+from mdkit.recording.reading.info import recording_info
 from mdkit.recording.replay.replay import replay
 from mdkit.session.session import Session
 from mdkit.views.dashboard.dashboard import Dashboard

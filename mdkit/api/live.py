@@ -11,7 +11,7 @@ from mdkit.exchange.simulated import Simulated
 from mdkit.notebook.kernel import load_what_notebooks_show
 from mdkit.pipeline.options import WorkerKind
 from mdkit.queue.policies import Overflow
-from mdkit.recording.recorder import Recorder
+from mdkit.recording.recorder.recorder import Recorder
 from mdkit.redaction import hide, hide_address
 from mdkit.session.opening import open_session
 from mdkit.session.options import Runner, SessionOptions

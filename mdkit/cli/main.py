@@ -233,7 +233,7 @@ def explore(
     import subprocess
 
     from mdkit.cli.explore import write_notebook
-    from mdkit.recording.files import RecordingFiles
+    from mdkit.recording.reading.files import RecordingFiles
     from mdkit.strategies import ALL
     from mdkit.suggestions import instead
 

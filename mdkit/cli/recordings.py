@@ -69,8 +69,8 @@ def record(
     can be any more.
     """
     from mdkit.api.live import live
-    from mdkit.recording.file import size
-    from mdkit.recording.recorder import Recorder
+    from mdkit.recording.file.recording_file import size
+    from mdkit.recording.recorder.recorder import Recorder
 
     if out is None or out.is_dir():
         path = (
@@ -197,7 +197,7 @@ def replay(
 
 def info(path: _Files) -> None:
     """Tell what recordings hold: span, symbols, rates, the busiest second, gaps, losses."""
-    from mdkit.recording.info import recording_info
+    from mdkit.recording.reading.info import recording_info
 
     print(recording_info(path))
 

@@ -32,8 +32,8 @@ from mdkit.processes.protocol import Setup
 from mdkit.queue.buffer import Buffer
 from mdkit.queue.channel import Message
 from mdkit.queue.ledger import Ledger
-from mdkit.recording.recorder import Recorder
-from mdkit.recording.session_recordings import SessionRecordings
+from mdkit.recording.recorder.recorder import Recorder
+from mdkit.recording.recorder.session_recordings import SessionRecordings
 from mdkit.sources.connection import RawMessage
 from mdkit.sources.feed import Feed
 from mdkit.sources.source import Source, codec_of_source

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mdkit.channels.channel import Channel
 from mdkit.queue.channel import Message
-from mdkit.recording.file import lines_of
+from mdkit.recording.file.recording_file import lines_of
 from mdkit.recording.format import VERSION, Header, encode_marker
 
 

@@ -197,10 +197,10 @@ class Buffer(Generic[C]):
         self._wake_getters()
         loop = asyncio.get_running_loop()
         began = loop.time()
-        if self._full_since is None:
-            self._full_since = began
         try:
             while self._depth >= self.maxsize:
+                if self._full_since is None:  # again, where another producer took the room
+                    self._full_since = loop.time()
                 left = None
                 if self.block_timeout is not None:
                     left = self._full_since + self.block_timeout - loop.time()

@@ -12,8 +12,8 @@ from mdkit.backtesting.data.recorded import recording_of, steps_of
 from mdkit.backtesting.data.sessions import HasFrames, held_events
 from mdkit.books.levels import books_of
 from mdkit.errors import SettingsError
-from mdkit.recording.event_tables import EventTables
-from mdkit.recording.reader import Recording
+from mdkit.recording.reading.reader import Recording
+from mdkit.recording.tables.event_tables import EventTables
 from mdkit.suggestions import instead
 
 _LEVELS = 10

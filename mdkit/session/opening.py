@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from mdkit.backfill.rest import RestBackfill
 from mdkit.errors import SettingsError
 from mdkit.pipeline.pipeline import Pipeline
-from mdkit.recording.recorder import Recorder
+from mdkit.recording.recorder.recorder import Recorder
 from mdkit.session.feeds import open_history, open_source
 from mdkit.session.lifecycle import SessionLife
 from mdkit.session.options import SessionOptions

@@ -15,7 +15,7 @@ from mdkit.history.intervals import KLINE_INTERVALS, check_interval
 from mdkit.machine import cores, in_browser
 from mdkit.pipeline.options import PipelineOptions, WorkerKind
 from mdkit.queue.policies import Overflow, check_bounds, check_overflow
-from mdkit.recording.recorder import Recorder
+from mdkit.recording.recorder.recorder import Recorder
 from mdkit.session.arguments import (
     check_policies_channels,
     checked_channel,

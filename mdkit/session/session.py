@@ -17,7 +17,7 @@ from mdkit.pipeline.explain import Diagnosis, diagnose, explain
 from mdkit.pipeline.health import Health
 from mdkit.pipeline.pipeline import Pipeline
 from mdkit.pipeline.receipt import Receipt
-from mdkit.recording.recorder import Recorder
+from mdkit.recording.recorder.recorder import Recorder
 from mdkit.session import tables
 from mdkit.session.arguments import checked_count
 from mdkit.session.books import BookTables, known_as

@@ -7,7 +7,7 @@ import pytest
 
 import mdkit as md
 from mdkit.errors import RecordingError, SettingsError
-from mdkit.recording.info import _bursts
+from mdkit.recording.reading.info import _bursts
 
 pytestmark = pytest.mark.outer
 

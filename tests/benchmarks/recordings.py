@@ -26,9 +26,9 @@ from pathlib import Path
 
 from mdkit.exchange import Exchange
 from mdkit.pipeline.pipeline import Pipeline
-from mdkit.recording.file import RecordingFile
-from mdkit.recording.reader import read_recording
-from mdkit.recording.recorder import Recorder
+from mdkit.recording.file.recording_file import RecordingFile
+from mdkit.recording.reading.reader import read_recording
+from mdkit.recording.recorder.recorder import Recorder
 from mdkit.recording.replay.replay import replay
 from mdkit.sources.source import Source
 from mdkit.sources.websocket import WebSocketSource

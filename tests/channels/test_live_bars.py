@@ -10,7 +10,7 @@ from mdkit.backfill.rest import RestBackfill
 from mdkit.channels.live_bars import GRACE_NS, LATE, LiveBars, RevisedBar
 from mdkit.errors import SettingsError
 from mdkit.events import DROPPED, SET_BACK, Bar, Depth, Gap, Ticker, Trade
-from mdkit.recording.reader import read_recording
+from mdkit.recording.reading.reader import read_recording
 from mdkit.recording.replay.events import steps
 
 MINUTE = 60_000_000_000

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from mdkit.cli import recordings
 from mdkit.errors import MdkitError, RecordingError, SessionError, SettingsError
-from mdkit.recording.info import recording_info
+from mdkit.recording.reading.info import recording_info
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 import mdkit as md
-from mdkit.recording.info import recording_info
+from mdkit.recording.reading.info import recording_info
 from mdkit.venues.registry import VENUES
 
 pytestmark = pytest.mark.outer

@@ -21,7 +21,7 @@ from mdkit.exchange.server.rest import Endpoints, Refusal, query
 from mdkit.history.columns import Klines
 from mdkit.history.prices import keep_possible
 from mdkit.recording.archives.reader import read_archive
-from mdkit.recording.reader import read_recording
+from mdkit.recording.reading.reader import read_recording
 from mdkit.settings import Settings
 from mdkit.venues import routes, tickdb
 from mdkit.venues.assembly.assembler import AssemblerState

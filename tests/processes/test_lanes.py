@@ -14,7 +14,7 @@ from mdkit.events import Gap
 from mdkit.pipeline.explain import diagnose, explain
 from mdkit.pipeline.memory import memory
 from mdkit.pipeline.pipeline import Pipeline
-from mdkit.recording.recorder import Recorder
+from mdkit.recording.recorder.recorder import Recorder
 from mdkit.recording.replay.replay import replay
 from mdkit.strategies.contract import as_strategy
 from mdkit.views.dashboard.gaps import RecentGaps

@@ -125,7 +125,7 @@ def bare_answers(sample):
     from pathlib import Path
 
     import mdkit
-    from mdkit.recording.compression import compressor, read_chunks
+    from mdkit.recording.file.compression import compressor, read_chunks
     from mdkit.venues.registry import DEFAULT
 
     found = pkgutil.walk_packages(mdkit.__path__, "mdkit.", onerror=lambda name: None)

@@ -559,6 +559,22 @@ def test_drop_oldest_still_finds_the_oldest_after_a_worker_was_cut_short(rig):
     asyncio.run(main())
 
 
+def test_a_producer_goes_on_waiting_where_another_took_the_room(rig):
+    async def main():
+        r = rig(3, "block")
+        await r.fill(1, 2, 3)
+        others = [asyncio.create_task(r.fill(4, 5, 6)), asyncio.create_task(r.fill(7))]
+        seen = []
+        while len(seen) < 7 and not any(task.done() and task.exception() for task in others):
+            await asyncio.sleep(0)
+            if len(r.buffer):
+                seen += await r.take()
+        await asyncio.gather(*others)
+        assert seen == [1, 2, 3, 4, 5, 6, 7]
+
+    asyncio.run(main())
+
+
 def test_drop_newest_gives_up_the_arriving_message(rig):
     async def main():
         r = rig(2, "drop_newest")

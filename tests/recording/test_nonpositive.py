@@ -7,7 +7,7 @@ import pytest
 import mdkit as md
 from mdkit.errors import InvalidMessage
 from mdkit.pipeline.pipeline import Pipeline
-from mdkit.recording.recorder import Recorder
+from mdkit.recording.recorder.recorder import Recorder
 from mdkit.venues import tickdb
 
 pytestmark = pytest.mark.outer

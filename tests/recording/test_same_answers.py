@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 import mdkit as md
 from mdkit.events import Gap
 from mdkit.pipeline.pipeline import Pipeline
-from mdkit.recording.reader import read_recording
-from mdkit.recording.recorder import Recorder
+from mdkit.recording.reading.reader import read_recording
+from mdkit.recording.recorder.recorder import Recorder
 from mdkit.recording.replay.events import steps
 from mdkit.recording.replay.replay import Replay
 from mdkit.strategies.contract import as_strategy

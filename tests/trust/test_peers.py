@@ -7,7 +7,7 @@ import pytest
 
 import mdkit as md
 from mdkit.errors import InvalidMessage, RecordingError, RecordingWarning
-from mdkit.recording.file import RecordingFile
+from mdkit.recording.file.recording_file import RecordingFile
 from mdkit.redaction import hide, safe_text
 from mdkit.session.feeds import key_for
 from mdkit.sources.connection import ending

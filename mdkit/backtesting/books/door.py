@@ -68,7 +68,7 @@ from mdkit.backtesting.data.recorded import steps_of
 from mdkit.backtesting.runs import Run
 from mdkit.errors import SettingsError
 from mdkit.events import Gap
-from mdkit.recording.reader import Recording
+from mdkit.recording.reading.reader import Recording
 from mdkit.strategies.contract import Strategy
 
 

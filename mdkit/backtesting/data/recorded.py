@@ -17,7 +17,7 @@ from mdkit.backtesting.data.panel import Panel, bar_columns
 from mdkit.errors import SettingsError
 from mdkit.events import Bar, Gap, MarketEvent
 from mdkit.history.intervals import FIXED_MS
-from mdkit.recording.reader import Recording
+from mdkit.recording.reading.reader import Recording
 from mdkit.recording.replay.events import steps
 
 _MS = 1_000_000

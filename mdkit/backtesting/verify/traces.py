@@ -17,7 +17,7 @@ from mdkit.errors import InvalidMessage, SettingsError
 from mdkit.events import Bar, Event
 from mdkit.machine import in_browser
 from mdkit.pipeline.pipeline import Pipeline
-from mdkit.recording.reader import Recording
+from mdkit.recording.reading.reader import Recording
 from mdkit.recording.replay.replay import Replay
 from mdkit.sources.source import Sink
 from mdkit.strategies.contract import Strategy

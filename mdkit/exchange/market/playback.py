@@ -1,6 +1,6 @@
 """A recording played back as a market: the same bytes in the same rhythm, or faster.
 
-What a recording looks like stands in `mdkit.recording.file`.
+What a recording looks like stands in `mdkit.recording.file.recording_file`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from mdkit.exchange.config import ExchangeConfig
 from mdkit.exchange.market.instruments import Instrument, observed_instrument
 from mdkit.exchange.market.tape import Tape
 from mdkit.exchange.messages import Key, Message, Recorded
-from mdkit.recording.files import RecordingFiles
+from mdkit.recording.reading.files import RecordingFiles
 from mdkit.sources.connection import RawMessage
 from mdkit.venues.normalized.codec import NORMALIZED
 from mdkit.venues.registry import DEFAULT

@@ -16,7 +16,7 @@ from typing import Any
 from mdkit.errors import RecordingError
 from mdkit.recording.archives import binance, tardis
 from mdkit.recording.archives.quality import usable
-from mdkit.recording.event_tables import EventTables
+from mdkit.recording.tables.event_tables import EventTables
 
 _BINANCE: dict[str, Callable[[str, Iterator[Any]], Iterator[Any]]] = {
     "aggTrades": binance.aggregated,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from operator import itemgetter
 
-from mdkit.recording.files import Happening, Run, due_ns
+from mdkit.recording.reading.files import Happening, Run, due_ns
 from mdkit.sources.connection import RawMessage
 
 _time = itemgetter(1)

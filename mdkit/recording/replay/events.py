@@ -8,7 +8,7 @@ from mdkit.channels.live_bars import RevisedBar
 from mdkit.channels.reader import ChannelReader, ChannelReaders, UnseenGap, Unusable
 from mdkit.errors import InvalidMessage
 from mdkit.events import Bar, Gap, MarketEvent
-from mdkit.recording.reader import Recording
+from mdkit.recording.reading.reader import Recording
 from mdkit.venues.routes import LIVE
 
 

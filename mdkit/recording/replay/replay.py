@@ -10,9 +10,9 @@ from typing import Any
 from mdkit.errors import RecordingError, SessionError, SettingsError
 from mdkit.events import Gap
 from mdkit.machine import aside
-from mdkit.recording.files import Happening, Paths, RecordingFiles
 from mdkit.recording.format import Connected, Disconnected, Subscribed
 from mdkit.recording.moments import moment, nanoseconds
+from mdkit.recording.reading.files import Happening, Paths, RecordingFiles
 from mdkit.recording.replay.cursor import Cursor
 from mdkit.sources.source import Sink
 from mdkit.venues.codec import Codec

@@ -9,7 +9,7 @@ from typing import Any
 from mdkit.canvas.rings import MS
 from mdkit.errors import MdkitError, SettingsError
 from mdkit.pipeline.pipeline import Pipeline
-from mdkit.recording.info import RecordingInfo
+from mdkit.recording.reading.info import RecordingInfo
 from mdkit.recording.replay.replay import Replay
 from mdkit.suggestions import instead
 

@@ -14,7 +14,7 @@ from websockets.asyncio.client import connect
 from mdkit.errors import ExchangeError, RecordingError
 from mdkit.exchange import Exchange
 from mdkit.exchange.market.playback import load
-from mdkit.recording.recorder import Recorder
+from mdkit.recording.recorder.recorder import Recorder
 
 pytestmark = pytest.mark.outer
 

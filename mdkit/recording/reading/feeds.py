@@ -1,0 +1,174 @@
+"""Recorded frames of venues made into messages again, as the session made them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from mdkit.errors import InvalidMessage, SettingsError
+from mdkit.events import Gap
+from mdkit.queue.channel import kept_back
+from mdkit.recording.file.recording_file import Damage, MessageRun
+from mdkit.recording.format import (
+    Connected,
+    FeedBegins,
+    FeedEnds,
+    FeedFrames,
+    Lost,
+    Marker,
+    Missed,
+)
+from mdkit.redaction import safe_text
+from mdkit.sources.connection import RawMessage
+from mdkit.sources.feed import Feed
+from mdkit.venues.assembly.assembler import Assembler, AssemblerState
+from mdkit.venues.assembly.handover import Handover
+from mdkit.venues.registry import venue_of
+
+Piece = MessageRun | Marker | Damage
+
+
+class RecordedFeeds:
+    """Makes messages of recorded frames; what is no frame passes as it is.
+
+    Attributes:
+        faults: sentences on what could not be read.
+    """
+
+    def __init__(self) -> None:
+        self.faults: list[str] = []
+        self._assemblers: dict[str, Assembler | None] = {}
+        self._venues: dict[str, str] = {}
+        self._feed = ""
+        self._torn: set[str] = set()
+        self._last_ns: dict[str, int] = {}
+        self._last_place = self._ends = 0  # of a frame, and connections that ended after it
+
+    def pieces(self, pieces: Iterable[Piece]) -> Iterator[Piece]:
+        """Yield messages in the place of frames, and gaps where books fall out of step."""
+        for piece in pieces:
+            if isinstance(piece, MessageRun):
+                if self._feed:
+                    yield from self._messages(piece)
+                else:
+                    yield piece
+                continue
+            if isinstance(piece, FeedBegins):
+                self._begin(piece)
+                continue
+            if isinstance(piece, FeedFrames):
+                self._go_to(piece.feed)
+                continue
+            if isinstance(piece, FeedEnds):
+                self._ends += 1
+                yield from self._end(piece.feed)
+                continue
+            if isinstance(piece, Damage | Lost):
+                # What is missing may have been frames of any connection.
+                self._torn.update(self._assemblers)
+            elif isinstance(piece, Connected) and self._feed:
+                assembler = self._assemblers.get(self._feed)
+                if assembler is not None:
+                    assembler.connected()
+            yield piece
+
+    def interrupt(self) -> None:
+        """Mark that frames may be missing here, as between the parts of a recording."""
+        self._torn.update(self._assemblers)
+
+    def end(self) -> Iterator[Missed]:
+        """Yield the stretches in which books were out of step at the end."""
+        for name, assembler in self._assemblers.items():
+            if assembler is not None:
+                for gap in assembler.end(self._last_ns.get(name, 0)):
+                    yield Missed.of(gap)
+
+    def _go_to(self, feed: str) -> None:
+        self._feed = feed
+        if feed and feed not in self._assemblers:
+            self.faults.append(f"frames of a connection {safe_text(feed)!r} have no beginning")
+            self._assemblers[feed] = None
+
+    def _begin(self, begins: FeedBegins) -> None:
+        feed = Feed(begins.name, begins.venue, begins.natives, begins.levels, begins.depth)
+        assembler = self._assemblers.get(feed.name)
+        if feed.name not in self._assemblers:
+            try:
+                assembler = feed.assembler()
+            except SettingsError as error:
+                self.faults.append(f"frames of {safe_text(begins.venue)} cannot be read: {error}")
+            self._assemblers[feed.name] = assembler
+            self._venues[feed.name] = begins.venue
+            if assembler is not None:
+                if begins.state is not None:
+                    self._restore(assembler, begins.state)
+                self._replace(assembler, begins)
+            return
+        if assembler is None:
+            return
+        if begins.venue != self._venues[feed.name]:
+            self.faults.append(f"the connection {safe_text(feed.name)!r} changes its venue")
+            return
+        assembler.expect(venue_of(begins.venue).by_native(begins.natives))
+        if begins.state is not None and feed.name in self._torn:
+            self._torn.discard(feed.name)
+            self._restore(assembler, begins.state)
+            if assembler.handover is not None:
+                assembler.handover.detach()
+        self._replace(assembler, begins)
+
+    def _replace(self, assembler: Assembler, begins: FeedBegins) -> None:
+        """Have a connection replace another, if it is to, and has not begun to."""
+        old = self._assemblers.get(begins.after)
+        if old is not None and old is not assembler and assembler.handover is None:
+            if old.handover is not None:
+                old.handover.detach()
+            Handover(old, assembler, begins.state.handover if begins.state is not None else None)
+
+    def _end(self, feed: str) -> Iterator[Piece]:
+        """End a feed: what it has not handed over goes to the one that replaces it."""
+        assembler = self._assemblers.get(feed)
+        handover = assembler.handover if assembler is not None else None
+        if handover is not None and handover.new is assembler:
+            handover.detach()
+            return
+        self._assemblers.pop(feed, None)
+        if handover is None:
+            return
+        last_ns = max(
+            ns
+            for name, ns in (*self._last_ns.items(), ("", 0))
+            if name == feed or self._assemblers.get(name) is handover.new
+        )
+        messages = [(raw, last_ns) for raw in handover.finish()]
+        if messages:
+            first = kept_back(self._last_place, self._ends)
+            yield MessageRun(messages, range(first, first + len(messages)))
+
+    def _restore(self, assembler: Assembler, state: AssemblerState) -> None:
+        try:
+            assembler.restore(state)
+        except InvalidMessage as error:
+            self.faults.append(f"what was known of books cannot be used: {error}")
+
+    def _messages(self, frames: MessageRun) -> Iterator[Piece]:
+        self._last_place, self._ends = frames.places[-1], 0
+        assembler = self._assemblers.get(self._feed)
+        if assembler is None:
+            return
+        messages: list[RawMessage] = []
+        places: list[int] = []
+        for (raw, received_ns), place in zip(frames, frames.places, strict=True):
+            part = place
+            for output in assembler.take(raw, received_ns):
+                if isinstance(output, bytes):
+                    part += 1
+                    messages.append((output, received_ns))
+                    places.append(part)
+                elif isinstance(output, Gap):
+                    if messages:
+                        yield MessageRun(messages, places)
+                        messages, places = [], []
+                    yield Missed.of(output)
+        self._last_ns[self._feed] = frames[-1][1]
+        if messages:
+            yield MessageRun(messages, places)

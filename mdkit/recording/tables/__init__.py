@@ -1,0 +1,7 @@
+"""Events as files of other programs, and back.
+
+event_tables.py    the tables that any events have
+parquet.py         `to_parquet`
+parquet_reader.py  `read_parquet`
+hftbacktest.py     `to_hftbacktest`
+"""
