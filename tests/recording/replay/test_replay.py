@@ -904,7 +904,7 @@ def test_the_real_recording_plays_through_a_pipeline(market):
 
 
 def test_a_session_over_a_replay_may_name_its_symbols(tmp_path):
-    sample = Path(__file__).resolve().parents[2] / "data" / "sample.jsonl.gz"
+    sample = Path(__file__).resolve().parents[3] / "data" / "sample.jsonl.gz"
 
     async def play():
         session = md.live(["MSFT.US"], source=md.replay(sample, speed=None))
