@@ -54,6 +54,7 @@ autodoc_preserve_defaults = True
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 88
 default_role = "code"
+highlight_language = "none"
 napoleon_numpy_docstring = False
 add_module_names = False
 
