@@ -51,7 +51,10 @@ def _command(name, command):
         called = parameter.name
         if parameter.param_type_name == "option":
             called = ", ".join((*parameter.opts, *parameter.secondary_opts))
-        told = " ".join((getattr(parameter, "help", None) or "").split()).replace("|", "\\|")
+        told = " ".join((getattr(parameter, "help", None) or "").split())
+        told = told.replace("|", "\\|").replace("<", "&lt;")
+        if parameter.default not in (None, False, "") and "default" not in told.lower():
+            told += f" Default: {parameter.default}."
         rows.append(f"| `{called}` | {told} |")
     told = "\n\n".join(" ".join(part.split()) for part in (command.help or "").split("\n\n"))
     table = "\n".join(["| | |", "|---|---|", *rows]) if rows else ""

@@ -54,6 +54,7 @@ autodoc_preserve_defaults = True
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 88
 default_role = "code"
+highlight_language = "none"
 napoleon_numpy_docstring = False
 add_module_names = False
 
@@ -77,7 +78,10 @@ html_sidebars = {"index": [], "start": [], "gallery": [], "measured": []}
 
 def setup(app):
     """Bring in the notebooks and the command line's help; write the plain-text twins at the end."""
-    shutil.copytree(HERE.parent / "notebooks", HERE / "notebooks", dirs_exist_ok=True)
+    skipped = shutil.ignore_patterns(".*")
+    shutil.copytree(
+        HERE.parent / "notebooks", HERE / "notebooks", ignore=skipped, dirs_exist_ok=True
+    )
     command_line(HERE / "_generated" / "command_line.md")
     app.connect("autodoc-process-docstring", docstrings, priority=100)
     app.connect("build-finished", plain_text)
