@@ -102,7 +102,9 @@ def _not_the_venues(exchange: md.Exchange, seen: list[md.Depth]) -> list[str]:
         try:
             # Where a venue tells milliseconds, the book is that of the end of one.
             true = [
-                _levels(exchange.true_book(book.symbol, time_ns=book.exchange_ns + later))
+                _levels(
+                    exchange.true_book(book.symbol, time_ns=book.exchange_ns + later, levels=10)
+                )
                 for later in (0, 999_999)
             ]
         except md.MdkitError:
