@@ -279,16 +279,19 @@ def doctor(
 ) -> None:
     """Tell versions, what is installed, and combinations known to be bad.
 
-    With --online it tells instead which public venues answer; the exit code is 0 where one does
-    and 1 where none does.
+    With --online it tells instead which public venues answer, by REST and on their feeds, what
+    arrives and whether the book is proven; the exit code is 0 where one answers and 1 where none
+    does.
     """
     if online:
-        from mdkit.cli.online import attempt_all, conclusion, rest_attempts
+        from mdkit.cli import online as tries
+        from mdkit.cli.online_feeds import feed_attempts
 
-        results = attempt_all(rest_attempts())
-        for result in results:
+        results = tries.attempt_all([*tries.rest_attempts(), *feed_attempts()])
+        print(tries.heading())
+        for result in sorted(results, key=lambda result: result.venue):
             print(result)
-        print(conclusion(results))
+        print(tries.conclusion(results))
         if not any(result.reached for result in results):
             raise typer.Exit(1)
         return

@@ -13,7 +13,7 @@ from mdkit.history.http.client import RestClient
 from mdkit.venues.public import PublicRest
 from mdkit.venues.services import SERVICES
 
-SECONDS = 5.0
+SECONDS = 6.0
 """How long all attempts together may take."""
 _SAID = 70
 
@@ -52,6 +52,11 @@ def rest_attempts(base_urls: Mapping[str, str] | None = None) -> list[tuple[str,
         (name, "REST", _asking(api, bases.get(name, api.base_url)))
         for name, api in SERVICES.items()
     ]
+
+
+def heading() -> str:
+    """Return the head of the table of attempts."""
+    return f"  {'venue':<16} {'what':<10} {'after':>7}  came of it"
 
 
 def attempt_all(
@@ -96,15 +101,27 @@ def attempt_all(
 
 def conclusion(results: Iterable[Attempt]) -> str:
     """Return what the attempts together say, and what to do."""
-    reached = list(dict.fromkeys(result.venue for result in results if result.reached))
+    told = list(results)
+    proven = [result.venue for result in told if result.reached and result.what == "feed"]
+    if proven:
+        example = _example(proven[0])
+        return (
+            f"Books are proven from here: {', '.join(proven)}. "
+            f'Try md.live(["{example}"], source="{proven[0]}").'
+        )
+    reached = list(dict.fromkeys(result.venue for result in told if result.reached))
     if reached:
-        names = SERVICES[reached[0]].names
-        example = names.common(names.example)
+        example = _example(reached[0])
         return f'Reached: {", ".join(reached)}. Try md.klines("{example}", source="{reached[0]}").'
     return (
         "No venue can be reached from here: there is no network, or a firewall or a proxy stands "
         'between. source="demo" works without.'
     )
+
+
+def _example(venue: str) -> str:
+    names = SERVICES[venue].names
+    return names.common(names.example)
 
 
 def _asking(api: PublicRest, base_url: str) -> Try:

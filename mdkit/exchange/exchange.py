@@ -278,19 +278,27 @@ class Exchange:
         return f"http://{self._authority}{bases(self.config.venue)[1]}"
 
     def true_book(
-        self, symbol: str, *, update_id: int | None = None, time_ns: int | None = None
+        self,
+        symbol: str,
+        *,
+        update_id: int | None = None,
+        time_ns: int | None = None,
+        levels: int | None = None,
     ) -> dict[str, Any]:
-        """Return a symbol's whole book as it stood after an update, or at a time; as it stands.
+        """Return a symbol's book as it stood after an update, or at a time; else as it stands.
 
         What a client has built can be compared with it. `update_id` is the venue's own number
         (Binance's `u`, OKX's `seqId`), `time_ns` the time in a venue's frame, in ns since the
         epoch. The result has `symbol` in the venue's form, `update_id` and `time_ns` of the last
-        update in it, and `bids` and `asks`, best first, as pairs of texts (price, size).
+        update in it, and `bids` and `asks`, best first, as pairs of texts (price, size): all of
+        them, or the best `levels` of each side.
 
         Raises `ExchangeError` for an unknown symbol, an update that is still to come, or one of
-        more than 8,192 updates ago; `SettingsError` at the data service, whose frames are whole
-        books.
+        more than 8,192 updates ago; `SettingsError` for `levels` below 1, and at the data service,
+        whose frames are whole books.
         """
+        if levels is not None and levels < 1:
+            raise SettingsError(f"levels={levels!r} is too few: ask for 1 or more, or for all.")
         if self.config.venue == DATA_SERVICE:
             raise SettingsError(
                 "true_book() is for the dialects of venues: use Exchange(..., venue='kraken'). "
@@ -299,7 +307,7 @@ class Exchange:
         from mdkit.exchange.venues.instruments import native, pair
 
         name = native(*pair(symbol, self.config.venue), self.config.venue)
-        wanted = {"update_id": update_id, "time_ns": time_ns}
+        wanted = {"update_id": update_id, "time_ns": time_ns, "levels": levels}
         params = {"symbol": name, **{k: str(v) for k, v in wanted.items() if v is not None}}
         if self._in_process:
             return self._control("book?" + urlencode(params))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -61,6 +61,7 @@ class VenueSource:
         self._numbers: dict[str, int] = {}
         self._is_stopping = False
         self._watching: set[asyncio.Task[None]] = set()
+        self._begun: dict[str, deque[float]] = {}  # when connections were replaced, by venue
         self._failed: dict[str, float] = {}  # when a connection could not be replaced
         self._ended: dict[str, Counter[str]] = {}  # what replaced connections counted
         self.connections: list[VenueConnection] = []
@@ -253,6 +254,8 @@ class VenueSource:
             return
         if self._is_stopping or old.replacement is not None or old not in self.connections:
             return
+        if not self._may_connect(old.venue):
+            return
         new = self._connection(old.venue, old.socket.url, dict(old.feed.natives), ())
         new.socket.subscriptions.update(old.subscriptions)
         new.feed = replace(new.feed, after=old.feed.name)
@@ -261,6 +264,21 @@ class VenueSource:
         watching = asyncio.create_task(replacement.watch(), name="mdkit replacement")
         self._watching.add(watching)
         watching.add_done_callback(self._watching.discard)
+
+    def _may_connect(self, venue: Venue) -> bool:
+        """Whether another connection is less than half of what a venue wants within a minute.
+
+        The others are for those that are lost. A venue whose every server says that it will stop
+        is not asked for one after the other.
+        """
+        begun = self._begun.setdefault(venue.name, deque())
+        now = time.monotonic()
+        while begun and now - begun[0] > 60.0:
+            begun.popleft()
+        if len(begun) >= venue.manners.connects_per_minute // 2:
+            return False
+        begun.append(now)
+        return True
 
     def _put_in_place(self, replacement: Replacement) -> None:
         """Have a new connection be what the old one was."""

@@ -2,9 +2,10 @@
 
     python -m tests.faults.venue_runs --venue kraken --schedules 200
 
-The embedded exchange speaks the venue's dialect in this process, and keeps the true book. Books
-that a strategy saw are compared with the true ones of the same moment; the recording of the
-session is replayed and has to give the same bits.
+The embedded exchange speaks the venue's dialect in this process, and keeps the true book. In every
+other schedule connections are replaced every second or so, as otherwise once a day. Books that a
+strategy saw are compared with the true ones of the same moment; the recording of the session is
+replayed and has to give the same bits.
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ import asyncio
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import mdkit as md
-from mdkit.exchange import faults_of, random_faults
+from mdkit.exchange import Fault, faults_of, random_faults
 from mdkit.session import venues as session_venues
 from mdkit.venues.registry import VENUES
 
@@ -30,6 +32,9 @@ _ENDLESS = ("blocked", "refused_subscription", "silent_subscription", "age_limit
 _UNSEEN = {"coinbase": ("reorder", "duplicate")}
 """What a venue's frames cannot show: there they are numbered after the fault has struck."""
 _WAIT = 60.0
+_LIFETIMES = (0.7, 1.5)
+_AGE_LIMIT = 2.5
+"""Seconds after which a connection is replaced, at random between; and after which it is cut."""
 _COMPARED = 80
 
 
@@ -43,18 +48,24 @@ def run(venue: str, seed: int, seconds: float = 3.0) -> tuple[str, list[str]]:
     random = Random(f"{seed}|{venue}")
     kinds = [kind for kind in faults_of(venue) if kind not in (*_ENDLESS, *_UNSEEN.get(venue, ()))]
     faults = random_faults(seed, seconds=seconds, count=random.randint(2, 6), kinds=kinds)
+    lifetime = random.uniform(*_LIFETIMES) if random.random() < 0.5 else None
     plan = ", ".join(f"{fault.kind} at {fault.at:.2f}" for fault in faults)
+    if lifetime is not None:
+        faults = (Fault("age_limit", 0.0, params={"seconds": _AGE_LIMIT}), *faults)
+        plan += f", replaced after {lifetime:.2f}"
     with tempfile.TemporaryDirectory(prefix="mdkit-venues-") as folder:
         try:
-            return plan, asyncio.run(_run(venue, seed, seconds, faults, Path(folder)))
+            return plan, asyncio.run(_run(venue, seed, seconds, faults, lifetime, Path(folder)))
         except Exception as error:
             return plan, [f"{type(error).__name__}: {error}"]
 
 
-async def _run(venue: str, seed: int, seconds: float, faults: Any, folder: Path) -> list[str]:
+async def _run(
+    venue: str, seed: int, seconds: float, faults: Any, lifetime: float | None, folder: Path
+) -> list[str]:
     seen: list[md.Depth] = []
     wrong: list[str] = []
-    symbols = symbols_of(venue)
+    symbols, chosen = symbols_of(venue), VENUES[venue]
     path = folder / "venue.jsonl.gz"
 
     @md.strategy("depth")
@@ -66,7 +77,7 @@ async def _run(venue: str, seed: int, seconds: float, faults: Any, folder: Path)
     ) as exchange:
         source = session_venues.ExchangeVenueSource(
             exchange,
-            VENUES[venue],
+            replace(chosen, manners=chosen.manners._replace(lifetime=lifetime)),
             symbols,
             ("depth", "trade"),
             10,
@@ -102,7 +113,9 @@ def _not_the_venues(exchange: md.Exchange, seen: list[md.Depth]) -> list[str]:
         try:
             # Where a venue tells milliseconds, the book is that of the end of one.
             true = [
-                _levels(exchange.true_book(book.symbol, time_ns=book.exchange_ns + later))
+                _levels(
+                    exchange.true_book(book.symbol, time_ns=book.exchange_ns + later, levels=10)
+                )
                 for later in (0, 999_999)
             ]
         except md.MdkitError:

@@ -40,7 +40,7 @@ def pressed(frame):
 def truth(exchange, symbol, builder, levels=10):
     """Return whether a built book is the exchange's own, or one that it had a moment ago."""
     bids, asks = builder.book.best(levels)
-    now = exchange.true_book(symbol)
+    now = exchange.true_book(symbol, levels=levels)
     return _levels(now, levels) == (bids, asks)
 
 

@@ -42,6 +42,11 @@ def replaced(session):
     return session.stats()["connects"] - len(session.pipeline.source.connections)
 
 
+def names(session):
+    """Return the names of the connections that carry all."""
+    return {each.feed.name for each in session.pipeline.source.connections}
+
+
 def channels_of(venue):
     return [c for c in ("depth", "trade", "ticker") if c in venue.channels]
 
@@ -94,7 +99,6 @@ def test_nothing_is_missed_and_nothing_comes_twice(
     whole.stop()
     frames = session.stats()["frames"]
     assert len(frames) == session.stats()["connects"]
-    assert all(counts["frames"] for counts in frames.values())
     assert sum(counts.get("duplicate", 0) for counts in frames.values())
     made = session.ledger().reset_index().query("channel == 'depth'")["received"].sum()
     assert session.venues()["books"].sum() == made
@@ -110,22 +114,20 @@ def test_a_notice_of_shutdown_costs_nothing(venue, pair, exchange_process, wait_
     exchange = exchange_process(list(pair), venue=venue.name)
     session = md.live(list(pair), source=exchange, channels=channels_of(venue)).start()
     wait_until(lambda: in_step(session, pair))
-    before = replaced(session)
-    exchange.inject("shutdown_notice", notice=20.0)
+    carriers = names(session)
+    exchange.inject("shutdown_notice", notice=2.0 if venue.name in SAYS_NOTHING else 20.0)
     if venue.name in SAYS_NOTHING:
         wait_until(lambda: len(session.gaps()) >= len(pair))
     else:
-        wait_until(lambda: replaced(session) > before)
-        old = session.pipeline.source.connections[0].feed.name
-        wait_until(lambda: session.pipeline.source.connections[0].feed.name != old)
+        wait_until(lambda: not carriers & names(session))
         for symbol in pair:
             wait_until(lambda symbol=symbol: matches(session, exchange, symbol))
         assert session.gaps().empty
     session.stop()
 
 
-SAYS_NOTHING = {"coinbase", "hyperliquid"}
-"""Venues that give no notice."""
+SAYS_NOTHING = {"coinbase", "hyperliquid", "kraken"}
+"""Venues that give no notice for a connection; Kraken's is of the whole market's state."""
 
 
 def test_an_end_before_the_next_connection_is_had_is_a_gap(

@@ -293,7 +293,8 @@ class ExchangeServer:
 
     def true_book(self, params: dict[str, str]) -> dict[str, Any]:
         """Return the book that `params` name; see `Exchange.true_book`."""
-        wanted = {name: int(params[name]) for name in ("update_id", "time_ns") if name in params}
+        names = ("update_id", "time_ns", "levels")
+        wanted = {name: int(params[name]) for name in names if name in params}
         return self.venue.true_book(params.get("symbol", ""), **wanted)
 
     async def _converse(self, connection: ServerConnection) -> None:

@@ -40,9 +40,13 @@ class VenueMarket:
         self.delivery.venue = self
 
     def true_book(
-        self, symbol: str, update_id: int | None = None, time_ns: int | None = None
+        self,
+        symbol: str,
+        update_id: int | None = None,
+        time_ns: int | None = None,
+        levels: int | None = None,
     ) -> dict[str, Any]:
-        """Return a symbol's whole book as it stood; texts as in the venue's frames.
+        """Return a symbol's book as it stood; texts as in the venue's frames.
 
         Raises `ExchangeError` for an unknown symbol, or an update that is not remembered.
         """
@@ -53,7 +57,7 @@ class VenueMarket:
         spec, book = self.feed.instruments[symbol], self.feed.book(symbol)
         if time_ns is not None and book.ns < time_ns <= self.feed.now_ns():
             time_ns = book.ns  # nothing has changed since
-        found = book.at(update_id, time_ns)
+        found = book.at(update_id, time_ns, levels)
         return {
             "symbol": symbol,
             "update_id": found.last_id,

@@ -91,11 +91,23 @@ class Side:
             del self._keys[bisect_left(self._keys, key)]
         return before
 
+    def add_behind(self, levels: list[Level]) -> None:
+        """Add levels, each of which is worse than all before it."""
+        self.levels.update(levels)
+        self._keys[:0] = [self.sign * ticks for ticks, _ in reversed(levels)]
+
     def top(self, count: int | None = None) -> list[Level]:
         """Return the best levels, best first; all where `count` is None."""
         keys = self._keys if count is None else self._keys[-count:] if count else []
         levels, sign = self.levels, self.sign
         return [(sign * key, levels[sign * key]) for key in reversed(keys)]
+
+    def top_with(self, changed: dict[int, int], count: int | None = None) -> list[Level]:
+        """Return the best levels as they were if some had other sizes, 0 where they were not."""
+        enough = None if count is None else count + len(changed)
+        levels = {**dict(self.top(enough)), **changed}
+        found = sorted((item for item in levels.items() if item[1]), reverse=self.sign > 0)
+        return found[:count]
 
     def nth(self, count: int) -> int:
         """Return the price in ticks of the level that is `count`th from the best, or the worst."""
@@ -164,30 +176,30 @@ class VenueBook:
         """Return the book as it stands, with so many levels a side."""
         return Snapshot(self.id, self.ns, self.bids.top(levels), self.asks.top(levels))
 
-    def at(self, update_id: int | None = None, ns: int | None = None) -> Snapshot:
-        """Return the whole book after the last update up to an id, or up to a time.
+    def at(
+        self, update_id: int | None = None, ns: int | None = None, levels: int | None = None
+    ) -> Snapshot:
+        """Return the book after the last update up to an id, or up to a time.
 
-        Raises `ExchangeError` for one that is forgotten, or still to come.
+        It is whole, or the best `levels` of each side. Raises `ExchangeError` for one that is
+        forgotten, or still to come.
         """
         if update_id is None and ns is None:
-            return self.top()
+            return self.top(levels)
         last_id, last_ns = self.id, self.ns
         if (update_id is not None and update_id > last_id) or (ns is not None and ns > last_ns):
             raise ExchangeError(
                 f"The book of {self.spec.symbol} has not come to {update_id or ns} yet; it is "
                 f"at update {last_id}, time {last_ns} ns."
             )
-        sides = (dict(self.bids.levels), dict(self.asks.levels))
+        undone: tuple[dict[int, int], dict[int, int]] = ({}, {})
         for past in reversed(self._past):
             if (update_id is not None and past.last_id <= update_id) or (
                 ns is not None and past.ns <= ns
             ):
                 break
             for side, ticks, units in reversed(past.undo):
-                if units:
-                    sides[side][ticks] = units
-                else:
-                    sides[side].pop(ticks, None)
+                undone[side][ticks] = units
             last_id, last_ns = past.before_id, past.before_ns
         if (update_id is not None and last_id > update_id) or (ns is not None and last_ns > ns):
             raise ExchangeError(
@@ -195,7 +207,10 @@ class VenueBook:
                 f"that is known is of update {last_id}, time {last_ns} ns."
             )
         return Snapshot(
-            last_id, last_ns, sorted(sides[0].items(), reverse=True), sorted(sides[1].items())
+            last_id,
+            last_ns,
+            self.bids.top_with(undone[0], levels),
+            self.asks.top_with(undone[1], levels),
         )
 
     @property
@@ -277,13 +292,15 @@ class VenueBook:
         return steps
 
     def _refill(self, side: Side) -> list[tuple[Side, int, int]]:
-        steps = []
-        while len(side) < self.size:
-            ticks = side.worst - side.sign * (1 + int(self._random.random() * 2.2))
+        added: list[Level] = []
+        ticks = side.worst
+        while len(side) + len(added) < self.size:
+            ticks -= side.sign * (1 + int(self._random.random() * 2.2))
             if ticks < 1:
                 break
-            steps.append((side, ticks, side.put(ticks, self._fresh_units())))
-        return steps
+            added.append((ticks, self._fresh_units()))
+        side.add_behind(added)
+        return [(side, ticks, 0) for ticks, _ in added]
 
     def _fresh_units(self) -> int:
         return max(1, int(self.spec.size * (0.1 + 2.4 * self._random.random() ** 2)))

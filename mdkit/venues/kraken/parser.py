@@ -93,6 +93,7 @@ class KrakenParser:
             return _trades(_read_trades(bytes(frame.data)))
         if channel == "ticker":
             return [_figures(ticker) for ticker in _read_tickers(bytes(frame.data))]
+        # A status is the market's, also that of maintenance: another connection has the same.
         if channel in ("heartbeat", "status") or frame.method == "pong":
             return (_BEAT,)
         if frame.method or frame.error:

@@ -67,6 +67,11 @@ def test_what_cannot_work_is_refused_with_the_cure(options, words):
         configure(options.pop("symbols", None), **options)
 
 
+def moments(true):
+    """Return the ways to ask for a book that was there before."""
+    return ({"update_id": true["update_id"]}, {"time_ns": true["time_ns"]})
+
+
 @pytest.mark.outer
 @pytest.mark.parametrize("venue", PUBLIC)
 def test_an_exchange_in_its_own_process_names_its_bases_and_shows_its_books(venue):
@@ -79,6 +84,10 @@ def test_an_exchange_in_its_own_process_names_its_bases_and_shows_its_books(venu
         assert float(true["bids"][0][0]) < float(true["asks"][0][0])
         again = exchange.true_book("BTC/USD", update_id=true["update_id"])
         assert again["bids"] == true["bids"]
+        for found in (exchange.true_book("BTC/USD", levels=3, **at) for at in moments(true)):
+            assert [found["bids"], found["asks"]] == [true["bids"][:3], true["asks"][:3]]
+        with pytest.raises(SettingsError, match="too few"):
+            exchange.true_book("BTC/USD", levels=0)
         with pytest.raises(ExchangeError, match="not come to"):
             exchange.true_book("BTC/USD", update_id=true["update_id"] + 10**9)
         with pytest.raises(ExchangeError, match="not traded here"):
