@@ -46,6 +46,31 @@ def pytest_configure(config):
     config.addinivalue_line(
         "markers", "leaves_tasks: the test ends its loop while tasks are pending, on purpose"
     )
+    if config.option.skipped_to is not None and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(_Skipped(config.option.skipped_to))
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--skipped-to",
+        metavar="FILE",
+        type=Path,
+        help="write which tests were skipped, so that `pytest @FILE` runs them",
+    )
+
+
+class _Skipped:
+    """Writes the names of the tests that were skipped, a line each."""
+
+    def __init__(self, path):
+        self.path = path
+        path.write_text("")
+
+    def pytest_runtest_logreport(self, report):
+        if report.skipped and not hasattr(report, "wasxfail"):
+            name, _, group = report.nodeid.rpartition("@")  # xdist adds the group to the name
+            with self.path.open("a") as file:
+                file.write(f"{report.nodeid if ']' in group or not name else name}\n")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import sys
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Coroutine, Iterable, Sequence
@@ -27,8 +25,7 @@ from mdkit.pipeline.receipt import Receipt
 from mdkit.pipeline.sampler import METRICS, Sampler
 from mdkit.pipeline.unhandled import save_leftovers
 from mdkit.processes.lanes import ProcessLanes
-from mdkit.processes.process import dumps, pickled
-from mdkit.processes.protocol import Setup
+from mdkit.processes.process import make_setup
 from mdkit.queue.buffer import Buffer
 from mdkit.queue.channel import Message
 from mdkit.queue.ledger import Ledger
@@ -42,12 +39,11 @@ from mdkit.strategies.contract import Strategy
 from mdkit.venues.messages import MAX_MESSAGE_BYTES, stub
 from mdkit.venues.routes import ANSWER, REST, SEVERAL, Router
 from mdkit.workers.lanes import Lanes
-from mdkit.workers.outcome import DeadLetter
+from mdkit.workers.outcome import warn_of_failure
 from mdkit.workers.watchdog import Held, Watchdog
 
 _ROWS = 10_000
 _LOOK_SECONDS = 0.005
-_logger = logging.getLogger("mdkit")
 
 
 class Pipeline:
@@ -120,7 +116,8 @@ class Pipeline:
         self._sampler = Sampler(self)
         self.lanes.may_await = any(strategy.is_async for strategy in self.strategies)
         self.lanes.on_gap = self._note_gap
-        self.lanes.on_failure = self._warn_of_failure
+        if options.on_error == "dead_letter":
+            self.lanes.on_failure = warn_of_failure
         self.lanes.on_partial = lambda bar: self.backfill.want(bar)
         self.backfill = ReconnectBackfill(self, backfill, source, options.interval, options.warmup)
         self.recorder = recorder
@@ -149,15 +146,13 @@ class Pipeline:
                 max_retries=options.max_retries,
                 on_error=options.on_error,
             )
-        setup = Setup(
-            tuple(sys.path),
-            pickled(self.strategies),
-            dumps(self.codec),
-            (),
-            options.interval,
-            options.made_of,
-            options.max_retries,
-            options.on_error,
+        setup = make_setup(
+            self.strategies,
+            self.codec,
+            interval=options.interval,
+            made_of=options.made_of,
+            max_retries=options.max_retries,
+            on_error=options.on_error,
             allow_nonpositive=self.router.allow_nonpositive,
         )
         return ProcessLanes(
@@ -306,16 +301,6 @@ class Pipeline:
 
     def _note_held(self, held: Held) -> None:
         self.problem(StrategyError(f"{held}. Make it return, or interrupt it."))
-
-    def _warn_of_failure(self, letter: DeadLetter) -> None:
-        """Say once that a strategy fails, for nothing else would: the feed goes on."""
-        if letter.strategy and self.options.on_error == "dead_letter":
-            at = f" ({letter.where})" if letter.where else ""
-            _logger.warning(
-                "mdkit: strategy %s failed on a %s message of %s%s: %s. Every message on which it "
-                "fails becomes a dead letter: see session.dead_letters().",
-                *(letter.strategy, letter.channel, letter.symbol, at, letter.error),
-            )
 
     def problem(self, error: MdkitError) -> None:
         """Keep trouble that the source survives."""

@@ -23,6 +23,7 @@ from mdkit.machine import start_apart
 from mdkit.processes.protocol import TOKEN_BYTES, Ready, Setup, pack, unpack
 from mdkit.queue.channel import Lane, Message
 from mdkit.strategies.contract import FunctionStrategy, Strategy
+from mdkit.venues.codec import Codec
 from mdkit.workers.watchdog import Held
 
 _START_TIMEOUT = 30.0
@@ -118,6 +119,30 @@ async def end_process(process: Process) -> None:
         child.kill()  # whoever stops in a hurry still leaves no thread that waits
         await gone
         raise
+
+
+def make_setup(
+    strategies: Sequence[Strategy],
+    codec: Codec,
+    *,
+    interval: str | None,
+    made_of: str,
+    max_retries: int,
+    on_error: str,
+    allow_nonpositive: bool,
+) -> Setup:
+    """Return what worker processes are to run. Raises `SettingsError` when that cannot go there."""
+    return Setup(
+        tuple(sys.path),
+        pickled(strategies),
+        dumps(codec),
+        (),
+        interval,
+        made_of,
+        max_retries,
+        on_error,
+        allow_nonpositive=allow_nonpositive,
+    )
 
 
 def pickled(strategies: Sequence[Strategy], otherwise: str = 'use worker_kind="task"') -> bytes:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from mdkit.workers.failures import Failures
+
+_logger = logging.getLogger("mdkit")
 
 SignalRow = tuple[int, str, str, float, int]
 """(received_ns, symbol, strategy, value, exchange_ns)"""
@@ -29,6 +32,17 @@ class DeadLetter:
     traceback: str
     raw: bytes
     where: str = ""
+
+
+def warn_of_failure(letter: DeadLetter) -> None:
+    """Log that a strategy fails, for nothing else would say so: the feed goes on."""
+    if letter.strategy:
+        at = f" ({letter.where})" if letter.where else ""
+        _logger.warning(
+            "mdkit: strategy %s failed on a %s message of %s%s: %s. Every message on which it "
+            "fails becomes a dead letter: see session.dead_letters().",
+            *(letter.strategy, letter.channel, letter.symbol, at, letter.error),
+        )
 
 
 @dataclass(frozen=True, slots=True)
