@@ -57,7 +57,10 @@ def test_the_book_of_a_seeded_market_looks_as_it_did(browser, theme):
     message, buffer = only_picture(session, "AAPL.US")
     with BarePage.open(browser, width=700, height=620, theme=theme) as page:
         page.deliver(message, buffer)
-        page.board("m => { m.view.setSpan(16000, m.board.now); m.act.changed(); }")
+        first, last = page.board("m => [m.store.rings.books.at(0, 0), m.store.head.now]")
+        begin, end = page.board("m => m.view.times(m.board.now)")
+        assert begin <= first, "all of it is shown"
+        assert end - begin < 1.1 * (last - first), "and not much more"
         page.board("m => { m.board.title = () => {}; m.board.dirty = true; }")
         page.page.wait_for_function(
             "(n) => document.querySelector('.mdkit-canvas').mdkit.board.draws > n",
