@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from importlib import import_module, metadata
@@ -32,6 +33,11 @@ def in_notebook() -> bool:
 
     shell = get_ipython()
     return shell is not None and hasattr(shell, "kernel")
+
+
+def in_voila() -> bool:
+    """Whether this kernel runs a notebook for Voilà, which makes the page once it has run."""
+    return os.environ.get("SERVER_SOFTWARE", "").startswith("voila/")
 
 
 class Cells:

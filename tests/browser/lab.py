@@ -61,10 +61,18 @@ def require() -> None:
         pytest.skip(told)
 
 
-class Lab:
-    """A JupyterLab server on a free port, with a folder and settings of its own."""
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
-    def __init__(self, folder: Path, theme: str) -> None:
+
+class Lab:
+    """A server of JupyterLab or Notebook 7 on a free port, with folder and settings of its own."""
+
+    def __init__(self, folder: Path, theme: str, app: str = "jupyterlab") -> None:
+        self.app = app
         self.folder = folder / "work"
         self.folder.mkdir()
         settings = folder / "config" / "lab" / "user-settings" / "@jupyterlab"
@@ -77,16 +85,15 @@ class Lab:
             path = settings / f"{name}.jupyterlab-settings"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(value))
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
+        name = {"jupyterlab": "LabApp", "notebook": "JupyterNotebookApp"}[app]
         self.log = (folder / "server.log").open("wb")
         self.process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"),
+                *(sys.executable, "-m", app, "--no-browser", "--allow-root"),
                 *(f"--port={self.port}", "--ip=127.0.0.1"),
                 *("--IdentityProvider.token=", f"--ServerApp.root_dir={self.folder}"),
-                "--LabApp.expose_app_in_browser=True",
+                f"--{name}.expose_app_in_browser=True",
             ],
             stdout=self.log,
             stderr=subprocess.STDOUT,
@@ -104,8 +111,12 @@ class Lab:
                 return
             except OSError:
                 assert self.process.poll() is None, (folder / "server.log").read_text()
-                assert time.monotonic() < deadline, "JupyterLab did not start within 60 s"
+                assert time.monotonic() < deadline, f"{app} did not start within 60 s"
                 time.sleep(0.1)
+
+    def url(self, notebook: str) -> str:
+        path = {"jupyterlab": "lab/tree", "notebook": "notebooks"}[self.app]
+        return f"http://127.0.0.1:{self.port}/{path}/{notebook}?reset"
 
     def write(self, name: str, *cells: str) -> str:
         import nbformat
@@ -147,7 +158,7 @@ class Page:
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.on("console", self._listen)
         self.page.on("request", self._note)
-        self.page.goto(f"http://127.0.0.1:{lab.port}/lab/tree/{notebook}?reset")
+        self.page.goto(lab.url(notebook))
         self.name = Path(notebook).stem
 
     @classmethod

@@ -107,8 +107,8 @@ function drawBar(g, bar, store, x, y, theme, step, perPixel, r) {
     g.textAlign = "center";
     g.textBaseline = "bottom";
     g.fillStyle = bar.delta >= 0 ? theme.buy : theme.sell;
-    g.fillText(`${bar.delta >= 0 ? "+" : "−"}${short(Math.abs(bar.delta))}`,
-      (left + right) / 2, r.y + r.h - 1);
+    const delta = `${bar.delta >= 0 ? "+" : "−"}${short(Math.abs(bar.delta))}`;
+    if (g.measureText(delta).width < width - 3) g.fillText(delta, (left + right) / 2, r.y + r.h - 1);
   }
 }
 

@@ -147,6 +147,7 @@ function render({ model, el }) {
     const { head, paused } = store;
     refresh(bar.parts, { head, view, options, paused });
     root.dataset.theme = board.theme?.name ?? "light";
+    root.style.setProperty("--zoom", String(board.zoom ?? 1));
     root.classList.toggle("mdkit-narrow", board.width < 620);
     root.classList.toggle("mdkit-result", head?.mode === "result");
     if (!head) return;
@@ -207,6 +208,14 @@ function render({ model, el }) {
     board.dirty = true;
   }
 
+  // Of a session that had ended before anything was shown, no more time than there is.
+  function fitEnded() {
+    const begins = ["books", "trades"].map((name) => store.rings[name])
+      .filter((ring) => ring?.length).map((ring) => ring.at(0, 0));
+    const span = 1.05 * (board.now - Math.min(...begins));
+    if (span < view.span) view.setSpan(Math.max(span, 5000), board.now);
+  }
+
   function onMessage(message, buffers) {
     if (message.kind !== "picture") return;
     if (store.last === message) return; // another view of the model has taken it in
@@ -220,6 +229,7 @@ function render({ model, el }) {
       view.whole = whole;
       view.reset();
     }
+    if (message.head.over && store.counters.pictures === 1) fitEnded();
     if (levels !== undefined && !store.hasLevels) options.levels = levels;
     store.hasLevels = true;
     if (paused !== undefined && Boolean(paused) !== Boolean(store.paused)) {

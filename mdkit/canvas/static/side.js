@@ -73,11 +73,14 @@ export class Ladder {
     this.note([...asks, ...bids], now, store.head.symbol);
     const largest = Math.max(...asks.map((a) => a.size), ...bids.map((b) => b.size), 1e-12);
     const recent = recentTrades(store, until);
-    const middle = Math.round(r.y + 20 + (r.h - 20) / 2);
-    let y = middle - 9 - height * asks.length;
+    let y = Math.round(r.y + 20 + (r.h - 20) / 2) - 9 - height * asks.length;
     // What may have changed since is shown faintly, and as no more than what it was.
     const fade = old ? 0.4 : 1;
-    const line = { g, r, theme, places, largest, recent, height, now, fade };
+    g.font = FONT;
+    const widest = g.measureText(writePrice(asks.at(-1)?.price ?? bids[0]?.price, places)).width;
+    // What was traded stands left of the price, and must not run into it.
+    const middle = Math.max(r.w * (r.w > 230 ? 0.47 : 0.5), widest + 46);
+    const line = { g, r, theme, places, largest, recent, height, now, fade, middle };
     for (const ask of [...asks].reverse()) {
       this.row(line, ask, y);
       y += height;
@@ -93,10 +96,10 @@ export class Ladder {
   }
 
   row(line, { side, price, size, total }, y) {
-    const { g, r, theme, places, largest, recent, height, now, fade } = line;
+    const { g, r, theme, places, largest, recent, height, now, fade, middle } = line;
     const colour = side === "bid" ? theme.buy : theme.sell;
-    const wide = r.w > 230, at = [r.x + 6, r.x + r.w * (wide ? 0.47 : 0.5), r.x + r.w - 6];
-    const bar = (r.w - 8) * 0.46 * Math.min(1, size / largest);
+    const at = [r.x + 6, r.x + middle, r.x + r.w - 6];
+    const bar = (at[2] - at[1]) * 0.98 * Math.min(1, size / largest);
     // A change lights the bar up in its own colour.
     const flash = Math.max(0, 1 - (now - (this.flashes.get(price) ?? -Infinity)) / FLASH_MS);
     g.globalAlpha = (0.24 + 0.26 * flash) * fade;

@@ -239,6 +239,10 @@ export function queue(g, r, store, x, theme) {
   const ring = store.rings.metrics;
   if (!ring?.length) return null;
   const first = Math.max(0, ring.find(x.from)), last = ring.find(x.to);
+  if (last < 0 || ring.at(last, 0) < x.from) {
+    note(g, r, "no samples of this time", theme);
+    return null;
+  }
   const most = [0, 0, 0, 0, 0, 0, 0];
   for (let row = first; row <= last; row++) {
     for (let column = 1; column < 7; column++) {

@@ -11,7 +11,7 @@ from typing import Any
 
 from mdkit.canvas.widget import CanvasWidget, widget_view
 from mdkit.errors import SessionError, SettingsError
-from mdkit.notebook.kernel import in_notebook
+from mdkit.notebook.kernel import in_notebook, in_voila
 from mdkit.notebook.loops import call_in, running_loop
 from mdkit.views.dashboard.sender import PictureSender, Player, WatchedSession
 from mdkit.views.dashboard.state import ledger_of, sentence_of, state_of
@@ -66,6 +66,7 @@ class Dashboard:
             symbol=symbol,
             player=player,
             at_end=self._end,
+            stays=in_voila(),
         )
         self.collector, self.ticker = self._sender.collector, self._sender.ticker
         self._display: Any = None
@@ -125,10 +126,16 @@ class Dashboard:
     def _end(self) -> None:
         """Send how it ended, and give way to the still, in the notebook's own loop."""
         self._sender.send_last()
-        call_soon(self._here, self._finish)
+        if self._sender.stays and self._sender.is_over:
+            # The page, which is yet to come, could not find a widget that has been closed.
+            self._sender.start(self._here)
+        else:
+            call_soon(self._here, self._finish)
 
     async def last_picture(self, timeout: float = 5.0) -> None:
         """Wait until the still of a session that has ended is there."""
+        if self._sender.stays:
+            return
         deadline = time.monotonic() + timeout
         # The ticker may live in another loop, whose tasks cannot be awaited in this one.
         while not self._closed and self.ticker.running and time.monotonic() < deadline:  # noqa: ASYNC110

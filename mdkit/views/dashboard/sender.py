@@ -67,6 +67,7 @@ class PictureSender:
         symbol: shown at first; None for the first that comes.
         player: of the recording that the session plays, if it does.
         at_end: called in the session's loop once it has ended.
+        stays: goes on after the end, for a page that comes later.
 
     Attributes:
         paused_ms: the moment at which the picture stands, ms since the epoch; None while it moves.
@@ -84,6 +85,7 @@ class PictureSender:
         symbol: str | None,
         player: Player | None,
         at_end: Callable[[], None],
+        stays: bool = False,
     ) -> None:
         self.session = session
         self.widget = widget
@@ -93,6 +95,7 @@ class PictureSender:
         self.pictures = 0
         self.paused_ms: float | None = None
         self.is_past = self.is_over
+        self.stays = stays
         self._levels = levels
         self._head_sent: dict[str, Any] = {}
         self._slow_at = self._sent_at = self._looked_at = 0.0
@@ -106,7 +109,8 @@ class PictureSender:
 
     def start(self, here: asyncio.AbstractEventLoop | None) -> None:
         """Send from now on, in the session's loop, or `here` where it has none yet or any more."""
-        loop = here if self.is_past or self.session.loop is None else self.session.loop
+        is_ended = self.is_past or (self.stays and self.is_over)
+        loop = here if is_ended or self.session.loop is None else self.session.loop
         if loop is not None and loop.is_running():
             self.ticker.start(loop)
 
@@ -126,7 +130,7 @@ class PictureSender:
         if (loop := session.loop) is not None and not self.is_over and loop is not running_loop():
             self.ticker.start(loop)  # the session has begun since, in a loop of its own
             return False
-        if self.is_over and not self.is_past:
+        if self.is_over and not (self.is_past or self.stays):
             return False
         self._answer()
         now = time.monotonic()
