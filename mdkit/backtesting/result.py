@@ -330,6 +330,18 @@ class Result:
         stats.to_parquet(target / "stats.parquet")
         return target
 
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """Return `equity` as an Arrow stream, with its index as the column `time`.
+
+        So that `polars.DataFrame(result)` and `duckdb.sql("from result")` take it. The tables are
+        DataFrames, of which both take the columns alone: give `result.signals.reset_index()` for
+        the times too.
+        """
+        import pyarrow as pa
+
+        table = pa.Table.from_pandas(self.equity.rename_axis("time").reset_index())
+        return table.__arrow_c_stream__(requested_schema)
+
     @cached_property
     def said(self) -> pd.DataFrame:
         """How often each symbol's strategy said something, and what: `count min max last`."""

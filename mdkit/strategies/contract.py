@@ -302,8 +302,8 @@ def as_signal(value: Any, strategy_name: str) -> Value:
     Numbers of any real type are taken, NumPy scalars and infinities included. nan is an error,
     since it would silently turn every later comparison into False.
     """
-    if value is None:
-        return None
+    if value is None or (type(value) is float and value == value):
+        return value
     if isinstance(value, numbers.Real) and not isinstance(value, bool):
         try:
             number = float(value)

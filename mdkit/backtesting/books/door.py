@@ -67,7 +67,6 @@ from mdkit.backtesting.data.panel import Panel
 from mdkit.backtesting.data.recorded import steps_of
 from mdkit.backtesting.runs import Run
 from mdkit.errors import SettingsError
-from mdkit.events import Gap
 from mdkit.recording.reading.reader import Recording
 from mdkit.strategies.contract import Strategy
 
@@ -116,7 +115,7 @@ def backtest_books(
     if isinstance(events, Recording):
         events = steps_of(events, interval)
     for event, time in timed(filter(listener.wants, events)):
-        if isinstance(event, Gap):
+        if event.kind == "gap":
             listener.miss(event)
         else:
             listener.take(event, time)
