@@ -96,19 +96,20 @@ class _Seen:
         self.messages: Counter[str] = Counter()
         self.trouble = ""
 
-    def record_frames(self, feed: Feed, frames: Sequence[RawMessage]) -> None:
+    def record_frames(self, feed: Feed, frames: Sequence[RawMessage]) -> int:
         """Count frames."""
         self.frames += len(frames)
+        return 0
 
-    async def queue(self, batch: Sequence[RawMessage]) -> list[bytes]:
+    async def queue(self, batch: Sequence[RawMessage], places: Sequence[int] = ()) -> None:
         """Count messages by their type."""
         for raw, _ in batch:
             self.messages["trade" if raw.startswith(b'{"type":"trade"') else "other"] += 1
-        return []
 
     async def deliver(self, batch: Sequence[RawMessage]) -> list[bytes]:
         """Count messages."""
-        return await self.queue(batch)
+        await self.queue(batch)
+        return []
 
     def problem(self, error: MdkitError) -> None:
         """Keep the last trouble."""
@@ -146,5 +147,6 @@ class _Seen:
         """Keep why a connection ended."""
         self.trouble = self.trouble or reason
 
-    def feed_ended(self, feed: Feed) -> None:
+    def feed_ended(self, feed: Feed) -> int:
         """Keep nothing."""
+        return 0
