@@ -102,7 +102,7 @@ class SessionMonitoring(ABC):
         Names begin with `mdkit_`, times are in seconds and sizes in bytes; what only grows ends
         with `_total`. All have the label `session`, messages `symbol` and `channel` as well.
         """
-        return "".join(write(self._look(self._families)))
+        return "".join(write(self._look(self._families), self.name))
 
     def metrics_endpoint(self, port: int = 0, host: str = "127.0.0.1") -> MetricsEndpoint:
         """Serve `prometheus()` at http://127.0.0.1:PORT/metrics until the session ends.
@@ -132,10 +132,10 @@ class SessionMonitoring(ABC):
         return endpoint
 
     def _lines(self) -> Iterator[str]:
-        return write(self._families())
+        return write(self._families(), self.name)
 
     def _families(self) -> list[Family]:
-        return collect(self.pipeline, self.name, self._alerts)
+        return collect(self.pipeline, self._alerts)
 
     def _all_alerts(self) -> Alerts:
         if self._alerts is None:
