@@ -52,3 +52,29 @@ def test_what_a_notice_says_is_text_and_no_page():
     html = notices_html([_notice("<script>alert(1)</script>")])
     assert "<script>" not in html
     assert 'role="alert"' in html
+
+
+@pytest.mark.outer
+@pytest.mark.parametrize("runner", ["notebook", "thread"])
+def test_a_notebook_keeps_the_notice_of_an_alert(runner, tmp_path):
+    """In a real kernel, and saved as a program that runs notebooks saves it."""
+    nbclient = pytest.importorskip("nbclient")
+    nbformat = pytest.importorskip("nbformat.v4")
+    begin = f"""
+import asyncio
+import mdkit as md
+session = md.live(source="simulated", runner="{runner}")
+session.alert("received > 5")
+session.start();
+"""
+    wait = "while not (session.alerts()['state'] == 'told').any(): await asyncio.sleep(0.02)"
+    cells = [nbformat.new_code_cell(code) for code in (begin, wait, "await session.stop();")]
+    notebook = nbformat.new_notebook(cells=cells)
+    resources = {"metadata": {"path": str(tmp_path)}}
+    nbclient.NotebookClient(notebook, timeout=120, resources=resources).execute()
+    (shown,) = (
+        output.data
+        for output in notebook.cells[0].outputs
+        if "mdkit session 'default', received > 5" in output.get("data", {}).get("text/plain", "")
+    )
+    assert 'role="alert"' in shown["text/html"]
