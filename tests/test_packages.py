@@ -48,6 +48,7 @@ JUNK = (
     "notebooks/out/chart.png",
     "notebooks/.ipynb_checkpoints/01-checkpoint.ipynb",
     "docs/_build/html/index.html",
+    "docs/lite/pypi/old.whl",
     "mdkit/__pycache__/old.cpython-311.pyc",
     "mdkit/canvas/static/main.js.orig",
     "tests/.pytest_cache/README.md",

@@ -1,5 +1,6 @@
 """What stands beside the code: links lead somewhere, and versions and systems agree."""
 
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -47,6 +48,19 @@ def test_the_workflow_checks_every_python_and_system_that_is_claimed():
 def test_a_report_of_a_fault_asks_for_what_doctor_prints():
     form = _text(".github/ISSUE_TEMPLATE/bug_report.yml")
     assert "python -m mdkit doctor" in form
+
+
+def test_the_page_in_the_browser_brings_a_notebook_that_installs_this_distribution():
+    home = ROOT / "docs" / "lite"
+    config = json.loads((home / "jupyter_lite_config.json").read_text(encoding="utf-8"))
+    contents = [home / name for name in config["LiteBuildConfig"]["contents"]]
+    assert contents
+    for path in contents:
+        notebook = json.loads(path.read_text(encoding="utf-8"))
+        cells = ["".join(cell["source"]) for cell in notebook["cells"]]
+        (install,) = (cell for cell in cells if "%pip install" in cell)
+        assert f"%pip install -q {PROJECT['name']}" in install
+        assert 'sys.platform == "emscripten"' in install
 
 
 def test_the_top_of_the_project_holds_little():

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from mdkit.errors import SessionError, SettingsError
 from mdkit.monitoring.conditions import Condition, When, condition
 from mdkit.monitoring.episodes import Episodes
-from mdkit.monitoring.figures import NUMBERS, Figures, figures
+from mdkit.monitoring.figures import NUMBERS, Figures, figures, fresh_figures
 from mdkit.monitoring.telling import Do, Teller, described
 from mdkit.pipeline.pipeline import Pipeline
 
@@ -118,7 +118,7 @@ class Alerts:
             raise SettingsError(f"cooldown={cooldown!r} is no time: give seconds, 0 or more.")
         if self._is_closed:
             raise SessionError("This session has ended: nothing more can happen in it.")
-        now = figures(self._pipeline)
+        now = fresh_figures(self._pipeline)  # events count from here
         alert = Alert(condition(when, self._subject, now), do, cooldown)
         if not self._alerts:
             self._pipeline.on_sample.append(self.look)

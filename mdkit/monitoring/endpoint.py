@@ -14,7 +14,7 @@ PATH = "/metrics"
 _REQUEST_SECONDS = 5.0
 _MOST_HEADER_BYTES = 16_384
 _MOST_CALLERS = 16
-_LINES_AT_ONCE = 500
+_LINES_AT_ONCE = 200
 _PHRASES = {
     200: "OK",
     400: "Bad Request",

@@ -10,8 +10,9 @@ Collecting reads a pipeline and belongs in its loop; writing the text may be don
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, Literal
 
 from mdkit import __version__
@@ -20,46 +21,48 @@ from mdkit.monitoring.figures import figures
 from mdkit.pipeline.memory import memory
 from mdkit.pipeline.pipeline import Pipeline
 from mdkit.processes.lanes import ProcessLanes
-from mdkit.queue.ledger import ENDED, WAITING
+from mdkit.queue.ledger import COLUMNS, ENDED, WAITING
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
-Labels = dict[str, str]
+Kind = Literal["counter", "gauge"]
+_COLUMNS = ("symbol", "channel", *COLUMNS)
+_values = attrgetter(*_COLUMNS)
 
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """One metric: its name, what it means, and its samples by labels."""
+    """One metric: its name, what it means, and its samples by labels, as `labels` writes them."""
 
     name: str
-    kind: Literal["counter", "gauge"]
+    kind: Kind
     about: str
-    samples: list[tuple[Labels, float]] = field(default_factory=list)
+    samples: Iterable[tuple[str, float]]
 
 
-def collect(pipeline: Pipeline, session: str, alerts: Alerts | None = None) -> list[Family]:
+def collect(pipeline: Pipeline, alerts: Alerts | None = None) -> list[Family]:
     """Return all metrics of this moment; call it in the pipeline's loop."""
     families = [*_state(pipeline), *_messages(pipeline), *_parts(pipeline)]
     if alerts is not None:
-        ends = [({"state": "told"}, alerts.told), ({"state": "failed"}, alerts.failed)]
+        ends = [(labels(state="told"), alerts.told), (labels(state="failed"), alerts.failed)]
         families.append(Family("alerts_total", "counter", "Alerts, by what came of them.", [*ends]))
-    for family in families:
-        for labels, _ in family.samples:
-            labels["session"] = session
     return families
 
 
-def write(families: Iterable[Family]) -> Iterator[str]:
-    """Return the lines of the text, each with its end."""
+def write(families: Iterable[Family], session: str) -> Iterator[str]:
+    """Return the lines of the text, each with its end; all have a label `session`."""
+    ours = f'session="{_escape(session, quote=True)}"'
     for family in families:
         name = f"mdkit_{family.name}"
         yield f"# HELP {name} {_escape(family.about)}\n"
         yield f"# TYPE {name} {family.kind}\n"
-        for labels, value in family.samples:
-            inside = ",".join(
-                f'{key}="{_escape(text, quote=True)}"' for key, text in sorted(labels.items())
-            )
-            yield f"{name}{{{inside}}} {_number(value)}\n"
+        for told, value in family.samples:
+            yield f"{name}{{{ours}{told}}} {_number(value)}\n"
+
+
+def labels(**given: str) -> str:
+    """Return labels as text, each behind a comma."""
+    return "".join(f',{name}="{_escape(text, quote=True)}"' for name, text in given.items())
 
 
 def _state(pipeline: Pipeline) -> Iterator[Family]:
@@ -67,12 +70,12 @@ def _state(pipeline: Pipeline) -> Iterator[Family]:
     source = pipeline.source
 
     def gauge(name: str, about: str, value: float) -> Family:
-        return Family(name, "gauge", about, [({}, value)])
+        return Family(name, "gauge", about, [("", value)])
 
     def counter(name: str, about: str, value: float) -> Family:
-        return Family(name, "counter", about, [({}, value)])
+        return Family(name, "counter", about, [("", value)])
 
-    told: Labels = {"source": source.name, "version": __version__}
+    told = labels(source=source.name, version=__version__)
     yield Family("session_info", "gauge", "What runs; always 1.", [(told, 1)])
     yield gauge("session_up", "1 while the session runs, 0 once it ends.", not now.ended)
     yield gauge("session_failed", "1 if an error ended the session.", bool(now.failed))
@@ -89,23 +92,40 @@ def _state(pipeline: Pipeline) -> Iterator[Family]:
 
 
 def _messages(pipeline: Pipeline) -> Iterator[Family]:
-    received = Family("messages_received_total", "counter", "Messages that arrived.")
-    ended = Family("messages_total", "counter", "Messages by what became of them.")
-    waiting = Family("messages_waiting", "gauge", "Messages by where they wait.")
-    for counts in pipeline.ledger:
-        labels = {"symbol": counts.symbol, "channel": counts.channel}
-        received.samples.append(({**labels}, counts.received))
-        for name in ENDED:
-            ended.samples.append(({**labels, "fate": name}, getattr(counts, name)))
-        for name in WAITING:
-            waiting.samples.append(({**labels, "place": name}, getattr(counts, name)))
-    yield from (received, ended, waiting)
+    # Of thousands of symbols only the numbers are taken here, in the loop; labels are made later.
+    rows = [_values(counts) for counts in pipeline.ledger]
+
+    def family(name: str, kind: Kind, about: str, label: str, columns: Sequence[str]) -> Family:
+        places = [(column, _COLUMNS.index(column)) for column in columns]
+        return Family(name, kind, about, _Rows(rows, label, places))
+
+    about = "Messages that arrived."
+    yield family("messages_received_total", "counter", about, "", ["received"])
+    yield family("messages_total", "counter", "Messages, by what became of them.", "fate", ENDED)
+    yield family("messages_waiting", "gauge", "Messages, by where they wait.", "place", WAITING)
+
+
+class _Rows:
+    """The samples of a metric of messages: some columns of every symbol and channel."""
+
+    def __init__(
+        self, rows: Sequence[tuple[Any, ...]], label: str, places: Sequence[tuple[str, int]]
+    ) -> None:
+        self._rows = rows
+        self._label = label
+        self._places = places
+
+    def __iter__(self) -> Iterator[tuple[str, float]]:
+        for row in self._rows:
+            told = labels(symbol=row[0], channel=row[1])
+            for column, place in self._places:
+                yield f'{told},{self._label}="{column}"' if self._label else told, row[place]
 
 
 def _parts(pipeline: Pipeline) -> Iterator[Family]:
     look = pipeline.buffer.statistics()
     outcome = pipeline.lanes.outcome
-    one: list[tuple[str, Literal["counter", "gauge"], str, float]] = [
+    one: list[tuple[str, Kind, str, float]] = [
         ("queue_messages", "gauge", "Messages waiting in memory.", look.depth),
         ("queue_limit_messages", "gauge", "How many may wait in memory.", look.maxsize),
         ("queue_peak_messages", "gauge", "The most that ever waited.", look.peak),
@@ -121,19 +141,19 @@ def _parts(pipeline: Pipeline) -> Iterator[Family]:
         ("retries_total", "counter", "Messages tried again.", outcome.retries),
     ]
     for name, kind, about, value in one:
-        yield Family(name, kind, about, [({}, value)])
+        yield Family(name, kind, about, [("", value)])
     lanes = pipeline.lanes
     if isinstance(lanes, ProcessLanes):
         about = "Worker processes that died."
-        yield Family("worker_deaths_total", "counter", about, [({}, lanes.deaths)])
-    problems = [({"kind": kind}, count) for kind, count in pipeline.problem_counts.items()]
+        yield Family("worker_deaths_total", "counter", about, [("", lanes.deaths)])
+    problems = [(labels(kind=kind), count) for kind, count in pipeline.problem_counts.items()]
     yield Family("problems_total", "counter", "Troubles that were survived.", [*problems])
     timers = list(pipeline.timers.values())
-    means = [({"strategy": timer.name}, timer.mean) for timer in timers]
-    slowest = [({"strategy": timer.name}, timer.slowest) for timer in timers]
+    means = [(labels(strategy=timer.name), timer.mean) for timer in timers]
+    slowest = [(labels(strategy=timer.name), timer.slowest) for timer in timers]
     yield Family("strategy_mean_seconds", "gauge", "Mean time of a timed call.", [*means])
     yield Family("strategy_slowest_seconds", "gauge", "Longest timed call.", [*slowest])
-    held = [({"holder": name}, size) for name, size in memory(pipeline).items()]
+    held = [(labels(holder=name), size) for name, size in memory(pipeline).items()]
     yield Family("memory_bytes", "gauge", "Memory by what holds it.", [*held])
     recorder = pipeline.recorder
     if recorder is not None:
@@ -142,7 +162,7 @@ def _parts(pipeline: Pipeline) -> Iterator[Family]:
             ("recorded_lost_total", "Messages that could not be written.", recorder.lost),
             ("recorded_bytes_total", "Bytes written.", recorder.bytes),
         ):
-            yield Family(name, "counter", about, [({}, value)])
+            yield Family(name, "counter", about, [("", value)])
 
 
 def _escape(text: str, *, quote: bool = False) -> str:
@@ -152,6 +172,8 @@ def _escape(text: str, *, quote: bool = False) -> str:
 
 
 def _number(value: Any) -> str:
+    if type(value) is int:
+        return str(value)
     number = float(value)
     if math.isnan(number):
         return "NaN"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mdkit.pipeline.pipeline import Pipeline
 from mdkit.redaction import safe_text
@@ -58,11 +58,26 @@ NUMBERS = (
 """The figures that can be compared with a number."""
 
 
+def fresh_figures(pipeline: Pipeline) -> Figures:
+    """Return the figures of this very moment; call it in the pipeline's loop."""
+    totals = pipeline.ledger.totals()
+    return replace(
+        figures(pipeline),
+        received=totals["received"],
+        lost=totals["dropped"] + totals["conflated"],
+        dead_letters=totals["dead_lettered"],
+        invalid=totals["invalid"],
+    )
+
+
 def figures(pipeline: Pipeline) -> Figures:
-    """Return the figures of this moment; call it in the pipeline's loop."""
+    """Return the figures of the last sample; call it in the pipeline's loop.
+
+    Thousands of symbols take a while to be summed, and for the sample that was done.
+    """
     health = pipeline.health()
     look = pipeline.buffer.statistics()
-    totals = pipeline.ledger.totals()
+    sample = pipeline.monitor.samples[-1] if pipeline.monitor.samples else None
     failure = pipeline.failure
     gap = pipeline.gaps[-1] if pipeline.gaps else None
     told = "" if gap is None else f"{gap.symbol} {gap.channel}: {gap.reason}".strip()
@@ -75,10 +90,10 @@ def figures(pipeline: Pipeline) -> Figures:
         busy=health.busy,
         lag=health.lag,
         stale=health.stale_for,
-        received=totals["received"],
-        lost=totals["dropped"] + totals["conflated"],
-        dead_letters=totals["dead_lettered"],
-        invalid=totals["invalid"],
+        received=sample.received if sample else 0,
+        lost=sample.dropped + sample.conflated if sample else 0,
+        dead_letters=sample.failed if sample else 0,
+        invalid=sample.invalid if sample else 0,
         signals=pipeline.lanes.outcome.signals,
         gaps=pipeline.gap_count,
         disconnects=getattr(pipeline.source, "disconnects", 0),

@@ -38,7 +38,8 @@ class Sample:
         lag: by how much the loop was late for this tick.
         busy: worker time so far.
         blocked: producer time suspended so far.
-        failed: messages so far on which a strategy failed; they are among `processed`.
+        failed, invalid: messages so far on which a strategy failed, and that could not be used;
+            they are among `processed`.
     """
 
     at: float
@@ -53,6 +54,7 @@ class Sample:
     busy: float
     blocked: float
     failed: int = 0
+    invalid: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,4 +106,5 @@ class Sampler:
             busy=self._pipeline.lanes.outcome.busy_seconds,
             blocked=buffered.blocked_seconds,
             failed=totals["dead_lettered"],
+            invalid=totals["invalid"],
         )

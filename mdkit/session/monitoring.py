@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from mdkit.monitoring.endpoint import MetricsEndpoint
+    from mdkit.monitoring.notice import Notices
     from mdkit.pipeline.pipeline import Pipeline
 
 T = TypeVar("T")
@@ -32,8 +34,10 @@ class SessionMonitoring(ABC):
     name: str
     pipeline: Pipeline
     _loop: asyncio.AbstractEventLoop | None
+    _ended: concurrent.futures.Future[Any]
     _alerts: Alerts | None = None
     _endpoints: tuple[MetricsEndpoint, ...] = ()
+    _notices: tuple[Notices, ...] = ()
 
     @abstractmethod
     def _look(self, function: Callable[[], T]) -> T:
@@ -75,11 +79,12 @@ class SessionMonitoring(ABC):
         Returns the alert, of which `cancel()` is the end. Raises `SettingsError`, with near
         matches, for what means nothing, and `SessionError` once the session has ended.
         """
-        if do == "notebook":
-            from mdkit.monitoring.notice import shown_notices
-
-            do = shown_notices()
         call: Any = do
+        if do == "notebook":
+            from mdkit.monitoring.notice import Notices
+
+            call = Notices()
+            self._notices = (*self._notices, call)
         return self._do(lambda: self._all_alerts().add(when, call, cooldown))
 
     def alerts(self) -> pd.DataFrame:
@@ -97,7 +102,7 @@ class SessionMonitoring(ABC):
         Names begin with `mdkit_`, times are in seconds and sizes in bytes; what only grows ends
         with `_total`. All have the label `session`, messages `symbol` and `channel` as well.
         """
-        return "".join(write(self._look(self._families)))
+        return "".join(write(self._look(self._families), self.name))
 
     def metrics_endpoint(self, port: int = 0, host: str = "127.0.0.1") -> MetricsEndpoint:
         """Serve `prometheus()` at http://127.0.0.1:PORT/metrics until the session ends.
@@ -127,10 +132,10 @@ class SessionMonitoring(ABC):
         return endpoint
 
     def _lines(self) -> Iterator[str]:
-        return write(self._families())
+        return write(self._families(), self.name)
 
     def _families(self) -> list[Family]:
-        return collect(self.pipeline, self.name, self._alerts)
+        return collect(self.pipeline, self._alerts)
 
     def _all_alerts(self) -> Alerts:
         if self._alerts is None:
@@ -139,9 +144,12 @@ class SessionMonitoring(ABC):
                 self._alerts.close()
         return self._alerts
 
-    @abstractmethod
     def _is_over(self) -> bool:
-        """Whether the session has ended."""
+        return self._ended.done()
+
+    def _show_notices(self) -> None:
+        for notices in self._notices:
+            notices.show()
 
     def _begin_monitoring(self) -> None:
         for endpoint in self._endpoints:

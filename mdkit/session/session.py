@@ -107,9 +107,6 @@ class Session(SessionLife[Receipt], BookTables, OrderFlowTables, SessionMonitori
     def _before_beginning(self) -> None:
         check_loop(may_use_running=self.runner == "notebook")
 
-    def _is_over(self) -> bool:
-        return self._ended.done()
-
     def _before_blocking(self) -> None:
         if self._loop is not None and running_loop() is self._loop:
             raise SessionError(
@@ -141,6 +138,7 @@ class Session(SessionLife[Receipt], BookTables, OrderFlowTables, SessionMonitori
         for dashboard in self._dashboards:
             await dashboard.last_picture()
             dashboard.leave_picture()
+        self._show_notices()
 
     def _pause(self, on: bool) -> None:
         self._do(self.pipeline.pause if on else self.pipeline.resume)

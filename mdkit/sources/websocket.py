@@ -21,6 +21,7 @@ from mdkit.errors import (
     SubscriptionError,
 )
 from mdkit.events import REFUSED, SET_BACK, Gap
+from mdkit.machine import in_browser
 from mdkit.redaction import Secret, hide, hide_address
 from mdkit.sources.backoff import Backoff
 from mdkit.sources.connection import (
@@ -35,6 +36,9 @@ from mdkit.sources.subscriptions import Subscriptions
 from mdkit.venues.codec import Wire
 from mdkit.venues.registry import codec_for_url
 from mdkit.venues.retry_after import LONGEST_WAIT
+
+if not in_browser():  # which has no sockets; elsewhere it is loaded now, and not in a loop
+    from mdkit.sources.websockets_connection import open_websockets
 
 _SET_BACK_NS = 1_000_000
 
@@ -293,8 +297,6 @@ class WebSocketSource:
 
     async def _open(self) -> Connection | None:
         """Connect; None when asked to stop meanwhile."""
-        from mdkit.sources.websockets_connection import open_websockets
-
         url = Secret(self.codec.url(self.url, self._api_key, self.subscriptions))
         opening = asyncio.ensure_future(
             open_websockets(url, self.codec, compression=self._compression)

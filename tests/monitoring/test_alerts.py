@@ -311,6 +311,23 @@ def test_a_session_in_a_thread_tells_of_the_gap_of_a_lost_connection():
     assert set(session.alerts()["state"]) == {"told"}
 
 
+def test_events_count_from_when_they_are_asked_for_and_not_from_the_last_sample(pipeline):
+    async def main():
+        alerts = Alerts(pipeline, None, "x")
+        counts = pipeline.ledger.counts("AAPL.US", "depth")
+        pipeline._sampler.look()
+        counts.received = counts.dropped = 3
+        alerts.add("loss", print, 0.0)
+        pipeline._sampler.look()
+        assert _states(alerts) == []
+        counts.received = counts.dropped = 5
+        pipeline._sampler.look()
+        assert _states(alerts)[0][0] == "2 messages dropped or conflated"
+        await alerts.finish(1.0)
+
+    asyncio.run(main())
+
+
 def test_without_alerts_nothing_is_looked_at(monkeypatch, pipeline):
     def refuse(_):
         raise AssertionError("nobody asked")

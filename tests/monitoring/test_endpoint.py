@@ -68,7 +68,7 @@ def test_it_can_be_opened_while_the_session_runs_and_in_a_notebooks_loop(until):
             endpoint = session.metrics_endpoint()
             answer = await asyncio.to_thread(_ask, endpoint, _get())
             assert _status(answer) == 200
-            assert b"mdkit_messages_received_total{channel=" in answer
+            assert b'mdkit_messages_received_total{session="endpoint",symbol="' in answer
 
     asyncio.run(main())
 

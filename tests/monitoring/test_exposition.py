@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import mdkit as md
 from mdkit.monitoring.exposition import Family, write
+from mdkit.monitoring.exposition import labels as write_labels
 from mdkit.queue.ledger import COLUMNS, ENDED, WAITING
 
 parser = pytest.importorskip("prometheus_client.parser")
@@ -78,16 +79,18 @@ def test_names_follow_the_rules_of_the_format():
     assert text.endswith("\n")
 
 
-@given(st.dictionaries(st.sampled_from(["symbol", "channel"]), st.text(), min_size=1))
-def test_any_text_can_be_a_label(labels):
-    text = "".join(write([Family("x", "gauge", 'of\\ any\n"text"', [(labels, 1.5)])]))
+@given(st.dictionaries(st.sampled_from(["symbol", "channel"]), st.text()), st.text())
+def test_any_text_can_be_a_label(labels, name):
+    text = "".join(
+        write([Family("x", "gauge", 'of\\ any\n"text"', [(write_labels(**labels), 1.5)])], name)
+    )
     (family,) = parser.text_string_to_metric_families(text)
-    assert family.samples[0].labels == labels
+    assert family.samples[0].labels == {**labels, "session": name}
 
 
 @given(st.one_of(st.floats(), st.integers(-(10**18), 10**18)))
 def test_any_number_can_be_a_value(value):
-    text = "".join(write([Family("x", "gauge", "a number", [({}, value)])]))
+    text = "".join(write([Family("x", "gauge", "a number", [("", value)])], "s"))
     (family,) = parser.text_string_to_metric_families(text)
     assert family.samples[0].value == pytest.approx(float(value), rel=1e-12, nan_ok=True)
 

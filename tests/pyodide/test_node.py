@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,27 @@ def test_what_needs_no_numpy_gives_the_same_answers(distribution, tmp_path, monk
     libraries |= {"numba", "llvmlite", "websockets", "requests", "urllib3", "typer", "rich"}
     libraries |= {"cloudpickle", "tqdm", "IPython", "dask", "distributed", "isal", "loky"}
     assert set(absent) <= libraries
+
+
+def test_pyodide_has_the_compiled_libraries_in_versions_that_are_taken(distribution):
+    """What its distribution brings must do: no other wheel of these could be installed there."""
+    requirements = pytest.importorskip("packaging.requirements")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    lock = json.loads((distribution / "pyodide-lock.json").read_text(encoding="utf-8"))
+    compiled = {
+        name: found["version"]
+        for name, found in lock["packages"].items()
+        if "wasm32" in found["file_name"]
+    }
+    asked = map(requirements.Requirement, project["dependencies"])
+    there = {"sys_platform": "emscripten"}
+    met = {
+        one.name: one.specifier.contains(compiled[one.name])
+        for one in asked
+        if one.name in compiled and (one.marker is None or one.marker.evaluate(there))
+    }
+    assert {"numpy", "pandas", "pyarrow", "matplotlib", "msgspec", "pillow"} <= set(met)
+    assert all(met.values()), met
 
 
 def test_everything_gives_the_same_answers(distribution, tmp_path):
