@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from mdkit.errors import RecordingError
 from mdkit.events import Gap
 from mdkit.recording import format as mark
-from mdkit.recording.file.recording_file import Damage, RecordingFile
 from mdkit.recording.file import recording_file as tape
+from mdkit.recording.file.recording_file import Damage, RecordingFile
 from mdkit.recording.file.writer import RecordingWriter
 from mdkit.recording.reading.files import find_files
 from mdkit.recording.reading.reader import read_recording
