@@ -11,6 +11,7 @@ PACKAGES = {
     "cluster": ("dask", "distributed"),
     "lab": ("jupyterlab",),
     "zstd": ("zstandard",),
+    "databento": ("databento-dbn",),
 }
 """The packages of each extra in `pyproject.toml`."""
 
