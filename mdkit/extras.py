@@ -14,6 +14,7 @@ PACKAGES = {
     "cluster": ("dask", "distributed"),
     "lab": ("jupyterlab",),
     "zstd": ("zstandard",),
+    "databento": ("databento-dbn",),
 }
 """The packages of each extra in `pyproject.toml`."""
 

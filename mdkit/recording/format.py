@@ -1,9 +1,30 @@
 """What a recording tells beside the messages: JSON objects that begin `{"mdkit":`, a line each.
 
-Markers that tell of messages do so by number, apart for each symbol and channel: `Refused` by
-the number of its arrival, the others by the number among those that were admitted to the queue
-(arrivals less refused ones); both count from 1, over all parts of a recording. They may tell of
-messages that stand earlier in the file, or in an earlier part.
+A file is lines of text, in plain or compressed (gzip, zstd). A line is `<received_ns>\t<raw
+message>`, as it came off the socket, or a marker. Blank lines and lines that begin with `#` are
+passed over, and so are markers of kinds not known here, so that kinds can be added.
+
+**Lines are numbered** from 1 on, the header's being the first, over all parts of a recording: a
+part's header says in `line` which number its own line has. Messages that could not be written
+have numbers too, and the marker `Lost` that stands for them says the number of its own line. So
+numbers stay right where a part is missing or a line is damaged, and where files are put together:
+each header begins anew.
+
+**What no strategy saw** is told by `Refused`, `Dropped`, `Conflated` and `Left`, which list lines.
+They may stand long after those lines, in a later part too, so whoever wants to leave out what was
+not seen reads the markers first. Where a line makes several messages, such as a list about several
+symbols, or a frame of a venue of which books and trades are made, some of them may be unseen: then
+`parts` lists `[line, number]`. A frame itself always has to be read, since later books are made of
+it as well.
+
+A drop is a gap to the strategies. A reader tells it before the next message of that symbol and
+channel that was seen, and for that alone has to look whose messages the dropped ones are.
+
+**Format 1** told by numbers too, but of messages, apart for each symbol and channel; see
+`reading/counted.py`. Every reader had to count as the session had, a damaged line shifted all
+that came behind it, and so did messages that waited to be queued when a recording began. Files of
+format 1 are still read. An mdkit that knows format 1 alone reads files of format 2 as well, apart
+from what no strategy saw: it says of each such marker that it is damaged.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mdkit.errors import RecordingError
-from mdkit.recording.archives import binance, tardis
+from mdkit.recording.archives import binance, databento, tardis
 from mdkit.recording.archives.quality import usable
 from mdkit.recording.tables.event_tables import EventTables
 
@@ -27,8 +27,9 @@ _NAME = re.compile(r"([A-Za-z0-9_]+)-(aggTrades|trades|bookTicker)-\d{4}-\d{2}(-
 _LONGEST = 1 << 16
 """Characters of a line; 25 levels a side take some two thousand."""
 _FORMS = (
-    "Tardis' trades, book_snapshot_N and incremental_book_L2 (.csv, .csv.gz) and Binance's "
-    "SYMBOL-trades-, SYMBOL-aggTrades- and SYMBOL-bookTicker-DATE files (.csv, .zip)"
+    "Tardis' trades, book_snapshot_N and incremental_book_L2 (.csv, .csv.gz), Binance's "
+    "SYMBOL-trades-, SYMBOL-aggTrades- and SYMBOL-bookTicker-DATE files (.csv, .zip), and "
+    "Databento's trades, mbp-1, mbp-10 and ohlcv (.dbn, .dbn.zst)"
 )
 
 
@@ -52,7 +53,7 @@ class Archive(EventTables):
 
 
 def read_archive(path: str | Path | Sequence[str | Path]) -> Archive:
-    """Return the events of files that Tardis or Binance publish, with gaps where some are missing.
+    """Return the events of files of Tardis, Binance or Databento, with gaps where some are missing.
 
         archive = md.read_archive(["BTCUSDT-aggTrades-2024-08-08.zip"])
         archive.gaps()
@@ -61,7 +62,8 @@ def read_archive(path: str | Path | Sequence[str | Path]) -> Archive:
     Args:
         path: a file, or several, which are merged by time of receipt. Tardis' trades,
             book_snapshot_N and incremental_book_L2, known by their first line; Binance's trades,
-            aggTrades and bookTicker, known by their names.
+            aggTrades and bookTicker, known by their names; Databento's trades, mbp-1, mbp-10 and
+            ohlcv in .dbn and .dbn.zst, read by its package `databento-dbn`.
 
     Binance's have no time of receipt: the exchange's stands in its place. Numbers of trades that
     are missing, new snapshots among increments, and trades and books that cannot be true (prices
@@ -76,6 +78,10 @@ def read_archive(path: str | Path | Sequence[str | Path]) -> Archive:
 
 def _reader_of(path: Path) -> Callable[[], Iterator[Any]]:
     """Return what reads a file's events, again and again."""
+    if path.name.endswith((".dbn", ".dbn.zst")):
+        if not path.is_file():
+            raise RecordingError(f"{path} does not exist.")
+        return lambda: _checked(path, databento.events(path), allow_nonpositive=True)
     named = _NAME.match(path.name)
     if named is not None:
         return lambda: _checked(path, _of_binance(path, named[1], named[2]))
@@ -103,11 +109,13 @@ def _of_tardis(path: Path, read: Callable[[Iterator[Any]], Iterator[Any]]) -> It
         yield from read(csv.DictReader(lines))
 
 
-def _checked(path: Path, events: Iterator[Any]) -> Iterator[Any]:
+def _checked(
+    path: Path, events: Iterator[Any], *, allow_nonpositive: bool = False
+) -> Iterator[Any]:
     """Yield events; say where a line cannot be read."""
     count = 0
     try:
-        for event in usable(events):
+        for event in usable(events, allow_nonpositive=allow_nonpositive):
             count += 1
             yield event
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, csv.Error) as error:
@@ -157,5 +165,6 @@ def _timed(events: Iterator[Any]) -> Iterator[tuple[int, int, Any]]:
     last = 0
     for event in events:
         is_gap = event.kind == "gap"
-        last = max(last, event.to_ns if is_gap else event.received_ns)
+        at = event.start_ns if event.kind == "bar" else event.to_ns if is_gap else event.received_ns
+        last = max(last, at)
         yield last, 0 if is_gap else 1, event
