@@ -228,6 +228,10 @@ async def _in_thread(work: Callable[[], _T]) -> _T:
 
 def _newest_bars(client: RestClient, symbol: str, interval: str, count: int) -> list[Bar]:
     end = time.time_ns() // _MS + _AHEAD_MS
+    if client.api.rules.bounded:
+        # Asked for in parts, one after the other: a year of empty ones would have to come first.
+        theirs = client.server_time()
+        end = time.time_ns() // _MS if theirs is None else int(theirs * 1000)
     pager = Pager(client, page=client.api.max_klines, rules=client.api.rules)
     pages = [page.klines for page in pager.newest(symbol, interval, end, count)]
     return _bars(symbol, interval, Klines.empty().merged(*pages), count)
