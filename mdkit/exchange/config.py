@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 
+from mdkit.redaction import hide
+
 DATA_SERVICE = "tickdb"
 """The venue whose wire is spoken unless another one is asked for."""
 VENUES = (
@@ -124,6 +126,10 @@ class ExchangeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     book_levels: int | None = None
     host: str = "127.0.0.1"
     port: int = 0
+
+    def __post_init__(self) -> None:
+        # Here, so that it is hidden in the exchange's own process too, which decodes it.
+        msgspec.structs.force_setattr(self, "api_key", hide(self.api_key))
 
     def __repr__(self) -> str:
         key = "None" if self.api_key is None else "'***'"

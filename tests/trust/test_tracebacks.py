@@ -2,15 +2,23 @@
 
 import asyncio
 import http.client
+import logging
+import pickle
+import socket
 import sys
 from urllib.parse import quote, quote_plus
 
+import msgspec
+import psutil
 import pytest
 
 import mdkit as md
-from mdkit.errors import MdkitError
-from mdkit.exchange import configure
+from mdkit.cli.main import app
+from mdkit.errors import ExchangeError, MdkitError
+from mdkit.exchange import configure, process
+from mdkit.exchange.config import ExchangeConfig
 from mdkit.history.http.client import RestClient
+from mdkit.processes.process import start_process
 from mdkit.redaction import Secret, hide
 from mdkit.sources.websocket import WebSocketSource
 
@@ -159,6 +167,114 @@ def test_problems_that_a_session_survives_show_no_key(until):
         for one in chain(problem):
             for frame in frames(one):
                 assert not any(form in repr(frame.f_locals) for form in FORMS)
+
+
+COMMANDS = {
+    "record": ["record", "A", "--source", "tickdb", "--out", "a.jsonl"],
+    "record, elsewhere": ["record", "A", "--source", f"ws://{DEAD}/?api_key={quote(KEY)}"],
+    "klines": ["klines", "A", "--source", "tickdb", "--limit", "5", "--out", "a.csv"],
+    "klines, no such interval": ["klines", "A", "--source", "tickdb", "--interval", "7x"],
+    "backtest": ["backtest", "A", "--source", "tickdb", "--out", "a"],
+}
+
+
+@pytest.mark.outer
+@pytest.mark.parametrize("words", COMMANDS.values(), ids=COMMANDS)
+def test_a_command_that_fails_shows_no_key(
+    words, exchange_process, monkeypatch, tmp_path, capfd, caplog
+):
+    pytest.importorskip("IPython")
+    caplog.set_level(logging.DEBUG)
+    exchange = exchange_process("A", api_key="another-" + HEADER_KEY)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TICKDB_API_KEY", HEADER_KEY)
+    monkeypatch.setenv("TICKDB_WS_URL", exchange.ws_url)
+    monkeypatch.setenv("TICKDB_REST_URL", exchange.rest_url)
+    with pytest.raises(MdkitError) as caught:
+        app(words, standalone_mode=False)
+    if "?api_key" not in "".join(words):  # which click's own frames hold as it was typed
+        check(caught.value)
+    printed = "".join((*capfd.readouterr(), caplog.text, str(caught.value)))
+    assert not any(form in printed for form in FORMS)
+
+
+class Noted:
+    """The exceptions that are raised in mdkit, each where it is first seen, with all its frames."""
+
+    def __init__(self):
+        self.errors = []
+
+    def __call__(self, frame, event, argument):
+        if "/mdkit/" not in frame.f_code.co_filename:
+            return None
+        if event == "exception":
+            self.errors.append(argument[1])
+        return self
+
+
+@pytest.fixture
+def noted():
+    """What was raised in mdkit while the test ran, whether anybody saw it or not."""
+    noted, before = Noted(), sys.gettrace()
+    sys.settrace(noted)
+    yield noted.errors
+    sys.settrace(before)
+
+
+@pytest.mark.outer
+def test_an_exchanges_process_that_cannot_serve_shows_no_key(noted, capfd):
+    """What its process runs, run here: the port is taken."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        config = configure(["A"], api_key=KEY, port=taken.getsockname()[1])
+        sent = msgspec.json.decode(msgspec.json.encode(config, enc_hook=str), type=ExchangeConfig)
+        asyncio.run(process._serve_child(sent))
+    sys.settrace(None)
+    assert any(isinstance(error, ExchangeError) for error in noted)
+    for error in noted:
+        check(error)
+    printed = "".join(capfd.readouterr())
+    assert "cannot listen" in printed
+    assert not any(form in printed for form in FORMS)
+
+
+@md.strategy("depth")
+def fails(book):
+    raise ValueError("on purpose")
+
+
+@pytest.mark.outer
+def test_worker_processes_are_not_given_the_key(exchange_process, until, monkeypatch):
+    """So no traceback of theirs can show it."""
+    given = []
+
+    async def start(number, setup, symbols):
+        given.append(pickle.dumps(setup))
+        return await start_process(number, setup, symbols)
+
+    monkeypatch.setattr("mdkit.processes.lanes.start_process", start)
+    monkeypatch.setenv("TICKDB_API_KEY", HEADER_KEY)
+    exchange = exchange_process("A", api_key=HEADER_KEY)
+
+    async def main():
+        session = md.live(
+            "A", source=exchange, strategies=[fails], worker_kind="process", api_key=HEADER_KEY
+        ).start()
+        await until(lambda: len(session.dead_letters()) > 0)
+        environments = [
+            child.environ()
+            for child in psutil.Process().children()
+            if "worker" in str(child.cmdline())
+        ]
+        letters = session.dead_letters()
+        await session.stop()
+        return environments, letters
+
+    environments, letters = asyncio.run(main())
+    assert environments
+    assert given
+    assert "on purpose" in letters["traceback"].iloc[0]
+    for thing in (*map(repr, environments), letters.to_string(), *map(repr, given)):
+        assert not any(form in thing for form in FORMS)
 
 
 def test_a_cell_that_is_interrupted_while_it_asks_shows_no_key(monkeypatch):
