@@ -56,7 +56,9 @@ export function player(send, signal) {
     state = head.player;
     if (isNew) marks();
     play.textContent = state.paused ? "Play" : "Pause replay";
-    fill(speed, SPEEDS, state.speed ?? "");
+    const isListed = SPEEDS.some(([value]) => value === (state.speed ?? ""));
+    fill(speed, isListed ? SPEEDS : [[state.speed, `${state.speed}×`], ...SPEEDS],
+      state.speed ?? "");
     jumps[0].disabled = !state.marks.gap.length;
     jumps[1].disabled = !state.marks.burst.length;
     jumps[2].disabled = !(head.strategies ?? []).length;

@@ -76,6 +76,7 @@ class Replay:
         if self._target is not None:
             self._change.set()
         self._position_ns = self._first_ns = 0
+        self._next_ns: int | None = None
         # Recorded time `_anchor_ns` is played at `_anchor` of the loop's clock; None: not yet.
         self._anchor: float | None = None
         self._anchor_ns = 0
@@ -126,7 +127,9 @@ class Replay:
             return self._paused_ns
         if self._anchor is None or self._home is None or self.speed is None or self._is_over:
             return self._position_ns
-        return max(self._position_ns, self._time_now())
+        # Where the session cannot keep up, the present is that of what it has been given.
+        now = self._time_now() if self._next_ns is None else min(self._time_now(), self._next_ns)
+        return max(self._position_ns, now)
 
     def __repr__(self) -> str:
         pace = "as fast as taken" if self.speed is None else f"{self.speed:g}x"
@@ -254,6 +257,7 @@ class Replay:
             if self.speed is None or cursor.due_ns <= horizon:
                 taken = cursor.take(_BATCH, None if self.speed is None else horizon)
                 self._position_ns = cursor.passed_ns
+                self._next_ns = None if cursor.is_over else cursor.due_ns
                 if isinstance(taken, list):
                     self._has_played = self._has_delivered = True
                     await sink.deliver(taken)
@@ -265,6 +269,7 @@ class Replay:
                 await self._wait_for(cursor.due_ns)
             if self._change.is_set():
                 cursor = await self._heed(cursor, sink)
+                self._next_ns = None if cursor.is_over else cursor.due_ns
                 horizon = 0
         return True
 

@@ -169,6 +169,22 @@ def test_a_slow_consumer_delays_and_the_replay_catches_up(leap, ticking):
     assert sink.times[-1] == pytest.approx(69.99, abs=0.002)
 
 
+def test_the_present_does_not_run_ahead_of_a_slow_consumer(leap, ticking):
+    source = replay(ticking, 50)
+    ahead = []
+
+    async def hold(sink):
+        for _ in range(5 * (len(sink.items) == 100)):
+            await asyncio.sleep(0.01)  # half a second of the recording
+            ahead.append(source.clock_ns() - T0)
+
+    sink = Sink(hold)
+    leap(source.run(sink))
+    assert sink.items == messages_of(ticking)
+    assert len(ahead) == 5
+    assert max(ahead) <= 1010 * MS, "the next message is due then, and has not been passed on"
+
+
 def test_as_fast_as_taken_means_in_batches_held_up_by_the_consumer(leap, ticking):
     async def hold(sink):
         await asyncio.sleep(1)
