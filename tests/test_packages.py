@@ -35,6 +35,8 @@ SOURCE = (
     r"mdkit/py\.typed",
     r"mdkit/canvas/static/\w+\.(js|css)",
     r"tests/(\w+/)*[\w.]+\.(py|js|mjs|md)",
+    r"tests/browser/golden/[\w-]+\.png",
+    r"tests/recording/reading/format1/[\w.]+\.(jsonl\.gz|json)",
     r"notebooks/\w+\.ipynb",
     r"data/(README\.md|sample\.jsonl\.gz|pictures/[\w-]+\.(png|webp|gif|svg))",
     r"\.github/(\w+\.md|workflows/\w+\.yml|ISSUE_TEMPLATE/\w+\.yml)",
