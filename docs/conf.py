@@ -45,6 +45,7 @@ nb_execution_in_temp = True
 nb_execution_timeout = 180
 nb_output_stderr = "error"
 nb_merge_streams = True
+nb_render_markdown_format = "myst"  # which knows tables
 nb_ipywidgets_js = {}  # they would be loaded from a network
 
 autodoc_member_order = "bysource"
@@ -73,7 +74,7 @@ html_theme_options = {
     "footer_end": [],
     "pygments_light_style": "tango",
 }
-html_sidebars = {"index": [], "start": [], "gallery": [], "measured": []}
+html_sidebars = {"index": [], "start": [], "gallery": [], "measured": [], "hosts": []}
 
 
 def setup(app):
