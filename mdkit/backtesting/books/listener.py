@@ -118,7 +118,8 @@ class Listener:
             mark = _mark(bid[0], ask[0])
             if mark == mark:
                 symbol.mark = mark
-                symbol.has_book = symbol.has_book or (bid[1] > 0.0 and ask[1] > 0.0)
+                if not symbol.has_book and bid[1] > 0.0 and ask[1] > 0.0:
+                    symbol.has_book = True
             if self.trades and symbol.has_book:
                 first = len(self.levels) // 2
                 sides = (event.bids, event.asks)

@@ -10,14 +10,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap, TwoSlopeNorm
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from mdkit.backtesting.account.shown import shown_value
 from mdkit.backtesting.plots import (
     DrawnResult,
     label_time,
     name_panel,
-    percent,
     percents,
     plain,
     show_legend,
@@ -143,7 +142,9 @@ def _sharpe(axes: Any, sheet: DrawnSheet) -> None:
     if len(rolled):
         draw_line(axes, thin(rolled, _POINTS), BLUE, 1.3, "sharpe")
     else:
-        _say(axes, f"{len(account.returns):,} returns: too few")
+        _say(axes, f"too few returns: {len(account.returns):,}")
+        axes.yaxis.set_major_locator(NullLocator())
+        return
     axes.axhline(0.0, color=MUTED, linewidth=0.8, zorder=0)
     axes.yaxis.set_major_locator(MaxNLocator(4))
 
@@ -196,7 +197,8 @@ def _trades(axes: Any, returns: pd.Series[Any]) -> None:
     axes.axvline(0.0, color=MUTED, linewidth=0.8)
     mean = float(values.mean())
     axes.axvline(mean, color=INK, linewidth=1.2, linestyle="--")
-    axes.set_xlabel(f"mean {percent(mean)} of {len(values):,}", fontsize=9, color=MUTED,
+    digits = 1 if abs(mean) >= 0.01 else 3
+    axes.set_xlabel(f"mean {mean:.{digits}%} of {len(values):,}", fontsize=9, color=MUTED,
                     family=FONT)  # fmt: skip
     axes.xaxis.set_major_locator(MaxNLocator(4))
     percents(axes.xaxis)
