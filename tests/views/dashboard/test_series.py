@@ -189,6 +189,31 @@ def test_at_most_two_pictures_are_under_way(until, monkeypatch):
     assert while_hidden == 0
 
 
+@pytest.mark.parametrize("runner", ["notebook", "thread"])
+def test_where_the_page_comes_later_it_is_answered_after_the_end(until, monkeypatch, runner):
+    monkeypatch.setenv("SERVER_SOFTWARE", "voila/0.5")
+
+    async def main():
+        session = md.live(
+            ["AAPL.US"], source=md.Simulated(speed=0, count=200), name="later", runner=runner
+        )
+        board = session.dashboard()
+        sent = []
+        board.widget.send = lambda message, buffers: sent.append(message)
+        session.start()
+        await until(lambda: session.receipt is not None)
+        board.widget._on_message(None, {"kind": "hello"}, [])
+        await until(lambda: sent and sent[-1]["head"].get("over"))
+        await board.last_picture()
+        assert board.widget.comm is not None, "a page can still find it"
+        board.close()
+        assert board.widget.comm is None
+        await until(lambda: not board.ticker.running)
+        await session.stop()
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize("hz", [0, -1, 61, float("nan")])
 def test_pictures_a_second_have_bounds(hz):
     session = md.live(["AAPL.US"], source=md.Simulated(), name="bounds")
