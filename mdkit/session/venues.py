@@ -15,7 +15,7 @@ from mdkit.history.http.client import RestClient, is_loopback
 from mdkit.sources.source import Sink
 from mdkit.sources.venue import VenueSource
 from mdkit.venues.registry import VENUES, venue_of
-from mdkit.venues.rest import Request
+from mdkit.venues.rest.api import Request
 from mdkit.venues.venue import Venue
 
 

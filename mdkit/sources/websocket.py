@@ -35,7 +35,7 @@ from mdkit.sources.subscriptions import Subscriptions
 from mdkit.sources.websockets_connection import open_websockets
 from mdkit.venues.codec import Wire
 from mdkit.venues.registry import codec_for_url
-from mdkit.venues.retry_after import LONGEST_WAIT
+from mdkit.venues.rest.retry_after import LONGEST_WAIT
 
 _SET_BACK_NS = 1_000_000
 
