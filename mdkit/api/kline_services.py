@@ -17,9 +17,9 @@ from mdkit.redaction import hide_address
 from mdkit.session.feeds import check_listed, key_for
 from mdkit.settings import Settings
 from mdkit.suggestions import near
-from mdkit.venues.public import PublicRest
 from mdkit.venues.registry import DEFAULT_REST
-from mdkit.venues.rest import RestApi
+from mdkit.venues.rest.api import RestApi
+from mdkit.venues.rest.public import PublicRest
 from mdkit.venues.services import SERVICES, service_of
 
 if TYPE_CHECKING:

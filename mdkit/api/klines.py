@@ -23,8 +23,8 @@ from mdkit.machine import in_browser
 from mdkit.redaction import hide, hide_address
 from mdkit.session.arguments import checked_symbols
 from mdkit.settings import Settings
-from mdkit.venues.klines import Kline, when
-from mdkit.venues.rest import UnknownSymbol
+from mdkit.venues.rest.api import UnknownSymbol
+from mdkit.venues.rest.klines import Kline, when
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from mdkit.errors import FeedError, MdkitError
 from mdkit.history.http.client import RestClient
-from mdkit.venues.public import PublicRest
+from mdkit.venues.rest.public import PublicRest
 from mdkit.venues.services import SERVICES
 
 SECONDS = 6.0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
-from mdkit.venues.klines import Kline
+from mdkit.venues.rest.klines import Kline
 
 if TYPE_CHECKING:
     import pandas as pd

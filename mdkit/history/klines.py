@@ -13,7 +13,7 @@ from mdkit.history.columns import Klines, Stretch, clipped, without
 from mdkit.history.intervals import DAY_MS, period_end, period_start, shortest
 from mdkit.history.paging import Page, Pager, PageWarning
 from mdkit.history.progress import Progress
-from mdkit.venues.klines import when
+from mdkit.venues.rest.klines import when
 
 _STORE_PAGES = 20
 _BESIDE_MS = 32 * DAY_MS

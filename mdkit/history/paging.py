@@ -18,9 +18,9 @@ from typing import NamedTuple, Protocol
 from mdkit.errors import InvalidMessage, RequestError
 from mdkit.history.columns import Klines, Stretch, clipped, joined_stretches
 from mdkit.history.intervals import DAY_MS, ends, floors, period_end, period_start, shortest
-from mdkit.venues.klines import Kline, when
 from mdkit.venues.registry import DEFAULT_REST
-from mdkit.venues.rest import KlineRules
+from mdkit.venues.rest.api import KlineRules
+from mdkit.venues.rest.klines import Kline, when
 
 SETTLED_MS = DAY_MS
 """How old an empty stretch must be to be taken as empty for good: services publish late."""

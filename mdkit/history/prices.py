@@ -8,7 +8,7 @@ import numpy as np
 
 from mdkit.errors import InvalidMessage
 from mdkit.history.columns import Klines
-from mdkit.venues.klines import invalid_bars, when
+from mdkit.venues.rest.klines import invalid_bars, when
 
 _NAMED = 3
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from mdkit.errors import SettingsError
 from mdkit.history.intervals import DAY_MS, MINUTE_MS
-from mdkit.venues.numbers import MAX_MILLIS
+from mdkit.venues.reading.numbers import MAX_MILLIS
 
 _AGO = re.compile(r"(\d{1,6})\s*([mM]|[hH]|[dD]|[wW]|[yY])")
 _HAS_YEAR = re.compile(r"(?<!\d)\d{4}(?!\d)|^\d{8}(?!\d)")

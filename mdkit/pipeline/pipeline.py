@@ -36,7 +36,7 @@ from mdkit.sources.feed import Feed
 from mdkit.sources.source import Source, codec_of_source
 from mdkit.sources.venue import VenueSource
 from mdkit.strategies.contract import Strategy
-from mdkit.venues.messages import MAX_MESSAGE_BYTES, stub
+from mdkit.venues.reading.messages import MAX_MESSAGE_BYTES, stub
 from mdkit.venues.routes import ANSWER, REST, SEVERAL, Router
 from mdkit.workers.lanes import Lanes
 from mdkit.workers.outcome import warn_of_failure

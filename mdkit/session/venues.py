@@ -13,7 +13,7 @@ from mdkit.exchange.config import DATA_SERVICE
 from mdkit.sources.source import Sink
 from mdkit.sources.venue import VenueSource
 from mdkit.venues.registry import VENUES, venue_of
-from mdkit.venues.rest import Request
+from mdkit.venues.rest.api import Request
 from mdkit.venues.venue import Venue
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from mdkit.errors import FeedError, MdkitError
 from mdkit.redaction import safe_text
 from mdkit.venues.codec import Wire
-from mdkit.venues.retry_after import retry_after
+from mdkit.venues.rest.retry_after import retry_after
 
 RawMessage = tuple[bytes, int]
 """(raw bytes, received_ns)"""

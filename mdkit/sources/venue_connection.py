@@ -19,7 +19,7 @@ from mdkit.sources.websocket import WebSocketSource
 from mdkit.venues.assembly.assembler import Answered, Assembler, Ending, Wanted
 from mdkit.venues.assembly.parser import REST_HEAD, rest_frame
 from mdkit.venues.codec import Subscription
-from mdkit.venues.rest import Request
+from mdkit.venues.rest.api import Request
 from mdkit.venues.venue import Venue
 
 FIRST_SECONDS = 10.0

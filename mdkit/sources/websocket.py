@@ -35,7 +35,7 @@ from mdkit.sources.source import MessageSink
 from mdkit.sources.subscriptions import Subscriptions
 from mdkit.venues.codec import Wire
 from mdkit.venues.registry import codec_for_url
-from mdkit.venues.retry_after import LONGEST_WAIT
+from mdkit.venues.rest.retry_after import LONGEST_WAIT
 
 if not in_browser():  # which has no sockets; elsewhere it is loaded now, and not in a loop
     from mdkit.sources.websockets_connection import open_websockets

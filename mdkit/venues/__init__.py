@@ -1,22 +1,25 @@
 """Venues: everything that is particular to one market's wire, behind one protocol.
 
-codec.py     `Codec` and `Wire`: routing, decoding, subscribing, answers and errors of a venue
-rest.py      `RestApi`: how a venue's REST service is asked, and what its answers mean
+What a venue is made of:
 venue.py     `Venue`: a public market without a key, and how its books are proven
-registry.py  the codecs and the public venues by name
-catalogue.py  `md.venue` and `md.venues`
-public.py    `PublicRest`: what the REST services of keyless venues have in common
-services.py  these services by name
+codec.py     `Codec` and `Wire`: routing, decoding, subscribing, answers and errors of a venue
+wire.py      `VenueWire`: what the wires of public venues have in common
 names.py     symbols: each venue's own, and the common form BTC/USD
-routes.py    `Route` and `Router`: where a raw message belongs
-klines.py    completed bars as REST gives them, and which of them cannot be true
-messages.py  JSON into types, and messages that are too large
-numbers.py   which numbers are prices, sizes and times
-retry_after.py  what Retry-After says
-assembly/    books that are proven: frames in, whole books out
-normalized/  messages in mdkit's own form, which is what venues' frames are made into
+rest/        `RestApi` and `PublicRest`: how REST is asked, what its answers mean, its bars
+assembly/    books that are proven: frames in, whole books out; one connection after another
 tickdb/      TickDB
 kraken/ binance/ coinbase/ hyperliquid/ okx/  public venues
+
+Where they are found:
+registry.py  the codecs and the public venues by name
+services.py  the REST services by name
+catalogue.py `md.venue` and `md.venues`
+
+What all share:
+routes.py    `Route` and `Router`: where a raw message belongs
+normalized/  messages in mdkit's own form, which is what venues' frames are made into
+reading/     JSON into types: messages, numbers, times
+refusals.py  what a refusal says to the user, and which venues to try instead
 
 To add a venue: a folder with a `Venue` (or a `Codec`, where messages are whole by themselves)
 and a line in registry.py. Nothing outside this package

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 from mdkit.errors import ServiceError
 from mdkit.events import Event, MarketEvent, Trade
-from mdkit.venues.rest import RestApi
+from mdkit.venues.rest.api import RestApi
 from mdkit.venues.routes import Router
 
 Subscription = tuple[str, str]

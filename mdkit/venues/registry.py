@@ -11,7 +11,7 @@ from mdkit.venues.hyperliquid.venue import HYPERLIQUID
 from mdkit.venues.kraken.venue import KRAKEN
 from mdkit.venues.normalized.codec import NORMALIZED
 from mdkit.venues.okx.venue import OKX
-from mdkit.venues.rest import RestApi
+from mdkit.venues.rest.api import RestApi
 from mdkit.venues.tickdb.api import TickdbRest
 from mdkit.venues.tickdb.codec import FLAT, REALTIME
 from mdkit.venues.venue import Venue

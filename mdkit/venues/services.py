@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mdkit.venues.public import PublicRest
 from mdkit.venues.registry import VENUES, venue_of
+from mdkit.venues.rest.public import PublicRest
 
 SERVICES: dict[str, PublicRest] = {name: venue.rest for name, venue in VENUES.items()}
 """What to ask of each public venue."""

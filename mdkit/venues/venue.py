@@ -12,7 +12,7 @@ from mdkit.venues.assembly.parser import Parser
 from mdkit.venues.assembly.rules import Rule
 from mdkit.venues.codec import Manners, Wire
 from mdkit.venues.names import PairNames
-from mdkit.venues.public import PublicRest
+from mdkit.venues.rest.public import PublicRest
 from mdkit.venues.routes import CHANNELS
 
 MOST_LEVELS = 1_000_000

@@ -14,8 +14,8 @@ from mdkit.errors import (
     SettingsError,
 )
 from mdkit.venues.binance.rest import FUTURES, SPOT, US
-from mdkit.venues.public import PublicRest
-from mdkit.venues.rest import UnknownSymbol
+from mdkit.venues.rest.api import UnknownSymbol
+from mdkit.venues.rest.public import PublicRest
 from mdkit.venues.services import SERVICES, service_of
 
 MINUTE = 60_000

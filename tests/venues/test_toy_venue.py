@@ -25,9 +25,9 @@ from mdkit.history.klines import Loader
 from mdkit.history.paging import Pager
 from mdkit.sources.websocket import WebSocketSource
 from mdkit.venues.codec import Answer, Manners
-from mdkit.venues.klines import Kline
 from mdkit.venues.registry import register
-from mdkit.venues.rest import KlineRules, Request
+from mdkit.venues.rest.api import KlineRules, Request
+from mdkit.venues.rest.klines import Kline
 from mdkit.venues.routes import (
     ANSWER_ROUTE,
     LIVE,

@@ -14,7 +14,7 @@ from mdkit.events import Trade
 from mdkit.exchange.market.instruments import MARKETS, TYPES, Instrument
 from mdkit.exchange.market.periods import INTERVALS, LATEST_INTERVALS
 from mdkit.exchange.server.delivery import Feed
-from mdkit.venues.numbers import MAX_MILLIS
+from mdkit.venues.reading.numbers import MAX_MILLIS
 
 Params = dict[str, str]
 _STATUS = {

@@ -17,8 +17,8 @@ from mdkit.history.columns import FIGURES, Klines, to_frame
 from mdkit.history.files.csv_tables import TWO_LEVELS, check_doubled, plain_label, read_csv
 from mdkit.history.files.stamps import TIMES, bar_starts, check_starts
 from mdkit.history.prices import keep_possible
-from mdkit.venues.klines import invalid_bars, when
 from mdkit.venues.registry import DEFAULT_REST
+from mdkit.venues.rest.klines import invalid_bars, when
 
 if TYPE_CHECKING:
     import pandas as pd

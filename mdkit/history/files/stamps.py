@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from mdkit.errors import RecordingError
 from mdkit.history.intervals import DAY_MS
-from mdkit.venues.klines import when
+from mdkit.venues.rest.klines import when
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -39,11 +39,11 @@ from mdkit.history.http.certificates import SystemTrustAdapter, bad_certificate,
 from mdkit.history.http.deadlines import ANSWER_SECONDS, MAX_ANSWER_BYTES, DeadlineAdapter
 from mdkit.history.http.retries import RETRIED_STATUS, Patience, check_wait
 from mdkit.redaction import Secret, hide, hide_address
-from mdkit.venues.klines import Kline
-from mdkit.venues.public import PublicRest
 from mdkit.venues.registry import DEFAULT_REST
-from mdkit.venues.rest import Request, RestApi
-from mdkit.venues.retry_after import retry_after
+from mdkit.venues.rest.api import Request, RestApi
+from mdkit.venues.rest.klines import Kline
+from mdkit.venues.rest.public import PublicRest
+from mdkit.venues.rest.retry_after import retry_after
 
 TIMEOUTS = (3.05, 10.0)
 """Seconds to connect, and between two bytes of an answer."""

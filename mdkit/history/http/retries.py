@@ -10,7 +10,7 @@ from urllib3.util.retry import Retry
 
 from mdkit.errors import RateLimitError
 from mdkit.history.http.certificates import bad_certificate
-from mdkit.venues.retry_after import LONGEST_WAIT, retry_after, seconds
+from mdkit.venues.rest.retry_after import LONGEST_WAIT, retry_after, seconds
 
 RETRIED_STATUS = (429, *range(500, 600))
 

@@ -19,7 +19,7 @@ from mdkit.frames.sampling import at_each_end, checked_step
 from mdkit.recording.format import Subscribed
 from mdkit.recording.reading.columns import Columns, cached_columns
 from mdkit.recording.reading.files import Paths, RecordingFiles
-from mdkit.venues.messages import MAX_MESSAGE_BYTES, stub
+from mdkit.venues.reading.messages import MAX_MESSAGE_BYTES, stub
 from mdkit.venues.routes import ANSWER, LIVE, SEVERAL, Route, Router
 
 if TYPE_CHECKING:

@@ -213,10 +213,14 @@ class Assembler:
         told = builder.feed(update, received_ns)
         if self.handover is not None:
             outputs += self.handover.take_books(self, symbol, told, received_ns)
-        elif told:
-            if self.given_until:
-                told = self._later(symbol, builder, told)
-            outputs += self.tell(symbol, told)
+        elif self.given_until:
+            outputs += self.tell(symbol, self._later(symbol, builder, told))
+        else:
+            for item in told:  # as `tell` does: this is done for every frame
+                if type(item) is Built:
+                    outputs.append(self._message(symbol, item))
+                elif type(item) is Stretch:
+                    outputs.append(Gap(symbol, "depth", *item))
         if builder.wants_snapshot or self._asked:
             self._ask(symbol, builder, outputs)
 

@@ -10,7 +10,7 @@ from msgspec import Raw, Struct
 
 from mdkit.errors import InvalidMessage
 from mdkit.venues.assembly.parsed import Parsed
-from mdkit.venues.messages import BROKEN, MAX_MESSAGE_BYTES, json_decoder, why_broken
+from mdkit.venues.reading.messages import BROKEN, MAX_MESSAGE_BYTES, json_decoder, why_broken
 
 REST_HEAD = b'{"via":"rest","get":'
 """How a frame begins that mdkit made of an answer of REST; no frame of a socket may."""

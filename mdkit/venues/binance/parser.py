@@ -18,8 +18,8 @@ from mdkit.venues.assembly.parsed import (
     Reply,
     Trades,
 )
-from mdkit.venues.messages import json_decoder
-from mdkit.venues.numbers import Counter, Figure, Millis, Price, Size
+from mdkit.venues.reading.messages import json_decoder
+from mdkit.venues.reading.numbers import Counter, Figure, Millis, Price, Size
 
 _MS = 1_000_000
 _Levels = list[tuple[Price, Size]]

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from mdkit.errors import RateLimitError, RequestError, ServerError, ServiceError
-from mdkit.venues.public import Columns, PublicRest, rounded_up
-from mdkit.venues.rest import KlineRules, Request, UnknownSymbol
+from mdkit.venues.rest.api import KlineRules, Request, UnknownSymbol
+from mdkit.venues.rest.public import Columns, PublicRest, rounded_up
 
 _UNKNOWN, _SLOWER, _TROUBLE = (-1100, -1121), (-1003, -1015), (-1000, -1001, -1007, -1008)
 _SPOT_LEVELS = (5, 10, 20, 50, 100, 500, 1000, 5000)

@@ -18,9 +18,9 @@ from mdkit.venues.assembly.parsed import (
     Reply,
     Trades,
 )
-from mdkit.venues.messages import json_decoder
-from mdkit.venues.numbers import Counter, Figure, Id, Price, Size
-from mdkit.venues.times import nanoseconds
+from mdkit.venues.reading.messages import json_decoder
+from mdkit.venues.reading.numbers import Counter, Figure, Id, Price, Size
+from mdkit.venues.reading.times import nanoseconds
 
 
 class _Frame(Struct, gc=False):

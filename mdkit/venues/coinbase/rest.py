@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from mdkit.errors import RateLimitError, RequestError, ServiceError
-from mdkit.venues.public import Columns, PublicRest
-from mdkit.venues.rest import KlineRules, Request, UnknownSymbol
+from mdkit.venues.rest.api import KlineRules, Request, UnknownSymbol
+from mdkit.venues.rest.public import Columns, PublicRest
 
 _ROOT = "/api/v3/brokerage"
 _MOST = 300

@@ -9,8 +9,8 @@ from msgspec import Raw, Struct
 from mdkit.errors import InvalidMessage
 from mdkit.events import Trade
 from mdkit.venues.assembly.parsed import Beat, BookUpdate, Parsed, Reply, Trades
-from mdkit.venues.messages import MAX_MESSAGE_BYTES, json_decoder
-from mdkit.venues.numbers import Counter, Id, Millis, Price, Size
+from mdkit.venues.reading.messages import MAX_MESSAGE_BYTES, json_decoder
+from mdkit.venues.reading.numbers import Counter, Id, Millis, Price, Size
 
 _MS = 1_000_000
 _GREETING = b"Websocket connection established."

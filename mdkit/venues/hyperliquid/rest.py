@@ -12,8 +12,8 @@ from typing import Any, ClassVar
 import msgspec
 
 from mdkit.errors import RequestError, ServiceError
-from mdkit.venues.public import Columns, PublicRest
-from mdkit.venues.rest import KlineRules, Request, UnknownSymbol
+from mdkit.venues.rest.api import KlineRules, Request, UnknownSymbol
+from mdkit.venues.rest.public import Columns, PublicRest
 
 _MOST = 5000
 

@@ -10,7 +10,7 @@ from msgspec import Raw, Struct
 
 from mdkit.errors import SubscriptionError
 from mdkit.venues.codec import Answer, Manners
-from mdkit.venues.messages import json_decoder
+from mdkit.venues.reading.messages import json_decoder
 from mdkit.venues.refusals import beginning
 from mdkit.venues.wire import VenueWire
 

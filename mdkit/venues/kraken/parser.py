@@ -10,9 +10,9 @@ from msgspec import Raw, Struct
 from mdkit.errors import InvalidMessage
 from mdkit.events import Ticker, Trade
 from mdkit.venues.assembly.parsed import Beat, BookUpdate, Figures, Parsed, Reply, Trades
-from mdkit.venues.messages import MAX_MESSAGE_BYTES, json_decoder
-from mdkit.venues.numbers import Checksum, Counter, Figure, Price, Size
-from mdkit.venues.times import nanoseconds
+from mdkit.venues.reading.messages import MAX_MESSAGE_BYTES, json_decoder
+from mdkit.venues.reading.numbers import Checksum, Counter, Figure, Price, Size
+from mdkit.venues.reading.times import nanoseconds
 
 
 class _Frame(Struct, gc=False):

@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 
 from mdkit.errors import RateLimitError, RequestError, ServerError, ServiceError
 from mdkit.venues.names import KrakenNames
-from mdkit.venues.public import Columns, PublicRest
-from mdkit.venues.rest import KlineRules, Request, UnknownSymbol
+from mdkit.venues.rest.api import KlineRules, Request, UnknownSymbol
+from mdkit.venues.rest.public import Columns, PublicRest
 
 _MOST = 720
 

@@ -10,7 +10,7 @@ from mdkit.events import Event, MarketEvent, Trade
 from mdkit.venues.codec import Answer, Manners, Subscription
 from mdkit.venues.normalized.messages import message
 from mdkit.venues.normalized.router import NormalizedRouter
-from mdkit.venues.rest import RestApi
+from mdkit.venues.rest.api import RestApi
 from mdkit.venues.routes import CHANNELS, REST
 
 

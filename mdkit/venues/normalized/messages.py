@@ -10,8 +10,8 @@ from msgspec import Raw, Struct
 
 from mdkit.errors import InvalidMessage
 from mdkit.events import Bar, Depth, Event, Level, MarketEvent, Ticker, Trade
-from mdkit.venues.messages import json_decoder
-from mdkit.venues.numbers import Price
+from mdkit.venues.reading.messages import json_decoder
+from mdkit.venues.reading.numbers import Price
 from mdkit.venues.routes import REST, Read, SomeEvents
 
 encode = msgspec.json.Encoder().encode

@@ -8,7 +8,6 @@ from typing import Generic
 from msgspec import Struct
 
 from mdkit.errors import InvalidMessage
-from mdkit.venues.messages import json_decoder
 from mdkit.venues.normalized.messages import (
     read_bar,
     read_book,
@@ -16,7 +15,8 @@ from mdkit.venues.normalized.messages import (
     read_ticker,
     trades_reader,
 )
-from mdkit.venues.numbers import Figure, Price
+from mdkit.venues.reading.messages import json_decoder
+from mdkit.venues.reading.numbers import Figure, Price
 from mdkit.venues.routes import LIVE, REST, UNREADABLE, P, Read, Route, invalid_route, is_symbol
 
 

@@ -17,8 +17,8 @@ from mdkit.venues.assembly.parsed import (
     Reply,
     Trades,
 )
-from mdkit.venues.messages import MAX_MESSAGE_BYTES, json_decoder
-from mdkit.venues.numbers import Checksum, Counter, Figure, Id, Millis, Price, Size
+from mdkit.venues.reading.messages import MAX_MESSAGE_BYTES, json_decoder
+from mdkit.venues.reading.numbers import Checksum, Counter, Figure, Id, Millis, Price, Size
 from mdkit.venues.refusals import beginning
 
 _MS = 1_000_000

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from mdkit.errors import RateLimitError, RequestError, ServerError, ServiceError
-from mdkit.venues.public import Columns, PublicRest
-from mdkit.venues.rest import KlineRules, Request, UnknownSymbol
+from mdkit.venues.rest.api import KlineRules, Request, UnknownSymbol
+from mdkit.venues.rest.public import Columns, PublicRest
 
 _UNKNOWN, _SLOWER = ("51001", "51014"), ("50011", "50061")
 _TROUBLE = ("50001", "50004", "50013", "50026")

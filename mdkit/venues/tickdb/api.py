@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from mdkit.errors import InvalidMessage, RequestError
-from mdkit.venues.klines import Kline
-from mdkit.venues.rest import KlineRules, Request
+from mdkit.venues.rest.api import KlineRules, Request
+from mdkit.venues.rest.klines import Kline
 from mdkit.venues.tickdb.codes import classify
 from mdkit.venues.tickdb.encoding import rest_message
 from mdkit.venues.tickdb.rest import (
@@ -25,7 +25,7 @@ _UNKNOWN_SYMBOL = 2002
 
 
 class TickdbRest:
-    """What is asked of TickDB's REST service, and how; see `mdkit.venues.rest.RestApi`."""
+    """What is asked of TickDB's REST service, and how; see `mdkit.venues.rest.api.RestApi`."""
 
     max_klines = MAX_KLINES
     max_trades = MAX_TRADES

@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 
 from msgspec import Raw, Struct
 
-from mdkit.venues.numbers import Figure, LevelSize, Millis, Size
+from mdkit.venues.reading.numbers import Figure, LevelSize, Millis, Size
 
 P = TypeVar("P", bound=float)
 """What prices may be: `Price`, or `Figure` where those of 0 and below are allowed."""

@@ -9,7 +9,7 @@ from typing import Any
 from mdkit.errors import InvalidMessage, ServiceError
 from mdkit.events import Event, MarketEvent, Trade
 from mdkit.venues.codec import Answer, Manners, Subscription
-from mdkit.venues.rest import RestApi
+from mdkit.venues.rest.api import RestApi
 from mdkit.venues.routes import CHANNELS
 from mdkit.venues.tickdb.api import TickdbRest
 from mdkit.venues.tickdb.codes import classify

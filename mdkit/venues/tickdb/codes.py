@@ -15,7 +15,7 @@ from mdkit.errors import (
     SubscriptionError,
 )
 from mdkit.redaction import safe_text
-from mdkit.venues.retry_after import LONGEST_WAIT, seconds
+from mdkit.venues.rest.retry_after import LONGEST_WAIT, seconds
 
 _AUTHENTICATION = {
     1001: "the API key is not valid",

@@ -9,7 +9,7 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 import msgspec
 from msgspec import Struct
 
-from mdkit.venues.messages import json_decoder
+from mdkit.venues.reading.messages import json_decoder
 
 Dialect = Literal["realtime", "flat"]
 """How messages are written: in an envelope, or flat, with everything in one object."""

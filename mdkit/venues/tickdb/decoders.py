@@ -6,8 +6,8 @@ from typing import Any
 
 from mdkit.errors import InvalidMessage
 from mdkit.events import Bar, Depth, MarketEvent, Ticker, Trade
-from mdkit.venues.messages import json_decoder
-from mdkit.venues.numbers import Figure, Price
+from mdkit.venues.reading.messages import json_decoder
+from mdkit.venues.reading.numbers import Figure, Price
 from mdkit.venues.routes import LIVE, Read, Route
 from mdkit.venues.tickdb.bodies import (
     Book,

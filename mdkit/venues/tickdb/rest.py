@@ -11,8 +11,8 @@ import msgspec
 from msgspec import Raw, Struct
 
 from mdkit.errors import InvalidMessage
-from mdkit.venues.klines import Kline, impossible, invalid_bars, when
-from mdkit.venues.messages import BROKEN, why_broken
+from mdkit.venues.reading.messages import BROKEN, why_broken
+from mdkit.venues.rest.klines import Kline, impossible, invalid_bars, when
 
 KLINE_PATH, DEPTH_PATH, TRADES_PATH = "/market/kline", "/market/depth", "/market/trades"
 """Appended to the REST base."""

@@ -11,7 +11,7 @@ from msgspec import Raw
 from mdkit.errors import InvalidMessage
 from mdkit.events import MarketEvent
 from mdkit.redaction import safe_text
-from mdkit.venues.messages import json_decoder
+from mdkit.venues.reading.messages import json_decoder
 from mdkit.venues.routes import (
     ANSWER_ROUTE,
     CHANNELS,

@@ -13,8 +13,8 @@ from msgspec import Raw, Struct
 
 from mdkit.errors import InvalidMessage
 from mdkit.events import Level, MarketEvent
-from mdkit.venues.messages import json_decoder
-from mdkit.venues.numbers import Figure, Millis, Price, Size
+from mdkit.venues.reading.messages import json_decoder
+from mdkit.venues.reading.numbers import Figure, Millis, Price, Size
 from mdkit.venues.routes import SomeEvents
 from mdkit.venues.tickdb.bodies import Book, Execution, Figures
 

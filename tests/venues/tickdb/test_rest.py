@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from mdkit.errors import InvalidMessage
 from mdkit.history.intervals import KLINE_INTERVALS
-from mdkit.venues.klines import Kline
+from mdkit.venues.rest.klines import Kline
 from mdkit.venues.tickdb.rest import (
     decode_answer,
     decode_answer_or_data,

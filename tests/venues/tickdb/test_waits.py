@@ -4,7 +4,7 @@ from email.utils import formatdate
 
 import pytest
 
-from mdkit.venues.retry_after import LONGEST_WAIT, retry_after, seconds
+from mdkit.venues.rest.retry_after import LONGEST_WAIT, retry_after, seconds
 from mdkit.venues.tickdb.codes import classify
 
 NOW = 1_735_689_600.0

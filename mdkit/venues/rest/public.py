@@ -16,12 +16,12 @@ from mdkit.errors import (
     ServiceError,
     SettingsError,
 )
-from mdkit.venues.klines import Kline, impossible, invalid_bars, when
-from mdkit.venues.messages import BROKEN, why_broken
 from mdkit.venues.names import NAMES, PairNames
+from mdkit.venues.reading.messages import BROKEN, why_broken
 from mdkit.venues.refusals import CLOSED, SLOWER, beginning, does_not_serve, elsewhere
-from mdkit.venues.rest import KlineRules, Request, UnknownSymbol
-from mdkit.venues.retry_after import seconds
+from mdkit.venues.rest.api import KlineRules, Request, UnknownSymbol
+from mdkit.venues.rest.klines import Kline, impossible, invalid_bars, when
+from mdkit.venues.rest.retry_after import seconds
 
 # Bars outside these years are of another unit of time: seconds read as milliseconds are of 1970.
 _FIRST_MS, _LAST_MS = 1_230_768_000_000, 4_102_444_800_000
@@ -47,7 +47,7 @@ class Columns(NamedTuple):
 
 
 class PublicRest:
-    """A keyless venue's REST service; see `mdkit.venues.rest.RestApi`. A subclass is one venue's.
+    """A keyless venue's REST service; see `RestApi`. A subclass is one venue's.
 
     Symbols may be given in any form that `names` takes.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple, Protocol
 
 from mdkit.errors import RequestError
-from mdkit.venues.klines import Kline
+from mdkit.venues.rest.klines import Kline
 
 
 class Request(NamedTuple):

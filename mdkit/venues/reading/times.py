@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from mdkit.venues.numbers import MAX_MILLIS
+from mdkit.venues.reading.numbers import MAX_MILLIS
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST_DAYS = MAX_MILLIS // 86_400_000

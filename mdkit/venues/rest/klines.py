@@ -8,7 +8,7 @@ from math import inf
 
 from msgspec import Struct
 
-from mdkit.venues.numbers import MAX_MILLIS
+from mdkit.venues.reading.numbers import MAX_MILLIS
 
 _NAMED = 3
 
