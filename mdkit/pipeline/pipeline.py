@@ -29,6 +29,7 @@ from mdkit.processes.process import make_setup
 from mdkit.queue.buffer import Buffer
 from mdkit.queue.channel import Message
 from mdkit.queue.ledger import Ledger
+from mdkit.queue.turn import Turn
 from mdkit.recording.recorder.recorder import Recorder
 from mdkit.recording.recorder.session_recordings import SessionRecordings
 from mdkit.sources.connection import RawMessage
@@ -44,6 +45,7 @@ from mdkit.workers.watchdog import Held, Watchdog
 
 _ROWS = 10_000
 _LOOK_SECONDS = 0.005
+_NOWHERE = repeat(0)
 
 
 class Pipeline:
@@ -121,7 +123,7 @@ class Pipeline:
         self.lanes.on_partial = lambda bar: self.backfill.want(bar)
         self.backfill = ReconnectBackfill(self, backfill, source, options.interval, options.warmup)
         self.recorder = recorder
-        self._turn = asyncio.Lock()  # to deliver
+        self._turn = Turn()  # to deliver
         self.recordings = SessionRecordings(
             source, self.channels, self.buffer, self.problem, self._turn
         )
@@ -173,9 +175,13 @@ class Pipeline:
         if not self._running.is_set():
             await self._running.wait()
         # What is written next has to be queued next, whatever else is delivered meanwhile.
-        async with self._turn:
+        turn = self._turn
+        if turn.taken:
+            await turn.wait()
+        turn.taken = True
+        try:
             current = self.recordings.current
-            places = repeat(0) if current is None else current.places(len(batch))
+            places = _NOWHERE if current is None else current.places(len(batch))
             messages, answers = self._routed(batch, places)
             if answers:  # of which nothing is recorded, so that the others move up
                 told = set(map(id, answers))
@@ -185,15 +191,22 @@ class Pipeline:
                 if current is not None:
                     current.write(batch)
                 await self.buffer.put_many(messages)
+        finally:
+            turn.end()
         return answers
 
     async def queue(self, batch: Sequence[RawMessage], places: Sequence[int]) -> None:
         """Queue messages that were made of recorded frames, in order."""
         if not self._running.is_set():
             await self._running.wait()
-        async with self._turn:
+        if self._turn.taken:
+            await self._turn.wait()
+        self._turn.taken = True
+        try:
             messages, _ = self._routed(batch, places)
             await self.buffer.put_many(messages)
+        finally:
+            self._turn.end()
 
     def record_frames(self, feed: Feed, frames: Sequence[RawMessage]) -> int:
         """Record what a venue sent; the messages that are made of it are queued next."""

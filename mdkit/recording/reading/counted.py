@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from math import inf
 
-from mdkit.recording.file.recording_file import MessageRun
+from mdkit.recording.file.lines import MessageRun
 from mdkit.recording.format import Base, Dropped, Header, Marker, Refused, Subscribed, UnseenMarker
 from mdkit.recording.reading.unseen import Hole, Key, Spans, Unseen
 from mdkit.venues.routes import ANSWER, SEVERAL, Route, Router

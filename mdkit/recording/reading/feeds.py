@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 from mdkit.errors import InvalidMessage, SettingsError
 from mdkit.events import Gap
 from mdkit.queue.channel import kept_back
-from mdkit.recording.file.recording_file import Damage, MessageRun
+from mdkit.recording.file.lines import MessageRun
+from mdkit.recording.file.recording_file import Damage
 from mdkit.recording.format import (
     Connected,
     FeedBegins,

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from mdkit.errors import RecordingError
 from mdkit.events import Gap
-from mdkit.recording.file.recording_file import Damage, LineCount, MessageRun, RecordingFile
+from mdkit.recording.file.lines import LineCount, MessageRun
+from mdkit.recording.file.recording_file import Damage, RecordingFile
 from mdkit.recording.file.writer import part_path
 from mdkit.recording.format import (
     Connected,

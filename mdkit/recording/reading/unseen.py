@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from mdkit.events import DROPPED, Gap
 from mdkit.queue.channel import LINE
-from mdkit.recording.file.recording_file import LineCount, MessageRun
+from mdkit.recording.file.lines import LineCount, MessageRun
 from mdkit.recording.format import (
     Base,
     Header,

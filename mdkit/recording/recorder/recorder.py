@@ -231,7 +231,8 @@ class Recorder:
         `write_lines`, and marks nothing between. The lines of messages that are lost count too.
         """
         writer = self._check_runs()
-        self._begin()
+        if not self._has_begun:
+            self._begin()
         if not writer.failed:
             if self._is_losing and self.waiting_bytes <= self.limit_bytes // 2:
                 self._recover()
@@ -246,10 +247,11 @@ class Recorder:
 
     def write_lines(self, batch: Sequence[RawMessage]) -> None:
         """Have messages recorded from the line on that `next_line` gave; raises as `write`."""
-        writer = self._check_runs()
+        writer = self._writer
+        assert writer is not None
         text = lines_of(batch)
         self._received += len(batch)
-        waiting = self.waiting_bytes
+        waiting = self._put_bytes - self._taken_bytes
         if writer.failed:
             self._left_out += len(batch)
             return
@@ -347,6 +349,8 @@ class Recorder:
     def _part_is_full(self, writer: RecordingWriter) -> bool:
         if writer.part < self._parts:
             return False  # the next one is on its way
+        if self.rotate_bytes is None and self.rotate_seconds is None:
+            return False
         if self.rotate_bytes is not None and writer.part_bytes >= self.rotate_bytes:
             return True
         return time.monotonic() >= self._part_due

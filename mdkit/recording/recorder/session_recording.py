@@ -85,7 +85,8 @@ class SessionRecording:
 
     def _next(self, feed: str) -> int:
         """Return the place of what comes next on a connection; 0 for none."""
-        self._flush()
+        if self._unseen:
+            self._flush()
         if self.recorder.closed:
             return 0
         self._go_to(feed)

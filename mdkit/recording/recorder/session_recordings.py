@@ -12,6 +12,7 @@ from mdkit.events import Gap
 from mdkit.machine import aside
 from mdkit.queue.buffer import Buffer
 from mdkit.queue.channel import Loss
+from mdkit.queue.turn import Turn
 from mdkit.recording.recorder.recorder import Recorder
 from mdkit.recording.recorder.session_recording import SessionRecording
 from mdkit.sources.connection import RawMessage
@@ -44,7 +45,7 @@ class SessionRecordings:
         channels: Channels,
         buffer: Buffer[Channel],
         on_problem: Callable[[MdkitError], None],
-        turn: asyncio.Lock,
+        turn: Turn,
     ) -> None:
         self.current: SessionRecording | None = None
         self._source = source
@@ -171,8 +172,10 @@ class SessionRecordings:
             recording.lost(what, places)
 
     async def _finish(self, recording: SessionRecording) -> None:
-        async with self._turn:  # what was written last is in the queue then
-            recording.wait_for_queued()
+        if self._turn.taken:
+            await self._turn.wait()  # what was written last is in the queue then
+            self._turn.end()
+        recording.wait_for_queued()
         while recording.waits:  # noqa: ASYNC110 - workers have better to do than to tell
             await asyncio.sleep(_LOOK_SECONDS)
         await _close(recording)

@@ -15,7 +15,8 @@ from mdkit.events import DROPPED, Gap
 from mdkit.pipeline.pipeline import Pipeline
 from mdkit.queue.channel import LINE
 from mdkit.recording import format as mark
-from mdkit.recording.file.recording_file import MessageRun, RecordingFile
+from mdkit.recording.file.lines import MessageRun
+from mdkit.recording.file.recording_file import RecordingFile
 from mdkit.recording.reading.unseen import NOT_RECORDED
 from mdkit.recording.recorder.recorder import Recorder
 from mdkit.recording.replay.replay import Replay
