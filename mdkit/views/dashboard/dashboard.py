@@ -126,7 +126,7 @@ class Dashboard:
     def _end(self) -> None:
         """Send how it ended, and give way to the still, in the notebook's own loop."""
         self._sender.send_last()
-        if self._sender.stays and self._sender.is_over:
+        if self._sender.stays and self._sender.is_over and self._here is not None:
             # The page, which is yet to come, could not find a widget that has been closed.
             self._sender.start(self._here)
         else:

@@ -96,6 +96,7 @@ class PictureSender:
         self.paused_ms: float | None = None
         self.is_past = self.is_over
         self.stays = stays
+        self._here: asyncio.AbstractEventLoop | None = None
         self._levels = levels
         self._head_sent: dict[str, Any] = {}
         self._slow_at = self._sent_at = self._looked_at = 0.0
@@ -109,6 +110,7 @@ class PictureSender:
 
     def start(self, here: asyncio.AbstractEventLoop | None) -> None:
         """Send from now on, in the session's loop, or `here` where it has none yet or any more."""
+        self._here = here
         is_ended = self.is_past or (self.stays and self.is_over)
         loop = here if is_ended or self.session.loop is None else self.session.loop
         if loop is not None and loop.is_running():
@@ -130,7 +132,7 @@ class PictureSender:
         if (loop := session.loop) is not None and not self.is_over and loop is not running_loop():
             self.ticker.start(loop)  # the session has begun since, in a loop of its own
             return False
-        if self.is_over and not (self.is_past or self.stays):
+        if self.is_over and not self.is_past and not (self.stays and running_loop() is self._here):
             return False
         self._answer()
         now = time.monotonic()

@@ -189,6 +189,7 @@ def test_at_most_two_pictures_are_under_way(until, monkeypatch):
     assert while_hidden == 0
 
 
+@pytest.mark.leaves_tasks  # the loop of a thread ends with its ticker, which says so and moves
 @pytest.mark.parametrize("runner", ["notebook", "thread"])
 def test_where_the_page_comes_later_it_is_answered_after_the_end(until, monkeypatch, runner):
     monkeypatch.setenv("SERVER_SOFTWARE", "voila/0.5")
