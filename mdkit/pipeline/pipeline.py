@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from itertools import repeat
 from pathlib import Path
@@ -19,15 +19,16 @@ from mdkit.errors import MdkitError, SessionError, StrategyError
 from mdkit.events import REFUSED, Gap, Signal
 from mdkit.frames import Frames, MetricsFrame, SignalFrame
 from mdkit.gap.pending import PendingGap
+from mdkit.pipeline.ending import ended_by, seconds_left
 from mdkit.pipeline.health import Health, Monitor
 from mdkit.pipeline.options import PipelineOptions
 from mdkit.pipeline.receipt import Receipt
+from mdkit.pipeline.routed import routed
 from mdkit.pipeline.sampler import METRICS, Sampler
 from mdkit.pipeline.unhandled import save_leftovers
 from mdkit.processes.lanes import ProcessLanes
 from mdkit.processes.process import make_setup
 from mdkit.queue.buffer import Buffer
-from mdkit.queue.channel import Message
 from mdkit.queue.ledger import Ledger
 from mdkit.queue.turn import Turn
 from mdkit.recording.recorder.recorder import Recorder
@@ -37,8 +38,7 @@ from mdkit.sources.feed import Feed
 from mdkit.sources.source import Source, codec_of_source
 from mdkit.sources.venue import VenueSource
 from mdkit.strategies.contract import Strategy
-from mdkit.venues.reading.messages import MAX_MESSAGE_BYTES, stub
-from mdkit.venues.routes import ANSWER, REST, SEVERAL, Router
+from mdkit.venues.routes import REST, Router
 from mdkit.workers.lanes import Lanes
 from mdkit.workers.outcome import warn_of_failure
 from mdkit.workers.watchdog import Held, Watchdog
@@ -182,11 +182,11 @@ class Pipeline:
         try:
             current = self.recordings.current
             places = _NOWHERE if current is None else current.places(len(batch))
-            messages, answers = self._routed(batch, places)
+            messages, answers = routed(batch, places, self.router, self.channels)
             if answers:  # of which nothing is recorded, so that the others move up
                 told = set(map(id, answers))
                 batch = [item for item in batch if id(item[0]) not in told]
-                messages, _ = self._routed(batch, places)
+                messages, _ = routed(batch, places, self.router, self.channels)
             if messages:
                 if current is not None:
                     current.write(batch)
@@ -203,7 +203,7 @@ class Pipeline:
             await self._turn.wait()
         self._turn.taken = True
         try:
-            messages, _ = self._routed(batch, places)
+            messages, _ = routed(batch, places, self.router, self.channels)
             await self.buffer.put_many(messages)
         finally:
             self._turn.end()
@@ -211,31 +211,6 @@ class Pipeline:
     def record_frames(self, feed: Feed, frames: Sequence[RawMessage]) -> int:
         """Record what a venue sent; the messages that are made of it are queued next."""
         return self.recordings.frames(feed, frames)
-
-    def _routed(
-        self, batch: Sequence[RawMessage], places: Iterable[int]
-    ) -> tuple[list[Message[Channel]], list[bytes]]:
-        """Return messages for the queue, and the answers among them."""
-        route_of = self.router.route
-        messages: list[Message[Channel]] = []
-        answers: list[bytes] = []
-        for (raw, received_ns), place in zip(batch, places, strict=False):
-            route = route_of(raw)
-            channel = route.place
-            if channel is None:
-                if route.channel == ANSWER:
-                    answers.append(raw)
-                    continue
-                if route is SEVERAL:
-                    for number, (part, item) in enumerate(self.router.split(raw), 1):
-                        own = place + number if place else 0
-                        messages.append((self.channels.of(part), item, received_ns, own))
-                    continue
-                channel = self.channels.of(route)
-            messages.append(
-                (channel, raw if len(raw) <= MAX_MESSAGE_BYTES else stub(raw), received_ns, place)
-            )
-        return messages, answers
 
     def gap(self, gap: Gap) -> None:
         """Keep a gap for `gaps()`; strategies and frames meet it in its place in the stream.
@@ -407,14 +382,14 @@ class Pipeline:
             self.source.stop()
             self.resume()
             if self._producer is not None:
-                await asyncio.wait([self._producer], timeout=_left(deadline))
+                await asyncio.wait([self._producer], timeout=seconds_left(deadline))
                 # What it still has in hand is saved with the rest.
                 self.buffer.stop_blocking()
-                await self._until(time.monotonic() + 1.0, [self._producer])
+                await ended_by(time.monotonic() + 1.0, [self._producer])
             await self.backfill.stop()
             self.buffer.close()
             workers = [task for task in self._tasks if "worker" in task.get_name()]
-            drained = await self._until(deadline, workers)
+            drained = await ended_by(deadline, workers)
             everyone = [task for task in (self._producer, *self._tasks) if task is not None]
             for task in everyone:
                 task.cancel()
@@ -445,17 +420,6 @@ class Pipeline:
             await self.recordings.close()
             self.finished.set()
 
-    async def _until(self, deadline: float | None, tasks: Sequence[asyncio.Task[None]]) -> bool:
-        """Wait for tasks until the deadline; cancel what is left. True if nothing was left."""
-        if not tasks:
-            return True
-        _, pending = await asyncio.wait(tasks, timeout=_left(deadline))
-        for task in pending:
-            task.cancel()
-        if pending:
-            await asyncio.wait(pending)
-        return not pending
-
     def _save_leftovers(self) -> Path | None:
         """Write what was not handled to a file; return that, or None where it could not be."""
         try:
@@ -475,7 +439,3 @@ class Pipeline:
     def on_signal(self, callback: Callable[[Signal], Any]) -> None:
         """Call `callback` with every signal from now on, in the loop, in order by symbol."""
         self.lanes.callbacks.append(callback)
-
-
-def _left(deadline: float | None) -> float | None:
-    return None if deadline is None else max(0.0, deadline - time.monotonic())
