@@ -9,7 +9,6 @@ from itertools import chain, count
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from mdkit.books.decimals import differences_and_middles
 from mdkit.books.levels import SUMMARY, level_of, narrowed, shown_columns
@@ -30,8 +29,6 @@ _WATCHED_SECONDS = 2.0
 _MESSAGE_BYTES = 33 + 32 + 2 * 8
 """What a message takes beside its own bytes: the bytes object's head, the time, their places."""
 
-_TOGETHER = 256
-"""Rows of several tables that become columns at a time; more would not fit into the cache."""
 _MORE = 64
 """Bars that are looked at beyond those asked for: their whole may stand that far behind them."""
 
@@ -410,44 +407,3 @@ class BarFrame(EventFrame[Bar]):
         frame = to_dataframe(self.columns, block, self.index_name)
         frame = made_whole(with_flags(frame, block.flags, partial=True), block.flags)
         return frame if last is None else frame.tail(last)
-
-
-def convert_together(tables: Iterable[EventFrame[_Event]], like: EventFrame[_Event]) -> None:
-    """Turn what tables hold into columns, many tables at a time.
-
-    That takes some hundred microseconds a time, whether it is for one row or for a thousand, and
-    of many symbols each has few rows. `like` is a table of their kind.
-    """
-    waiting: list[EventFrame[_Event]] = []
-    rows: list[_Event] = []
-    sizes: list[int] = []
-
-    def put() -> None:
-        block = Block.empty(like.columns, len(rows))
-        like._write(rows, block)
-        end = 0
-        for table, size in zip(waiting, sizes, strict=True):
-            table._adopt(block.rows(end, end + size))
-            end += size
-        for part in (waiting, rows, sizes):
-            part.clear()
-
-    for table in tables:
-        table._read_kept()
-        if table._pending:
-            fresh = table._take_pending()
-            waiting.append(table)
-            rows += fresh
-            sizes.append(len(fresh))
-            if len(rows) >= _TOGETHER:
-                put()
-    if rows:
-        put()
-
-
-def symbols_column(symbols: Sequence[str], numbers: npt.NDArray[np.int64]) -> Any:
-    """Return which of some symbols each row is of; categories are those that there are rows of."""
-    import pandas as pd
-
-    names = pd.Categorical.from_codes(numbers, pd.Index(list(symbols), dtype=object))
-    return names.remove_unused_categories()

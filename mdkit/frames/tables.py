@@ -16,12 +16,11 @@ from mdkit.frames.events import (
     EventFrame,
     TickerFrame,
     TradeFrame,
-    convert_together,
-    symbols_column,
 )
 from mdkit.frames.flags import made_whole, with_flags
 from mdkit.frames.live import Block, to_dataframe
 from mdkit.frames.sampling import at_each_end, checked_step
+from mdkit.frames.together import convert_together, symbols_column
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from mdkit.errors import RecordingError
+from mdkit.errors import RecordingError, SettingsError
 from mdkit.recording.file.compression import Compressor, compressor
 from mdkit.recording.format import End, Header, Marker, encode_marker
 
@@ -185,3 +185,12 @@ def _trouble(path: Path, error: OSError) -> RecordingError:
         "what arrives from now on is counted as lost to it. Free some space or check the folder, "
         "then record into a new file."
     )
+
+
+def check_is_free(path: Path, overwrite: bool) -> None:
+    """Raise `SettingsError` where a file exists that may not be written over."""
+    if path.exists() and not overwrite:
+        raise SettingsError(
+            f"{path} exists, and a recording never writes over a file: choose another name, or "
+            "allow it with overwrite=True (--overwrite)."
+        )

@@ -14,8 +14,9 @@ from mdkit.channels.reader import ChannelReader, ChannelReaders
 from mdkit.errors import InvalidMessage, RecordingWarning, SettingsError
 from mdkit.events import Event, Gap, MarketEvent
 from mdkit.frames import Frames
-from mdkit.frames.events import DepthFrame, symbols_column
+from mdkit.frames.events import DepthFrame
 from mdkit.frames.sampling import at_each_end, checked_step
+from mdkit.frames.together import symbols_column
 from mdkit.recording.format import Subscribed
 from mdkit.recording.reading.columns import Columns, cached_columns
 from mdkit.recording.reading.files import Paths, RecordingFiles

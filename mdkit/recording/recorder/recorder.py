@@ -21,7 +21,7 @@ from mdkit.errors import MdkitError, RecordingError, SessionError, SettingsError
 from mdkit.machine import in_browser
 from mdkit.recording.file.compression import compressor
 from mdkit.recording.file.recording_file import lines_of, size
-from mdkit.recording.file.writer import RecordingWriter
+from mdkit.recording.file.writer import RecordingWriter, check_is_free
 from mdkit.recording.format import VERSION, Base, Header, Lost, Marker, Subscribed, encode_marker
 from mdkit.sources.connection import RawMessage
 
@@ -91,7 +91,7 @@ class Recorder:
             if value is not None and not value > 0:
                 raise SettingsError(f"{name}={value!r} is not usable: give a positive number.")
         compressor(self.path)
-        self._check_is_free()
+        check_is_free(self.path, self.overwrite)
         self._queue: deque[tuple[int, _Item]] = deque()
         self._put_bytes = 0
         self._taken_bytes = 0
@@ -203,7 +203,7 @@ class Recorder:
         """
         if self._is_started:
             raise SessionError(f"The recorder of {self.path} was started before; make a new one.")
-        self._check_is_free()
+        check_is_free(self.path, self.overwrite)
         self._counts, self._on_problem, self._feeds = counts, on_problem, feeds
         header = Header(
             version=VERSION,
@@ -306,13 +306,6 @@ class Recorder:
             self._thread.join()
         elif self._writer is not None and not self._is_finished:
             self._turn(self._writer)
-
-    def _check_is_free(self) -> None:
-        if self.path.exists() and not self.overwrite:
-            raise SettingsError(
-                f"{self.path} exists, and a recording never writes over a file: choose another "
-                "name, or allow it with overwrite=True (--overwrite)."
-            )
 
     def _bases(self) -> list[Marker]:
         if self._counts is None:
