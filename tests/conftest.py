@@ -5,6 +5,7 @@ import gc
 import importlib.util
 import logging
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -25,6 +26,8 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.register_profile("thorough", deadline=None, max_examples=2000)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+_OUTER_MODULE = re.compile(r"^pytestmark = .*pytest\.mark\.outer\b", re.MULTILINE)
 
 SETTINGS = (
     "TICKDB_WS_URL",
@@ -94,6 +97,16 @@ def pytest_cmdline_main(config):
         option.numprocesses = each * (os.cpu_count() or 1) if folders else 0
     if option.numprocesses and option.dist == "no":
         option.dist = "loadgroup"
+
+
+def pytest_ignore_collect(collection_path, config):
+    """Pass over modules that are outer as a whole where only the inner tier is wanted.
+
+    To import them all takes each worker a third as long as the tier itself.
+    """
+    if config.option.markexpr != "inner" or collection_path.suffix != ".py":
+        return None
+    return True if _OUTER_MODULE.search(collection_path.read_text(encoding="utf-8")) else None
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -240,7 +253,7 @@ def _command(pid):
 def wait_until():
     """`wait_until(condition)` polls until it holds and returns its value; for plain threads."""
 
-    def wait(condition, timeout=60.0, what=""):
+    def wait(condition, timeout=180.0, what=""):
         deadline = time.monotonic() + timeout
         while not (value := condition()):
             assert time.monotonic() < deadline, f"waited {timeout} s in vain {what}"
@@ -254,7 +267,7 @@ def wait_until():
 def until():
     """`await until(condition)` polls until it holds and returns its value; for coroutines."""
 
-    async def wait(condition, timeout=60.0, what=""):
+    async def wait(condition, timeout=180.0, what=""):
         deadline = time.monotonic() + timeout
         while not (value := condition()):
             assert time.monotonic() < deadline, f"waited {timeout} s in vain {what}"

@@ -62,8 +62,10 @@ async def start_process(number: int, setup: Setup, symbols: Callable[[], Sequenc
     secret = secrets.token_bytes(TOKEN_BYTES)
     # First the way for batches, then the one for the watchdog.
     arrived: asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Queue()
+    opened: list[asyncio.StreamWriter] = []
 
     async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        opened.append(writer)
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
             token = await reader.readexactly(TOKEN_BYTES)
             if hmac.compare_digest(token, secret):
@@ -84,6 +86,8 @@ async def start_process(number: int, setup: Setup, symbols: Callable[[], Sequenc
         ready: Ready = await asyncio.wait_for(unpack(reader), _START_TIMEOUT)
     except BaseException as error:
         child.kill()
+        for writer in opened:
+            writer.close()
         await asyncio.to_thread(child.wait)
         if isinstance(error, TimeoutError | asyncio.IncompleteReadError):
             raise SessionError(

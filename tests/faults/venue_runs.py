@@ -110,22 +110,20 @@ def _not_the_venues(exchange: md.Exchange, seen: list[md.Depth]) -> list[str]:
     wrong = []
     step = max(1, len(seen) // _COMPARED)
     for book in reversed(seen[::-step]):
+        sizes = len(book.bids), len(book.asks)
         try:
             # Where a venue tells milliseconds, the book is that of the end of one.
-            true = [
-                _levels(
-                    exchange.true_book(book.symbol, time_ns=book.exchange_ns + later, levels=10)
+            for later in (0, 999_999):
+                true = exchange.true_book(
+                    book.symbol, time_ns=book.exchange_ns + later, levels=10
                 )
-                for later in (0, 999_999)
-            ]
+                bids, asks = _levels(true)
+                if (book.bids, book.asks) == (bids[: sizes[0]], asks[: sizes[1]]):
+                    break
+            else:
+                wrong.append(f"{book} was shown, the venue had {bids[:3]} and {asks[:3]}")
         except md.MdkitError:
             continue  # of too long ago
-        sizes = len(book.bids), len(book.asks)
-        if not any(
-            (book.bids, book.asks) == (bids[: sizes[0]], asks[: sizes[1]]) for bids, asks in true
-        ):
-            bids, asks = true[0]
-            wrong.append(f"{book} was shown, the venue had {bids[:3]} and {asks[:3]}")
     return wrong[:3]
 
 
