@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from mdkit.errors import SettingsError
-from mdkit.research.bootstrap import band, block_sums
+from mdkit.research.bootstrap import block_sums, simultaneous
 from mdkit.research.data import Market
 from mdkit.research.finding import Finding, with_band
 from mdkit.research.forward import prices_of
@@ -31,7 +31,8 @@ _LAGS = 41
 class LeadLag(Finding):
     """The correlation of two prices over lags; a positive lag means that `a` moves first.
 
-    `table`: by lag in seconds the `correlation` and its band; `best_lag` is where it is largest
+    `table`: by lag in seconds the `correlation` and its band, which holds for all lags together;
+    `best_lag` is where it is largest
     in size, in seconds.
     """
 
@@ -106,9 +107,11 @@ def leadlag(
 
     Every two moves whose stretches of time overlap count, as they came: nothing is sampled or
     filled in. Where one price goes on in small steps after the other has jumped, the correlation
-    may come out above 1. Moves across a gap are none. Times are those of receipt. Source: Hayashi
-    and Yoshida, "On covariance estimation of non-synchronously observed diffusion processes",
-    Bernoulli 11 (2005), over lags as Hoffmann, Rosenbaum and Yoshida, Bernoulli 19 (2013).
+    may come out above 1. Moves across a gap are none. Times are those of receipt. The bands hold
+    for all lags together, since the largest of many correlations is large by luck alone. Source:
+    Hayashi and Yoshida, "On covariance estimation of non-synchronously observed diffusion
+    processes", Bernoulli 11 (2005), over lags as Hoffmann, Rosenbaum and Yoshida, Bernoulli 19
+    (2013).
     Raises `SettingsError` where one of them is not there.
     """
     options({"lags": (lags, 1), "resamples": (resamples, 1), "seed": (seed, 0)})
@@ -119,16 +122,17 @@ def leadlag(
     first = _moves(Market(data[a]) if given else Market(data, a))
     second = _moves(Market(data[b]) if given else Market(data, b))
     steps = np.linspace(-1.0, 1.0, lags) * longest if lags > 1 else np.zeros(1)
-    rows = {}
     began = (
         min(int(one[0][0]) for one in (first, second) if len(one[0])) if _both(first, second) else 0
     )
-    for step in np.rint(steps).astype(np.int64).tolist():
-        sums = _sums(first, second, step, began)
-        found = band(sums, _correlation, resamples, seed)
-        rows[step / 1e9] = tuple(float(part[0]) for part in found[:3])
-    table = pd.DataFrame.from_dict(rows, "index", columns=["correlation", "low", "high"])
-    return LeadLag(a, b, table.rename_axis("lag"))
+    shifts = np.rint(steps).astype(np.int64)
+    sums = _sums(first, second, shifts.tolist(), began)
+    correlation, low, high, _ = simultaneous(sums, _correlations, resamples, seed)
+    table = pd.DataFrame(
+        {"correlation": correlation, "low": low, "high": high},
+        index=pd.Index(shifts / 1e9, name="lag"),
+    )
+    return LeadLag(a, b, table)
 
 
 _Moves = tuple[Ints, Ints, Floats]
@@ -158,28 +162,36 @@ def _moves(market: Market) -> _Moves:
     return found
 
 
-def _sums(first: _Moves, second: _Moves, lag: int, began: int) -> Floats:
-    """Return by block the sums of products of moves that overlap when b is seen `lag` earlier."""
+def _sums(first: _Moves, second: _Moves, lags: list[int], began: int) -> Floats:
+    """Return by block the sums of products of moves that overlap when b is seen earlier by each
+    of the lags, and at the end those of the squares of either."""
     if not _both(first, second):
-        return np.zeros((0, 3))
-    begin_a, end_a, move_a = first
-    begin_b, end_b, move_b = second[0] - lag, second[1] - lag, second[2]
-    # The moves of b that overlap one of a are neighbours: from the first that ends after it
-    # begins, to the last that begins before it ends.
-    low = np.searchsorted(end_b, begin_a, side="right")
-    high = np.searchsorted(begin_b, end_a, side="left")
+        return np.zeros((0, len(lags) + 2))
+    _, end_a, move_a = first
+    _, end_b, move_b = second
     totals = np.append(0.0, np.cumsum(move_b))
-    product = move_a * np.where(high > low, totals[high] - totals[low], 0.0)
-    numbers_a = (end_a - began) // SHORTEST_BLOCK
-    numbers_b = np.maximum((second[1] - began) // SHORTEST_BLOCK, 0)
-    numbers_a = np.maximum(numbers_a, 0)
+    products = [move_a * _overlapping(first, second, totals, lag) for lag in lags]
+    numbers_a = np.maximum((end_a - began) // SHORTEST_BLOCK, 0)
+    numbers_b = np.maximum((end_b - began) // SHORTEST_BLOCK, 0)
     count = int(max(numbers_a.max(), numbers_b.max())) + 1
-    own = block_sums(numbers_a, count, np.stack([product, move_a * move_a]))
+    own = block_sums(numbers_a, count, np.stack([*products, move_a * move_a]))
     other = block_sums(numbers_b, count, (move_b * move_b)[None])
     return np.hstack([own, other])
 
 
-def _correlation(sums: Floats) -> Floats:
-    below = np.sqrt(sums[..., 1] * sums[..., 2])
-    found: Floats = (sums[..., 0] / np.where(below > 0.0, below, np.nan))[..., None]
+def _overlapping(first: _Moves, second: _Moves, totals: Floats, lag: int) -> Floats:
+    """Return for each move of a the sum of those of b that overlap it.
+
+    They are neighbours: from the first that ends after it begins, to the last that begins before
+    it ends. `totals` are b's moves added up.
+    """
+    low = np.searchsorted(second[1] - lag, first[0], side="right")
+    high = np.searchsorted(second[0] - lag, first[1], side="left")
+    found: Floats = np.where(high > low, totals[high] - totals[low], 0.0)
+    return found
+
+
+def _correlations(sums: Floats) -> Floats:
+    below = np.sqrt(sums[..., -2] * sums[..., -1])
+    found: Floats = sums[..., :-2] / np.where(below > 0.0, below, np.nan)[..., None]
     return found

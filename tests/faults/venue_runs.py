@@ -114,9 +114,7 @@ def _not_the_venues(exchange: md.Exchange, seen: list[md.Depth]) -> list[str]:
         try:
             # Where a venue tells milliseconds, the book is that of the end of one.
             for later in (0, 999_999):
-                true = exchange.true_book(
-                    book.symbol, time_ns=book.exchange_ns + later, levels=10
-                )
+                true = exchange.true_book(book.symbol, time_ns=book.exchange_ns + later, levels=10)
                 bids, asks = _levels(true)
                 if (book.bids, book.asks) == (bids[: sizes[0]], asks[: sizes[1]]):
                     break
