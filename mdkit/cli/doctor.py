@@ -57,6 +57,7 @@ _OPTIONAL = {
     "numba": "compiled backtests",
     "uvloop": "a faster loop in threads",
     "zstandard": "recordings as .zst",
+    "databento-dbn": "Databento's archives",
     "jupyterlab": "mdkit lab",
     "dask": "many machines",
     "distributed": "many machines",

@@ -163,7 +163,10 @@ def test_strategies_of_your_own_file_are_watched_backtested_and_swept(cli, my_fi
     assert "mdkit-backtest/backtest.png" in out
     code, out, err = cli("backtest", "-s", "my_file.py:Always", *bars)
     assert (code, "Always(much=1.0)" in out) == (0, True), err
-    code, out, err = cli("sweep", "my_file.py:Always", "--file", bar_file, "-p", "much=0.5,1")
+    code, out, err = cli(
+        *("sweep", "my_file.py:Always", "--file", bar_file),
+        *("-p", "much=0.5,1", "--metric", "return"),
+    )
     assert (code, "2 combinations" in out) == (0, True), err
     code, out, err = cli("backtest", "AAPL.US", "my_file.py:Always", "MSFT.US")
     assert (code, "AAPL.US and MSFT.US are more than one" in err) == (1, True)

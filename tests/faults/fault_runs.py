@@ -104,11 +104,12 @@ def run_plan(plan: Plan, folder: Path) -> Outcome:
     process = psutil.Process()
     threads, sockets = set(threading.enumerate()), _sockets(process)
     files = {file.path for file in process.open_files()}
+    children = {child.pid for child in process.children(recursive=True)}
     try:
         asyncio.run(_guarded(plan, folder, outcome))
     except Exception as error:
         outcome.complaints.append(f"{type(error).__name__}: {error}")
-    outcome.complaints += _leftovers(process, threads, sockets, files)
+    outcome.complaints += _leftovers(process, threads, sockets, files, children)
     outcome.seconds = time.monotonic() - began
     return outcome
 
@@ -309,13 +310,18 @@ def _sockets(process: psutil.Process) -> set[Any]:
 
 
 def _leftovers(
-    process: psutil.Process, threads: set[Any], sockets: set[Any], files: set[str]
+    process: psutil.Process,
+    threads: set[Any],
+    sockets: set[Any],
+    files: set[str],
+    children: set[int],
 ) -> list[str]:
     def left() -> list[str]:
         found = [f"thread {t.name}" for t in set(threading.enumerate()) - threads]
         found += [f"socket {s}" for s in _sockets(process) - sockets]
         found += [f"file {f.path}" for f in process.open_files() if f.path not in files]
-        found += [f"process {child.pid}" for child in process.children(recursive=True)]
+        others = {child.pid for child in process.children(recursive=True)} - children
+        found += [f"process {pid}" for pid in others]
         return found
 
     deadline = time.monotonic() + 5

@@ -14,6 +14,12 @@ pytestmark = [pytest.mark.outer, pytest.mark.xdist_group("idle machine")]
 SEEDS = (2, 4, 7, 8, 9, 12)
 
 
+@pytest.fixture
+def warm_exchanges():
+    """Start a process for every exchange: what a schedule leaves behind is looked at."""
+    return None
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_session_lives_through_a_schedule_of_faults(seed, tmp_path):
     plan = make_plan(seed, 2.0)

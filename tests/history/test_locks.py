@@ -4,9 +4,9 @@ import subprocess
 import sys
 import threading
 
+import filelock
 import pytest
 
-from mdkit.history import locks
 from mdkit.history.locks import locked
 
 HOLDS = """
@@ -65,11 +65,11 @@ def test_a_place_without_locks_is_an_os_error(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="file"), locked(tmp_path / "file" / "lock", 1.0):
         pass
 
-    class Refusing(locks.FileLock):
+    class Refusing(filelock.FileLock):
         def acquire(self, *args, **options):
             raise NotImplementedError("FileSystem does not appear to support flock")
 
-    monkeypatch.setattr(locks, "FileLock", Refusing)
+    monkeypatch.setattr(filelock, "FileLock", Refusing)
     told = pytest.raises(OSError, match="lock cannot be locked: FileSystem")
     with told, locked(tmp_path / "lock", 1.0):
         pass

@@ -125,7 +125,12 @@ def out_of_step(state, reason="sequence 7 after 5"):
     asked = {("depth", "A"): None}
     source.connections = [
         SimpleNamespace(
-            venue=venue, assembler=assembler, socket=socket, silent=(), subscriptions=asked
+            venue=venue,
+            assembler=assembler,
+            socket=socket,
+            silent=(),
+            subscriptions=asked,
+            replacement=None,
         )
     ]
     return source
