@@ -17,7 +17,7 @@ SEEDS = (2, 4, 7, 8, 9, 12)
 @pytest.fixture
 def warm_exchanges():
     """Start a process for every exchange: what a schedule leaves behind is looked at."""
-    return None
+    return
 
 
 @pytest.mark.parametrize("seed", SEEDS)
