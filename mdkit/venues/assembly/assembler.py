@@ -24,7 +24,7 @@ from mdkit.venues.assembly.parsed import (
     Reply,
     Trades,
 )
-from mdkit.venues.assembly.parser import Parser, parsed
+from mdkit.venues.assembly.parser import REST_HEAD, Parser, parsed
 from mdkit.venues.normalized.messages import BookMessage, InvalidText, encode, message
 
 _MOST_TEXT = 500
@@ -332,9 +332,10 @@ class Assembler:
             self._ask(symbol, builder, outputs)
 
     def _unreadable(self, raw: bytes, reason: str, received_ns: int) -> list[Output]:
-        """Count a frame as invalid; where it may have been one of a book, no book is proven."""
+        """Count a frame as invalid; where it may have changed a book, none is proven any more."""
         outputs: list[Output] = [self._invalid(raw, reason)]
-        if self._parser.book_mark and self._parser.book_mark in raw[:_HEAD]:
+        mark = self._parser.book_mark
+        if mark and mark in raw[:_HEAD] and not raw.startswith(REST_HEAD):
             for symbol, builder in self.builders.items():
                 builder.fail(f"unreadable: {reason[:_MOST_TEXT]}", received_ns)
                 self._ask(symbol, builder, outputs)
