@@ -17,7 +17,10 @@ const stores = new WeakMap();
 // All views of a model share what came and what is shown of it. Several may be open: one in the
 // notebook, another docked beside it.
 function storeOf(model) {
-  if (stores.has(model)) return stores.get(model);
+  // anywidget hands each view an object of its own; the layout is the model's own in all of them.
+  const layout = model.get("layout");
+  const key = layout !== null && typeof layout === "object" ? layout : model;
+  if (stores.has(key)) return stores.get(key);
   const store = new Store();
   store.view = new View(60);
   store.options = {
@@ -26,7 +29,7 @@ function storeOf(model) {
   };
   store.views = new Set();
   store.watched = new Set(); // of its views, those that somebody can see
-  stores.set(model, store);
+  stores.set(key, store);
   return store;
 }
 
