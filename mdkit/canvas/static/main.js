@@ -18,8 +18,8 @@ const stores = new WeakMap();
 // notebook, another docked beside it.
 function storeOf(model) {
   // anywidget hands each view an object of its own; the layout is the model's own in all of them.
-  const layout = model.get("layout");
-  const key = layout !== null && typeof layout === "object" ? layout : model;
+  const layout = model.get?.("layout");
+  const key = layout && typeof layout === "object" ? layout : model;
   if (stores.has(key)) return stores.get(key);
   const store = new Store();
   store.view = new View(60);
