@@ -2,22 +2,11 @@
 
 import pandas as pd
 import pytest
-from test_contract import PAIRS, in_step, pressed
+from watched import in_step, pressed
 
 import mdkit as md
-from mdkit.venues.registry import VENUES
 
 pytestmark = pytest.mark.outer
-
-
-@pytest.fixture(params=sorted(VENUES))
-def venue(request):
-    return VENUES[request.param]
-
-
-@pytest.fixture
-def pair(venue):
-    return PAIRS[venue.name]
 
 
 def test_bars_of_the_venue_come_before_those_of_the_stream(

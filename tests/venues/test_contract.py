@@ -4,78 +4,17 @@ A new venue gets these tests by being listed in the registry, and the exchange b
 """
 
 import pytest
+from watched import in_step, matches, pressed, reasons
 
 import mdkit as md
 from mdkit.errors import SettingsError
 from mdkit.sources import venue_connection
 from mdkit.venues.refusals import elsewhere
-from mdkit.venues.registry import VENUES
 
 pytestmark = pytest.mark.outer
 
-PAIRS = dict.fromkeys(("kraken", "coinbase", "hyperliquid"), ("BTC/USD", "ETH/USD"))
-PAIRS |= dict.fromkeys(
-    ("binance", "binance.us", "binance.futures", "okx"), ("BTC/USDT", "ETH/USDT")
-)
 WHOLE = {"hyperliquid"}
 """Venues of which every message is a whole book, so that none can be missed."""
-
-
-@pytest.fixture(params=sorted(VENUES))
-def venue(request):
-    return VENUES[request.param]
-
-
-@pytest.fixture
-def pair(venue):
-    return PAIRS[venue.name]
-
-
-def pressed(frame):
-    """Return signals in an order of their own: those of two symbols come in any."""
-    rows = frame.reset_index()[["symbol", "received", "value"]]
-    return rows.sort_values(["symbol", "received"], kind="stable", ignore_index=True)
-
-
-def truth(exchange, book):
-    """Return whether a book is the exchange's own of its time.
-
-    Where a venue tells milliseconds, the book is that of the end of one.
-    """
-    levels = max(len(book.bids), len(book.asks))
-    for later in (0, 999_999):
-        try:
-            true = exchange.true_book(book.symbol, time_ns=book.exchange_ns + later, levels=levels)
-        except md.MdkitError:
-            continue  # of too long ago
-        if _levels(true, levels) == (book.bids, book.asks):
-            return True
-    return False
-
-
-def _levels(book, levels):
-    return tuple(
-        tuple((float(price), float(size)) for price, size in book[side][:levels])
-        for side in ("bids", "asks")
-    )
-
-
-def in_step(session, symbols):
-    table = session.venues()
-    return len(table) == len(symbols) and set(table["state"]) == {"in step"}
-
-
-def reasons(session, words):
-    """Return the reasons of gaps that hold some words."""
-    return [reason for reason in session.gaps()["reason"] if words in reason]
-
-
-def matches(session, exchange, symbol):
-    """Whether the newest book is in step and the exchange's of its time, tried until so."""
-    builder = session.pipeline.source.builder(symbol)
-    book = session.pipeline.frames.table("depth", symbol).latest
-    is_known = builder is not None and builder.state == "in step" and book is not None
-    return is_known and truth(exchange, book)
 
 
 def test_books_are_the_exchanges_own_and_a_replay_is_the_same(

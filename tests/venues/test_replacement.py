@@ -3,24 +3,13 @@
 from dataclasses import replace
 
 import pytest
-from test_contract import PAIRS, in_step, matches, pressed
+from watched import in_step, matches, pressed
 
 import mdkit as md
 from mdkit.sources import replacement
 from mdkit.venues import registry
-from mdkit.venues.registry import VENUES
 
 pytestmark = pytest.mark.outer
-
-
-@pytest.fixture(params=sorted(VENUES))
-def venue(request):
-    return VENUES[request.param]
-
-
-@pytest.fixture
-def pair(venue):
-    return PAIRS[venue.name]
 
 
 @pytest.fixture(autouse=True)

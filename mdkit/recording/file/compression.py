@@ -156,9 +156,8 @@ def _blocks(file: Any, faults: list[str]) -> Iterator[bytes]:
         faults.append(f"reading failed at byte {file.tell():,} ({error.strerror})")
 
 
-class _GzipStream:
-    def __init__(self) -> None:
-        self._stream: Any = deflate.decompressobj(_GZIP)
+class _Stream:
+    _stream: Any
 
     @property
     def ended(self) -> bool:
@@ -167,6 +166,11 @@ class _GzipStream:
     @property
     def unused(self) -> bytes:
         return bytes(self._stream.unused_data)
+
+
+class _GzipStream(_Stream):
+    def __init__(self) -> None:
+        self._stream: Any = deflate.decompressobj(_GZIP)
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
         rest, is_full = piece, False
@@ -180,17 +184,9 @@ class _GzipStream:
 _GZIP_ERROR = cast(type[Exception], deflate.error)
 
 
-class _ZstdStream:
+class _ZstdStream(_Stream):
     def __init__(self, library: Any) -> None:
         self._stream = library.ZstdDecompressor().decompressobj()
-
-    @property
-    def ended(self) -> bool:
-        return bool(self._stream.eof)
-
-    @property
-    def unused(self) -> bytes:
-        return bytes(self._stream.unused_data)
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
         text = self._stream.decompress(piece)
