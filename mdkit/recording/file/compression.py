@@ -156,7 +156,7 @@ def _blocks(file: Any, faults: list[str]) -> Iterator[bytes]:
         faults.append(f"reading failed at byte {file.tell():,} ({error.strerror})")
 
 
-class _Stream:
+class _WithEnd:
     _stream: Any
 
     @property
@@ -168,7 +168,7 @@ class _Stream:
         return bytes(self._stream.unused_data)
 
 
-class _GzipStream(_Stream):
+class _GzipStream(_WithEnd):
     def __init__(self) -> None:
         self._stream: Any = deflate.decompressobj(_GZIP)
 
@@ -184,7 +184,7 @@ class _GzipStream(_Stream):
 _GZIP_ERROR = cast(type[Exception], deflate.error)
 
 
-class _ZstdStream(_Stream):
+class _ZstdStream(_WithEnd):
     def __init__(self, library: Any) -> None:
         self._stream = library.ZstdDecompressor().decompressobj()
 
