@@ -86,7 +86,7 @@ class Replacement:
             self.old.sink.gap(Gap(symbol, channel, why, now, now))
         self._handover.detach()
         self._handover = None
-        self.old.sink.feed_ended(self.new.feed)
+        self.old.sink.feed_ended(self.new.feed, now)
 
     def new_gap(self, gap: Gap) -> None:
         """Keep what the venue refuses to the next connection; else the old one delivers."""
@@ -136,7 +136,7 @@ class Replacement:
         last_ns = max(old.last_ns, new.last_ns)
         for gap in self._gaps():
             sink.gap(gap)
-        first = sink.feed_ended(old.feed)
+        first = sink.feed_ended(old.feed, last_ns)
         if self._handover is None:
             new.missed = old.last_ns, self._how_it_ended or self.reason
         else:

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from mdkit.errors import InvalidMessage, SettingsError
 from mdkit.events import Gap
-from mdkit.queue.channel import kept_back
-from mdkit.recording.file.lines import MessageRun
+from mdkit.recording.file.lines import LineCount, MessageRun
 from mdkit.recording.file.recording_file import Damage
 from mdkit.recording.format import (
     Connected,
@@ -42,10 +41,12 @@ class RecordedFeeds:
         self._feed = ""
         self._torn: set[str] = set()
         self._last_ns: dict[str, int] = {}
-        self._last_place = self._ends = 0  # of a frame, and connections that ended after it
 
-    def pieces(self, pieces: Iterable[Piece]) -> Iterator[Piece]:
-        """Yield messages in the place of frames, and gaps where books fall out of step."""
+    def pieces(self, pieces: Iterable[Piece], lines: LineCount) -> Iterator[Piece]:
+        """Yield messages in the place of frames, and gaps where books fall out of step.
+
+        `lines` is of the file that the pieces are read from.
+        """
         for piece in pieces:
             if isinstance(piece, MessageRun):
                 if self._feed:
@@ -60,8 +61,7 @@ class RecordedFeeds:
                 self._go_to(piece.feed)
                 continue
             if isinstance(piece, FeedEnds):
-                self._ends += 1
-                yield from self._end(piece.feed)
+                yield from self._end(piece, lines)
                 continue
             if isinstance(piece, Damage | Lost):
                 # What is missing may have been frames of any connection.
@@ -125,24 +125,19 @@ class RecordedFeeds:
                 old.handover.detach()
             Handover(old, assembler, begins.state.handover if begins.state is not None else None)
 
-    def _end(self, feed: str) -> Iterator[Piece]:
+    def _end(self, ends: FeedEnds, lines: LineCount) -> Iterator[Piece]:
         """End a feed: what it has not handed over goes to the one that replaces it."""
-        assembler = self._assemblers.get(feed)
+        assembler = self._assemblers.get(ends.feed)
         handover = assembler.handover if assembler is not None else None
         if handover is not None and handover.new is assembler:
             handover.detach()
             return
-        self._assemblers.pop(feed, None)
+        self._assemblers.pop(ends.feed, None)
         if handover is None:
             return
-        last_ns = max(
-            ns
-            for name, ns in (*self._last_ns.items(), ("", 0))
-            if name == feed or self._assemblers.get(name) is handover.new
-        )
-        messages = [(raw, last_ns) for raw in handover.finish()]
+        messages = [(raw, ends.at) for raw in handover.finish()]
         if messages:
-            first = kept_back(self._last_place, self._ends)
+            first = lines.place_of(ends.line) + 1
             yield MessageRun(messages, range(first, first + len(messages)))
 
     def _restore(self, assembler: Assembler, state: AssemblerState) -> None:
@@ -152,7 +147,6 @@ class RecordedFeeds:
             self.faults.append(f"what was known of books cannot be used: {error}")
 
     def _messages(self, frames: MessageRun) -> Iterator[Piece]:
-        self._last_place, self._ends = frames.places[-1], 0
         assembler = self._assemblers.get(self._feed)
         if assembler is None:
             return
