@@ -59,10 +59,12 @@ class Replaced:
     connected = True
     stale_for = 0.0
 
-    def __init__(self, groups):
+    def __init__(self, groups, *, repeats=False):
         self._groups = groups
+        self.repeats = repeats  # on the next connection what came before that was open
         self.connections = []
         self.begin = lambda: None  # is called while all is kept back
+        self.begin_early = lambda: None  # while the next connections are being made
 
     def feeds(self):
         return [(each.feed, each.assembler) for each in self.connections]
@@ -92,9 +94,13 @@ class Replaced:
             await each.opened(())
             await each.deliver([trade(symbol, 1) for symbol in each.feed.natives])
         pairs = [Replacement(a, b, "planned") for a, b in zip(old, new, strict=True)]
+        self.begin_early()
+        for each in old:
+            await each.deliver([trade(symbol, 2) for symbol in each.feed.natives])
         for each in new:
             await each.opened(())
-            await each.deliver([trade(symbol, 11) for symbol in each.feed.natives])
+            numbers = (2, 11) if self.repeats else (11,)
+            await each.deliver([trade(s, number) for s in each.feed.natives for number in numbers])
         self.begin()
         for pair in pairs:
             pair.old_closed("closed by the server with code 1001")
@@ -147,3 +153,19 @@ def test_a_recording_may_begin_before_it_is_handed_over(tmp_path, groups, policy
     live = asyncio.run(play())
     seen = {key: [row for row in rows if row[-1] > 11] for key, rows in signals_of(live).items()}
     assert replayed(path) == {key: rows for key, rows in seen.items() if rows}
+
+
+def test_a_recording_may_begin_while_the_next_connection_is_made(tmp_path):
+    """What the old one brought before that is open does not count as handed over."""
+    path = tmp_path / "a.jsonl"
+
+    async def play():
+        source = Replaced(GROUPS[0], repeats=True)
+        pipeline = Pipeline(source, [as_strategy(price)], frame_rows=1000)
+        source.begin_early = lambda: pipeline.record(Recorder(path))
+        pipeline.start()
+        await pipeline.wait()
+        return pipeline
+
+    live = signals_of(asyncio.run(play()))
+    assert replayed(path) == {key: rows[1:] for key, rows in live.items()}

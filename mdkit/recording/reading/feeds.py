@@ -21,7 +21,7 @@ from mdkit.redaction import safe_text
 from mdkit.sources.connection import RawMessage
 from mdkit.sources.feed import Feed
 from mdkit.venues.assembly.assembler import Assembler, AssemblerState
-from mdkit.venues.assembly.handover import Handover
+from mdkit.venues.assembly.handover import Handover, HandoverState
 from mdkit.venues.registry import venue_of
 
 Piece = MessageRun | Marker | Damage
@@ -38,6 +38,7 @@ class RecordedFeeds:
         self.faults: list[str] = []
         self._assemblers: dict[str, Assembler | None] = {}
         self._venues: dict[str, str] = {}
+        self._replaced: dict[str, str] = {}  # which connection each is to replace
         self._feed = ""
         self._torn: set[str] = set()
         self._last_ns: dict[str, int] = {}
@@ -67,9 +68,7 @@ class RecordedFeeds:
                 # What is missing may have been frames of any connection.
                 self._torn.update(self._assemblers)
             elif isinstance(piece, Connected) and self._feed:
-                assembler = self._assemblers.get(self._feed)
-                if assembler is not None:
-                    assembler.connected()
+                self._connect()
             yield piece
 
     def interrupt(self) -> None:
@@ -92,6 +91,7 @@ class RecordedFeeds:
     def _begin(self, begins: FeedBegins) -> None:
         feed = Feed(begins.name, begins.venue, begins.natives, begins.levels, begins.depth)
         assembler = self._assemblers.get(feed.name)
+        self._replaced[feed.name] = begins.after
         if feed.name not in self._assemblers:
             try:
                 assembler = feed.assembler()
@@ -99,10 +99,9 @@ class RecordedFeeds:
                 self.faults.append(f"frames of {safe_text(begins.venue)} cannot be read: {error}")
             self._assemblers[feed.name] = assembler
             self._venues[feed.name] = begins.venue
-            if assembler is not None:
-                if begins.state is not None:
-                    self._restore(assembler, begins.state)
-                self._replace(assembler, begins)
+            if assembler is not None and begins.state is not None:
+                self._restore(assembler, begins.state)
+                self._go_on_replacing(assembler, begins.after, begins.state)
             return
         if assembler is None:
             return
@@ -115,15 +114,28 @@ class RecordedFeeds:
             self._restore(assembler, begins.state)
             if assembler.handover is not None:
                 assembler.handover.detach()
-        self._replace(assembler, begins)
+            self._go_on_replacing(assembler, begins.after, begins.state)
 
-    def _replace(self, assembler: Assembler, begins: FeedBegins) -> None:
-        """Have a connection replace another, if it is to, and has not begun to."""
-        old = self._assemblers.get(begins.after)
+    def _connect(self) -> None:
+        """Begin on a new connection; if it is to replace another, it begins to."""
+        assembler = self._assemblers.get(self._feed)
+        if assembler is not None:
+            assembler.connected()
+            self._replace(assembler, self._replaced.get(self._feed, ""))
+
+    def _go_on_replacing(self, assembler: Assembler, replaced: str, state: AssemblerState) -> None:
+        if state.handover is not None:
+            self._replace(assembler, replaced, state.handover)
+
+    def _replace(
+        self, assembler: Assembler, replaced: str, state: HandoverState | None = None
+    ) -> None:
+        """Have a connection replace another, if that is there, and it has not begun to."""
+        old = self._assemblers.get(replaced)
         if old is not None and old is not assembler and assembler.handover is None:
             if old.handover is not None:
                 old.handover.detach()
-            Handover(old, assembler, begins.state.handover if begins.state is not None else None)
+            Handover(old, assembler, state)
 
     def _end(self, ends: FeedEnds, lines: LineCount) -> Iterator[Piece]:
         """End a feed: what it has not handed over goes to the one that replaces it."""
