@@ -112,6 +112,41 @@ class Replaced:
         await asyncio.gather(*running)
 
 
+class Lost(Replaced):
+    """The next connection is lost after trades were handed over to it, and made again."""
+
+    async def run(self, sink):
+        old = self.connect(SYMBOLS)
+        new = self.connect(SYMBOLS, old.feed.name)
+
+        async def brings(connection, *numbers):
+            for number in numbers:
+                await connection.deliver([trade("A/USD", number)])
+
+        running = [asyncio.create_task(each.run(sink)) for each in (old, new)]
+        await asyncio.sleep(0)  # they have begun
+        await old.opened(())
+        await brings(old, 1)
+        replacement = Replacement(old, new, "planned")
+        await new.opened(())
+        await brings(old, 2)
+        await brings(new, 2, 3)  # handed over
+        await brings(old, 3, 4)  # of which the next one does not come to bring the last
+        assert replacement.carries("trade", "A/USD")
+        new.closed("closed by the server with code 1011")
+        await brings(old, 5)
+        await new.opened(())
+        await brings(new, 6, 7)
+        await brings(old, 6)
+        assert replacement.carries("trade", "A/USD")
+        replacement.old_closed("closed by the server with code 1001")
+        await replacement.finish()
+        self.connections.remove(old)
+        await brings(new, 8)
+        new.socket.stop()
+        await asyncio.gather(*running)
+
+
 async def played(source, begin=None, **options):
     pipeline = Pipeline(source, [as_strategy(price)], frame_rows=1000, **options)
     if begin is not None:
@@ -169,3 +204,17 @@ def test_a_recording_may_begin_while_the_next_connection_is_made(tmp_path):
 
     live = signals_of(asyncio.run(play()))
     assert replayed(path) == {key: rows[1:] for key, rows in live.items()}
+
+
+def test_a_next_connection_that_is_lost_leaves_a_gap_and_the_old_one_goes_on(tmp_path):
+    path = tmp_path / "a.jsonl"
+    live = asyncio.run(played(Lost([]), recorder=Recorder(path)))
+    (told,) = signals_of(live).values()
+    assert [value for _, value in told] == [1.5, 2.5, 3.5, 5.5, 6.5, 7.5, 8.5]
+    (gap,) = live.gaps
+    assert (gap.symbol, gap.channel) == ("A/USD", "trade")
+    assert "code 1011" in gap.reason
+    assert gap.from_ns == trade("A/USD", 3)[1] < gap.to_ns
+    again = asyncio.run(played(Replay(path, None)))
+    assert signals_of(again) == signals_of(live)
+    assert list(again.gaps) == list(live.gaps)
