@@ -147,6 +147,6 @@ class _Seen:
         """Keep why a connection ended."""
         self.trouble = self.trouble or reason
 
-    def feed_ended(self, feed: Feed) -> int:
+    def feed_ended(self, feed: Feed, at: int) -> int:
         """Keep nothing."""
         return 0

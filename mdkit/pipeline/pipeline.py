@@ -279,9 +279,9 @@ class Pipeline:
         """Record the end of a feed's connection."""
         self.recordings.disconnected(reason, feed)
 
-    def feed_ended(self, feed: Feed) -> int:
+    def feed_ended(self, feed: Feed, at: int) -> int:
         """Record that a feed has ended for good."""
-        return self.recordings.feed_ended(feed)
+        return self.recordings.feed_ended(feed, at)
 
     def closed(self, reason: str) -> None:
         """Record the end of a connection."""

@@ -74,16 +74,6 @@ Lines are counted over all recordings of a session.
 """
 
 
-def kept_back(place: int, ends: int) -> int:
-    """Return the first place of messages that were kept back until a connection ended.
-
-    They stand behind the last line recorded by then, whose place is given, apart from what was
-    made of it; `ends` is how many connections have ended since that line. At the end of one there
-    are at most three messages a symbol.
-    """
-    return place + LINE // 2 + ends * (LINE // 64) + 1
-
-
 MESSAGE_BYTES = 72 + 33 + 32 + 8
 """What a queued message takes beside its own bytes: the tuple, the bytes object's head, the time,
 and its place in the lane. A book of ten levels is about 700 bytes."""

@@ -120,9 +120,15 @@ class FeedFrames(Marker, frozen=True, tag="frames"):
 
 class FeedEnds(Marker, frozen=True, tag="feed ends"):
     """A connection has ended that is not made again: what it carried, the one has that replaces it.
-    Where it is the one that was to replace another, that other goes on."""
+    Where it is the one that was to replace another, that other goes on.
+
+    Messages that were kept back until then are made of this line, whose number is `line`; `at` is
+    when they were received.
+    """
 
     feed: str
+    line: int = 0
+    at: int = 0
 
 
 class Disconnected(Marker, frozen=True, tag="disconnected"):

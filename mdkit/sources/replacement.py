@@ -29,7 +29,7 @@ class Replacement:
        and tickers are whole where the venue closed it in due form, the next one being subscribed.
     3. The next connection is not open then: everything is a row, which ends when it opens.
     4. The next connection is lost while the old one delivers: what it carried by then is a row,
-       and goes on by the old one. The next one tries again.
+       from what it brought last on, and goes on by the old one. The next one tries again.
     5. The next connection cannot be had at all: the old one goes on as if nothing had been tried.
 
     Args:
@@ -83,10 +83,10 @@ class Replacement:
         now = time.time_ns()
         for channel, symbol in self._handover.given:
             why = f"handed over to a connection that was lost ({reason})"
-            self.old.sink.gap(Gap(symbol, channel, why, now, now))
+            self.old.sink.gap(Gap(symbol, channel, why, self.new.last_ns, now))
         self._handover.detach()
         self._handover = None
-        self.old.sink.feed_ended(self.new.feed)
+        self.old.sink.feed_ended(self.new.feed, now)
 
     def new_gap(self, gap: Gap) -> None:
         """Keep what the venue refuses to the next connection; else the old one delivers."""
@@ -136,7 +136,7 @@ class Replacement:
         last_ns = max(old.last_ns, new.last_ns)
         for gap in self._gaps():
             sink.gap(gap)
-        first = sink.feed_ended(old.feed)
+        first = sink.feed_ended(old.feed, last_ns)
         if self._handover is None:
             new.missed = old.last_ns, self._how_it_ended or self.reason
         else:

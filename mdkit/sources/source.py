@@ -72,11 +72,11 @@ class Sink(MessageSink, Protocol):
     def feed_closed(self, feed: Feed, reason: str) -> None:
         """End what belonged to a feed's connection."""
 
-    def feed_ended(self, feed: Feed) -> int:
+    def feed_ended(self, feed: Feed, at: int) -> int:
         """End a feed for good: another carries what it carried.
 
         Returns the place (see `Message`) of the first message that was kept back until then, 0
-        where nothing is recorded.
+        where nothing is recorded; `at` is when such were received, in ns.
         """
 
 

@@ -248,7 +248,10 @@ class VenueSource:
     # -- replacing connections ---------------------------------------------------------------------
 
     def _replace(self, old: VenueConnection, reason: str) -> None:
-        """Make the next connection beside one that will end, unless that is done already."""
+        """Make the next connection beside one that will end, unless that is done already.
+
+        Whoever asks goes on to ask: it is not made where too many are, or just after one failed.
+        """
         failed = self._failed.get(old.feed.name)
         if failed is not None and time.monotonic() - failed < _TRY_AGAIN_SECONDS:
             return
@@ -293,8 +296,6 @@ class VenueSource:
                 "disconnects": old.socket.disconnects,
             }
         )
-        if new.ending:
-            self._replace(new, new.ending)
 
     # -- subscriptions -----------------------------------------------------------------------------
 

@@ -25,6 +25,7 @@ from mdkit.venues.venue import Venue
 FIRST_SECONDS = 10.0
 """How long the first message of a subscription may take before that is told."""
 _RESYNC_SECONDS = 10.0
+_ASK_SECONDS = 1.0
 _LONGEST_BACKOFF = 60.0
 
 Fetch = Callable[[Venue, Request], bytes]
@@ -206,7 +207,7 @@ class VenueConnection:
                 elif isinstance(output, Ending) and not self.ending:
                     self.ending = output.reason  # however often it says so
                     sink.problem(FeedError(f"{self.venue.title}: {output.reason}."))
-                    self._replace(self, output.reason)
+                    self._start("ending", self._ask_for_the_next(output.reason))
         self.last_ns = batch[-1][1]
         if messages:
             await sink.queue(messages, places)
@@ -330,6 +331,14 @@ class VenueConnection:
         deadline = time.monotonic() + _RESYNC_SECONDS
         while builder.wants_snapshot and time.monotonic() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
+
+    # -- what will end --------------------------------------------------------------------------
+
+    async def _ask_for_the_next(self, reason: str) -> None:
+        """Ask for another connection until this one ends: it cannot always be had at once."""
+        while True:
+            self._replace(self, reason)
+            await asyncio.sleep(_ASK_SECONDS)
 
     # -- what never comes --------------------------------------------------------------------------
 

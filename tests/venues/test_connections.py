@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 import mdkit as md
+from mdkit.sources.venue import VenueSource
 from mdkit.venues import registry
 
 pytestmark = pytest.mark.outer
@@ -50,6 +51,29 @@ def test_a_later_connection_that_is_refused_ends_the_session_with_the_reason(
     assert "does not serve this place" in str(session.pipeline.failure)
     with pytest.raises(md.MdkitError):
         session.stop()
+
+
+def test_a_notice_is_followed_once_another_connection_may_be_made(
+    exchange_process, wait_until, monkeypatch
+):
+    """As where many connections get notice at once, of which only some may be replaced now."""
+    asked = []
+    may_connect = VenueSource._may_connect
+
+    def not_yet(self, venue):
+        asked.append(venue)
+        return len(asked) > 1 and may_connect(self, venue)
+
+    monkeypatch.setattr(VenueSource, "_may_connect", not_yet)
+    exchange = exchange_process(["BTC/USDT"], venue="binance")
+    session = md.live(["BTC/USDT"], source=exchange).start()
+    wait_until(lambda: in_step(session, 1))
+    first = session.pipeline.source.connections[0]
+    exchange.inject("shutdown_notice", notice=20.0)
+    wait_until(lambda: first not in session.pipeline.source.connections)
+    assert len(asked) > 1
+    assert session.gaps().empty
+    session.stop()
 
 
 def test_a_recording_that_begins_in_the_middle_knows_the_books(

@@ -221,8 +221,9 @@ class VenueBook:
     def _commit(self, steps: list[tuple[Side, int, int]], ns: int) -> Change:
         """Number and remember the steps that were taken: (side, ticks, units before)."""
         before_id, before_ns = self.id, self.ns
-        # Times name updates where a venue has no numbers: distinct, in whole microseconds.
-        self.ns = max(ns, before_ns + 1_000) // 1_000 * 1_000
+        # Times name updates where a venue has no numbers: distinct, in whole microseconds, and
+        # rounded up, since what was pushed at the last whole one is without this update.
+        self.ns = -(-max(ns, before_ns + 1_000) // 1_000) * 1_000
         first_id = before_id + 1 + int(self._random.random() * self._id_gap)
         self.id = first_id + len(steps) + int(self._random.random() * 4)
         bids: dict[int, int] = {}

@@ -60,6 +60,10 @@ class LineCount:
         """Return the place of a line of the file."""
         return (number + self._shift) * LINE
 
+    def place_of(self, line: int) -> int:
+        """Return the place of a line by the number that the recorder gave it."""
+        return (self._base + line) * LINE
+
     def places(self, number: int, count: int) -> range:
         """Return the places of so many lines of the file from one on."""
         first = self.place(number)

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from mdkit.errors import InvalidMessage, SettingsError
 from mdkit.events import Gap
-from mdkit.queue.channel import kept_back
-from mdkit.recording.file.lines import MessageRun
+from mdkit.recording.file.lines import LineCount, MessageRun
 from mdkit.recording.file.recording_file import Damage
 from mdkit.recording.format import (
     Connected,
@@ -22,7 +21,7 @@ from mdkit.redaction import safe_text
 from mdkit.sources.connection import RawMessage
 from mdkit.sources.feed import Feed
 from mdkit.venues.assembly.assembler import Assembler, AssemblerState
-from mdkit.venues.assembly.handover import Handover
+from mdkit.venues.assembly.handover import Handover, HandoverState
 from mdkit.venues.registry import venue_of
 
 Piece = MessageRun | Marker | Damage
@@ -39,13 +38,16 @@ class RecordedFeeds:
         self.faults: list[str] = []
         self._assemblers: dict[str, Assembler | None] = {}
         self._venues: dict[str, str] = {}
+        self._replaced: dict[str, str] = {}  # which connection each is to replace
         self._feed = ""
         self._torn: set[str] = set()
         self._last_ns: dict[str, int] = {}
-        self._last_place = self._ends = 0  # of a frame, and connections that ended after it
 
-    def pieces(self, pieces: Iterable[Piece]) -> Iterator[Piece]:
-        """Yield messages in the place of frames, and gaps where books fall out of step."""
+    def pieces(self, pieces: Iterable[Piece], lines: LineCount) -> Iterator[Piece]:
+        """Yield messages in the place of frames, and gaps where books fall out of step.
+
+        `lines` is of the file that the pieces are read from.
+        """
         for piece in pieces:
             if isinstance(piece, MessageRun):
                 if self._feed:
@@ -60,16 +62,13 @@ class RecordedFeeds:
                 self._go_to(piece.feed)
                 continue
             if isinstance(piece, FeedEnds):
-                self._ends += 1
-                yield from self._end(piece.feed)
+                yield from self._end(piece, lines)
                 continue
             if isinstance(piece, Damage | Lost):
                 # What is missing may have been frames of any connection.
                 self._torn.update(self._assemblers)
             elif isinstance(piece, Connected) and self._feed:
-                assembler = self._assemblers.get(self._feed)
-                if assembler is not None:
-                    assembler.connected()
+                self._connect()
             yield piece
 
     def interrupt(self) -> None:
@@ -92,6 +91,7 @@ class RecordedFeeds:
     def _begin(self, begins: FeedBegins) -> None:
         feed = Feed(begins.name, begins.venue, begins.natives, begins.levels, begins.depth)
         assembler = self._assemblers.get(feed.name)
+        self._replaced[feed.name] = begins.after
         if feed.name not in self._assemblers:
             try:
                 assembler = feed.assembler()
@@ -99,10 +99,9 @@ class RecordedFeeds:
                 self.faults.append(f"frames of {safe_text(begins.venue)} cannot be read: {error}")
             self._assemblers[feed.name] = assembler
             self._venues[feed.name] = begins.venue
-            if assembler is not None:
-                if begins.state is not None:
-                    self._restore(assembler, begins.state)
-                self._replace(assembler, begins)
+            if assembler is not None and begins.state is not None:
+                self._restore(assembler, begins.state)
+                self._go_on_replacing(assembler, begins.after, begins.state)
             return
         if assembler is None:
             return
@@ -115,34 +114,42 @@ class RecordedFeeds:
             self._restore(assembler, begins.state)
             if assembler.handover is not None:
                 assembler.handover.detach()
-        self._replace(assembler, begins)
+            self._go_on_replacing(assembler, begins.after, begins.state)
 
-    def _replace(self, assembler: Assembler, begins: FeedBegins) -> None:
-        """Have a connection replace another, if it is to, and has not begun to."""
-        old = self._assemblers.get(begins.after)
+    def _connect(self) -> None:
+        """Begin on a new connection; if it is to replace another, it begins to."""
+        assembler = self._assemblers.get(self._feed)
+        if assembler is not None:
+            assembler.connected()
+            self._replace(assembler, self._replaced.get(self._feed, ""))
+
+    def _go_on_replacing(self, assembler: Assembler, replaced: str, state: AssemblerState) -> None:
+        if state.handover is not None:
+            self._replace(assembler, replaced, state.handover)
+
+    def _replace(
+        self, assembler: Assembler, replaced: str, state: HandoverState | None = None
+    ) -> None:
+        """Have a connection replace another, if that is there, and it has not begun to."""
+        old = self._assemblers.get(replaced)
         if old is not None and old is not assembler and assembler.handover is None:
             if old.handover is not None:
                 old.handover.detach()
-            Handover(old, assembler, begins.state.handover if begins.state is not None else None)
+            Handover(old, assembler, state)
 
-    def _end(self, feed: str) -> Iterator[Piece]:
+    def _end(self, ends: FeedEnds, lines: LineCount) -> Iterator[Piece]:
         """End a feed: what it has not handed over goes to the one that replaces it."""
-        assembler = self._assemblers.get(feed)
+        assembler = self._assemblers.get(ends.feed)
         handover = assembler.handover if assembler is not None else None
         if handover is not None and handover.new is assembler:
             handover.detach()
             return
-        self._assemblers.pop(feed, None)
+        self._assemblers.pop(ends.feed, None)
         if handover is None:
             return
-        last_ns = max(
-            ns
-            for name, ns in (*self._last_ns.items(), ("", 0))
-            if name == feed or self._assemblers.get(name) is handover.new
-        )
-        messages = [(raw, last_ns) for raw in handover.finish()]
+        messages = [(raw, ends.at) for raw in handover.finish()]
         if messages:
-            first = kept_back(self._last_place, self._ends)
+            first = lines.place_of(ends.line) + 1
             yield MessageRun(messages, range(first, first + len(messages)))
 
     def _restore(self, assembler: Assembler, state: AssemblerState) -> None:
@@ -152,7 +159,6 @@ class RecordedFeeds:
             self.faults.append(f"what was known of books cannot be used: {error}")
 
     def _messages(self, frames: MessageRun) -> Iterator[Piece]:
-        self._last_place, self._ends = frames.places[-1], 0
         assembler = self._assemblers.get(self._feed)
         if assembler is None:
             return

@@ -180,7 +180,7 @@ class RecordedSession:
             if self._is_broken_before(number, files):
                 feeds.interrupt()
                 yield Hole()
-            for item in feeds.pieces(file.runs()):
+            for item in feeds.pieces(file.runs(), file.lines):
                 if isinstance(item, Damage):
                     yield Hole(miscounted=True)
                 elif isinstance(item, Lost):

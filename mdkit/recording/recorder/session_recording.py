@@ -9,7 +9,7 @@ from mdkit.channels.channel import Channel
 from mdkit.channels.channels import Channels
 from mdkit.errors import MdkitError
 from mdkit.events import Gap
-from mdkit.queue.channel import LINE, Loss, kept_back
+from mdkit.queue.channel import LINE, Loss
 from mdkit.recording import format as markers
 from mdkit.recording.recorder.recorder import Recorder
 from mdkit.sources.connection import RawMessage
@@ -48,7 +48,6 @@ class SessionRecording:
         self.recorder = recorder
         self._after = after
         self._end: int | None = None  # of the places in it, once it takes no more
-        self._last_place = self._ends = 0  # of a frame, and connections that ended after it
         self._connections = connections
         self._feed = ""
         self._channels = channels
@@ -79,8 +78,6 @@ class SessionRecording:
         """Take what a venue sent on a connection; return the place of the first frame."""
         first = self._next(feed.name)
         self.write(frames)
-        if first:
-            self._last_place, self._ends = first + (len(frames) - 1) * LINE, 0
         return first
 
     def _next(self, feed: str) -> int:
@@ -117,12 +114,13 @@ class SessionRecording:
         self._go_to(feed.name)
         self.disconnected(at, reason)
 
-    def feed_ended(self, feed: Feed) -> int:
-        """Write that another feed carries what this one carried; return the place of what it
-        kept back, behind the last message."""
-        self._put(markers.FeedEnds(feed.name))
-        self._ends += 1
-        return kept_back(self._last_place, self._ends) if self._last_place else 0
+    def feed_ended(self, feed: Feed, at: int) -> int:
+        """Write that another feed carries what this one carried; return the place of what was
+        kept back until then, and received at `at`."""
+        place = self._next(self._feed)
+        line = place // LINE - self._after
+        is_written = place and self._put(markers.FeedEnds(feed.name, line, at))
+        return place + 1 if is_written else 0
 
     def _feeds(self) -> Iterator[markers.Marker]:
         """Yield what a part has to begin with: what each connection carries, and knows."""

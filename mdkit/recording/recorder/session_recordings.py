@@ -98,10 +98,10 @@ class SessionRecordings:
         if self.current is not None:
             self.current.feed_changed(feed)
 
-    def feed_ended(self, feed: Feed) -> int:
-        """Write that a connection to a venue has ended for good; return the place of what it
-        kept back."""
-        return 0 if self.current is None else self.current.feed_ended(feed)
+    def feed_ended(self, feed: Feed, at: int) -> int:
+        """Write that a connection to a venue has ended for good; return the place of what was
+        kept back until then, and received at `at`."""
+        return 0 if self.current is None else self.current.feed_ended(feed, at)
 
     def connected(self, feed: Feed | None = None) -> None:
         """Write that the source, or one of its feeds, has made a connection."""

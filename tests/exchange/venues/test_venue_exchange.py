@@ -188,6 +188,19 @@ def test_a_book_is_shown_as_it_stood_after_each_update():
         whole.at(10)
 
 
+def test_an_update_within_a_microsecond_is_later_than_what_was_told_at_its_beginning():
+    """A frame that was pushed then is without it, and names its book by that time alone."""
+    told_ns = 10**18
+    book = VenueBook(
+        listing("BTC/USD", "coinbase"), depth(600_000, [1.0] * 10), 120, Random(4), 1000, told_ns
+    )
+    for later, sizes in enumerate(([2.0] * 10, [3.0] * 10), 1):
+        pushed = book.top(10)
+        change = book.move(depth(600_000, sizes), told_ns + later * 10**6 + 1)
+        assert change.ns % 1_000 == 0
+        assert book.at(ns=told_ns + later * 10**6, levels=10) == pushed
+
+
 def test_the_true_book_of_the_data_service_is_refused():
     with pytest.raises(SettingsError, match="whole book"):
         Exchange().true_book("AAPL.US")
