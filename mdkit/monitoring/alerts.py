@@ -141,8 +141,8 @@ class Alerts:
             said = alert._condition(now)
         except Exception as error:
             if alert._faults.look(True, self._clock()).tells:
-                row = self._new_row(alert, now, "the condition could not be looked at", "telling")
-                self._note(row, described(error))
+                text = "the condition could not be looked at"
+                self._note(self._new_row(alert, now, text, "telling"), described(error))
             return
         alert._faults.look(False, self._clock())
         step = alert._episodes.look(bool(said), self._clock())

@@ -38,6 +38,7 @@ class Teller:
         self._last: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._waiting = 0
+        self._is_closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def tell(self, notice: Any, done: Done) -> None:
@@ -62,7 +63,11 @@ class Teller:
                 self._thread.start()
 
     def close(self) -> None:
-        """End; what a thread has in hand it ends first, what the loop has is cancelled."""
+        """End; what a thread has in hand it ends first, what the loop has is cancelled.
+
+        What still waits is not told.
+        """
+        self._is_closed = True
         self._calls.put(None)
         for task in self._tasks:
             task.cancel()
@@ -82,7 +87,7 @@ class Teller:
             self._ended(done, said)
 
     def _turn(self) -> None:
-        while (call := self._calls.get()) is not None:
+        while (call := self._calls.get()) is not None and not self._is_closed:
             notice, done = call
             said = _call(lambda notice=notice: self._do_here(notice))  # type: ignore[misc]
             loop = self._loop

@@ -348,16 +348,19 @@ def test_the_end_leaves_no_coroutine_behind(pipeline, until, kind):
             begun.append(asyncio.current_task())
             await asyncio.Event().wait()
 
-        said = iter("abc")
+        def threads():
+            return [t.name for t in threading.enumerate() if t.name.startswith("mdkit alert")]
+
         alerts = Alerts(pipeline, None, "x")
         do = hold if kind == "coroutine" else lambda notice: hold(notice)
-        alert = alerts.add(lambda _: next(said), do, 0.0)
+        alert = alerts.add(lambda _: "again", do, 0.0)
         for _ in range(3):
             alerts.look()
             alert._episodes.close()
         await until(lambda: begun)
         await alerts.finish(0.01)
-        await until(lambda: begun[0].done() and not alert._teller._tasks)
+        await until(lambda: begun[0].done() and not alert._teller._tasks and not threads())
+        assert len(begun) == 1
         assert {row.error for row in alerts._rows} == {
             "the session ended while this was being told"
         }
