@@ -74,11 +74,13 @@ class Webhook:
         pause: Callable[[float], Any] | None = None,
     ) -> None:
         self.host = ""
-        parts = _parts(url)
         if type(timeout) not in (int, float) or not 0 < timeout <= 300:
             raise SettingsError(f"timeout={timeout!r} is not usable: above 0, up to 300 seconds.")
         if type(retries) is not int or not 0 <= retries <= 10:
             raise SettingsError(f"retries={retries!r} is not usable: 0 to 10.")
+        parts = _parts(url)
+        if parts is None:
+            raise SettingsError("A webhook's address begins with https:// or http:// and a host.")
         hide(parts.password)
         self.host = parts.hostname or self.host
         self._url = Secret(url)
@@ -147,13 +149,14 @@ class Webhook:
         return f"<Webhook to {self.host}>"
 
 
-def _parts(url: Any) -> SplitResult:
-    """Return the parts of an address; the error of one that is none does not show it."""
-    with contextlib.suppress(ValueError):  # such as a bracket that does not close
+def _parts(url: Any) -> SplitResult | None:
+    """Return the parts of an address, or None: no frame of an error holds what it is made of."""
+    try:
         parts = urlsplit(url) if isinstance(url, str) else None
-        if parts is not None and parts.scheme in ("http", "https") and parts.hostname:
-            return parts
-    raise SettingsError("A webhook's address begins with https:// or http:// and a host.")
+    except ValueError:  # such as a bracket that does not close
+        return None
+    is_usable = parts is not None and parts.scheme in ("http", "https") and parts.hostname
+    return parts if is_usable else None
 
 
 def _hidden(name: Any, value: Any) -> str:
