@@ -10,6 +10,7 @@ before it becomes part of an error, a gap, a log, a report or a recording's anno
 
 from __future__ import annotations
 
+import json
 from typing import TypeVar
 from urllib.parse import quote, quote_plus
 
@@ -29,7 +30,7 @@ class Secret(str):
 
 
 def hide(key: str | None) -> Secret | None:
-    """Have a key taken out of texts from now on, in clear and as URLs write it.
+    """Have a key taken out of texts from now on, in clear and as URLs and JSON write it.
 
     Returns the key as a `Secret`.
     """
@@ -37,6 +38,7 @@ def hide(key: str | None) -> Secret | None:
         return key
     if len(key) >= _SHORTEST:
         _forms.update((key, quote(key, safe=""), quote_plus(key), quote(key, safe="").lower()))
+        _forms.add(json.dumps(key)[1:-1])
     return Secret(key)
 
 

@@ -71,11 +71,13 @@ class Alert:
         self._episodes = Episodes(cooldown)
         self._teller = Teller(do, self.when)
         self._row: _Row | None = None
-        self._fault = ""
+        self._faults = Episodes(cooldown)
 
     def cancel(self) -> None:
-        """Wait for nothing more. What is being told is told."""
+        """Wait for nothing more. What is being told is told, what waits for that is not."""
         self.is_active = False
+        if self._row is not None and self._row.state == "waiting":
+            self._row.state = "not told"
 
     def __repr__(self) -> str:
         return f"<Alert {self.when!r}{'' if self.is_active else ', ended'}>"
@@ -138,9 +140,11 @@ class Alerts:
         try:
             said = alert._condition(now)
         except Exception as error:
-            self._failed_to_look(alert, now, described(error))
+            if alert._faults.look(True, self._clock()).tells:
+                text = "the condition could not be looked at"
+                self._note(self._new_row(alert, now, text, "telling"), described(error))
             return
-        alert._fault = ""
+        alert._faults.look(False, self._clock())
         step = alert._episodes.look(bool(said), self._clock())
         if step.begins:
             alert._row = self._new_row(alert, now, said, "waiting")
@@ -153,14 +157,6 @@ class Alerts:
             self._tell(alert, row)
             if alert._condition.was_told(now):
                 alert._episodes.close()
-
-    def _failed_to_look(self, alert: Alert, now: Figures, error: str) -> None:
-        """Keep what a function raised: a row, and a warning, once until it works again."""
-        if error == alert._fault:
-            return
-        alert._fault = error
-        row = self._new_row(alert, now, "the condition could not be looked at", "telling")
-        self._note(row, error)
 
     def _new_row(self, alert: Alert, now: Figures, said: str, state: RowState) -> _Row:
         row = _Row(self._notice(alert, now, said, datetime.now(UTC)), state)

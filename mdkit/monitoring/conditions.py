@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import operator
 import re
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from typing import Any, Protocol
 from mdkit.errors import SettingsError
 from mdkit.monitoring.figures import NUMBERS, Figures
 from mdkit.redaction import safe_text
+from mdkit.strategies.contract import is_async
 from mdkit.suggestions import instead
 
 When = str | Callable[[Any], Any]
@@ -94,6 +96,11 @@ def condition(when: When, session: Any, now: Figures) -> Condition:
     """
     if callable(when):
         name = getattr(when, "__name__", type(when).__name__)
+        if is_async(when):
+            raise SettingsError(
+                f"{name} is a coroutine function, and a condition is looked at without waiting: "
+                "give a plain function."
+            )
         return Level(name, lambda _: _answer(when(session), name))
     if not isinstance(when, str):
         raise SettingsError(
@@ -136,4 +143,8 @@ def _answer(answer: Any, name: str) -> str:
     """Return what a function's answer says: a text says itself."""
     if isinstance(answer, str):
         return safe_text(answer)
+    if inspect.isawaitable(answer):
+        if inspect.iscoroutine(answer):
+            answer.close()
+        raise SettingsError(f"{name} answers with something to wait for: give a plain function.")
     return f"{name} holds" if answer else ""

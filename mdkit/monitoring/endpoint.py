@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from mdkit.callers import is_of_a_foreign_page, is_sent_here
 from mdkit.errors import SessionError, SettingsError
 from mdkit.monitoring.exposition import CONTENT_TYPE
+from mdkit.notebook.loops import call_in
 
 PATH = "/metrics"
 _REQUEST_SECONDS = 5.0
@@ -22,7 +23,6 @@ _PHRASES = {
     404: "Not Found",
     405: "Method Not Allowed",
     421: "Misdirected Request",
-    503: "Service Unavailable",
 }
 
 
@@ -37,12 +37,17 @@ class MetricsEndpoint:
     def __init__(self, host: str, port: int, lines: Callable[[], Iterator[str]]) -> None:
         """Take the port at once; `begin` answers. `lines` collects the metrics, in the loop.
 
-        Raises `SettingsError` for what can be no port, and `SessionError` for one that cannot
-        be had.
+        Raises `SettingsError` for what can be no port or address, and `SessionError` for one that
+        cannot be had.
         """
+        if not isinstance(host, str) or not host or "\0" in host:
+            raise SettingsError(
+                f"host={host!r} is no address to listen at: give one, such as 127.0.0.1."
+            )
         if type(port) is not int or not 0 <= port <= 65_535:
             raise SettingsError(f"port={port!r} is out of range: 0 (any free one) to 65535.")
         self._lines = lines
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._server: asyncio.Server | None = None
         self._beginning: asyncio.Task[None] | None = None
         self._is_closed = False
@@ -67,12 +72,19 @@ class MetricsEndpoint:
     def begin(self) -> None:
         """Answer from now on, in the running loop; a second time changes nothing."""
         if self._beginning is None and not self._is_closed:
-            self._beginning = asyncio.get_running_loop().create_task(
+            self._loop = asyncio.get_running_loop()
+            self._beginning = self._loop.create_task(
                 self._begin(), name=f"mdkit metrics at port {self.port}"
             )
 
     def close(self) -> None:
-        """Answer nobody any more; called in the loop that it answers in."""
+        """Answer nobody any more, and give the port back; from any thread."""
+        if self._loop is None:
+            self._close()
+        else:
+            call_in(self._loop, self._close)
+
+    def _close(self) -> None:
         self._is_closed = True
         if self._beginning is not None:
             self._beginning.cancel()
@@ -92,15 +104,20 @@ class MetricsEndpoint:
         assert caller is not None
         too_many = len(self._callers) >= _MOST_CALLERS
         self._callers.add(caller)
+        is_whole = False
         try:
             if not too_many:
                 async with asyncio.timeout(_REQUEST_SECONDS):
                     await self._serve_one(reader, writer)
+                    is_whole = True
         except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass  # whoever asked is gone, or slow, or this ends
         finally:
             self._callers.discard(caller)
-            writer.close()
+            if is_whole:
+                writer.close()
+            else:  # a caller that does not read would keep the connection
+                writer.transport.abort()
 
     async def _serve_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -109,21 +126,22 @@ class MetricsEndpoint:
             head = b""
         status, reason = self._judge(head)
         if status != 200:
-            body = f"{reason}\n".encode()
-            writer.write(_head(status, "text/plain; charset=utf-8", len(body)) + body)
+            kind, body = "text/plain; charset=utf-8", f"{reason}\n".encode()
         else:
-            writer.write(_head(200, CONTENT_TYPE, None))
-            if not head.startswith(b"HEAD "):
-                lines: list[str] = []
-                for line in self._lines():
-                    lines.append(line)
-                    if len(lines) >= _LINES_AT_ONCE:  # thousands of symbols hold nobody up
-                        writer.write("".join(lines).encode())
-                        lines.clear()
-                        await writer.drain()
-                        await asyncio.sleep(0)
-                writer.write("".join(lines).encode())
+            kind, body = CONTENT_TYPE, await self._text()
+        # With its length, since a part that ended in order would be taken for all of it.
+        writer.write(_head(status, kind, len(body)))
+        if not head.startswith(b"HEAD "):
+            writer.write(body)
         await writer.drain()
+
+    async def _text(self) -> bytes:
+        lines = []
+        for number, line in enumerate(self._lines(), 1):
+            lines.append(line.encode())
+            if number % _LINES_AT_ONCE == 0:  # thousands of symbols hold nobody up
+                await asyncio.sleep(0)
+        return b"".join(lines)
 
     def _judge(self, head: bytes) -> tuple[int, str]:
         """Return the status for a request, and what to say where that is not 200."""
@@ -164,9 +182,8 @@ def _parse(head: bytes) -> tuple[str, str, Mapping[str, str]]:
     return method, target, headers
 
 
-def _head(status: int, kind: str, size: int | None) -> bytes:
+def _head(status: int, kind: str, size: int) -> bytes:
     lines = [f"HTTP/1.1 {status} {_PHRASES[status]}", f"Content-Type: {kind}"]
-    lines += ["Connection: close", "Cache-Control: no-store", "X-Content-Type-Options: nosniff"]
-    if size is not None:
-        lines.append(f"Content-Length: {size}")
+    lines += [f"Content-Length: {size}", "Connection: close", "Cache-Control: no-store"]
+    lines += ["X-Content-Type-Options: nosniff"]
     return "".join(f"{line}\r\n" for line in [*lines, ""]).encode("latin-1")

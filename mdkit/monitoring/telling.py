@@ -7,11 +7,12 @@ import contextlib
 import inspect
 import queue
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 from mdkit.machine import in_browser
 from mdkit.redaction import safe_text
+from mdkit.strategies.contract import is_async
 
 MOST_WAITING = 100
 """How many notices of one alert may wait to be told."""
@@ -31,13 +32,13 @@ class Teller:
     def __init__(self, do: Do, name: str) -> None:
         self._do = do
         self._name = name
-        self._is_async = inspect.iscoroutinefunction(do) or inspect.iscoroutinefunction(
-            getattr(do, "__call__", None)  # noqa: B004 - its kind is asked for, not whether it is
-        )
+        self._is_called_in_loop = is_async(do) or in_browser()
         self._calls: queue.SimpleQueue[tuple[Any, Done] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._last: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._waiting = 0
+        self._is_closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def tell(self, notice: Any, done: Done) -> None:
@@ -47,12 +48,12 @@ class Teller:
             return
         self._waiting += 1
         self._loop = asyncio.get_running_loop()
-        if self._is_async:
+        if self._is_called_in_loop:
             self._last = self._loop.create_task(
                 self._await(notice, done, self._last), name=f"mdkit alert {self._name}"
             )
-        elif in_browser():
-            self._ended(done, _call(lambda: self._do(notice)))
+            self._tasks.add(self._last)
+            self._last.add_done_callback(self._tasks.discard)
         else:
             self._calls.put((notice, done))
             if self._thread is None:
@@ -62,22 +63,31 @@ class Teller:
                 self._thread.start()
 
     def close(self) -> None:
-        """End; what a thread has in hand it ends first, what the loop has is cancelled."""
+        """End; what a thread has in hand it ends first, what the loop has is cancelled.
+
+        What still waits is not told.
+        """
+        self._is_closed = True
         self._calls.put(None)
-        if self._last is not None:
-            self._last.cancel()
+        for task in self._tasks:
+            task.cancel()
 
     async def _await(self, notice: Any, done: Done, before: asyncio.Task[None] | None) -> None:
-        if before is not None:
-            await asyncio.wait([before])
         said = "it was cancelled"
         try:
-            said = await _called(self._do(notice))
+            if before is not None:
+                await asyncio.wait([before])
+            result = self._do(notice)
+            if inspect.isawaitable(result):
+                await result
+            said = ""
+        except (Exception, SystemExit) as error:  # a notice ends no loop
+            said = described(error)
         finally:
             self._ended(done, said)
 
     def _turn(self) -> None:
-        while (call := self._calls.get()) is not None:
+        while (call := self._calls.get()) is not None and not self._is_closed:
             notice, done = call
             said = _call(lambda notice=notice: self._do_here(notice))  # type: ignore[misc]
             loop = self._loop
@@ -90,7 +100,13 @@ class Teller:
         if inspect.isawaitable(result) and self._loop is not None:
 
             async def wait() -> Any:
-                return await result
+                task = asyncio.current_task()
+                assert task is not None
+                self._tasks.add(task)
+                try:
+                    return await result
+                finally:
+                    self._tasks.discard(task)
 
             asyncio.run_coroutine_threadsafe(wait(), self._loop).result()
 
@@ -104,14 +120,6 @@ def _call(function: Callable[[], Any]) -> str:
     try:
         function()
     except BaseException as error:  # also SystemExit: a notice ends no thread
-        return described(error)
-    return ""
-
-
-async def _called(result: Awaitable[Any]) -> str:
-    try:
-        await result
-    except Exception as error:
         return described(error)
     return ""
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from mdkit.errors import FeedError, SettingsError
 from mdkit.machine import in_browser
@@ -19,6 +20,8 @@ _IS_SECRET = re.compile("auth|token|key|secret|cookie", re.IGNORECASE)
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 10.0
 _MOST_BYTES = 65_536
+_here = threading.local()
+"""Of each thread, whether it is posting."""
 
 
 def webhook(
@@ -50,7 +53,9 @@ def webhook(
             "A webhook needs sockets, which Python in a browser has not: give a function, or "
             "'notebook'."
         )
-    return Webhook(url, timeout, retries, dict(headers or {}), body)
+    url = Secret(url) if isinstance(url, str) else url
+    headers = {name: _hidden(name, value) for name, value in (headers or {}).items()}
+    return Webhook(url, timeout, retries, headers, body)
 
 
 class Webhook:
@@ -68,18 +73,16 @@ class Webhook:
         body: Callable[[Notice], Any] | None,
         pause: Callable[[float], Any] | None = None,
     ) -> None:
-        parts = urlsplit(url) if isinstance(url, str) else None
-        if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
-            raise SettingsError("A webhook's address begins with https:// or http:// and a host.")
-        if isinstance(timeout, bool) or not 0 < timeout <= 300:
+        self.host = ""
+        if type(timeout) not in (int, float) or not 0 < timeout <= 300:
             raise SettingsError(f"timeout={timeout!r} is not usable: above 0, up to 300 seconds.")
         if type(retries) is not int or not 0 <= retries <= 10:
             raise SettingsError(f"retries={retries!r} is not usable: 0 to 10.")
+        parts = _parts(url)
+        if parts is None:
+            raise SettingsError("A webhook's address begins with https:// or http:// and a host.")
         hide(parts.password)
-        for name, value in headers.items():
-            if _IS_SECRET.search(name):
-                hide(value)
-        self.host = parts.hostname
+        self.host = parts.hostname or self.host
         self._url = Secret(url)
         self._timeout = timeout
         self._retries = retries
@@ -115,7 +118,7 @@ class Webhook:
         adapter = SystemTrustAdapter() if secure else DeadlineAdapter()
         adapter.seconds = lambda: self._timeout
         headers = {"Content-Type": "application/json", "User-Agent": "mdkit", **self._headers}
-        with requests.Session() as session:
+        with _unlogged(), requests.Session() as session:
             session.mount("https://" if secure else "http://", adapter)
             try:
                 response = session.post(
@@ -130,7 +133,7 @@ class Webhook:
                 if adapter.expired or isinstance(error, requests.Timeout):
                     return f"did not answer within {self._timeout:g} s", True
                 return f"cannot be reached ({type(error).__name__})", True
-            except requests.RequestException as error:
+            except (requests.RequestException, ValueError) as error:  # such as a header's letters
                 return f"cannot be asked ({type(error).__name__})", False
             with contextlib.closing(response):
                 status = response.status_code
@@ -144,6 +147,37 @@ class Webhook:
 
     def __repr__(self) -> str:
         return f"<Webhook to {self.host}>"
+
+
+def _parts(url: Any) -> SplitResult | None:
+    """Return the parts of an address, or None: no frame of an error holds what it is made of."""
+    try:
+        parts = urlsplit(url) if isinstance(url, str) else None
+    except ValueError:  # such as a bracket that does not close
+        return None
+    is_usable = parts is not None and parts.scheme in ("http", "https") and parts.hostname
+    return parts if is_usable else None
+
+
+def _hidden(name: Any, value: Any) -> str:
+    if not isinstance(name, str) or not isinstance(value, str):
+        raise SettingsError(f"The header {name!r} is no text, or its value is none: give texts.")
+    return (_IS_SECRET.search(name) and hide(value)) or Secret(value)
+
+
+@contextlib.contextmanager
+def _unlogged() -> Iterator[None]:
+    """Have urllib3 log nothing of this thread's requests: it would show the address's path."""
+    logging.getLogger("urllib3.connectionpool").addFilter(_is_of_others)
+    _here.is_posting = True
+    try:
+        yield
+    finally:
+        _here.is_posting = False
+
+
+def _is_of_others(record: logging.LogRecord) -> bool:
+    return not getattr(_here, "is_posting", False)
 
 
 def _standard_body(notice: Notice) -> dict[str, Any]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mdkit.monitoring.endpoint import MetricsEndpoint
     from mdkit.monitoring.notice import Notices
     from mdkit.pipeline.pipeline import Pipeline
+    from mdkit.session.lifecycle import SessionLife
 
 T = TypeVar("T")
 
@@ -35,6 +36,7 @@ class SessionMonitoring(ABC):
     pipeline: Pipeline
     _loop: asyncio.AbstractEventLoop | None
     _ended: concurrent.futures.Future[Any]
+    _predecessor: SessionLife[Any] | None
     _alerts: Alerts | None = None
     _endpoints: tuple[MetricsEndpoint, ...] = ()
     _notices: tuple[Notices, ...] = ()
@@ -113,8 +115,9 @@ class SessionMonitoring(ABC):
                 the metrics; there is no password. Requests that were sent to another name than
                 an address, localhost or `host`, and those of web pages, are refused.
 
-        A session that has not started answers once it does. Raises `SettingsError` for what can
-        be no port, and `SessionError` for one that is taken, or once the session has ended.
+        A session that has not started answers once it does. The session whose name this one takes
+        gives way at its port. Raises `SettingsError` for what can be no port or address, and
+        `SessionError` for one that is taken, or once the session has ended.
         """
         from mdkit.monitoring.endpoint import MetricsEndpoint
 
@@ -125,6 +128,9 @@ class SessionMonitoring(ABC):
             )
         if self._is_over():
             raise SessionError("This session has ended; make a new one with md.live(...).")
+        for former in getattr(self._predecessor, "_endpoints", ()):
+            if former.port == port:  # as when a cell is run again
+                former.close()
         endpoint = MetricsEndpoint(host, port, self._lines)
         self._endpoints = (*self._endpoints, endpoint)
         if self._loop is not None:

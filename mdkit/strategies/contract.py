@@ -102,7 +102,7 @@ class FunctionStrategy(Strategy):
         self.name = _name_of(function)
         self.kinds = kinds
         self.per = per
-        self.is_async = _is_async(function)
+        self.is_async = is_async(function)
         self.function = function
         self._parameters = parameters_of(function, self.name)
         self._event = next(iter(inspect.signature(function).parameters))
@@ -160,7 +160,7 @@ class InstanceStrategy(Strategy):
     def __init__(self, configured: Any) -> None:
         self.kinds, self.per = type(configured).__strategy__
         self.name = type(configured).__name__
-        self.is_async = _is_async(type(configured).__call__)
+        self.is_async = is_async(type(configured).__call__)
         self.configured = configured
 
     @property
@@ -190,7 +190,7 @@ class MessageStrategy(Strategy):
     def __init__(self, function: Callable[[dict[str, Any]], Any], kinds: tuple[str, ...]) -> None:
         self.name = _name_of(function)
         self.kinds = kinds
-        self.is_async = _is_async(function)
+        self.is_async = is_async(function)
         self.function = function
 
     def __call__(self, event: Event) -> Any:
@@ -376,7 +376,8 @@ def _number(value: Any) -> Value:
     return None
 
 
-def _is_async(function: Any) -> bool:
+def is_async(function: Any) -> bool:
+    """Return whether calling it gives a coroutine: a coroutine function, or an object of them."""
     # An object's __call__ is looked up on its class, as calling does.
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
         getattr(type(function), "__call__", None)  # noqa: B004 - the method itself is wanted

@@ -36,3 +36,11 @@ def test_the_reference_lacks_no_public_name_and_uses_each_in_an_example():
     public = set(md.__all__) - {"strategies", "venues"}
     assert public - entries == set(), "add `.. autoclass:: mdkit.Name` or the like to a page"
     assert entries - used == set(), "use it as `md.name` in a {code-cell} of that page"
+
+
+def test_the_page_of_errors_quotes_what_is_said():
+    text = (DOCS / "reference" / "errors.md").read_text(encoding="utf-8")
+    quoted = re.search(r"`SettingsError: ([^`]*krakem[^`]*?) \.\.\.`", text)[1]
+    with pytest.raises(md.MdkitError) as caught:
+        md.live(["AAPL.US"], source="krakem")
+    assert str(caught.value).startswith(quoted)

@@ -1,6 +1,7 @@
 """Alerts of real sessions: told once, from the sampler, never in the way; nothing is lost."""
 
 import asyncio
+import itertools
 import logging
 import threading
 
@@ -336,3 +337,91 @@ def test_without_alerts_nothing_is_looked_at(monkeypatch, pipeline):
     monkeypatch.setattr(module, "figures", refuse)
     alerts.look()
     assert pipeline.on_sample == []
+
+
+@pytest.mark.parametrize("kind", ["coroutine", "returns a coroutine"])
+def test_the_end_leaves_no_coroutine_behind(pipeline, until, kind):
+    async def main():
+        begun = []
+
+        async def hold(notice):
+            begun.append(asyncio.current_task())
+            await asyncio.Event().wait()
+
+        def threads():
+            return [t.name for t in threading.enumerate() if t.name.startswith("mdkit alert")]
+
+        alerts = Alerts(pipeline, None, "x")
+        do = hold if kind == "coroutine" else lambda notice: hold(notice)
+        alert = alerts.add(lambda _: "again", do, 0.0)
+        for _ in range(3):
+            alerts.look()
+            alert._episodes.close()
+        await until(lambda: begun)
+        await alerts.finish(0.01)
+        await until(lambda: begun[0].done() and not alert._teller._tasks and not threads())
+        assert len(begun) == 1
+        assert {row.error for row in alerts._rows} == {
+            "the session ended while this was being told"
+        }
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("error", [TypeError, SystemExit])
+def test_what_a_coroutine_function_raises_is_the_rows_error(pipeline, until, error):
+    async def main():
+        async def takes_nothing():
+            pass
+
+        async def leaves(notice):
+            raise SystemExit(3)
+
+        alerts = Alerts(pipeline, None, "x")
+        alerts.add(lambda _: "now", leaves if error is SystemExit else takes_nothing, 0.0)
+        alerts.look()
+        await _done(alerts, until)
+        assert alerts._rows[0].error.startswith(f"{error.__name__}: ")
+        await alerts.finish(1.0)
+
+    asyncio.run(main())
+
+
+def test_a_condition_that_raises_now_and_then_is_told_once_in_the_cooldown(pipeline, caplog):
+    async def main():
+        clock, looks = Clock(), itertools.count()
+
+        def when(_):
+            if (turn := next(looks)) % 2:
+                raise KeyError(turn)
+            return False
+
+        alerts = Alerts(pipeline, None, "x", clock)
+        alerts.add(when, print, 60.0)
+        for _ in range(100):
+            alerts.look()
+        assert [row.error for row in alerts._rows] == ["KeyError: 1"]
+        clock.now = 60.0
+        alerts.look()
+        alerts.look()
+        assert [row.error for row in alerts._rows] == ["KeyError: 1", "KeyError: 101"]
+        await alerts.finish(1.0)
+
+    asyncio.run(main())
+
+
+def test_what_waits_for_the_cooldown_is_not_told_once_its_alert_is_cancelled(pipeline, until):
+    async def main():
+        said, told = iter(["first", "", "second", "third"]), []
+        alerts = Alerts(pipeline, None, "x")
+        alert = alerts.add(lambda _: next(said), told.append, 60.0)
+        for _ in range(3):
+            alerts.look()
+        await _done(alerts, until)
+        assert _states(alerts) == [("first", "told"), ("second", "waiting")]
+        alert.cancel()
+        alerts.look()
+        assert _states(alerts) == [("first", "told"), ("second", "not told")]
+        await alerts.finish(1.0)
+
+    asyncio.run(main())

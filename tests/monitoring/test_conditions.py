@@ -112,3 +112,15 @@ def test_a_function_is_called_with_the_session_and_a_text_says_itself():
 def test_what_means_nothing_is_refused_with_a_cure(when, said):
     with pytest.raises(SettingsError, match=said):
         condition(when, None, QUIET)
+
+
+async def _later(_):
+    return False
+
+
+def test_what_must_be_awaited_is_no_condition():
+    with pytest.raises(SettingsError, match="_later is a coroutine function"):
+        condition(_later, None, QUIET)
+    hidden = condition(lambda session: _later(session), None, QUIET)
+    with pytest.raises(SettingsError, match="answers with something to wait for"):
+        hidden(QUIET)

@@ -1,6 +1,7 @@
 """The endpoint answers who may ask, as long as the session runs, and holds nothing up."""
 
 import asyncio
+import http.client
 import socket
 import threading
 import urllib.error
@@ -167,6 +168,62 @@ def test_a_port_that_cannot_be_had_is_an_error_with_a_cure(session):
 def test_what_is_no_port_is_refused(session, port):
     with pytest.raises(SettingsError, match="is out of range: 0"):
         session.metrics_endpoint(port)
+
+
+@pytest.mark.parametrize("host", ["", None, 5, "a\0b"])
+def test_what_is_no_address_is_refused(session, host):
+    with pytest.raises(SettingsError, match="is no address to listen at"):
+        session.metrics_endpoint(host=host)
+
+
+@pytest.mark.parametrize("begins_first", [True, False])
+def test_a_cell_that_is_run_again_has_the_same_port(until, begins_first):
+    async def main():
+        def cell(port):
+            session = md.live(SYMBOLS, source="simulated", name="endpoint")
+            endpoint = None if begins_first else session.metrics_endpoint(port)
+            session.start()
+            return session, endpoint or session.metrics_endpoint(port)
+
+        first, former = cell(0)
+        await until(lambda: len(first.ledger()))
+        second, endpoint = cell(former.port)
+        await until(lambda: not first.running)
+        assert endpoint.port == former.port
+        answer = await asyncio.to_thread(_ask, endpoint, _get())
+        assert _status(answer) == 200
+        await second.stop()
+
+    asyncio.run(main())
+
+
+def test_closing_it_gives_the_port_back_at_once(session):
+    session.start()
+    for _ in range(3):
+        endpoint = session.metrics_endpoint()
+        assert _status(_ask(endpoint, _get())) == 200
+        endpoint.close()
+        socket.create_server((endpoint.host, endpoint.port)).close()
+
+
+def test_metrics_that_break_off_are_no_whole_answer(until, monkeypatch):
+    """A caller that reads too slowly is left, and can tell that it has not got all."""
+    monkeypatch.setattr(module, "_REQUEST_SECONDS", 0.2)
+
+    async def main():
+        endpoint = module.MetricsEndpoint("127.0.0.1", 0, lambda: iter(["a" * (16 << 20)]))
+        endpoint.begin()
+        with socket.create_connection((endpoint.host, endpoint.port), timeout=30) as slow:
+            slow.sendall(_get())
+            await until(lambda: endpoint._callers)
+            await until(lambda: not endpoint._callers)
+            answer = http.client.HTTPResponse(slow)
+            answer.begin()
+            with pytest.raises((http.client.IncompleteRead, ConnectionError)):
+                await asyncio.to_thread(answer.read)
+        endpoint.close()
+
+    asyncio.run(main())
 
 
 def test_thousands_of_symbols_are_written_in_parts():

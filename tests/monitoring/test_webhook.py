@@ -3,12 +3,14 @@
 import asyncio
 import http.server
 import json
+import logging
 import socket
 import threading
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import pytest
+import requests
 
 import mdkit as md
 from mdkit.errors import FeedError, SettingsError
@@ -18,6 +20,7 @@ from mdkit.redaction import hide
 
 pytestmark = pytest.mark.outer
 
+QUOTED = 'a "quoted" Schlüssel'  # which JSON writes in another way
 NOTICE = Notice("default", "gap", "1 gap", datetime(2026, 1, 2, tzinfo=UTC), {"gaps": 1})
 
 
@@ -82,7 +85,9 @@ def test_keys_are_taken_out_of_what_is_sent():
     hide("sk-very-secret-9")
     with _service(200) as (url, posts):
         md.webhook(url, body=lambda notice: {"text": "of sk-very-secret-9 here"})(NOTICE)
+        md.webhook(url, body=lambda notice: {"text": f"{hide(QUOTED)!s}, too"})(NOTICE)
     assert posts[0][2] == {"text": "of *** here"}
+    assert posts[1][2] == {"text": "***, too"}
 
 
 @pytest.mark.parametrize(
@@ -166,15 +171,51 @@ def test_its_address_is_shown_nowhere():
     assert "T0K3N" not in repr(vars(hook))
 
 
+def test_no_log_shows_its_address(caplog):
+    caplog.set_level(logging.DEBUG)
+    with _service(500) as (url, posts):
+        with pytest.raises(FeedError):
+            _webhook(url)(NOTICE)
+        assert len(posts) == 3
+        assert "T0K3N" not in caplog.text
+        requests.post(url, json={})  # what others post is logged as before
+        assert "T0K3N" in caplog.text
+
+
+@pytest.mark.parametrize("url", ["https://[::1/hooks/T0K3N", "ftp://x/T0K3N"])
+def test_a_traceback_with_variables_shows_no_key_of_what_is_refused(url):
+    with pytest.raises(SettingsError, match="begins with https://") as caught:
+        md.webhook(url, headers={"Authorization": "Bearer T0K3N", "X-Room": "T0K3N"})
+    ours = [entry.frame.f_locals for entry in caught.traceback if entry.path.stem == "webhook"]
+    assert ours
+    assert "T0K3N" not in repr(ours)
+
+
+@pytest.mark.parametrize("headers", [{"X": 5}, {5: "x"}, {"Authorization": b"Bearer x"}])
+def test_headers_are_texts(headers):
+    with pytest.raises(SettingsError, match=r"The header .* is no text"):
+        md.webhook("https://chat.example", headers=headers)
+
+
+def test_a_header_that_no_service_can_be_sent_is_a_sentence():
+    with _service(200) as (url, posts):
+        with pytest.raises(FeedError, match=r"127\.0\.0\.1 cannot be asked \(UnicodeEncodeError\)"):
+            _webhook(url, headers={"X-Room": "\u20ac"})(NOTICE)
+        assert not posts
+
+
 @pytest.mark.parametrize(
-    "url", ["", "chat.example/hook", "ftp://chat.example", "https://", 7, None]
+    "url",
+    ["", "chat.example/hook", "ftp://chat.example", "https://", "https://[::1/hook", 7, None],
 )
 def test_what_is_no_address_is_refused_without_showing_it(url):
     with pytest.raises(SettingsError, match="begins with https:// or http:// and a host"):
         md.webhook(url)
 
 
-@pytest.mark.parametrize("options", [{"timeout": 0}, {"timeout": True}, {"retries": -1}])
+@pytest.mark.parametrize(
+    "options", [{"timeout": 0}, {"timeout": True}, {"timeout": "5"}, {"retries": -1}]
+)
 def test_numbers_out_of_range_are_refused(options):
     with pytest.raises(SettingsError, match="is not usable"):
         md.webhook("https://chat.example", **options)
