@@ -160,6 +160,20 @@ def test_a_volatility_target_scales_by_the_returns_before(seeded_bars):
     assert len(again.fills) == 41, "on every bar from the twentieth to the sixtieth"
 
 
+@pytest.mark.parametrize("own", [slice(0, 100), slice(50, 400)])
+def test_a_volatility_target_does_not_know_how_long_a_symbol_is_listed(seeded_bars, own):
+    one, two = (seeded_bars(400, seed, interval="1D", volatility=0.03) for seed in (5, 6))
+    size = md.VolatilityTarget(0.15, period=20)
+    signals = pd.Series([1.0], one.index[[90]])
+    result = backtest(
+        signals=signals, bars={"A": one, "B": two.iloc[own]}, size=size, engine="python"
+    )
+    returns = two["close"].iloc[: 90 + 1].pct_change().iloc[-20:]
+    sized = exposures(result.panel, result.terms, result.run.signals).flat.reshape(2, -1)[1, 90]
+    assert sized == pytest.approx(0.15 / (returns.std(ddof=1) * math.sqrt(365)))
+    assert sized < 1.0
+
+
 def test_what_a_stop_closed_is_not_sized_anew(seeded_bars):
     bars = seeded_bars(80, 5, volatility=0.03)
     size = md.VolatilityTarget(0.2, rebalance=True)
