@@ -59,7 +59,7 @@ class Orders(Account):
     asked: Any
     """By slot: the exposure wanted, nan for an order with a size."""
     charged: Any
-    """What financing cost, by bar, and one more after the last."""
+    """What financing cost when each bar began, and at its close."""
     closes: Any
     closing: int
     """1 while orders fill at a close, when that bar's range is known."""

@@ -232,7 +232,7 @@ def _bars(told: object, arrays: Mapping[str, Any], bars: int) -> BarRun | None:
     )
     return BarRun(
         answers, _sized(arrays, "bars wanted", count), _sized(arrays, "bars filled", count),
-        _sized(arrays, "bars states", count, np.int64), _sized(arrays, "bars charged", bars + 1),
+        _sized(arrays, "bars states", count, np.int64), _sized(arrays, "bars charged", 2 * bars),
     )  # fmt: skip
 
 
