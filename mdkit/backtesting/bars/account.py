@@ -151,7 +151,7 @@ class BarAccount(Orders):
         return bool(self.units[s] != 0.0 or self.due[s] == self.due[s])
 
     def charge(self, at: int) -> None:
-        """Pay for what was held, and borrowed, until bar at // 2 begins; if odd, until its close."""
+        """Pay for what was held and borrowed until bar at // 2 begins; if odd, until its close."""
         owed = 0.0
         if self.cash < 0.0:
             owed -= self.cash * self.loan[at]

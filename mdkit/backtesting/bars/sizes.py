@@ -102,7 +102,7 @@ def bars_per_year(panel: Panel, s: int) -> float:
         return calendar.returns_per_year
     first, last = (0, count - 1) if places is None else (places[0], places[-1])
     begin, end = np.searchsorted(calendar.ends, (first, last)).tolist()
-    return count / (end - begin + 1) * calendar.returns_per_year
+    return float(count / (end - begin + 1) * calendar.returns_per_year)
 
 
 def volatilities(closes: Floats, period: int) -> Floats:
