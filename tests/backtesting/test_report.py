@@ -127,6 +127,18 @@ def test_a_benchmark_begins_at_the_last_price_before_the_bars(bars):
     assert fine.benchmark.values[-1] * hours.iloc[23] == pytest.approx(2424.0), "to a bar's end"
 
 
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Asia/Tokyo"])
+@pytest.mark.parametrize("other", [None, "UTC", "America/New_York", "Asia/Tokyo"])
+def test_days_are_compared_with_days_in_whatever_zone_they_are_written(bars, zone, other):
+    local = bars.set_axis(bars.index.tz_localize(None).tz_localize(zone))
+    prices = bars["close"].set_axis(bars.index.tz_localize(None).tz_localize(other))
+    held = pd.Series([1.0], local.index[:1])
+    result = backtest(signals=held, bars=local, benchmark=prices, engine="python")
+    returns = bars["close"].pct_change().to_numpy()[2:]
+    assert result.account.benchmark_returns[2:] == pytest.approx(returns)
+    assert result.account.returns[2:] == pytest.approx(returns)
+
+
 def test_a_symbol_may_be_the_benchmark(seeded_bars):
     two = {"A": seeded_bars(60), "B": seeded_bars(60, 2)}
     result = backtest(SmaCross(fast=3, slow=8), two, benchmark="B", engine="python")
@@ -134,12 +146,24 @@ def test_a_symbol_may_be_the_benchmark(seeded_bars):
     assert result.stats["benchmark_return"] == pytest.approx(close.iloc[-1] / close.iloc[0] - 1.0)
 
 
+def test_a_symbol_that_begins_at_zero_is_no_benchmark(bars):
+    spread = bars - bars["open"].iloc[0]
+    spread["close"] -= spread["close"].iloc[0]
+    spread["high"], spread["low"] = spread.max(axis=1), spread.min(axis=1)
+    with pytest.raises(SettingsError, match="begins at 0, of which"):
+        backtest(
+            SmaCross, spread.assign(volume=1.0), benchmark="asset", engine="python",
+            allow_nonpositive=True,
+        )  # fmt: skip
+
+
 def test_what_is_no_benchmark_is_refused(bars):
     close = bars["close"]
     for wrong, why in (
         ("B", "there is no 'B'"), (3, "give a symbol of the bars"), (close.iloc[200:], "begins at"),
         (close.iloc[:200], "ends at"), (close * -1.0, "above zero"), (close[::-1], "not in order"),
-        (bars[["open"]], "without a column close"),
+        (bars[["open"]], "without a column close"), (close.astype(str), "give numbers"),
+        (close > 1.0, "is of bool"), (close * 1j, "of complex"), (close.iloc[:0], "no prices"),
     ):  # fmt: skip
         with pytest.raises(SettingsError, match=why):
             backtest(SmaCross, bars, benchmark=wrong, engine="python")
