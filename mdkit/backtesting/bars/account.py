@@ -8,8 +8,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from mdkit.backtesting.account.book_run import GTX, IOC
 from mdkit.backtesting.account.fills import FILL_FIELDS
-from mdkit.backtesting.bars.orders import CANCELLED, GIVEN_UP, GTX, IOC, LIMIT, NOTHING, Orders
+from mdkit.backtesting.bars.orders import CANCELLED, GIVEN_UP, LIMIT, NOTHING, Orders
 
 FILLS_A_BAR = 12
 """No symbol has more of them in one bar."""
