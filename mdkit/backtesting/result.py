@@ -181,14 +181,16 @@ class Result:
 
     @cached_property
     def financing(self) -> pd.Series[Any]:
-        """What holding cost until each bar began, and, at its end, the last; below 0 what it gave.
+        """What holding cost until each bar began, and until the end; below 0 what it gave.
 
         Raises `SettingsError` where no `financing` was given.
         """
         if self.run.bars is None or self.terms.financing is None:
             raise SettingsError("nothing was financed; give financing=md.Financing(...)")
         index = self.panel.index.append(pd.DatetimeIndex([self.panel.end_of(-1)]))
-        return pd.Series(self.run.bars.charged, index, name="financing")
+        charged = self.run.bars.charged
+        return pd.Series(np.append(charged[::2], 0.0) + np.append(0.0, charged[1::2]), index,
+                         name="financing")  # fmt: skip
 
     @cached_property
     def equity(self) -> pd.DataFrame:

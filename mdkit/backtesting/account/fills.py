@@ -382,12 +382,15 @@ class Account:
         """Buy units of symbol s (negative: sell), pay the costs, record the fill."""
         if units == 0.0:
             return
-        held = self.units[s]
-        after = held + units
         # Against whoever trades, whatever the signs of price and units.
         slip = self.slippage if units * price > 0.0 else -self.slippage
-        paid = price * (1.0 + slip)
-        charge = self.fee * abs(units * paid)
+        self.settle(i, s, units, price * (1.0 + slip), self.fee, reason)
+
+    def settle(self, i: int, s: int, units: float, paid: float, fee: float, reason: float) -> None:
+        """Move cash and units at the price paid, charge the fee, record the fill."""
+        held = self.units[s]
+        after = held + units
+        charge = fee * abs(units * paid)
         self.cash -= units * paid + charge
         self.units[s] = after
         if held == 0.0:

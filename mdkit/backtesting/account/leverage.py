@@ -50,7 +50,8 @@ class Financing:
     """What it costs to hold positions over time.
 
     Rates a year are simple and count days over 365 (ACT/365). They are charged from bar to bar, on
-    what is held when a bar begins and before any order of it, at the last close.
+    what is held when a bar begins and before any order of it, at the last close. With
+    `fill="close"` a bar's own time is charged at its close, before the orders that fill there.
 
     Attributes:
         borrow: a year, on the value of what is sold short; a number, or one by symbol.
@@ -58,7 +59,8 @@ class Financing:
         funding: of perpetual contracts: fractions of the value, by time, of which holders pay each
             to those who are short (below 0: get); a Series, or a DataFrame with a column per
             symbol. One is charged when the first bar begins that starts at its time or later;
-            those after the start of the last bar, at its close.
+            those after the start of the last bar, at its close. With `fill="close"` those within a
+            bar, its end included, at its close.
 
     Raises `SettingsError` for what are no rates.
     """

@@ -8,8 +8,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from mdkit.backtesting.account.book_run import GTX, IOC
 from mdkit.backtesting.account.fills import FILL_FIELDS
-from mdkit.backtesting.bars.orders import CANCELLED, GIVEN_UP, GTX, IOC, LIMIT, NOTHING, Orders
+from mdkit.backtesting.bars.orders import CANCELLED, GIVEN_UP, LIMIT, NOTHING, Orders
 
 FILLS_A_BAR = 12
 """No symbol has more of them in one bar."""
@@ -63,9 +64,9 @@ class BarAccount(Orders):
     """The number of the first that comes due."""
     is_charged: bool
     loan: Any
-    """What cash below zero costs from the bar before to each, and one more after the last."""
+    """What cash below zero costs when each bar begins, and at its close."""
     long_rates: Any
-    """What a value held costs until each bar begins, and one more after the last; by symbol."""
+    """What a value held costs when each bar begins, and at its close; by symbol."""
     maintenance: float
     """0 for no liquidation."""
     renewed: Any
@@ -86,7 +87,7 @@ class BarAccount(Orders):
             if self.count > room:
                 return False
             if self.is_charged:
-                self.charge(i)
+                self.charge(2 * i)
             j = self.accept(i, j, ruined)
             if self.waiting > 0 and not self.at_close:
                 if self.leverage < math.inf:
@@ -97,12 +98,13 @@ class BarAccount(Orders):
                         self.cancel(s)
             if self.open > 0 or self.standing > 0:
                 self.pass_bar(i)
-            equity = self.cash
             for s in range(symbols):
                 close = self.closes[s * self.span + i]
                 if close == close:
                     self.marks[s] = close
-                equity += self.units[s] * self.marks[s]
+            if self.is_charged and (self.at_close or i + 1 == self.span):
+                self.charge(2 * i + 1)
+            equity = self.value()
             before = self.count
             if ruined or equity <= 0.0:
                 ruined = True
@@ -121,17 +123,16 @@ class BarAccount(Orders):
                         self.rebalance(i, self.span, self.closes, equity)
                     self.closing = 0
             if self.count > before:
-                equity = self.cash
-                for s in range(symbols):
-                    equity += self.units[s] * self.marks[s]
+                equity = self.value()
             self.equities[i] = equity
-        if self.is_charged and self.span > 0:
-            self.charge(self.span)
-            equity = self.cash
-            for s in range(symbols):
-                equity += self.units[s] * self.marks[s]
-            self.equities[self.span - 1] = equity
         return True
+
+    def value(self) -> float:
+        """Return the equity at the last prices."""
+        equity = self.cash
+        for s in range(len(self.weights)):
+            equity += self.units[s] * self.marks[s]
+        return float(equity)
 
     def hear(self, i: int) -> None:
         """Take the targets that were said on a bar; each cancels its symbol's orders."""
@@ -150,19 +151,19 @@ class BarAccount(Orders):
             return True
         return bool(self.units[s] != 0.0 or self.due[s] == self.due[s])
 
-    def charge(self, i: int) -> None:
-        """Pay for what was held, and borrowed, until bar i begins."""
+    def charge(self, at: int) -> None:
+        """Pay for what was held and borrowed until bar at // 2 begins; if odd, until its close."""
         owed = 0.0
         if self.cash < 0.0:
-            owed -= self.cash * self.loan[i]
+            owed -= self.cash * self.loan[at]
         for s in range(len(self.weights)):
             value = self.units[s] * self.marks[s]
             if value > 0.0:
-                owed += value * self.long_rates[s * (self.span + 1) + i]
+                owed += value * self.long_rates[2 * s * self.span + at]
             elif value < 0.0:
-                owed += value * self.short_rates[s * (self.span + 1) + i]
+                owed += value * self.short_rates[2 * s * self.span + at]
         self.cash -= owed
-        self.charged[i] = owed
+        self.charged[at] = owed
 
     def accept(self, i: int, j: int, ruined: bool) -> int:
         """Let the orders stand that come due with bar i; return the number of the next one."""

@@ -24,7 +24,7 @@ class BarRun:
         answers: the orders that were said.
         wanted, filled: units of each, below 0 to sell; 0 wanted of one that never came due.
         states: what became of each, as in `STATES`.
-        charged: what financing cost until each bar began, and after the last, (bars + 1,).
+        charged: what financing cost when each bar began, and at its close, (2 bars,).
     """
 
     answers: BarAnswers
@@ -38,7 +38,7 @@ class BarRun:
         asked = self.answers
         due = np.where(asked.due < 0, asked.due, asked.due - begin)
         moved = asked._replace(due=due, sent=asked.sent - begin)
-        return replace(self, answers=moved, charged=self.charged[begin:])
+        return replace(self, answers=moved, charged=self.charged[2 * begin :])
 
     def orders_frame(self, symbols: Sequence[str], index: pd.DatetimeIndex) -> pd.DataFrame:
         """Return every order, a row each, in the order in which they came due.

@@ -19,6 +19,8 @@ BarAnswer = Limit | Stop | OCO | Quote
 ORDERS = (Limit, Stop, OCO, Quote)
 """What a strategy on bars may answer besides numbers."""
 ORDER_KINDS = ("", "limit", "stop", "quote")
+WHOLE = {"due", "sent", "symbol", "slot", "kind", "name", "life", "pair"}
+"""The columns of `BarAnswers` that are whole numbers."""
 Said = list[tuple[int, BarAnswer]]
 """Answers of one symbol that are orders: the number of its own bar, and which."""
 
@@ -90,9 +92,8 @@ def bar_answers(said: Sequence[Said], panel: Panel) -> BarAnswers:
             rows += [(due, sent, s, *row) for row in _rows(answer)]
     table = np.array(rows, np.float64).reshape(len(rows), len(BarAnswers._fields))
     table = table[np.argsort(table[:, 0], kind="stable")]
-    whole = {"due", "sent", "symbol", "slot", "kind", "name", "life", "pair"}
     return BarAnswers._make(
-        column.astype(np.int64) if name in whole else column.copy()
+        column.astype(np.int64) if name in WHOLE else column.copy()
         for name, column in zip(BarAnswers._fields, table.T, strict=True)
     )
 

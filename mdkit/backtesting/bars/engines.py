@@ -65,7 +65,7 @@ def _columns(
     bars = len(panel)
     rates = Rates(np.zeros(0), np.zeros(0), np.zeros(0))
     if terms.financing is not None:
-        rates = rates_of(panel, terms.financing)
+        rates = rates_of(panel, terms.financing, terms.fill == "close")
     found = {f"{name}s": plain(panel.flat(name)) for name in ("open", "high", "low", "close")}
     found |= {
         f"answer_{name}": plain(column)
@@ -130,7 +130,7 @@ def _account(
         return plain(np.zeros(size, np.int64))
 
     account.equities = floats(len(panel))
-    account.charged = floats(len(panel) + 1)
+    account.charged = floats(2 * len(panel))
     account.distances, account.peaks, account.worst = (floats(symbols) for _ in range(3))
     account.fresh, account.is_pair = whole(symbols), whole(symbols)
     account.asked, account.limits, account.signs, account.sizes = (

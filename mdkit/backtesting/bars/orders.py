@@ -10,14 +10,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from mdkit.backtesting.account.fills import FILL_FIELDS, Account
+from mdkit.backtesting.account.fills import Account
 
 NOTHING, LIMIT, STOP = 0, 1, 2
 """What stands in a slot."""
 NEVER_DUE, STANDING, FILLED, CANCELLED, GIVEN_UP, NO_MARGIN = 0, 1, 2, 3, 4, 5
 """What became of an order."""
-GTC, IOC, GTX = 0, 1, 2
-_WIDTH = len(FILL_FIELDS)
 _SIGNAL, _STOP_LOSS, _TAKE_PROFIT, _TRAILING = 0.0, 1.0, 2.0, 4.0
 
 
@@ -59,7 +57,7 @@ class Orders(Account):
     asked: Any
     """By slot: the exposure wanted, nan for an order with a size."""
     charged: Any
-    """What financing cost, by bar, and one more after the last."""
+    """What financing cost when each bar began, and at its close."""
     closes: Any
     closing: int
     """1 while orders fill at a close, when that bar's range is known."""
@@ -113,34 +111,15 @@ class Orders(Account):
         """Do what `Account.trade` does, at these costs and no worse than a limit."""
         if units == 0.0:
             return
-        held = self.units[s]
-        after = held + units
         slip = slippage if units * price > 0.0 else -slippage
         paid = price * (1.0 + slip)
         if (units > 0.0 and paid > limit) or (units < 0.0 and paid < limit):
             paid = limit
-        charge = fee * abs(units * paid)
-        self.cash -= units * paid + charge
-        self.units[s] = after
-        if held == 0.0:
-            self.open += 1
-        elif after == 0.0:
-            self.open -= 1
-        if held == 0.0 or held * after < 0.0:
-            self.entries[s] = paid
+        held = self.units[s]
+        if held == 0.0 or held * (held + units) < 0.0:
             self.peaks[s] = paid
             self.distances[s] = self.ranges[s * (self.span + 1) + i + self.closing]
-        elif abs(after) > abs(held):
-            spent = self.entries[s] * abs(held) + paid * abs(units)
-            self.entries[s] = spent / (abs(held) + abs(units))
-        at = self.count * _WIDTH
-        self.fills[at] = i
-        self.fills[at + 1] = s
-        self.fills[at + 2] = units
-        self.fills[at + 3] = paid
-        self.fills[at + 4] = charge
-        self.fills[at + 5] = reason
-        self.count += 1
+        self.settle(i, s, units, paid, fee, reason)
 
     def put(self, r: int, kind: int, sign: float, price: float, size: float, row: int) -> None:
         """Let an order stand in a free slot."""

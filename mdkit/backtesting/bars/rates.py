@@ -15,14 +15,15 @@ from mdkit.errors import SettingsError
 from mdkit.suggestions import instead
 
 Floats = npt.NDArray[np.float64]
+Whole = npt.NDArray[np.int64]
 _YEAR = 365 * 86_400_000_000_000
 
 
 class Rates(NamedTuple):
-    """Fractions of a value held that are due when each bar begins, and once more after the last.
+    """Fractions of a value held that are due when each bar begins, and at its close.
 
-    `longs` and `shorts`, (symbols x (bars + 1),), are multiplied with values, which are below 0 for
-    what is short; `loan`, (bars + 1,), with cash that is missing.
+    `longs` and `shorts`, (symbols x 2 bars,), are multiplied with values, which are below 0 for
+    what is short; `loan`, (2 bars,), with cash that is missing.
     """
 
     longs: Floats
@@ -30,23 +31,38 @@ class Rates(NamedTuple):
     loan: Floats
 
 
-def rates_of(panel: Panel, financing: Financing) -> Rates:
-    """Return the rates of a panel's bars; raise `SettingsError` for symbols that it has not."""
-    ends = np.append(panel.starts, panel.calendar.end_of(-1))
-    years = np.concatenate([[0.0], np.diff(ends) / _YEAR])
+def rates_of(panel: Panel, financing: Financing, at_close: bool) -> Rates:
+    """Return the rates of a panel's bars; raise `SettingsError` for symbols that it has not.
+
+    What is traded at closes is held from close to close, so that each bar is paid for at its own;
+    else all is paid when a bar begins, and after the last.
+    """
+    due = _times_due(panel, at_close)
+    years = np.concatenate([[0.0], np.diff(due) / _YEAR])
     borrow = financing.borrow
     if not isinstance(borrow, Mapping):
         borrow = dict.fromkeys(panel.symbols, borrow)
     _check(borrow, panel, "borrow")
-    longs = _funding(panel, financing.funding, ends)
+    longs = _funding(panel, financing.funding, due)
     rates = np.array([float(borrow.get(symbol, 0.0)) for symbol in panel.symbols])
     shorts = longs - rates[:, None] * years
     return Rates(longs.ravel(), shorts.ravel(), float(financing.loan) * years)
 
 
-def _funding(panel: Panel, funding: pd.Series | pd.DataFrame | None, ends: Floats) -> Floats:
-    """Return what of a value held is paid when each bar begins, (symbols, bars + 1)."""
-    found = np.zeros((len(panel.symbols), len(ends)))
+def _times_due(panel: Panel, at_close: bool) -> Whole:
+    """Return the times up to which is paid when each bar begins and at its close, ns, (2 bars,)."""
+    starts = panel.starts
+    last = panel.calendar.end_of(-1)
+    closes = starts.copy()
+    if at_close:
+        closes = np.minimum(starts + panel.calendar.step, np.append(starts[1:], last))
+    closes[-1:] = last
+    return np.stack([starts, closes], axis=1).ravel()
+
+
+def _funding(panel: Panel, funding: pd.Series | pd.DataFrame | None, due: Whole) -> Floats:
+    """Return what of a value held is paid at each of these times, (symbols, 2 bars)."""
+    found = np.zeros((len(panel.symbols), len(due)))
     if funding is None:
         return found
     index = pd.DatetimeIndex(funding.index)
@@ -60,8 +76,8 @@ def _funding(panel: Panel, funding: pd.Series | pd.DataFrame | None, ends: Float
     for row, symbol in zip(found, panel.symbols, strict=True):
         values = columns.get(symbol)
         if values is not None:
-            due = (times <= ends[-1]) & ~np.isnan(values)
-            np.add.at(row, np.searchsorted(panel.starts, times[due]), values[due])
+            known = (times <= due[-1]) & ~np.isnan(values)
+            np.add.at(row, np.searchsorted(due, times[known]), values[known])
     return found
 
 

@@ -14,7 +14,6 @@ import numpy.typing as npt
 from mdkit.backtesting.account.ranges import average_ranges
 from mdkit.backtesting.account.sizing import ATRStop, RiskSize, VolatilityTarget
 from mdkit.backtesting.account.terms import Terms
-from mdkit.backtesting.compiled.native import Columns
 from mdkit.backtesting.data.panel import Panel
 
 Floats = npt.NDArray[np.float64]
@@ -43,7 +42,7 @@ def exposures(panel: Panel, terms: Terms, signals: Floats) -> Sized:
     size = terms.size
     if size is None:
         return Sized(signals)
-    scales = panel.spread([_scale(panel, terms, own) for own in panel.bars])
+    scales = panel.spread([_scale(panel, terms, s) for s in range(len(panel.symbols))])
     wanted = signals.reshape(len(panel.symbols), -1)
     found, new = np.full(wanted.shape, np.nan), np.zeros(wanted.shape)
     rebalances = isinstance(size, VolatilityTarget) and size.rebalance
@@ -75,9 +74,9 @@ def _sized(said: Floats, scale: Floats, rebalances: bool) -> tuple[Floats, npt.N
     return np.where(first, sized, np.nan), first
 
 
-def _scale(panel: Panel, terms: Terms, bars: Columns) -> Floats:
+def _scale(panel: Panel, terms: Terms, s: int) -> Floats:
     """Return by what one symbol's signals are multiplied, on each of its own bars."""
-    size = terms.size
+    size, bars = terms.size, panel.bars[s]
     if isinstance(size, RiskSize):
         stop = terms.stop_loss
         assert stop is not None
@@ -87,15 +86,23 @@ def _scale(panel: Panel, terms: Terms, bars: Columns) -> Floats:
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(away > 0.0, size.risk * np.abs(bars.close) / away, math.inf)
     assert isinstance(size, VolatilityTarget)
-    found = volatilities(bars.close, size.period) * math.sqrt(bars_per_year(panel, len(bars.close)))
+    found = volatilities(bars.close, size.period) * math.sqrt(bars_per_year(panel, s))
     with np.errstate(divide="ignore"):
         return size.volatility / found
 
 
-def bars_per_year(panel: Panel, count: int) -> float:
-    """Return how many bars a year has: those of a return, times the returns of a year."""
-    calendar = panel.calendar
-    return count / max(1, len(calendar.ends)) * calendar.returns_per_year
+def bars_per_year(panel: Panel, s: int) -> float:
+    """Return how many bars of a symbol a year has: those of a return, times the returns of a year.
+
+    Counted from its first bar to its last, so that it does not matter how long others had been
+    there before, or will be after.
+    """
+    calendar, places, count = panel.calendar, panel.places[s], len(panel.bars[s].close)
+    if not count:
+        return calendar.returns_per_year
+    first, last = (0, count - 1) if places is None else (places[0], places[-1])
+    begin, end = np.searchsorted(calendar.ends, (first, last)).tolist()
+    return float(count / (end - begin + 1) * calendar.returns_per_year)
 
 
 def volatilities(closes: Floats, period: int) -> Floats:

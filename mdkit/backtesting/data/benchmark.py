@@ -14,6 +14,8 @@ from mdkit.backtesting.data.panel import Panel
 from mdkit.errors import SettingsError
 from mdkit.suggestions import instead
 
+Whole = npt.NDArray[np.int64]
+
 
 @dataclass(frozen=True, eq=False)
 class Benchmark:
@@ -28,7 +30,9 @@ def as_benchmark(benchmark: Any, panel: Panel) -> Benchmark | None:
 
     `benchmark` is one of the panel's symbols, a Series of prices by time, or bars with a `close`.
     A bar has the last value whose time is before its end; the beginning is the last one before the
-    first bar, or where there is none that of the first bar.
+    first bar, or where there is none that of the first bar. Where bars and times are both of days
+    (midnights by the clocks of their own zones), days are compared, since those of New York do not
+    begin when those of UTC do.
     """
     if benchmark is None:
         return None
@@ -39,14 +43,16 @@ def as_benchmark(benchmark: Any, panel: Panel) -> Benchmark | None:
             )
         own = panel.closes[panel.symbols.index(benchmark)]
         first = float(own[~np.isnan(own)][0])
+        if first <= 0.0:
+            raise SettingsError(
+                f"benchmark: {benchmark} begins at {first:g}, of which nothing is a multiple; "
+                "give a Series of prices above zero"
+            )
         return Benchmark(benchmark, np.where(np.isnan(own), 1.0, own / first))
     series = _prices(benchmark)
-    times = pd.DatetimeIndex(series.index).as_unit("ns").asi8
     values = series.to_numpy(float)
-    starts = panel.starts
-    ends = np.minimum(
-        np.append(starts[1:], panel.calendar.end_of(-1)), starts + panel.calendar.step
-    )
+    times, starts, last = _on_one_clock(pd.DatetimeIndex(series.index), panel)
+    ends = np.minimum(np.append(starts[1:], last), starts + panel.calendar.step)
     places = np.searchsorted(times, np.maximum(ends, starts + 1)) - 1
     patience = max(7 * DAY, 3 * panel.calendar.step)
     if places[0] < 0:
@@ -62,6 +68,20 @@ def as_benchmark(benchmark: Any, panel: Panel) -> Benchmark | None:
     return Benchmark(str(series.name or "benchmark"), values[places] / base)
 
 
+def _on_one_clock(index: pd.DatetimeIndex, panel: Panel) -> tuple[Whole, Whole, int]:
+    """Return times and starts of bars that can be compared, and the end of the last bar, ns."""
+    starts = panel.index.tz_convert(panel.zone or "UTC")
+    if panel.calendar.step >= DAY * 23 // 24 and _are_days(index) and _are_days(starts):
+        days = starts.tz_localize(None).as_unit("ns").asi8
+        return index.tz_localize(None).as_unit("ns").asi8, days, int(days[-1]) + panel.calendar.step
+    return index.as_unit("ns").asi8, panel.starts, panel.calendar.end_of(-1)
+
+
+def _are_days(index: pd.DatetimeIndex) -> bool:
+    """Whether all are midnights by their own clock."""
+    return bool((index == index.normalize()).all())
+
+
 def _prices(benchmark: Any) -> pd.Series[Any]:
     if isinstance(benchmark, pd.DataFrame):
         named = {str(column).lower(): column for column in benchmark.columns}
@@ -75,9 +95,14 @@ def _prices(benchmark: Any) -> pd.Series[Any]:
         )
     series = benchmark.dropna()
     index = pd.DatetimeIndex(series.index)
-    if not len(series) or not (series > 0.0).all() or not np.isfinite(series.to_numpy(float)).all():
-        raise SettingsError("benchmark has no prices, or some that are not finite and above zero")
+    if not len(series):
+        raise SettingsError("benchmark has no prices")
+    if series.dtype.kind not in "iuf":
+        raise SettingsError(f"benchmark is of {series.dtype}; give numbers, as of .astype(float)")
+    prices = series.to_numpy(float)
+    if not (np.isfinite(prices) & (prices > 0.0)).all():
+        raise SettingsError("benchmark has prices that are not finite and above zero")
     if not (index.is_monotonic_increasing and index.is_unique):
         raise SettingsError("the times of the benchmark are not in order, or twice there; sort it")
-    index = index.tz_localize("UTC") if index.tz is None else index.tz_convert("UTC")
+    index = index.tz_localize("UTC") if index.tz is None else index
     return series.set_axis(index)

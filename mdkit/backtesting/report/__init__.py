@@ -3,6 +3,7 @@
 tear_sheet.py  months, rolling Sharpe ratio, drawdowns, trades: tables and a page
 sheet_plot.py  its picture
 saved.py       results written down, and read again
+checks.py      whether what was read can be a result
 comparison.py  several side by side
 """
 

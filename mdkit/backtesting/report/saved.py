@@ -7,13 +7,16 @@ or unpickled, so that a file from somebody else can do no more than be refused.
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import io
 import json
 import os
-import tempfile
+import re
+import secrets
 import zipfile
 import zlib
 from collections.abc import Mapping
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +30,12 @@ from mdkit.backtesting.account.leverage import Financing, Margin
 from mdkit.backtesting.account.sizing import ATRStop, RiskSize, VolatilityTarget
 from mdkit.backtesting.account.terms import Terms
 from mdkit.backtesting.bars.bar_run import BarRun
-from mdkit.backtesting.bars.columns import BarAnswers
+from mdkit.backtesting.bars.columns import WHOLE, BarAnswers
 from mdkit.backtesting.compiled.native import Columns
 from mdkit.backtesting.data.benchmark import Benchmark
 from mdkit.backtesting.data.panel import Panel
 from mdkit.backtesting.plots import DrawnResult
+from mdkit.backtesting.report.checks import check_answers, check_books, check_fills, check_starts
 from mdkit.backtesting.runs import Run
 from mdkit.errors import MdkitError, SettingsError
 from mdkit.strategies.contract import Runner, Strategy
@@ -41,7 +45,10 @@ _KINDS = {
     kind.__name__: kind
     for kind in (Fees, Contract, ATRStop, RiskSize, VolatilityTarget, Margin, Financing)
 }
-_WHOLE = {"due", "sent", "symbol", "slot", "kind", "name", "life", "pair"}
+_ANY_SIZE, _MOST_PACKED = 2**28, 100
+"""Of a file that unpacks to more bytes, by how much prices can have been packed: about four times;
+a little file that unpacks to gigabytes is no result."""
+_ZONE = re.compile(r"UTC[+-]\d\d:\d\d|[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*")
 
 
 class SavedStrategy(Strategy):
@@ -50,8 +57,11 @@ class SavedStrategy(Strategy):
     per = "symbol"
     is_async = False
 
-    def __init__(self, name: str, params: dict[str, Any], kinds: tuple[str, ...]) -> None:
+    def __init__(
+        self, name: str, params: dict[str, Any], kinds: tuple[str, ...], shown: str
+    ) -> None:
         self.name = name
+        self.shown = shown
         self._params = params
         self.kinds = kinds
 
@@ -67,6 +77,9 @@ class SavedStrategy(Strategy):
     def instance(self) -> Runner:
         """Raise `SettingsError`."""
         raise self._error()
+
+    def __repr__(self) -> str:
+        return self.shown
 
     def _error(self) -> SettingsError:
         return SettingsError(
@@ -93,9 +106,10 @@ def write_result(result: DrawnResult, target: Path, more: Mapping[str, Any]) -> 
             "name": result.strategy.name,
             "params": {name: _plain(value) for name, value in result.strategy.params.items()},
             "kinds": list(result.strategy.kinds),
+            "shown": repr(result.strategy),
         },
         "symbols": list(panel.symbols),
-        "zone": None if panel.zone is None else str(panel.zone),
+        "zone": None if panel.zone is None else _zone_name(panel.zone),
         "unit": panel.index.unit,
         "positive": panel.positive,
         "single": panel.single,
@@ -119,15 +133,13 @@ def write_result(result: DrawnResult, target: Path, more: Mapping[str, Any]) -> 
     if result.benchmark is not None:
         told["benchmark"] = result.benchmark.name
         _keep(arrays, "benchmark", result.benchmark.values)
-    arrays["told"] = np.frombuffer(json.dumps(told).encode(), np.uint8)
-    handle, temporary = tempfile.mkstemp(dir=target.parent, suffix=".npz")
+    arrays["told"] = np.frombuffer(json.dumps(told, default=_number).encode(), np.uint8)
+    draft = target.with_name(f".{target.stem}.{secrets.token_hex(4)}.npz")
     try:
-        with os.fdopen(handle, "wb") as file:
-            np.savez_compressed(file, **arrays)
-        os.replace(temporary, target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+        np.savez_compressed(draft, **arrays)
+        os.replace(draft, target)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def read_parts(path: str | Path) -> dict[str, Any]:
@@ -135,15 +147,17 @@ def read_parts(path: str | Path) -> dict[str, Any]:
     source = Path(path).expanduser()
     try:
         # As bytes: NumPy leaves a file open that turns out to be none of its own.
-        with np.load(io.BytesIO(source.read_bytes()), allow_pickle=False) as file:
+        packed = source.read_bytes()
+        _check_size(packed)
+        with np.load(io.BytesIO(packed), allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         told = json.loads(arrays.pop("told").tobytes())
         if told["format"] != FORMAT:
             raise ValueError("of another format")
         if told["version"] != VERSION:
             raise SettingsError(
-                f"{source.name} is of version {told['version']} of saved results; this mdkit reads "
-                f"version {VERSION}"
+                f"{source.name} is of version {told['version']!r} of saved results; this mdkit "
+                f"reads version {VERSION}"
             )
         return _parts(told, arrays)
     except FileNotFoundError:
@@ -152,7 +166,7 @@ def read_parts(path: str | Path) -> dict[str, Any]:
         raise
     except (
         OSError, EOFError, ValueError, KeyError, TypeError, IndexError, AttributeError,
-        OverflowError, zipfile.BadZipFile, zlib.error,
+        OverflowError, MemoryError, RecursionError, zipfile.BadZipFile, zlib.error,
     ) as error:  # fmt: skip
         raise SettingsError(
             f"{source.name} is no saved result, or damaged ({type(error).__name__}: {error}); "
@@ -160,9 +174,21 @@ def read_parts(path: str | Path) -> dict[str, Any]:
         ) from error
 
 
+def _check_size(packed: bytes) -> None:
+    """Raise `ValueError` for a file that would fill the memory with nothing."""
+    with zipfile.ZipFile(io.BytesIO(packed)) as file:
+        size = sum(member.file_size for member in file.infolist())
+    if size > max(_ANY_SIZE, _MOST_PACKED * len(packed)):
+        raise ValueError(f"{len(packed):,} bytes that unpack to {size:,}")
+
+
 def _parts(told: Mapping[str, Any], arrays: Mapping[str, Any]) -> dict[str, Any]:
     symbols = tuple(map(str, told["symbols"]))
     count, bars = len(symbols), len(arrays["index"])
+    if not count or len(set(symbols)) != count or not isinstance(told["symbols"], list):
+        raise ValueError("symbols that are none, or twice there")
+    starts = _sized(arrays, "index", bars, np.int64)
+    check_starts(starts)
     own, places = [], []
     for s in range(count):
         kinds = [np.float64] * 5 + [np.int64]
@@ -174,32 +200,34 @@ def _parts(told: Mapping[str, Any], arrays: Mapping[str, Any]) -> dict[str, Any]
         where = _taken(arrays, f"places {s}", np.int64) if f"places {s}" in arrays else None
         places.append(where)
         length = bars if where is None else len(where)
-        if any(column.shape != (length,) for column in columns) or (
-            where is not None and length and not 0 <= where.min() <= where.max() < bars
+        fits = all(column.shape == (length,) for column in columns)
+        if where is not None and length:
+            fits = fits and where[0] >= 0 and where[-1] < bars and bool((np.diff(where) > 0).all())
+        if not fits or not np.array_equal(
+            own[-1].start_ns, starts[... if where is None else where]
         ):
             raise ValueError(f"the bars of {symbols[s]} do not fit")
-    starts = _sized(arrays, "index", bars, np.int64)
     index = pd.DatetimeIndex(starts).as_unit(told["unit"]).tz_localize("UTC")
     panel = Panel(
         symbols, index, tuple(own), tuple(places), _zone(told["zone"]), bool(told["positive"]),
-        int(told["single"]),
+        max(1, int(told["single"])),
     )  # fmt: skip
     terms = Terms(**{name: _decoded(value, arrays) for name, value in told["terms"].items()})
     fills = _table(arrays, "fills", len(FILL_FIELDS))
-    limits = np.array([bars, count])
-    if len(fills) and not ((fills[:, :2] >= 0) & (fills[:, :2] < limits)).all():
-        raise ValueError("fills of bars or symbols that there are not")
+    check_fills(fills, bars, count)
     run = Run(
         _sized(arrays, "signals", count * bars),
         _sized(arrays, "equity", bars),
         fills,
         None if "times" not in arrays else _sized(arrays, "times", len(fills), np.int64),
         None if "shown" not in arrays else _sized(arrays, "shown", len(fills)),
-        _books(told.get("books"), arrays),
-        _bars(told.get("bars"), arrays, bars),
+        _books(told.get("books"), arrays, count),
+        _bars(told.get("bars"), arrays, bars, count),
     )
     named = told["strategy"]
-    strategy = SavedStrategy(str(named["name"]), dict(named["params"]), tuple(named["kinds"]))
+    strategy = SavedStrategy(
+        str(named["name"]), dict(named["params"]), tuple(named["kinds"]), str(named["shown"])
+    )
     benchmark = None
     if "benchmark" in told:
         benchmark = Benchmark(str(told["benchmark"]), _sized(arrays, "benchmark", bars))
@@ -211,28 +239,33 @@ def _parts(told: Mapping[str, Any], arrays: Mapping[str, Any]) -> dict[str, Any]
     }  # fmt: skip
 
 
-def _books(told: Mapping[str, Any] | None, arrays: Mapping[str, Any]) -> BookRun | None:
+def _books(
+    told: Mapping[str, Any] | None, arrays: Mapping[str, Any], symbols: int
+) -> BookRun | None:
     if told is None:
         return None
+    fills = _table(arrays, "books fills", FILL_WIDTH)
+    orders = _table(arrays, "books orders", ORDER_WIDTH)
+    check_books(fills, orders, symbols)
     return BookRun(
-        _taken(arrays, "books equity", np.float64),
-        _table(arrays, "books fills", FILL_WIDTH),
-        _table(arrays, "books orders", ORDER_WIDTH),
+        _taken(arrays, "books equity", np.float64), fills, orders,
         int(told["origin"]), int(told["market_trades"]), str(told["latency_note"]),
     )  # fmt: skip
 
 
-def _bars(told: object, arrays: Mapping[str, Any], bars: int) -> BarRun | None:
+def _bars(told: object, arrays: Mapping[str, Any], bars: int, symbols: int) -> BarRun | None:
     if not told:
         return None
     count = len(arrays["answers due"])
     answers = BarAnswers._make(
-        _sized(arrays, f"answers {name}", count, np.int64 if name in _WHOLE else np.float64)
+        _sized(arrays, f"answers {name}", count, np.int64 if name in WHOLE else np.float64)
         for name in BarAnswers._fields
     )
+    states = _sized(arrays, "bars states", count, np.int64)
+    check_answers(answers, states, bars, symbols)
     return BarRun(
         answers, _sized(arrays, "bars wanted", count), _sized(arrays, "bars filled", count),
-        _sized(arrays, "bars states", count, np.int64), _sized(arrays, "bars charged", bars + 1),
+        states, _sized(arrays, "bars charged", 2 * bars),
     )  # fmt: skip
 
 
@@ -263,7 +296,37 @@ def _table(arrays: Mapping[str, Any], name: str, width: int) -> Any:
 
 
 def _zone(name: str | None) -> Any:
-    return None if name is None else pd.Timestamp(0, tz=str(name)).tz
+    if name is None:
+        return None
+    # No name of a file, as which pandas would take some.
+    if not _ZONE.fullmatch(name) or name.startswith("dateutil"):
+        raise ValueError(f"{name!r} is no time zone")
+    return pd.Timestamp(0, tz=name).tz
+
+
+def _zone_name(zone: Any) -> str:
+    """Return a zone's name, or where it has none the distance from UTC that it always has."""
+    offset = zone.utcoffset(None)
+    names = [str(zone)] + ([] if offset is None else [str(datetime.timezone(offset))])
+    for name in names:
+        try:
+            _zone(name)
+        except (ValueError, KeyError):
+            continue
+        return name
+    raise SettingsError(
+        f"the time zone of the bars, {zone!r}, has no name to be written down; give one that has, "
+        'such as bars.tz_convert("Europe/Berlin")'
+    )
+
+
+def _number(value: Any) -> float:
+    """Return a number of any type as JSON has it."""
+    if isinstance(value, Integral):
+        return int(value)
+    if isinstance(value, Real):
+        return float(value)
+    raise TypeError(f"{value!r} is no number")
 
 
 def _plain(value: Any) -> Any:
@@ -288,7 +351,7 @@ def _coded(value: Any, arrays: dict[str, Any]) -> Any:
         fields = dataclasses.fields(value)
         values = {field.name: _coded(getattr(value, field.name), arrays) for field in fields}
         return {"kind": type(value).__name__, "values": values}
-    return value.item() if isinstance(value, np.generic) else value
+    return value
 
 
 def _decoded(value: Any, arrays: Mapping[str, Any]) -> Any:

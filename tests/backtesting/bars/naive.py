@@ -335,7 +335,8 @@ class Naive:
         standing = {}
         for t in range(times):
             here = [s for s in range(len(self.bars)) if self.bars[s][t] is not None]
-            self.charge(t)
+            if self.fill_next:
+                self.charge(t)
             for s in here:
                 answer = standing.pop(s, None)
                 if answer is not None and not self.ruined:
@@ -351,6 +352,8 @@ class Naive:
             self.pass_bar(t, here)
             for s in here:
                 self.mark[s] = self.bars[s][t][3]
+            if not self.fill_next or t + 1 == times:
+                self.charge(t + 1)
             if self.ruined or self.worth() <= 0:
                 self.ruined = True
                 self.waiting.clear()
@@ -369,8 +372,6 @@ class Naive:
                 if not self.fill_next:
                     self.to_targets(t, self.due(here))
             self.equities.append(self.worth())
-        self.charge(times)
-        self.equities[-1] = self.worth()
         return self
 
     @property

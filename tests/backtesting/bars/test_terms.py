@@ -160,6 +160,20 @@ def test_a_volatility_target_scales_by_the_returns_before(seeded_bars):
     assert len(again.fills) == 41, "on every bar from the twentieth to the sixtieth"
 
 
+@pytest.mark.parametrize("own", [slice(0, 100), slice(50, 400)])
+def test_a_volatility_target_does_not_know_how_long_a_symbol_is_listed(seeded_bars, own):
+    one, two = (seeded_bars(400, seed, interval="1D", volatility=0.03) for seed in (5, 6))
+    size = md.VolatilityTarget(0.15, period=20)
+    signals = pd.Series([1.0], one.index[[90]])
+    result = backtest(
+        signals=signals, bars={"A": one, "B": two.iloc[own]}, size=size, engine="python"
+    )
+    returns = two["close"].iloc[: 90 + 1].pct_change().iloc[-20:]
+    sized = exposures(result.panel, result.terms, result.run.signals).flat.reshape(2, -1)[1, 90]
+    assert sized == pytest.approx(0.15 / (returns.std(ddof=1) * math.sqrt(365)))
+    assert sized < 1.0
+
+
 def test_what_a_stop_closed_is_not_sized_anew(seeded_bars):
     bars = seeded_bars(80, 5, volatility=0.03)
     size = md.VolatilityTarget(0.2, rebalance=True)
@@ -242,6 +256,28 @@ def test_funding_is_paid_by_who_holds_when_it_is_due():
     )
     own = run(rows, 1.0, financing=md.Financing(funding=rates.to_frame("asset")))
     assert own.financing.tolist() == long.financing.tolist()
+
+
+def test_what_is_traded_at_closes_is_financed_from_close_to_close():
+    rows = [FLAT] * 5
+    times = pd.DatetimeIndex(
+        ["2024-01-02 08:00", "2024-01-03 08:00", "2024-01-04 00:00", "2024-01-04 08:00"], tz="UTC"
+    )
+    rates = pd.Series([0.001, 0.002, 0.004, 0.008], times)
+    # Bought at the end of the 2nd, sold at the end of the 3rd: what falls due then is still paid.
+    held = run(rows, None, 1.0, 0.0, fill="close", financing=md.Financing(funding=rates))
+    assert held.financing.tolist() == pytest.approx([0.0, 0.0, 0.0, 6.0, 0.0, 0.0])
+    short = run(rows, -1.0, fill="close", financing=md.Financing(borrow=0.365))
+    # From the end of the first bar to that of the last: four days.
+    assert short.financing.tolist() == pytest.approx([0.0, 0.0, 1.0, 1.0, 1.0, 1.0])
+    weekend = frame(rows, "2024-01-04")
+    weekend.index = weekend.index[:2].append(weekend.index[2:] + pd.Timedelta(days=2))
+    terms = {"fill": "close", "financing": md.Financing(borrow=0.365), "cash": 1000.0}
+    over = backtest(said(None, -1.0, 0.0), weekend, engine="python", **terms)
+    # Sold at the end of Friday, bought at that of Monday: three days.
+    assert over.stats["financing"] == pytest.approx(3.0)
+    for result in (held, short, over):
+        assert result.equity["equity"].iloc[-1] == pytest.approx(1000 - result.financing.sum())
 
 
 def test_sweeps_and_walks_know_these_terms_and_the_bars_before(seeded_bars):
