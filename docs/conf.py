@@ -16,6 +16,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
 from _pages import command_line, docstrings, plain_text  # noqa: E402
+from jupyter_client.connect import ConnectionFileMixin  # noqa: E402
 
 import mdkit  # noqa: E402
 from mdkit.settings import Settings  # noqa: E402
@@ -24,7 +25,12 @@ from mdkit.settings import Settings  # noqa: E402
 for name in Settings.model_fields:
     os.environ.pop(name.upper(), None)
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-os.environ["MDKIT_CACHE"] = tempfile.mkdtemp(prefix="mdkit-docs-")
+_scratch = tempfile.TemporaryDirectory(prefix="mdkit-docs-")
+os.environ["MDKIT_CACHE"] = _scratch.name
+if sys.platform != "win32":
+    # A TCP port that was free when it was chosen may not be when the kernel binds it.
+    ConnectionFileMixin.transport.default_value = "ipc"
+    os.environ["JUPYTER_RUNTIME_DIR"] = _scratch.name
 
 project = "mdkit"
 author = "The mdkit authors"

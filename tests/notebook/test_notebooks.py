@@ -8,10 +8,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from traitlets.config import Config
 
 nbformat = pytest.importorskip("nbformat")
 nbclient = pytest.importorskip("nbclient")
 
+# A TCP port that was free when a kernel chose it may be taken when it binds it.
+OVER_FILES = Config(KernelManager={"transport": "ipc"})
 NOTEBOOKS = sorted((Path(__file__).resolve().parent.parent.parent / "notebooks").glob("*.ipynb"))
 
 
@@ -24,7 +27,7 @@ def outputs(notebook):
 def test_a_notebook_runs_without_errors_and_warnings(path, tmp_path):
     notebook = nbformat.read(path, as_version=4)
     client = nbclient.NotebookClient(
-        notebook, timeout=180, resources={"metadata": {"path": str(tmp_path)}}
+        notebook, timeout=180, config=OVER_FILES, resources={"metadata": {"path": str(tmp_path)}}
     )
     client.execute()
     complaints = [
