@@ -11,12 +11,13 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
+from uuid import uuid4
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
 from _pages import command_line, docstrings, plain_text  # noqa: E402
-from jupyter_client.connect import ConnectionFileMixin  # noqa: E402
+from nbclient import NotebookClient  # noqa: E402
 
 import mdkit  # noqa: E402
 from mdkit.settings import Settings  # noqa: E402
@@ -27,10 +28,19 @@ for name in Settings.model_fields:
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 _scratch = tempfile.TemporaryDirectory(prefix="mdkit-docs-")
 os.environ["MDKIT_CACHE"] = _scratch.name
-if sys.platform != "win32":
-    # A TCP port that was free when it was chosen may not be when the kernel binds it.
-    ConnectionFileMixin.transport.default_value = "ipc"
-    os.environ["JUPYTER_RUNTIME_DIR"] = _scratch.name
+
+_create_kernel_manager = NotebookClient.create_kernel_manager
+
+
+def _over_files(client):
+    """Let a page's kernel not use TCP: a port that was free may be taken when it is bound."""
+    manager = _create_kernel_manager(client)
+    if sys.platform != "win32":
+        manager.transport, manager.ip = "ipc", f"{_scratch.name}/{uuid4().hex}"
+    return manager
+
+
+NotebookClient.create_kernel_manager = _over_files
 
 project = "mdkit"
 author = "The mdkit authors"

@@ -13,8 +13,6 @@ from traitlets.config import Config
 nbformat = pytest.importorskip("nbformat")
 nbclient = pytest.importorskip("nbclient")
 
-# A TCP port that was free when a kernel chose it may be taken when it binds it.
-OVER_FILES = Config(KernelManager={"transport": "ipc"})
 NOTEBOOKS = sorted((Path(__file__).resolve().parent.parent.parent / "notebooks").glob("*.ipynb"))
 
 
@@ -26,8 +24,13 @@ def outputs(notebook):
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_runs_without_errors_and_warnings(path, tmp_path):
     notebook = nbformat.read(path, as_version=4)
+    # Not over TCP: a port that was free when it was chosen may be taken when the kernel binds it.
+    sockets = {"transport": "ipc", "ip": str(tmp_path / "kernel")}
     client = nbclient.NotebookClient(
-        notebook, timeout=180, config=OVER_FILES, resources={"metadata": {"path": str(tmp_path)}}
+        notebook,
+        timeout=180,
+        config=Config(KernelManager=sockets),
+        resources={"metadata": {"path": str(tmp_path)}},
     )
     client.execute()
     complaints = [
