@@ -25,10 +25,10 @@ from mdkit.errors import ShardWarning
 from mdkit.frames import Frames, book_frame
 from mdkit.frames.sampling import at_each_end, checked_step
 from mdkit.pipeline.health import Health
-from mdkit.session import tables
 from mdkit.session.lifecycle import SessionLife
-from mdkit.session.lookups import check_names
 from mdkit.session.options import SessionOptions
+from mdkit.session.tables import diagnostics
+from mdkit.session.tables.lookups import check_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -174,12 +174,12 @@ class ShardsTogether(SessionLife[ClusterReceipt]):
     def dead_letters(self) -> pd.DataFrame:
         """Return each shard's newest 1,000 messages on which a strategy failed."""
         found = [table for _, table in self._table("dead_letters")]
-        return by_time(found or [tables.dead_letters(())])
+        return by_time(found or [diagnostics.dead_letters(())])
 
     def invalid(self) -> pd.DataFrame:
         """Return each shard's newest 100 messages that could not be used."""
         found = [table for _, table in self._table("invalid")]
-        return by_time(found or [tables.invalid(())])
+        return by_time(found or [diagnostics.invalid(())])
 
     def clocks(self) -> pd.DataFrame:
         """Return how far apart the exchange's clock and the workers' are, by symbol."""
@@ -193,7 +193,7 @@ class ShardsTogether(SessionLife[ClusterReceipt]):
         self._refresh()
         with self._coordinator.lock:
             found = list(self._coordinator.gaps)
-        return tables.gaps(sorted(found, key=lambda gap: gap.from_ns))
+        return diagnostics.gaps(sorted(found, key=lambda gap: gap.from_ns))
 
     def health(self) -> Health:
         """Return the worst of the shards' states, with rates summed; see `Health`."""

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 
 from mdkit.errors import SettingsError
-from mdkit.research.bootstrap import band, ratios
-from mdkit.research.data import Market
-from mdkit.research.finding import Finding, with_band
 from mdkit.research.forward import check_rows, moves, prices_of
-from mdkit.research.measuring import name_of, points_of
-from mdkit.research.segments import (
+from mdkit.research.tools.bootstrap import band, ratios
+from mdkit.research.tools.data import Market
+from mdkit.research.tools.finding import Finding, with_band
+from mdkit.research.tools.measuring import name_of, points_of
+from mdkit.research.tools.segments import (
     Floats,
     Ints,
     Timeline,

@@ -9,7 +9,7 @@ import pandas as pd
 
 from mdkit import measures
 from mdkit.errors import SettingsError
-from mdkit.research.segments import Floats, Horizons, Ints, Timeline, spans, taken
+from mdkit.research.tools.segments import Floats, Horizons, Ints, Timeline, spans, taken
 
 BP = 1e4
 _PRICES = {"mid": measures.mid, "microprice": measures.microprice}

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 
 from mdkit.errors import SettingsError
-from mdkit.research.bootstrap import block_sums, simultaneous
-from mdkit.research.data import Market
-from mdkit.research.finding import Finding, with_band
 from mdkit.research.forward import prices_of
-from mdkit.research.segments import (
+from mdkit.research.tools.bootstrap import block_sums, simultaneous
+from mdkit.research.tools.data import Market
+from mdkit.research.tools.finding import Finding, with_band
+from mdkit.research.tools.segments import (
     SHORTEST_BLOCK,
     Floats,
     Ints,

@@ -12,11 +12,11 @@ import pandas as pd
 from mdkit import measures
 from mdkit.backtesting.result import Result
 from mdkit.errors import SettingsError
-from mdkit.research.bootstrap import Band, band, block_sums, ratios
-from mdkit.research.data import Market
-from mdkit.research.finding import Finding, with_band
 from mdkit.research.forward import BP, moves, prices_of
-from mdkit.research.segments import (
+from mdkit.research.tools.bootstrap import Band, band, block_sums, ratios
+from mdkit.research.tools.data import Market
+from mdkit.research.tools.finding import Finding, with_band
+from mdkit.research.tools.segments import (
     Bools,
     Floats,
     Horizons,

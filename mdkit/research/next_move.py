@@ -9,11 +9,11 @@ import pandas as pd
 
 from mdkit import measures
 from mdkit.errors import SettingsError
-from mdkit.research.bootstrap import band, block_sums, ratios
-from mdkit.research.finding import Finding
 from mdkit.research.forward import check_one, check_rows, given_prices
-from mdkit.research.measuring import quantile_bins
-from mdkit.research.segments import SHORTEST_BLOCK, Timeline, blocks, options
+from mdkit.research.tools.bootstrap import band, block_sums, ratios
+from mdkit.research.tools.finding import Finding
+from mdkit.research.tools.measuring import quantile_bins
+from mdkit.research.tools.segments import SHORTEST_BLOCK, Timeline, blocks, options
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

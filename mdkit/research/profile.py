@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from mdkit.errors import SettingsError
-from mdkit.research.data import Market
-from mdkit.research.finding import Finding
 from mdkit.research.forward import BP, prices_of
-from mdkit.research.segments import Timeline, check_count, label, stamps
+from mdkit.research.tools.data import Market
+from mdkit.research.tools.finding import Finding
+from mdkit.research.tools.segments import Timeline, check_count, label, stamps
 from mdkit.strategies.flow.flow import nanoseconds
 from mdkit.suggestions import instead
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from mdkit.research.bootstrap import band
-from mdkit.research.data import Market
-from mdkit.research.finding import Finding
 from mdkit.research.forward import BP, prices_of
-from mdkit.research.segments import (
+from mdkit.research.tools.bootstrap import band
+from mdkit.research.tools.data import Market
+from mdkit.research.tools.finding import Finding
+from mdkit.research.tools.segments import (
     Floats,
     Horizons,
     Timeline,

@@ -11,12 +11,12 @@ import pandas as pd
 from mdkit import measures
 from mdkit.backtesting.account.numbers import is_finite
 from mdkit.errors import SettingsError
-from mdkit.research.data import Market
-from mdkit.research.finding import Finding
 from mdkit.research.forward import BP, moves, prices_of
-from mdkit.research.measuring import Points, named, points_of
-from mdkit.research.segments import Horizons, Timeline, options, spans, taken
 from mdkit.research.study import HORIZONS, Study
+from mdkit.research.tools.data import Market
+from mdkit.research.tools.finding import Finding
+from mdkit.research.tools.measuring import Points, named, points_of
+from mdkit.research.tools.segments import Horizons, Timeline, options, spans, taken
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 
 from mdkit.errors import SettingsError
-from mdkit.research.bootstrap import Band, band, correlation, correlation_sums, ratios
-from mdkit.research.finding import Finding, with_band
-from mdkit.research.measuring import Points, quantile_bins
-from mdkit.research.segments import (
+from mdkit.research.tools.bootstrap import Band, band, correlation, correlation_sums, ratios
+from mdkit.research.tools.finding import Finding, with_band
+from mdkit.research.tools.measuring import Points, quantile_bins
+from mdkit.research.tools.segments import (
     Floats,
     Ints,
     block_length,
@@ -38,9 +38,9 @@ class Study(Finding):
         moves: the moves after each in bp, shape (n, horizons); nan beyond a gap or the end.
         spread_bp: the mean spread at the events, in bp of the mid.
 
-    A band (`low` to `high`) holds 95 of 100; see `mdkit.research.bootstrap`. A block is twice as
-    long as the horizon, since moves of overlapping windows are the same for one, and at least 5 s,
-    since measures and moves persist.
+    A band (`low` to `high`) holds 95 of 100; see `mdkit.research.tools.bootstrap`. A block is twice
+    as long as the horizon, since moves of overlapping windows are the same for one, and at least
+    5 s, since measures and moves persist.
     """
 
     def __init__(

@@ -18,16 +18,16 @@ from mdkit.pipeline.health import Health
 from mdkit.pipeline.pipeline import Pipeline
 from mdkit.pipeline.receipt import Receipt
 from mdkit.recording.recorder.recorder import Recorder
-from mdkit.session import tables
 from mdkit.session.arguments import checked_count
-from mdkit.session.books import BookTables, known_as
 from mdkit.session.lifecycle import SessionLife
-from mdkit.session.lookups import check_table
 from mdkit.session.monitoring import SessionMonitoring
 from mdkit.session.options import Runner
-from mdkit.session.orderflow import OrderFlowTables
 from mdkit.session.stopping import Stopping
 from mdkit.session.subscribing import SubscriptionChanges
+from mdkit.session.tables import diagnostics
+from mdkit.session.tables.books import BookTables, known_as
+from mdkit.session.tables.lookups import check_table
+from mdkit.session.tables.orderflow import OrderFlowTables
 from mdkit.views.clock import Clock
 
 if TYPE_CHECKING:
@@ -248,11 +248,13 @@ class Session(SessionLife[Receipt], BookTables, OrderFlowTables, SessionMonitori
         `where` is the line of the strategy's code; empty where a message was not handled for
         another reason, such as a worker process that died.
         """
-        return self._look(lambda: tables.dead_letters(self.pipeline.lanes.outcome.dead_letters))
+        return self._look(
+            lambda: diagnostics.dead_letters(self.pipeline.lanes.outcome.dead_letters)
+        )
 
     def invalid(self) -> pd.DataFrame:
         """Return the newest 100 messages that could not be used: the reason and a sample."""
-        return self._look(lambda: tables.invalid(self.pipeline.lanes.outcome.invalid))
+        return self._look(lambda: diagnostics.invalid(self.pipeline.lanes.outcome.invalid))
 
     def gaps(self) -> pd.DataFrame:
         """Return the stretches that were not seen: symbol, channel, reason, from, to, lost.
@@ -261,7 +263,7 @@ class Session(SessionLife[Receipt], BookTables, OrderFlowTables, SessionMonitori
         <NA> where nobody can know. A worker process that died is a row too: `lost` is what died
         with it, <NA> if nothing did.
         """
-        return self._look(lambda: tables.gaps(self.pipeline.gaps))
+        return self._look(lambda: diagnostics.gaps(self.pipeline.gaps))
 
     def clocks(self) -> pd.DataFrame:
         """Return how far apart the exchange's clock and this one are, and the delay, by symbol.
@@ -287,11 +289,11 @@ class Session(SessionLife[Receipt], BookTables, OrderFlowTables, SessionMonitori
 
     def memory(self) -> pd.Series[Any]:
         """Return bytes by what holds them; see `mdkit.pipeline.memory.memory`."""
-        return self._look(lambda: tables.memory_table(self.pipeline))
+        return self._look(lambda: diagnostics.memory_table(self.pipeline))
 
     def stats(self) -> dict[str, Any]:
         """Return the session's figures: ledger totals, queue, strategies, problems."""
-        return self._look(lambda: tables.stats(self.pipeline))
+        return self._look(lambda: diagnostics.stats(self.pipeline))
 
     @property
     def symbols(self) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ import pytest
 from markets import leading, noise
 
 import mdkit as md
-from mdkit.research.bootstrap import (
+from mdkit.research.tools.bootstrap import (
     band,
     correlation,
     correlation_sums,
@@ -369,7 +369,7 @@ def test_what_rounding_leaves_of_a_constant_is_no_correlation():
 def test_draws_in_parts_are_those_at_once(monkeypatch):
     sums = np.random.default_rng(1).normal(size=(50, 3))
     whole = drawn_sums(sums, 100, 4)
-    monkeypatch.setattr("mdkit.research.bootstrap._AT_ONCE", 50 * 7)
+    monkeypatch.setattr("mdkit.research.tools.bootstrap._AT_ONCE", 50 * 7)
     np.testing.assert_array_equal(drawn_sums(sums, 100, 4), whole)
 
 

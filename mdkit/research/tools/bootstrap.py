@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mdkit.research.segments import Floats, Ints
+from mdkit.research.tools.segments import Floats, Ints
 
 LEVEL = 0.95
 """How much of what could have been lies within a band."""

@@ -10,8 +10,8 @@ import pandas as pd
 
 from mdkit.errors import SettingsError
 from mdkit.events import Gap
-from mdkit.research.data import Market
-from mdkit.research.segments import Floats, Ints, Timeline, stamps
+from mdkit.research.tools.data import Market
+from mdkit.research.tools.segments import Floats, Ints, Timeline, stamps
 from mdkit.strategies.contract import Strategy, as_signal, as_strategy
 from mdkit.strategies.flow import Flow
 

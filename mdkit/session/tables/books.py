@@ -10,7 +10,7 @@ from mdkit.errors import SettingsError
 from mdkit.events import Depth
 from mdkit.frames import book_frame
 from mdkit.pipeline.pipeline import Pipeline
-from mdkit.session.lookups import check_table
+from mdkit.session.tables.lookups import check_table
 from mdkit.sources.source import Source
 from mdkit.sources.venue import VenueSource
 
