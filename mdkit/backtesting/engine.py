@@ -138,6 +138,11 @@ def backtest(
     Raises `SettingsError` for arguments, signals or bars that cannot work, `RecordingError` when
     there is no such recording, and `StrategyError` when the strategy fails or says something that
     is no exposure.
+
+    Example:
+        >>> result = md.backtest(md.strategies.pressure, md.sample(), fee=0.0001, latency_ms=50)
+        >>> len(result.fills), result.engine
+        (28, 'python')
     """
     from mdkit.backtesting.data.benchmark import as_benchmark
     from mdkit.backtesting.data.recorded import bar_tape, recording_of

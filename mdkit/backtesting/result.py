@@ -41,6 +41,15 @@ class Result:
 
     `engine` is the one that ran, `"python"` or `"native"`, and `engine_reason` why. It can be
     pickled whenever its strategy can. Raises `SettingsError` for rates that cannot be.
+
+    Example:
+        >>> result = md.backtest(md.strategies.pressure, md.sample(), fee=0.0001)
+        >>> len(result.fills), round(float(result.stats["return"]), 6)
+        (30, -0.002877)
+        >>> result.fills[["symbol", "price", "reason"]].tail(2)
+             symbol   price  reason
+        28  AAPL.US  158.57  signal
+        29  AAPL.US  158.58  signal
     """
 
     strategy: Strategy
@@ -423,6 +432,12 @@ def read_result(path: str | Path) -> Result:
 
     It has all figures, tables and pictures. Its strategy is a name with parameters, which cannot be
     run. Raises `SettingsError` for what is no such file, or is damaged.
+
+    Example:
+        >>> result = md.backtest(md.strategies.pressure, md.sample())
+        >>> path = result.save("pressure.npz")
+        >>> md.read_result("pressure.npz").stats["return"] == result.stats["return"]
+        True
     """
     from mdkit.backtesting.report.saved import read_parts
 

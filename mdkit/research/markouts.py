@@ -170,6 +170,14 @@ def markouts(
 
     Trades and fills also have `costs`: quoted, effective and realised spread, and impact. No
     move reaches across a gap. Raises `SettingsError` for points that are none.
+
+    Example:
+        >>> after = md.markouts("trades", md.sample(), ("100ms", "1s"), symbol="AAPL.US")
+        >>> after.costs.round(2)
+                 events  quoted  effective  impact  realised
+        horizon
+        100ms       261     1.0       1.01    0.19      0.82
+        1s          248     1.0       1.01   -0.06      1.07
     """
     options({"resamples": (resamples, 1), "seed": (seed, 0)})
     market, ahead = Market(data, symbol), spans(horizons)

@@ -64,6 +64,11 @@ def verify(
     Returns a `Verification`: true if all agree, with the digest; else with the first difference
     and both values. Raises `SettingsError` when there is nothing to run on, and whatever the
     strategy raises.
+
+    Example:
+        >>> verdict = md.verify(md.strategies.pressure, md.sample())
+        >>> bool(verdict), verdict.digest[:8]
+        (True, 'e0442216')
     """
     chosen = as_strategy(strategy)
     if chosen.is_async:
