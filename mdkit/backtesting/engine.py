@@ -145,9 +145,10 @@ def backtest(
         (28, 'python')
     """
     from mdkit.backtesting.data.benchmark import as_benchmark
-    from mdkit.backtesting.data.recorded import bar_tape, recording_of
-    from mdkit.backtesting.data.sessions import held_events
+    from mdkit.backtesting.data.recorded import bar_tape
     from mdkit.backtesting.result import Result
+    from mdkit.frames.held import held_events
+    from mdkit.recording.replay.seen import recording_of
 
     if bars is None:
         raise SettingsError("there is nothing to run over: give bars, events or a recording")
@@ -165,7 +166,7 @@ def backtest(
         raise SettingsError(f'engine is {engine!r}; give "auto", "python" or "native"')
     if chosen.is_async:
         raise SettingsError(f"strategy {chosen.name} is async, which runs live only")
-    bars = held_events(bars, chosen.kinds)
+    given, bars = bars, held_events(bars, chosen.kinds)
     recording = recording_of(bars)
     if interval is not None:
         if recording is None:
@@ -196,7 +197,8 @@ def backtest(
             chosen.check(panel.symbols, None)
             chosen.check_said(run.signals, panel.index[-1])
         compared = as_benchmark(benchmark, panel)
-        return Result(chosen, panel, run, terms, used, why, periods_per_year, risk_free, compared)
+        rates = (periods_per_year, risk_free)
+        return Result(chosen, panel, run, terms, used, why, *rates, compared, given)
     if latency_ms:
         raise SettingsError("latency_ms is for depth; bars fill at the next open or at the close")
     if fills == "book":
@@ -225,6 +227,7 @@ def backtest(
         periods_per_year=periods_per_year,
         risk_free=risk_free,
         benchmark=compared,
+        data=given,
     )
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from mdkit import measures
-from mdkit.backtesting.account.numbers import is_finite
 from mdkit.errors import SettingsError
+from mdkit.numbers import is_finite
 from mdkit.research.data import Market
 from mdkit.research.finding import Finding
 from mdkit.research.forward import BP, moves, prices_of

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from mdkit.backtesting.account.numbers import is_finite
 from mdkit.errors import SettingsError
+from mdkit.numbers import is_finite
 
 TimeInForce = Literal["GTC", "IOC", "GTX"]
 """How long an order stays: until it is cancelled; for what is there at once, the rest given up; or

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mdkit.backtesting.account.numbers import is_finite
 from mdkit.errors import SettingsError
 from mdkit.history.intervals import check_interval
+from mdkit.numbers import is_finite
 
 
 @dataclass(frozen=True)
