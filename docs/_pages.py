@@ -18,18 +18,19 @@ def docstrings(app, what, name, obj, options, lines):
     """Mark a docstring's indented examples, trees and tables as literal blocks of RST.
 
     Those are what is indented behind an empty line; what is indented behind the name of a section
-    is the section's own.
+    is the section's own. An example of `>>>` is one already, up to the next empty line.
     """
     language = "text" if re.search(r"[├└│]", "".join(lines)) else "python"
-    marked, before, inside = [], "", False
+    marked, before, inside, example = [], "", False, False
     for line in lines:
+        example = bool(line.strip()) and (example or line.lstrip().startswith(">>> "))
         if line.strip():
             begins = line.startswith("    ") and marked[-1:] == [""] and not _SECTION.match(before)
             if begins and not inside:
                 marked += [f".. code-block:: {language}", ""]
             inside = line.startswith("    ") and (inside or begins)
             before = line.strip()
-        marked.append(line if inside else _AS_IT_IS.sub(r"\\\g<0>", line))
+        marked.append(line if inside or example else _AS_IT_IS.sub(r"\\\g<0>", line))
     lines[:] = marked
 
 

@@ -26,7 +26,15 @@ from __future__ import annotations
 
 
 class MdkitError(Exception):
-    """The root of all errors that mdkit raises on purpose."""
+    """The root of all errors that mdkit raises on purpose.
+
+    Example:
+        >>> try:
+        ...     md.Settings(worker_count=0)
+        ... except md.MdkitError as error:
+        ...     print(type(error).__name__)
+        SettingsError
+    """
 
 
 class SettingsError(MdkitError, ValueError):
@@ -100,7 +108,20 @@ class StrategyError(MdkitError):
 
 
 class TransientError(StrategyError):
-    """Raise this inside a strategy to have the same message tried again with backoff."""
+    """Raise this inside a strategy to have the same message tried again with backoff.
+
+    Example:
+        >>> seen = []
+        >>> @md.strategy("depth")
+        ... def stored(book):
+        ...     seen.append(book)
+        ...     if len(seen) == 1:
+        ...         raise md.TransientError("the database is busy")
+        >>> market = md.Simulated(["AAPL.US"], speed=None, count=5)
+        >>> receipt = md.live(source=market, strategies=[stored]).run_blocking()
+        >>> len(seen), receipt.totals["dead_lettered"]
+        (6, 0)
+    """
 
 
 class SessionError(MdkitError):

@@ -30,7 +30,14 @@ class Event(msgspec.Struct, frozen=True, gc=False):
 
 
 class Depth(Event, frozen=True, gc=False):
-    """A snapshot of the visible order book: bids by price descending, asks ascending."""
+    """A snapshot of the visible order book: bids by price descending, asks ascending.
+
+    Example:
+        >>> book = md.Depth("AAPL.US", bids=((100.0, 300.0),), asks=((100.02, 100.0),))
+        >>> price, size = book.bids[0]
+        >>> price, size, md.mid(book)
+        (100.0, 300.0, 100.01)
+    """
 
     kind: ClassVar[str] = "depth"
 
@@ -52,7 +59,13 @@ class Depth(Event, frozen=True, gc=False):
 
 
 class Trade(Event, frozen=True, gc=False):
-    """One execution. `side` is the aggressor's: "buy", "sell" or "neutral" (unknown)."""
+    """One execution. `side` is the aggressor's: "buy", "sell" or "neutral" (unknown).
+
+    Example:
+        >>> trade = md.Trade("AAPL.US", price=100.02, size=50.0, side="buy")
+        >>> trade.price, trade.side
+        (100.02, 'buy')
+    """
 
     kind: ClassVar[str] = "trade"
 
@@ -78,7 +91,12 @@ class Trade(Event, frozen=True, gc=False):
 
 
 class Ticker(Event, frozen=True, gc=False):
-    """The last price and, where the market gives them, quote and 24-hour figures."""
+    """The last price and, where the market gives them, quote and 24-hour figures.
+
+    Example:
+        >>> md.Ticker("AAPL.US", last=100.01, bid=100.0, ask=100.02).as_dict()["bid_price"]
+        100.0
+    """
 
     kind: ClassVar[str] = "ticker"
 
@@ -118,6 +136,12 @@ class Bar(Event, frozen=True, gc=False):
     """Open, high, low, close and volume of one period that began at `start_ns`.
 
     `partial` marks a bar that may lack trades: a live feed began, broke or ended within it.
+
+    Example:
+        >>> prices = {"open": 100.0, "high": 101.0, "low": 99.5, "close": 100.5}
+        >>> bar = md.Bar("AAPL.US", **prices, volume=1200.0, start_ns=0)
+        >>> bar.close, bar.interval, bar.partial
+        (100.5, '1m', False)
     """
 
     kind: ClassVar[str] = "bar"
@@ -160,6 +184,11 @@ class Gap(Event, frozen=True, gc=False):
     """A stretch of a channel that was not seen: from `from_ns` to `to_ns` by the local clock.
 
     `lost` is how many messages are known to be missing, None where nobody can know.
+
+    Example:
+        >>> gap = md.Gap("AAPL.US", "depth", "connection lost", from_ns=0, to_ns=2_000_000_000)
+        >>> (gap.to_ns - gap.from_ns) / 1e9
+        2.0
     """
 
     kind: ClassVar[str] = "gap"
@@ -196,7 +225,13 @@ MarketEvent = Depth | Trade | Ticker | Bar
 
 
 class Signal(msgspec.Struct, frozen=True, gc=False):
-    """What a strategy said about one event: its target exposure, or any measure."""
+    """What a strategy said about one event: its target exposure, or any measure.
+
+    Example:
+        >>> signal = md.Signal("AAPL.US", "pressure", 1.0)
+        >>> signal.strategy, signal.value
+        ('pressure', 1.0)
+    """
 
     symbol: str
     strategy: str

@@ -39,6 +39,11 @@ def pressure_ratio(book: Book | pd.DataFrame, levels: int = 5) -> Any:
     1 is balance, 2 means twice as much to buy as to sell. A side with nothing on it counts as
     size 0: no asks give inf, no bids give 0, and a book with neither gives nan. Sides may have
     fewer levels than asked for. Raises `SettingsError` when `levels` is below 1.
+
+    Example:
+        >>> book = {"bids": [[100.0, 30.0], [99.9, 50.0]], "asks": [[100.2, 10.0], [100.3, 10.0]]}
+        >>> md.pressure_ratio(book, levels=2)
+        4.0
     """
     if _is_table(book):
         return _of_table(pressure_ratio, book, levels)
@@ -57,6 +62,11 @@ def imbalance(book: Book | pd.DataFrame, levels: int = 5) -> Any:
 
     In [-1, 1]: the same comparison as `pressure_ratio`, but symmetric and bounded. nan when
     neither side has any size. Raises `SettingsError` when `levels` is below 1.
+
+    Example:
+        >>> book = {"bids": [[100.0, 30.0], [99.9, 50.0]], "asks": [[100.2, 10.0], [100.3, 10.0]]}
+        >>> md.imbalance(book, levels=1)
+        0.5
     """
     if _is_table(book):
         return _of_table(imbalance, book, levels)
@@ -73,6 +83,10 @@ def spread(book: Book | pd.DataFrame) -> Any:
     """Return the best ask minus the best bid, in price units; nan when a side is empty.
 
     A difference of decimals: 158.55 - 158.54 is 0.01, without a float's noise.
+
+    Example:
+        >>> md.spread({"bids": [[158.54, 30.0]], "asks": [[158.55, 10.0]]})
+        0.01
     """
     if _is_table(book):
         return _of_table(spread, book)
@@ -88,6 +102,10 @@ def mid(book: Book | pd.DataFrame) -> Any:
     """Return the price halfway between best bid and best ask; nan when a side is empty.
 
     A mean of decimals, as `spread` is a difference of them.
+
+    Example:
+        >>> md.mid({"bids": [[100.0, 30.0]], "asks": [[100.2, 10.0]]})
+        100.1
     """
     if _is_table(book):
         return _of_table(mid, book)
@@ -106,6 +124,10 @@ def microprice(book: Book | pd.DataFrame) -> Any:
     is about to be used up. Stoikov, "The micro-price: a high-frequency estimator of future
     prices", Quantitative Finance 18 (2018), calls this the weighted mid-price and starts from
     it. nan when a side is empty or both best sizes are 0.
+
+    Example:
+        >>> md.microprice({"bids": [[100.0, 30.0]], "asks": [[100.2, 10.0]]})
+        100.15
     """
     if _is_table(book):
         return _of_table(microprice, book)
@@ -140,6 +162,11 @@ def rolling(
     time is before the last one's, as when this machine's clock was set back. Raises
     `SettingsError` for a column or a measure that there is not, and, with `across_gaps`, for a
     time where times run backwards.
+
+    Example:
+        >>> books = md.read_recording(md.sample()).frame("depth", "AAPL.US")
+        >>> float(md.rolling(books, "spread", "1s", "max").iloc[-1].round(2))
+        0.03
     """
     import numpy as np
     import pandas as pd

@@ -24,6 +24,10 @@ class Settings(BaseSettings):
     Every field can be set by the environment variable of the same name in capitals, and
     overridden in code: `Settings(worker_count=2)`. Durations are in seconds. A wrong value
     raises `SettingsError`, which names the variable, the value and what would be accepted.
+
+    Example:
+        >>> md.Settings(worker_count=2, max_queue_depth=500).worker_count
+        2
     """
 
     model_config = SettingsConfigDict(

@@ -13,6 +13,7 @@ from mdkit.errors import SessionError
 from mdkit.exchange import Exchange
 from mdkit.pipeline.receipt import Receipt
 from mdkit.session.session import Session
+from mdkit.session.stopping import awaitable
 from mdkit.settings import Settings
 from mdkit.sources.source import Source
 from mdkit.strategies.contract import messages
@@ -29,6 +30,17 @@ class MarketDataPipeline:
         strategy_fn: your function.
         symbols, channels, source, settings: as for `mdkit.live`.
         num_workers, max_queue_depth: WORKER_COUNT and MAX_QUEUE_DEPTH unless given.
+
+    Example:
+        >>> import asyncio
+        >>> async def main(count=100):
+        ...     market = md.Simulated(["AAPL.US"], speed=None, count=count)
+        ...     pipeline = md.MarketDataPipeline(lambda book: book["bids"][0][0], source=market)
+        ...     await pipeline.start()
+        ...     await pipeline.monitor()
+        ...     return await pipeline.shutdown()
+        >>> asyncio.run(main()).totals["received"]
+        100
     """
 
     def __init__(
@@ -65,13 +77,18 @@ class MarketDataPipeline:
                 loop.add_signal_handler(name, self._asked_to_stop.set)
 
     async def monitor(self, interval: float = 10.0) -> None:
-        """Print a line every `interval` seconds until a signal or `shutdown` ends it."""
-        while not self._asked_to_stop.is_set():
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._asked_to_stop.wait(), interval)
-            if not self.session.running:
-                return
-            print(f"{self.session!r}\n{self.session.explain()}", flush=True)  # noqa: T201
+        """Print a line every `interval` seconds until a signal, `shutdown` or the feed ends it."""
+        asked = asyncio.ensure_future(self._asked_to_stop.wait())
+        ends: tuple[asyncio.Future[Any], ...] = (asked, awaitable(self.session._ended))
+        try:
+            while not self._asked_to_stop.is_set():
+                await asyncio.wait(ends, timeout=interval, return_when=asyncio.FIRST_COMPLETED)
+                if not self.session.running:
+                    return
+                print(f"{self.session!r}\n{self.session.explain()}", flush=True)  # noqa: T201
+        finally:
+            for end in ends:
+                end.cancel()  # to wait no longer, which the session does not notice
 
     async def shutdown(self, timeout: float = 30.0) -> Receipt:
         """Stop reading, handle what is queued for up to `timeout` seconds, give the receipt."""

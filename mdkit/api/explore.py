@@ -24,6 +24,12 @@ class Explorer:
             since the last jump.
         dashboard: the canvas.
         info: what the recording holds.
+
+    Example:
+        >>> explorer = md.explore(md.sample())
+        >>> explorer.info.symbols, explorer.session.symbols
+        (('AAPL.US', 'MSFT.US'), ('AAPL.US', 'MSFT.US'))
+        >>> explorer.close()
     """
 
     def __init__(
@@ -96,5 +102,11 @@ def explore(
 
     The recording is read once at the beginning, for its gaps and bursts, and begins again at its
     end. Raises `RecordingError` when there is no such file or nothing in it.
+
+    Example:
+        >>> explorer = md.explore(md.sample(), strategies=[md.strategies.pressure], speed=10)
+        >>> explorer.info.messages
+        1859
+        >>> explorer.close()
     """
     return Explorer(path, strategies, speed, name, levels=levels, bars=bars)

@@ -121,6 +121,12 @@ def klines(
     the service no longer keeps, `AuthenticationError`, `QuotaError`, `RateLimitError`,
     `ServerError` and `FeedError` (no connection) as their names say, `InvalidMessage` for bars
     that cannot be true.
+
+    Example:
+        >>> span = {"start": "2025-01-06", "end": "2025-01-08"}
+        >>> bars = md.klines("AAPL.US", "1h", **span, source="demo", progress=False)
+        >>> list(bars.columns), len(bars)
+        (['open', 'high', 'low', 'close', 'volume', 'quote_volume'], 48)
     """
     if in_browser():
         raise SettingsError(

@@ -105,6 +105,14 @@ def live(
 
     Raises `SettingsError` when an argument cannot work, `AuthenticationError` when TickDB is
     asked for without a key.
+
+    Example:
+        >>> market = md.Simulated(speed=None, count=500)
+        >>> session = md.live(["AAPL.US"], source=market, strategies=[md.strategies.pressure])
+        >>> session.run_blocking().totals["received"]
+        500
+        >>> len(session.frame("depth", "AAPL.US"))
+        500
     """
     api_key, source = hide(api_key), hide_address(source)
     load_what_notebooks_show()

@@ -13,11 +13,11 @@ from mdkit.backtesting.account.metrics import METRICS
 from mdkit.backtesting.account.terms import BacktestWarning, Terms, check_rates
 from mdkit.backtesting.books.door import backtest_books, refuse_bars
 from mdkit.backtesting.chance.steps import step_returns
-from mdkit.backtesting.data.recorded import recording_of, steps_of
-from mdkit.backtesting.data.sessions import held_events
 from mdkit.backtesting.grid import Params, Progress, column_of, few_returns, reporter
 from mdkit.backtesting.result import Result
 from mdkit.errors import SettingsError
+from mdkit.frames.held import held_events
+from mdkit.recording.replay.seen import recording_of, steps_of
 from mdkit.strategies.contract import Strategy
 
 

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from mdkit.backtesting.account.book_run import BookRun
-from mdkit.backtesting.account.numbers import is_finite
 from mdkit.backtesting.account.terms import Terms
 from mdkit.errors import SettingsError
+from mdkit.numbers import is_finite
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

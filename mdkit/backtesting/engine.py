@@ -138,11 +138,17 @@ def backtest(
     Raises `SettingsError` for arguments, signals or bars that cannot work, `RecordingError` when
     there is no such recording, and `StrategyError` when the strategy fails or says something that
     is no exposure.
+
+    Example:
+        >>> result = md.backtest(md.strategies.pressure, md.sample(), fee=0.0001, latency_ms=50)
+        >>> len(result.fills), result.engine
+        (28, 'python')
     """
     from mdkit.backtesting.data.benchmark import as_benchmark
-    from mdkit.backtesting.data.recorded import bar_tape, recording_of
-    from mdkit.backtesting.data.sessions import held_events
+    from mdkit.backtesting.data.recorded import bar_tape
     from mdkit.backtesting.result import Result
+    from mdkit.frames.held import held_events
+    from mdkit.recording.replay.seen import recording_of
 
     if bars is None:
         raise SettingsError("there is nothing to run over: give bars, events or a recording")
@@ -160,7 +166,7 @@ def backtest(
         raise SettingsError(f'engine is {engine!r}; give "auto", "python" or "native"')
     if chosen.is_async:
         raise SettingsError(f"strategy {chosen.name} is async, which runs live only")
-    bars = held_events(bars, chosen.kinds)
+    given, bars = bars, held_events(bars, chosen.kinds)
     recording = recording_of(bars)
     if interval is not None:
         if recording is None:
@@ -191,7 +197,8 @@ def backtest(
             chosen.check(panel.symbols, None)
             chosen.check_said(run.signals, panel.index[-1])
         compared = as_benchmark(benchmark, panel)
-        return Result(chosen, panel, run, terms, used, why, periods_per_year, risk_free, compared)
+        rates = (periods_per_year, risk_free)
+        return Result(chosen, panel, run, terms, used, why, *rates, compared, given)
     if latency_ms:
         raise SettingsError("latency_ms is for depth; bars fill at the next open or at the close")
     if fills == "book":
@@ -220,6 +227,7 @@ def backtest(
         periods_per_year=periods_per_year,
         risk_free=risk_free,
         benchmark=compared,
+        data=given,
     )
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import html
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -33,14 +32,25 @@ if TYPE_CHECKING:
     from mdkit.backtesting.chance.bootstrap import Bootstrap
     from mdkit.backtesting.report.tear_sheet import TearSheet
     from mdkit.backtesting.show import ResultCanvas
+    from mdkit.research.markouts import Markouts
 
 
 @dataclass(frozen=True, eq=False)
 class Result:
     """A finished backtest. Figures are computed when first asked for.
 
-    `engine` is the one that ran, `"python"` or `"native"`, and `engine_reason` why. It can be
-    pickled whenever its strategy can. Raises `SettingsError` for rates that cannot be.
+    `engine` is the one that ran, `"python"` or `"native"`, and `engine_reason` why; `data` is what
+    was given to run over. It can be pickled whenever its strategy can, without the data. Raises
+    `SettingsError` for rates that cannot be.
+
+    Example:
+        >>> result = md.backtest(md.strategies.pressure, md.sample(), fee=0.0001)
+        >>> len(result.fills), round(float(result.stats["return"]), 6)
+        (30, -0.002877)
+        >>> result.fills[["symbol", "price", "reason"]].tail(2)
+             symbol   price  reason
+        28  AAPL.US  158.57  signal
+        29  AAPL.US  158.58  signal
     """
 
     strategy: Strategy
@@ -52,13 +62,15 @@ class Result:
     periods_per_year: float | None = None
     risk_free: float = 0.0
     benchmark: Benchmark | None = None
+    data: Any = None
 
     def __post_init__(self) -> None:
         check_rates(self.periods_per_year, self.risk_free)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what it was made of; figures are computed again when asked for."""
-        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        """Return what it was made of but the data; figures are computed again when asked for."""
+        made_of = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return made_of | {"data": None}
 
     @cached_property
     def stats(self) -> pd.Series[Any]:
@@ -270,6 +282,30 @@ class Result:
 
         return bootstrap(self.account, draws, block, seed, repr(self.strategy))
 
+    def markouts(
+        self,
+        data: Any = None,
+        horizons: Sequence[str] = ("100ms", "1s", "5s", "10s", "60s"),
+        *,
+        symbol: str | None = None,
+        resamples: int = 500,
+        seed: int = 0,
+    ) -> Markouts:
+        """Return how the mid moved after the fills, in their direction, with bands and costs.
+
+        As `md.markouts(result, data)`, over what was backtested unless other `data` are given: a
+        recording, a session or tables with the books. `symbol`: whose, where several were traded.
+        Raises `SettingsError` where there are no books, as after a backtest on bars, of a list of
+        events or of a result that was pickled or read from a file: give the data there.
+        """
+        from mdkit.research.markouts import markouts
+
+        if data is None and (self.data is None or self.run.books is None):
+            why = "on bars there are no books" if self.run.books is None else "it holds no books"
+            raise SettingsError(f"{why}: give data, such as the recording of the same time")
+        books = self.data if data is None else data
+        return markouts(self, books, horizons, symbol=symbol, resamples=resamples, seed=seed)
+
     def plot(self, *, max_points: int = 1500) -> Figure:
         """Return a figure: price with trades, exposure, equity beside buy and hold, drawdown.
 
@@ -385,37 +421,9 @@ class Result:
         return f"{self.engine} ({self.engine_reason})"
 
     def _repr_html_(self) -> str:
-        if not self.terms.trade:
-            table = self.said.to_html(border=0, float_format="{:,.4g}".format)
-            told = f"{self._signals_line}. Engine: {self._engine_line}."
-            return (
-                f"<div><b>{html.escape(repr(self.strategy))}</b>{table}"
-                f"<small>{html.escape(told)}</small></div>"
-            )
-        a = self.account
-        ratios = (
-            f"Ratios: {len(a.returns):,} returns, {a.calendar.frequency}, {a.year:g} a year, "
-            f"risk-free {self.risk_free:.2%} a year. Engine: {self._engine_line}."
-        )
-        cells = [
-            f'<td style="text-align:left;padding-right:1em" '
-            f'title="{html.escape(metrics.describe(n))}">'
-            f"{html.escape(n.replace('_', ' '))}</td>"
-            f'<td style="text-align:right;padding-right:2.5em">'
-            f"{html.escape(shown_value(n, self.stats[n]))}</td>"
-            for n in metrics.METRICS
-        ]
-        thirds = math.ceil(len(cells) / 3)
-        rows = "".join(f"<tr>{''.join(cells[row::thirds])}</tr>" for row in range(thirds))
-        span = (
-            f"{', '.join(self.panel.symbols)}, {len(self.panel):,} bars from "
-            f"{self.stats['start']:%Y-%m-%d %H:%M} to {self.stats['end']:%Y-%m-%d %H:%M} UTC"
-        )
-        return (
-            f"<div><b>{html.escape(repr(self.strategy))}</b> on {html.escape(span)}"
-            f"<table>{rows}</table><small>{html.escape(ratios)}"
-            f"{''.join(f'<br>Note: {html.escape(note)}.' for note in self.notes)}</small></div>"
-        )
+        from mdkit.backtesting.report.cell import result_html
+
+        return result_html(self)
 
 
 def read_result(path: str | Path) -> Result:
@@ -423,6 +431,12 @@ def read_result(path: str | Path) -> Result:
 
     It has all figures, tables and pictures. Its strategy is a name with parameters, which cannot be
     run. Raises `SettingsError` for what is no such file, or is damaged.
+
+    Example:
+        >>> result = md.backtest(md.strategies.pressure, md.sample())
+        >>> path = result.save("pressure.npz")
+        >>> md.read_result("pressure.npz").stats["return"] == result.stats["return"]
+        True
     """
     from mdkit.backtesting.report.saved import read_parts
 

@@ -137,6 +137,12 @@ def sweep(
     has the name of a figure asked for is in the column "<name> (parameter)". `heatmap` draws it.
     Raises `SettingsError` for parameters, figures or terms that there are not; warns with
     `BacktestWarning` when figures of a year are nan because there are too few returns.
+
+    Example:
+        >>> md.sweep(md.strategies.pressure, md.sample(), {"levels": [1, 5]}, metric="trades")
+           levels  trades
+        0       1      82
+        1       5      24
     """
     if workers is not None and not is_count(workers):
         raise SettingsError(f"workers is {workers!r}; give a number of 1 or more, or None")
@@ -355,6 +361,11 @@ def heatmap(
     Without names: the grid's first two parameters and the first figure. Where the sweep varied
     more than two parameters, each cell shows the best over the others. The heat map of a table of
     order books is `md.book_heatmap`. Raises `SettingsError` for what is no sweep.
+
+    Example:
+        >>> grid = {"levels": [1, 5], "enter": [2.0, 3.0]}
+        >>> swept = md.sweep(md.strategies.pressure, md.sample(), grid, metric="return")
+        >>> figure = md.heatmap(swept)
     """
     from mdkit.backtesting.more_plots import draw_heatmap
 

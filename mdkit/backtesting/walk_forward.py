@@ -127,6 +127,17 @@ def walk_forward(
 
     Raises `SettingsError` when there are fewer than `train` + `test` bars, or when purge or embargo
     leave none of a stretch.
+
+    Example:
+        >>> import pandas as pd
+        >>> closes = [100.0, 101.0, 103.0, 102.0, 99.0, 98.0, 101.0, 104.0]
+        >>> days = pd.date_range("2026-01-01", periods=8, tz="UTC")
+        >>> bars = pd.DataFrame({name: closes for name in ("open", "high", "low", "close")}, days)
+        >>> grid = {"fast": [1], "slow": [2, 3]}
+        >>> terms = {"train": 4, "test": 2, "metric": "return"}
+        >>> walked = md.walk_forward(md.strategies.SmaCross, bars, grid, **terms)
+        >>> walked.windows[["fast", "slow"]].values.tolist()
+        [[1, 3], [1, 2]]
     """
     for name, value in (("train", train), ("test", test)):
         if not is_count(value):

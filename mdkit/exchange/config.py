@@ -52,6 +52,10 @@ class PlanLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     `connections` at a time, `subscriptions` (channel and symbol) at a time over all
     connections, REST calls `rest_per_minute`, `channels` that may be subscribed to, and
     `quota`, the number of REST calls until code 3002.
+
+    Example:
+        >>> limits = md.PlanLimits(connections=1, rest_per_minute=60)
+        >>> exchange = md.Exchange(["AAPL.US"], limits=limits)
     """
 
     connections: int | None = None
@@ -75,6 +79,10 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     after the first subscription, or once `after_messages` messages (of all channels) have been
     passed on, or, where both are None, as soon as the exchange is up. Plain data, so that a
     schedule can be written to a file and played again.
+
+    Example:
+        >>> fault = md.Fault("disconnect", at=1.0)
+        >>> exchange = md.Exchange(["AAPL.US"], faults=[fault])
     """
 
     kind: str

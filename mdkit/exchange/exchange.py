@@ -40,14 +40,8 @@ class Exchange:
     runs in a process of its own; with `process=False` in the running loop (`async with` or
     `await open()` only).
 
-        with Exchange(["AAPL.US"], scenario="busy") as exchange:
-            requests.get(exchange.rest_url + "/market/depth", params={"symbol": "AAPL.US"})
-
     With `venue="kraken"` and the like it speaks the dialect of a public venue, without a key, and
     keeps a deep order book of each symbol, which `true_book` shows.
-
-        with Exchange(["BTC/USD"], venue="kraken") as exchange:
-            requests.get(exchange.rest_url + "/0/public/OHLC", params={"pair": "XBTUSD"})
 
     Args:
         symbols: the default five; in a playback all of the recording's. At a venue in the common
@@ -82,6 +76,14 @@ class Exchange:
 
     Raises `SettingsError` when made with values that cannot work; starting raises
     `ExchangeError` (a port taken) or `RecordingError` (not a recording).
+
+    Example:
+        >>> import requests
+        >>> with md.Exchange(["AAPL.US"]) as exchange:
+        ...     url = exchange.rest_url + "/market/depth"
+        ...     answer = requests.get(url, params={"symbol": "AAPL.US"}, timeout=5).json()
+        >>> sorted(answer)
+        ['code', 'data', 'message']
     """
 
     def __init__(

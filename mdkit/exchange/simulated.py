@@ -30,8 +30,6 @@ _SET_BACK_NS = 1_000_000
 class Simulated:
     """The market of `md.Exchange` without the exchange, for `md.live(source=...)`.
 
-        session = md.live(["AAPL.US"], source=md.Simulated(rate=500, seed=3))
-
     The same options and the same symbols give the same messages, byte for byte, as an
     `md.Exchange` sends to a session that subscribes to the same. What belongs to a server is not
     here: faults, keys, plan limits, REST (so no warmup and no backfill), recordings played back.
@@ -44,6 +42,11 @@ class Simulated:
         count: depth messages after which the session ends by itself.
 
     Raises `SettingsError` for values that cannot work.
+
+    Example:
+        >>> session = md.live(["AAPL.US"], source=md.Simulated(speed=None, count=500, seed=3))
+        >>> session.run_blocking().totals["received"]
+        500
     """
 
     def __init__(

@@ -87,6 +87,13 @@ class LiveFrame(Generic[Row]):
 
     Memory grows with what arrives, up to two windows of columns: once those are full, the
     newer window moves to the front, which costs less per row than a ring does in snapshots.
+
+    Example:
+        >>> frame = md.LiveFrame({"price": "float"}, capacity=2)
+        >>> for second in range(3):
+        ...     frame.append((second * 1_000_000_000, 100.0 + second))
+        >>> frame.snapshot()["price"].tolist()
+        [101.0, 102.0]
     """
 
     index_name = "received"

@@ -39,6 +39,13 @@ def gaps(bars: pd.DataFrame, interval: str | None = None) -> pd.DataFrame:
     A market that closes has such a run every night; nothing is said about the time before the
     first and after the last bar. `interval` is told from the bars unless given. Raises
     `SettingsError` for what are no bars.
+
+    Example:
+        >>> import pandas as pd
+        >>> hours = pd.date_range("2025-01-06", periods=9, freq="h", tz="UTC")
+        >>> bars = pd.DataFrame({"open": 1.0, "high": 2.0, "low": 0.5, "close": 1.5}, hours)
+        >>> md.gaps(bars.drop(hours[3:5]))["missing"].tolist()
+        [2]
     """
     import pandas as pd
 
@@ -78,6 +85,14 @@ def resample(bars: pd.DataFrame, interval: str, *, partial: bool = True) -> pd.D
 
     Raises `SettingsError` when the interval is unknown, shorter than that of the bars, or not
     made of whole ones ("1w" to "1M").
+
+    Example:
+        >>> import pandas as pd
+        >>> hours = pd.date_range("2025-01-06", periods=48, freq="h", tz="UTC")
+        >>> prices = {"open": 1.0, "high": 2.0, "low": 0.5, "close": 1.5}
+        >>> bars = pd.DataFrame({**prices, "volume": 10.0}, hours)
+        >>> md.resample(bars, "1d")["volume"].tolist()
+        [240.0, 240.0]
     """
     check_interval(interval)
 

@@ -47,6 +47,12 @@ def webhook(
         body: makes the JSON from the notice, for services that want another form.
 
     Raises `SettingsError` for what is no such address or number.
+
+    Example:
+        >>> post = md.webhook("https://chat.example/hook/secret")
+        >>> session = md.live(["AAPL.US"], source="simulated")
+        >>> session.alert("queue > 0.8", post)
+        <Alert 'queue > 0.8'>
     """
     if in_browser():
         raise SettingsError(

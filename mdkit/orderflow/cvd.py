@@ -48,6 +48,11 @@ def cvd(trades: pd.DataFrame, every: Any = None, *, across_gaps: bool = False) -
 
     Raises `SettingsError` for a table of something else or of several symbols, and for a time
     that is none.
+
+    Example:
+        >>> trades = md.read_recording(md.sample()).frame("trade", "AAPL.US")
+        >>> md.cvd(trades, every="5s")["cvd"].tolist()
+        [1334.0, -1160.0, -3230.0, -3323.0]
     """
     from mdkit.frames.display import Table
 

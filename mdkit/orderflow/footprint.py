@@ -144,6 +144,11 @@ def footprint(
 
     Raises `SettingsError` for a table of something else or of several symbols, an interval or a
     step that is none.
+
+    Example:
+        >>> trades = md.read_recording(md.sample()).frame("trade", "AAPL.US")
+        >>> md.footprint(trades, "5s")["volume"].groupby("time").sum().tolist()
+        [6734.0, 7640.0, 10770.0, 1505.0]
     """
     import pandas as pd
 

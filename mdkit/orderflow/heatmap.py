@@ -46,6 +46,11 @@ def book_heatmap(
 
     Raises `SettingsError` for a table of something else or of several symbols, and for bins,
     seconds or a time that are none.
+
+    Example:
+        >>> books = md.read_recording(md.sample()).frame("depth", "AAPL.US")
+        >>> md.book_heatmap(books, price_bins=8, every="1s").shape
+        (14, 8)
     """
     import pandas as pd
 

@@ -36,6 +36,15 @@ def volume_profile(trades: pd.DataFrame, price_bins: int | None = None) -> pd.Da
 
     Raises `SettingsError` for a table of something else or of several symbols, and for bins that
     are no whole number of at least 1.
+
+    Example:
+        >>> trades = md.read_recording(md.sample()).frame("trade", "AAPL.US")
+        >>> md.volume_profile(trades, price_bins=3)[["sell", "buy", "poc"]]
+                  sell     buy    poc
+        price
+        158.49  1122.0  1014.0  False
+        158.54  8963.0  5793.0   True
+        158.59  4901.0  4856.0  False
     """
     import pandas as pd
 

@@ -25,6 +25,12 @@ class Receipt:
             replayed), or None.
         reason: what ended the session: "stopped", "the source ended", or an error.
         commonest: of the dead letters the commonest failure, in a line; "" if there are none.
+
+    Example:
+        >>> session = md.live(["AAPL.US"], source=md.Simulated(speed=None, count=500))
+        >>> receipt = session.run_blocking()
+        >>> receipt.totals["received"], receipt.balanced, receipt.reason
+        (500, True, 'the source ended')
     """
 
     seconds: float

@@ -16,9 +16,11 @@ def sample() -> Path:
     It holds 14 s of books and trades of two simulated stocks, AAPL.US and MSFT.US, in 1,859
     messages: small enough to try everything on that takes a recording.
 
-        md.explore(md.sample())
-
     Raises `RecordingError` where the file has been taken out of the installation.
+
+    Example:
+        >>> md.recording_info(md.sample()).symbols
+        ('AAPL.US', 'MSFT.US')
     """
     # A wheel has it in the package, a clone in the folder of data beside it.
     places = (_PACKAGE / _NAME, _PACKAGE.parent / "data" / _NAME)

@@ -94,6 +94,17 @@ def around(
 
     A path ends where a gap parts it from its moment; the means are over what is left. So before
     a "gap" there is none. Raises `SettingsError` for a `when` that is none of these.
+
+    Example:
+        >>> pressure = md.strategies.pressure(enter=3.0)
+        >>> path = md.around(md.sample(), pressure, "500ms", "1s", symbol="AAPL.US", steps=4)
+        >>> path.table[["events", "move_bp"]].round(2)
+                 events  move_bp
+        seconds
+        -0.5          9    -0.67
+         0.0          9     0.00
+         0.5          9     0.49
+         1.0          8     0.16
     """
     options({"steps": (steps, 2), "resamples": (resamples, 1), "seed": (seed, 0)})
     back, ahead = nanoseconds(before, "before"), nanoseconds(after, "after")

@@ -32,6 +32,11 @@ def forward(frame: pd.DataFrame, horizons: Horizons, price: Any = "mid") -> pd.D
 
     Source: the return convention of Cont, Kukanov and Stoikov, "The price impact of order book
     events", Journal of Financial Econometrics 12 (2014), in relative terms.
+
+    Example:
+        >>> books = md.read_recording(md.sample()).frame("depth", "AAPL.US")
+        >>> md.forward(books, ["100ms", "1s"]).iloc[0].round(2).tolist()
+        [0.0, 1.89]
     """
     check_one(frame)
     line = Timeline(frame)

@@ -113,6 +113,11 @@ def leadlag(
     processes", Bernoulli 11 (2005), over lags as Hoffmann, Rosenbaum and Yoshida, Bernoulli 19
     (2013).
     Raises `SettingsError` where one of them is not there.
+
+    Example:
+        >>> found = md.leadlag(md.sample(), "AAPL.US", "MSFT.US", within="100ms", lags=3)
+        >>> found.table["correlation"].round(2).to_dict()
+        {-0.1: 0.04, 0.0: -0.0, 0.1: -0.1}
     """
     options({"lags": (lags, 1), "resamples": (resamples, 1), "seed": (seed, 0)})
     longest = nanoseconds(within, "within")

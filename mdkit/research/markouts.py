@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
 
 from mdkit import measures
-from mdkit.backtesting.result import Result
 from mdkit.errors import SettingsError
 from mdkit.research.forward import BP, moves, prices_of
 from mdkit.research.tools.bootstrap import Band, band, block_sums, ratios
@@ -35,6 +34,14 @@ if TYPE_CHECKING:
 
 HORIZONS = ("100ms", "1s", "5s", "10s", "60s")
 _SIGNS = {"buy": 1.0, "sell": -1.0}
+
+
+@runtime_checkable
+class HasFills(Protocol):
+    """A finished backtest."""
+
+    fills: pd.DataFrame
+    orders: pd.DataFrame
 
 
 class Markouts(Finding):
@@ -170,8 +177,19 @@ def markouts(
 
     Trades and fills also have `costs`: quoted, effective and realised spread, and impact. No
     move reaches across a gap. Raises `SettingsError` for points that are none.
+
+    Example:
+        >>> after = md.markouts("trades", md.sample(), ("100ms", "1s"), symbol="AAPL.US")
+        >>> after.costs.round(2)
+                 events  quoted  effective  impact  realised
+        horizon
+        100ms       261     1.0       1.01    0.19      0.82
+        1s          248     1.0       1.01   -0.06      1.07
     """
     options({"resamples": (resamples, 1), "seed": (seed, 0)})
+    if symbol is None and isinstance(points, HasFills) and len(points.fills):
+        traded = points.fills["symbol"].unique()
+        symbol = str(traded[0]) if len(traded) == 1 else None
     market, ahead = Market(data, symbol), spans(horizons)
     name, times, signs, prices, passive = _points(points, market)
     table = market.depth
@@ -202,7 +220,7 @@ def markouts(
 
 def _points(points: Any, market: Market) -> tuple[str, Ints, Floats, Floats, Bools]:
     """Return a name, times, signs, prices, and whether a book of the same time came after it."""
-    if isinstance(points, Result):
+    if isinstance(points, HasFills):
         fills = points.fills
         fills = fills[fills["symbol"] == market.symbol] if market.symbol else fills
         units = fills["units"].to_numpy(float)

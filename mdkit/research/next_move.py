@@ -76,6 +76,17 @@ def next_move(
     An event counts where the mid moves later and before a gap. Source: Gould and Bonart, "Queue
     imbalance as a one-tick-ahead price predictor in a limit order book", Market Microstructure
     and Liquidity 2 (2016). Raises `SettingsError` for a table of several symbols.
+
+    Example:
+        >>> books = md.read_recording(md.sample()).frame("depth", "AAPL.US")
+        >>> md.next_move(books).table[["events", "p_up"]].round(2)
+             events  p_up
+        bin
+        1        44  0.25
+        2       165  0.39
+        3       210  0.48
+        4       188  0.61
+        5       139  0.51
     """
     check_one(frame)
     options({"bins": (bins, 2), "resamples": (resamples, 1), "seed": (seed, 0)})

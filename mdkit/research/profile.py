@@ -71,6 +71,11 @@ def profile(
 
     Means over time weigh each book by how long it stood, to the next one, never across a gap.
     Raises `SettingsError` for a figure that there is not.
+
+    Example:
+        >>> figures = md.profile(md.sample(), by="5s", of=("volume", "trades"), symbol="AAPL.US")
+        >>> figures.table["volume"].tolist()
+        [6734.0, 7640.0, 10770.0, 1505.0]
     """
     wanted = [of] if isinstance(of, str) else list(of)
     for name in wanted:

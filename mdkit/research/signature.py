@@ -92,6 +92,14 @@ def signature(
     gap; volatility is the root of the mean squared move, scaled to a minute. Source: Andersen,
     Bollerslev, Diebold and Labys, "(Understanding, optimizing, using and forecasting) realized
     volatility and correlation" (1999).
+
+    Example:
+        >>> found = md.signature(md.sample(), ("100ms", "500ms"), symbol="AAPL.US")
+        >>> found.table[["moves", "volatility_bp"]].round(1)
+               moves  volatility_bp
+        step
+        100ms    144           10.9
+        500ms     28            9.8
     """
     options({"resamples": (resamples, 1), "seed": (seed, 0)})
     market = Market(data, symbol)

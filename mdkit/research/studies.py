@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from mdkit import measures
-from mdkit.backtesting.account.numbers import is_finite
 from mdkit.errors import SettingsError
+from mdkit.numbers import is_finite
 from mdkit.research.forward import BP, moves, prices_of
 from mdkit.research.study import HORIZONS, Study
 from mdkit.research.tools.data import Market
@@ -102,8 +102,6 @@ def study(
 ) -> Any:
     """Return what a measure says about the moves of the mid after it: a `Study`.
 
-        md.study(md.imbalance, "today.jsonl.gz", symbol="BTCUSDT")
-
     Args:
         measure: a strategy, whose values are those that it gave or would give live; a measure
             of books such as `md.imbalance`; an indicator such as `md.OFI()`; a Series by time;
@@ -118,6 +116,14 @@ def study(
 
     Moves are in bp of the mid price in force, by time of receipt; none reaches across a gap.
     Raises `SettingsError` for arguments that cannot be.
+
+    Example:
+        >>> study = md.study(md.imbalance, md.sample(), ("200ms", "1s"), symbol="AAPL.US")
+        >>> study.ic[["events", "ic"]].round(2)
+                 events    ic
+        horizon
+        200ms       744  0.21
+        1s          702 -0.15
     """
     options({"bins": (bins, 2), "resamples": (resamples, 1), "seed": (seed, 0)})
     if not (is_finite(delay_ms) and 0.0 <= delay_ms <= _LONGEST_DELAY):

@@ -47,6 +47,12 @@ class Session(SessionLife[Receipt], BookTables, OrderFlowTables, SessionMonitori
 
     Methods may be called from any thread. A failure in the background is raised once, by the
     next call; after that the session can still be looked at.
+
+    Example:
+        >>> session = md.live(["AAPL.US"], source=md.Simulated(speed=None, count=500))
+        >>> receipt = session.run_blocking()
+        >>> session.frame("depth", "AAPL.US")[["bid", "ask"]].shape
+        (500, 2)
     """
 
     def __init__(
@@ -412,13 +418,10 @@ class Session(SessionLife[Receipt], BookTables, OrderFlowTables, SessionMonitori
         return self._do(lambda: session_html(self))
 
     def __repr__(self) -> str:
-        state = self.state
-        totals = self.pipeline.ledger.totals()
-        look = self.pipeline.buffer.statistics()
-        health = self.pipeline.health()
-        lost = totals["dropped"] + totals["conflated"]
+        totals, health = self.pipeline.ledger.totals(), self.pipeline.health()
+        look, lost = self.pipeline.buffer.statistics(), totals["dropped"] + totals["conflated"]
         return (
-            f"<Session {self.name!r} {state} on {self.pipeline.source.name}: "
+            f"<Session {self.name!r} {self.state} on {self.pipeline.source.name}: "
             f"{totals['received']:,} received at {health.in_rate:,.0f}/s, "
             f"queue {look.depth:,}/{look.maxsize:,} {health.state}, {lost:,} lost, "
             f"{totals['dead_lettered'] + totals['invalid']:,} bad, "

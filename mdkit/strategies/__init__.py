@@ -2,6 +2,12 @@
 
 `ALL` holds every strategy that comes with mdkit, by name; one suite of tests runs over it.
 `indicators` holds what strategies are made of.
+
+Example:
+    >>> list(md.strategies.ALL)[:3]
+    ['pressure', 'spread_monitor', 'SmaCross']
+    >>> md.strategies.pressure(enter=3.0)
+    pressure(levels=5, enter=3.0)
 """
 
 from __future__ import annotations

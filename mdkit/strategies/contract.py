@@ -248,6 +248,16 @@ def strategy(*kinds: str, per: Per = "symbol") -> _Decorator:
 
     `per="session"` runs one instance over all symbols in place of one for each.
     Raises `SettingsError` when a kind is unknown or what is decorated cannot be a strategy.
+
+    Example:
+        >>> @md.strategy("depth")
+        ... def tight(book, ticks=1):
+        ...     return float(md.spread(book) <= 0.01 * ticks)
+        >>> tight(ticks=2)
+        tight(ticks=2)
+        >>> result = md.backtest(tight(ticks=2), md.sample(), trade=False)
+        >>> result.signals["AAPL.US"].value_counts().to_dict()
+        {1.0: 695, 0.0: 60}
     """
     if not kinds or not all(isinstance(kind, str) for kind in kinds):
         raise SettingsError(
@@ -275,6 +285,12 @@ def messages(function: Callable[[dict[str, Any]], Any], *kinds: str) -> MessageS
     and ticker. A real number that comes back is the signal; anything else is taken as nothing
     to say, since such functions often return what they printed or stored. The function is
     shared by all symbols; whatever it remembers is its own affair.
+
+    Example:
+        >>> best = md.messages(lambda message: message["bids"][0][0], "depth")
+        >>> result = md.backtest(best, md.sample(), trade=False)
+        >>> float(result.signals["MSFT.US"].max())
+        655.74
     """
     if isinstance(function, Strategy) or hasattr(function, "__strategy__"):
         raise SettingsError(f"{function!r} is a strategy already; pass it without md.messages")

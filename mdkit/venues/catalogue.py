@@ -21,14 +21,18 @@ def venue(
 ) -> Venue:
     """Return a public venue for `source=`, where its name alone does not say enough.
 
-        session = md.live(["BTC/USD"], source=md.venue("kraken", depth=100), levels=50)
-
     Args:
         name: one of `md.venues()`.
         ws_url, rest_url: other addresses, such as those of a proxy.
         depth: how many levels a side to ask for; the least that shows `levels` unless given.
 
     Raises `SettingsError` where there is no such venue, or it has no books of that depth.
+
+    Example:
+        >>> deep = md.venue("kraken", depth=100)
+        >>> deep.ws_url
+        'wss://ws.kraken.com/v2'
+        >>> session = md.live(["BTC/USD"], source=deep, levels=50)
     """
     found = venue_of(name)
     chosen = replace(
@@ -42,7 +46,12 @@ def venue(
 
 
 def venues() -> pd.DataFrame:
-    """Return the public venues as a table: channels, depths, how books are proven, limits."""
+    """Return the public venues as a table: channels, depths, how books are proven, limits.
+
+    Example:
+        >>> list(md.venues().index)
+        ['kraken', 'binance', 'binance.us', 'binance.futures', 'coinbase', 'hyperliquid', 'okx']
+    """
     import pandas as pd
 
     rows = {

@@ -10,6 +10,7 @@ import mdkit as md
 from mdkit.backtesting.account.terms import BacktestWarning
 from mdkit.backtesting.data.volume import reads_volume
 from mdkit.errors import SettingsError
+from mdkit.events import Bar
 from mdkit.frames import Frames
 from mdkit.strategies import BuyAndHold, SmaCross, as_strategy
 
@@ -79,6 +80,21 @@ def test_a_strategy_that_reads_the_volume_is_refused_bars_without(seeded_bars, m
         md.backtest(mine, bare)
     with pytest.raises(SettingsError, match="no column volume"):
         md.verify(mine, bare)
+
+
+@md.strategy("bar")
+def by_kind(bar):
+    return 1.0 if isinstance(bar, Bar) else None
+
+
+def test_naming_an_event_is_no_reading_of_its_volume(seeded_bars):
+    bars = seeded_bars(20)
+    bare = bars.drop(columns="volume")
+    assert same_run(md.backtest(by_kind, bare), md.backtest(by_kind, bars))
+    given = pd.Series([1.0, 0.0], bars.index[[2, 9]])
+    ran = [md.backtest(signals=given, bars=one) for one in (bare, bars)]
+    assert same_run(*ran)
+    assert len(ran[0].fills) == 2
 
 
 def test_an_index_without_a_zone_is_utc_and_says_so_once(seeded_bars):

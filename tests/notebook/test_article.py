@@ -46,6 +46,17 @@ def books():
     return [[flat % size for size in (4, 9, 1, 0)]]
 
 
+def test_monitoring_ends_with_the_feed_however_long_a_line_is_away(list_source, books):
+    async def main():
+        pipeline = md.MarketDataPipeline(lambda book: None, source=list_source(books))
+        await pipeline.start()
+        await asyncio.wait_for(pipeline.monitor(interval=3600.0), timeout=60.0)
+        assert not pipeline.session.running
+        return await pipeline.shutdown()
+
+    assert asyncio.run(main()).totals["processed"] == 4
+
+
 def test_the_articles_functions_run_unchanged(list_source, books, capsys):
     async def main():
         pipeline = md.MarketDataPipeline(namespace["pressure_strategy"], source=list_source(books))

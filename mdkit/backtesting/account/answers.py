@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from mdkit.backtesting.account.numbers import is_finite
 from mdkit.errors import SettingsError
+from mdkit.numbers import is_finite
 
 TimeInForce = Literal["GTC", "IOC", "GTX"]
 """How long an order stays: until it is cancelled; for what is there at once, the rest given up; or
@@ -32,6 +32,13 @@ class Limit:
             position to, in [-1, 1]. It buys or sells as that needs when it comes due.
 
     Raises `SettingsError` for what is no price, no size or no time in force.
+
+    Example:
+        >>> @md.strategy("depth")
+        ... def patient(book):
+        ...     return md.Limit(book.bids[0][0], size=10.0)
+        >>> len(md.backtest(patient, md.sample(), fills="queue", cash=100_000).fills)
+        78
     """
 
     price: float
@@ -59,6 +66,18 @@ class Stop:
             in [-1, 1]. It buys or sells as that needs when it comes due.
 
     Raises `SettingsError` for what is no price or no size.
+
+    Example:
+        >>> @md.strategy("bar")
+        ... def breakout(bar):
+        ...     return md.Stop(102.0, size=10.0)
+        >>> import pandas as pd
+        >>> days = pd.date_range("2026-01-05", periods=4, tz="UTC")
+        >>> highs = [101.0, 101.0, 103.0, 101.0]
+        >>> bars = pd.DataFrame({"open": 100.0, "high": highs, "low": 99.0, "close": 100.0}, days)
+        >>> md.backtest(breakout, bars).fills[["units", "price"]]
+           units  price
+        0   10.0  102.0
     """
 
     price: float
@@ -81,6 +100,18 @@ class OCO:
         first, second: `Limit` or `Stop`.
 
     Raises `SettingsError` for anything else.
+
+    Example:
+        >>> @md.strategy("bar")
+        ... def breakout(bar):
+        ...     return md.OCO(md.Stop(102.0, size=10.0), md.Stop(98.0, size=-10.0))
+        >>> import pandas as pd
+        >>> days = pd.date_range("2026-01-05", periods=4, tz="UTC")
+        >>> highs = [101.0, 101.0, 103.0, 101.0]
+        >>> bars = pd.DataFrame({"open": 100.0, "high": highs, "low": 99.0, "close": 100.0}, days)
+        >>> md.backtest(breakout, bars).fills[["units", "price"]]
+           units  price
+        0   10.0  102.0
     """
 
     first: Limit | Stop
@@ -109,6 +140,13 @@ class Quote:
         time_in_force: "GTC", or "GTX" for post only.
 
     Raises `SettingsError` for what is no price, a bid not below the ask, or no size.
+
+    Example:
+        >>> @md.strategy("depth")
+        ... def maker(book):
+        ...     return md.Quote(book.bids[0][0], book.asks[0][0], size=10.0, max_position=50.0)
+        >>> len(md.backtest(maker, md.sample(), fills="queue", cash=100_000).fills)
+        184
     """
 
     bid: float | None = None

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from mdkit.backtesting.account.numbers import is_finite
 from mdkit.errors import SettingsError
+from mdkit.numbers import is_finite
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,12 @@ class Fees:
         taker: of an order that took what was shown.
 
     Raises `SettingsError` for what is no fraction between -0.5 and 0.5 (taker: from 0 on).
+
+    Example:
+        >>> fees = md.Fees(maker=-0.0001, taker=0.0004)
+        >>> fills = md.backtest(md.strategies.pressure, md.sample(), fee=fees).fills
+        >>> bool((fills["fee"] > 0).all())  # they took what was shown
+        True
     """
 
     maker: float = 0.0
@@ -49,6 +55,12 @@ class Contract:
         lot: orders are multiples of so many contracts, rounded towards zero; 0 for any size.
 
     Raises `SettingsError` for numbers that cannot be.
+
+    Example:
+        >>> shares = dict.fromkeys(["AAPL.US", "MSFT.US"], md.Contract(tick=0.01, lot=1.0))
+        >>> result = md.backtest(md.strategies.pressure, md.sample(), contracts=shares)
+        >>> bool((result.fills["units"] % 1 == 0).all())
+        True
     """
 
     size: float = 1.0

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mdkit.backtesting.account.numbers import is_finite
 from mdkit.errors import SettingsError
+from mdkit.numbers import is_finite
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,16 @@ class Margin:
         maintenance: likewise, from 0 to `initial`.
 
     Raises `SettingsError` for numbers that cannot be.
+
+    Example:
+        >>> import pandas as pd
+        >>> days = pd.date_range("2026-01-05", periods=4, tz="UTC")
+        >>> bars = pd.DataFrame({"open": 100.0, "high": 101.0, "low": 99.0, "close": 100.0}, days)
+        >>> bought = pd.Series([1.0], days[:1])
+        >>> terms = {"stop_loss": 0.02, "size": md.RiskSize(0.1, max_exposure=5.0)}
+        >>> result = md.backtest(signals=bought, bars=bars, margin=md.Margin(0.5), **terms)
+        >>> result.fills["units"].tolist()
+        [200.0]
     """
 
     initial: float = 0.5
@@ -63,6 +73,15 @@ class Financing:
             bar, its end included, at its close.
 
     Raises `SettingsError` for what are no rates.
+
+    Example:
+        >>> import pandas as pd
+        >>> days = pd.date_range("2026-01-05", periods=4, tz="UTC")
+        >>> bars = pd.DataFrame({"open": 100.0, "high": 101.0, "low": 99.0, "close": 100.0}, days)
+        >>> short = pd.Series([-1.0], days[:1])
+        >>> result = md.backtest(signals=short, bars=bars, financing=md.Financing(borrow=0.0365))
+        >>> result.equity["equity"].round(2).tolist()
+        [10000.0, 10000.0, 9999.0, 9997.0]
     """
 
     borrow: float | Mapping[str, float] = 0.0

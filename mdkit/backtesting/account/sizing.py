@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mdkit.backtesting.account.numbers import is_finite
 from mdkit.errors import SettingsError
 from mdkit.history.intervals import check_interval
+from mdkit.numbers import is_finite
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,18 @@ class ATRStop:
             bars their own.
 
     Raises `SettingsError` for numbers that cannot be.
+
+    Example:
+        >>> import pandas as pd
+        >>> days = pd.date_range("2026-01-05", periods=4, tz="UTC")
+        >>> lows = [99.0, 99.0, 95.0, 99.0]
+        >>> bars = pd.DataFrame({"open": 100.0, "high": 101.0, "low": lows, "close": 100.0}, days)
+        >>> bought = pd.Series([1.0], days[:1])
+        >>> result = md.backtest(signals=bought, bars=bars, stop_loss=md.ATRStop(2, period=2))
+        >>> result.fills[["price", "reason"]]
+           price     reason
+        0  100.0     signal
+        1   96.0  stop_loss
     """
 
     multiple: float
@@ -55,6 +67,16 @@ class RiskSize:
         max_exposure: of the equity; above 1 with borrowed money.
 
     Raises `SettingsError` for numbers that cannot be.
+
+    Example:
+        >>> import pandas as pd
+        >>> days = pd.date_range("2026-01-05", periods=4, tz="UTC")
+        >>> bars = pd.DataFrame({"open": 100.0, "high": 101.0, "low": 99.0, "close": 100.0}, days)
+        >>> bought = pd.Series([1.0], days[:1])
+        >>> terms = {"stop_loss": 0.05, "size": md.RiskSize(0.01)}
+        >>> result = md.backtest(signals=bought, bars=bars, **terms)
+        >>> round(float(result.fills["units"].iloc[0]), 2)
+        20.0
     """
 
     risk: float
@@ -84,6 +106,16 @@ class VolatilityTarget:
         rebalance: True sizes anew on every bar; else only when the signal changes.
 
     Raises `SettingsError` for numbers that cannot be.
+
+    Example:
+        >>> import pandas as pd
+        >>> days = pd.date_range("2026-01-05", periods=4, tz="UTC")
+        >>> closes = [100.0, 102.0, 100.0, 102.0]
+        >>> bars = pd.DataFrame({name: closes for name in ("open", "high", "low", "close")}, days)
+        >>> said = pd.Series([1.0], days[2:3])
+        >>> result = md.backtest(signals=said, bars=bars, size=md.VolatilityTarget(0.15, period=2))
+        >>> round(float(result.fills["units"].iloc[0]), 2)
+        33.08
     """
 
     volatility: float

@@ -10,9 +10,9 @@ from typing import Any, Literal, get_args
 from mdkit.backtesting.account.contracts import Contract, Fees, as_fees
 from mdkit.backtesting.account.fills import Account
 from mdkit.backtesting.account.leverage import Financing, Margin
-from mdkit.backtesting.account.numbers import is_finite
 from mdkit.backtesting.account.sizing import ATRStop, RiskSize, VolatilityTarget
 from mdkit.errors import SettingsError
+from mdkit.numbers import is_finite
 
 Fill = Literal["next_open", "close"]
 Fills = Literal["touch", "book", "queue"]

@@ -64,10 +64,10 @@ from mdkit.backtesting.books.latency import checked_latency
 from mdkit.backtesting.books.listener import Listener, timed
 from mdkit.backtesting.compiled.layout import CannotCompile
 from mdkit.backtesting.data.panel import Panel
-from mdkit.backtesting.data.recorded import steps_of
 from mdkit.backtesting.runs import Run
 from mdkit.errors import SettingsError
 from mdkit.recording.reading.reader import Recording
+from mdkit.recording.replay.seen import steps_of
 from mdkit.strategies.contract import Strategy
 
 

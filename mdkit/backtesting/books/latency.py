@@ -8,8 +8,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from mdkit.backtesting.account.numbers import is_finite
 from mdkit.errors import SettingsError
+from mdkit.numbers import is_finite
 
 Latency = float | tuple[float, float] | Literal["recorded"]
 Stamps = npt.NDArray[np.int64]

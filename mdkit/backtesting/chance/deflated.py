@@ -68,6 +68,12 @@ def deflated(sweep: pd.DataFrame) -> Deflated:
         sweep: what `sweep` returned; over books of any metric, over bars with "sharpe" among them.
 
     Raises `SettingsError` for other frames, and where fewer than two trials have a Sharpe ratio.
+
+    Example:
+        >>> grid = {"levels": [1, 3, 5]}
+        >>> swept = md.sweep(md.strategies.pressure, md.sample(), grid, metric="return")
+        >>> md.deflated(swept).probability < 0.95
+        True
     """
     found = getattr(sweep, "attrs", {}).get("trials")
     if found is None:

@@ -2,7 +2,6 @@
 
 panel.py       plain columns on one time axis
 bar_frames.py  DataFrames of bars, checked
-sessions.py    what a session holds in memory
-recorded.py    recordings
+recorded.py    the bars of recordings
 volume.py      bars without a volume
 """

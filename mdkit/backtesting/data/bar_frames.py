@@ -14,10 +14,9 @@ import pandas as pd
 from mdkit.backtesting.account.terms import BacktestWarning
 from mdkit.backtesting.compiled.native import Columns
 from mdkit.errors import SettingsError
+from mdkit.frames.held import UNNAMED
 
 COLUMNS = ("open", "high", "low", "close", "volume")
-SYMBOL = "asset"
-"""What a single frame's symbol is called unless `bars.attrs["symbol"]` names it."""
 _ROUNDING = 1e-9
 """How far, of the price, a high may lie below a close: adjusted prices are rounded one by one."""
 
@@ -74,7 +73,7 @@ def by_symbol(bars: Any) -> dict[str, pd.DataFrame]:
         groups = bars.groupby(level=level, sort=False)
         frames = {str(symbol): frame.droplevel(level) for symbol, frame in groups}
     else:
-        symbol = getattr(bars, "attrs", {}).get("symbol", SYMBOL)
+        symbol = getattr(bars, "attrs", {}).get("symbol", UNNAMED)
         frames = {str(symbol): bars}
     for frame in frames.values():
         if not isinstance(frame, pd.DataFrame):

@@ -1,12 +1,9 @@
-"""Recordings as `backtest` and `verify` take them: as the strategies of their session saw them."""
+"""The whole bars of a recording, as its session made them."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
-from os import PathLike
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,10 +12,10 @@ from mdkit.backtesting.account.calendar import DAY
 from mdkit.backtesting.account.terms import BacktestWarning
 from mdkit.backtesting.data.panel import Panel, bar_columns
 from mdkit.errors import SettingsError
-from mdkit.events import Bar, Gap, MarketEvent
+from mdkit.events import Bar, Gap
 from mdkit.history.intervals import FIXED_MS
 from mdkit.recording.reading.reader import Recording
-from mdkit.recording.replay.events import steps
+from mdkit.recording.replay.seen import steps_of
 
 _MS = 1_000_000
 
@@ -34,41 +31,6 @@ class BarTape:
 
     panel: Panel
     steps: tuple[Bar | Gap, ...]
-
-
-def recording_of(data: Any) -> Recording | None:
-    """Return a recording, given as such, by its path or by several, or None if it is none.
-
-    It is taken as seen, however it was opened: without what the session dropped and conflated.
-    Raises `RecordingError` when there is no such file.
-    """
-    if isinstance(data, Recording):
-        return Recording(data.paths, as_seen=True)
-    several = isinstance(data, list | tuple) and len(data) > 0
-    if all(isinstance(path, str | PathLike) for path in (data if several else (data,))):
-        return Recording(data, as_seen=True)
-    return None
-
-
-def made_of(recording: Recording) -> str:
-    """Return what its bars are made of: "trade", or "ticker" where it holds no trade but those.
-
-    A session without trades, but with tickers, makes its bars of them.
-    """
-    channel = "trade"
-    for _, _, route in recording.items(recording.router()):
-        if route is not None and route.channel == "trade":
-            return "trade"
-        if route is not None and route.channel == "ticker":
-            channel = "ticker"
-    return channel
-
-
-def steps_of(recording: Recording, interval: str | None) -> Iterator[MarketEvent | Gap]:
-    """Yield what strategies meet in it, one after the other; with an interval also whole bars."""
-    if interval is None:
-        return steps(recording)
-    return steps(recording, interval, made_of(recording))
 
 
 def bar_tape(recording: Recording, interval: str, *, allow_nonpositive: bool = False) -> BarTape:

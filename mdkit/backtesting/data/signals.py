@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mdkit.backtesting.data.sessions import HasFrames
 from mdkit.errors import SettingsError
 from mdkit.events import Bar
+from mdkit.frames.held import HasFrames
 from mdkit.strategies.contract import Runner, Strategy
 from mdkit.suggestions import instead
 

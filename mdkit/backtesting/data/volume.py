@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from mdkit.errors import SettingsError
+from mdkit.events import Event
 
 if TYPE_CHECKING:
     from mdkit.backtesting.data.panel import Panel
@@ -63,7 +64,8 @@ def _parts(thing: Any) -> Iterator[Any]:
         names = thing.__code__.co_names
         yield from (thing.__globals__[name] for name in names if name in thing.__globals__)
     elif isinstance(thing, type):
-        if thing.__module__ != "builtins":
+        # To name the class of an event, as `isinstance(event, Bar)` does, reads none of its fields.
+        if thing.__module__ != "builtins" and not issubclass(thing, Event):
             for base in thing.__mro__[:-1]:
                 yield from vars(base).values()
     elif not isinstance(thing, types.ModuleType | str | bytes | int | float | None):

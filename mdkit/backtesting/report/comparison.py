@@ -47,6 +47,12 @@ def compare(results: Sequence[DrawnResult] | Mapping[str, DrawnResult]) -> Compa
     """Return several results side by side; a dict names them.
 
     Without names they are called by their strategies, with what differs in the terms.
+
+    Example:
+        >>> pressures = {f"{n} levels": md.strategies.pressure(levels=n) for n in (1, 5)}
+        >>> results = {name: md.backtest(one, md.sample()) for name, one in pressures.items()}
+        >>> md.compare(results).stats.loc["trades"].to_dict()
+        {'1 levels': 82, '5 levels': 24}
     """
     if isinstance(results, Mapping):
         named = dict(results)

@@ -16,8 +16,6 @@ import numpy as np
 
 from mdkit.backtesting.account.terms import Fills
 from mdkit.backtesting.compiled.layout import CannotCompile
-from mdkit.backtesting.data.recorded import made_of, recording_of, steps_of
-from mdkit.backtesting.data.sessions import held_events
 from mdkit.backtesting.data.volume import check_volume
 from mdkit.backtesting.runs import bar_events
 from mdkit.backtesting.verify.accounts import check_accounts
@@ -28,6 +26,8 @@ from mdkit.backtesting.verify.side_by_side import check_native
 from mdkit.backtesting.verify.traces import as_sent, live_traces, replay_traces
 from mdkit.backtesting.verify.verification import Difference, Trace, Verification, compare, digest
 from mdkit.errors import SettingsError
+from mdkit.frames.held import held_events
+from mdkit.recording.replay.seen import made_of, recording_of, steps_of
 from mdkit.strategies.contract import Strategy, as_strategy
 
 _ELSEWHERE = 20_000
@@ -64,6 +64,11 @@ def verify(
     Returns a `Verification`: true if all agree, with the digest; else with the first difference
     and both values. Raises `SettingsError` when there is nothing to run on, and whatever the
     strategy raises.
+
+    Example:
+        >>> verdict = md.verify(md.strategies.pressure, md.sample())
+        >>> bool(verdict), verdict.digest[:8]
+        (True, 'e0442216')
     """
     chosen = as_strategy(strategy)
     if chosen.is_async:

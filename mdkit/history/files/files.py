@@ -53,6 +53,13 @@ def read_klines(
 
     Raises `RecordingError` when the file is none of these, or its dates can be read in two ways;
     `InvalidMessage` when bars in it cannot be true; and `FileNotFoundError`.
+
+    Example:
+        >>> import pandas as pd
+        >>> row = {"time": "2025-01-06", "open": 100, "high": 102, "low": 99, "close": 101}
+        >>> pd.DataFrame([row]).to_csv("bars.csv", index=False)
+        >>> md.read_klines("bars.csv")["close"].tolist()
+        [101.0]
     """
     path = Path(path).expanduser()
     if path.exists() and not path.is_file():

@@ -55,10 +55,6 @@ class Archive(EventTables):
 def read_archive(path: str | Path | Sequence[str | Path]) -> Archive:
     """Return the events of files of Tardis, Binance or Databento, with gaps where some are missing.
 
-        archive = md.read_archive(["BTCUSDT-aggTrades-2024-08-08.zip"])
-        archive.gaps()
-        archive.frame("trade", "BTCUSDT")
-
     Args:
         path: a file, or several, which are merged by time of receipt. Tardis' trades,
             book_snapshot_N and incremental_book_L2, known by their first line; Binance's trades,
@@ -69,6 +65,13 @@ def read_archive(path: str | Path | Sequence[str | Path]) -> Archive:
     are missing, new snapshots among increments, and trades and books that cannot be true (prices
     that are none, sides that cross) are gaps. Raises `RecordingError` where there
     is no such file, it is none of these, or a line in it cannot be read.
+
+    Example:
+        >>> from pathlib import Path
+        >>> file = Path("BTCUSDT-aggTrades-2024-08-08.csv")  # as Binance publishes them
+        >>> written = file.write_text("7,57000.1,0.5,1,1,1723075200000,true,true")
+        >>> md.read_archive(file).frame("trade", "BTCUSDT")[["price", "side"]].values.tolist()
+        [[57000.1, 'sell']]
     """
     given = [path] if isinstance(path, str | Path) else list(path)
     if not given:

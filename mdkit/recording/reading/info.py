@@ -173,6 +173,11 @@ def recording_info(path: Paths) -> RecordingInfo:
     `path` is a file, a pattern or a list, as for `read_recording`. Reads everything, without
     decoding it. Faults are in the result, and warned of nowhere. Raises `RecordingError` when
     there is no such file or it is no recording.
+
+    Example:
+        >>> info = md.recording_info(md.sample())
+        >>> info.messages, info.symbols
+        (1859, ('AAPL.US', 'MSFT.US'))
     """
     recordings = RecordingFiles(path)
     router: Router[None] = recordings.codec.router(recordings.symbols)

@@ -224,11 +224,6 @@ class _Events:
 def read_recording(path: Paths, *, as_seen: bool = False) -> Recording:
     """Return the events of recordings: an iterable, which may be iterated again and again.
 
-        recording = md.read_recording("data/morning.jsonl.gz")
-        for event in recording: ...                     # Depth, Trade, Ticker, Bar, and Gap
-        recording.frame("depth", "AAPL.US")             # a DataFrame
-        md.backtest(md.strategies.pressure, recording)
-
     Args:
         path: a file, a pattern such as "data/*.jsonl.gz", or a list of them. The first file of a
             rotated recording stands for all its parts; several recordings are merged by time.
@@ -241,5 +236,12 @@ def read_recording(path: Paths, *, as_seen: bool = False) -> Recording:
     Messages that cannot be used are counted in `invalid`. What is missing or damaged is told by
     a `RecordingWarning` once everything has been read. Raises `RecordingError` when there is no
     such file or it is no recording.
+
+    Example:
+        >>> recording = md.read_recording(md.sample())
+        >>> next(iter(recording)).kind  # they are Depth, Trade, Ticker, Bar, and Gap
+        'depth'
+        >>> recording.frame("trade", "AAPL.US")[["price", "side"]].tail(1).values.tolist()
+        [[158.61, 'buy']]
     """
     return Recording(path, as_seen=as_seen)

@@ -68,6 +68,13 @@ class Recorder:
 
     `start`, `write`, `mark` and `close` belong to one thread. Raises `SettingsError` when an
     argument cannot work or the file exists, `RecordingError` when `.zst` lacks its library.
+
+    Example:
+        >>> tape = md.Recorder("market.jsonl.gz", rotate_seconds=3600)
+        >>> market = md.Simulated(["AAPL.US"], speed=None, count=100)
+        >>> receipt = md.live(source=market, record=tape).run_blocking()
+        >>> md.recording_info("market.jsonl.gz").messages
+        100
     """
 
     def __init__(

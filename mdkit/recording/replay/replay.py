@@ -405,8 +405,6 @@ def replay(
 ) -> Replay:
     """Return recordings as a source for `md.live(source=...)`.
 
-        session = md.live(source=md.replay("morning.jsonl.gz", speed=10), strategies=[...])
-
     Args:
         path: a recording, a pattern such as "data/*.jsonl.gz", or a list. Parts of a rotated
             recording are put in order, several recordings are merged by time of receipt.
@@ -426,6 +424,12 @@ def replay(
 
     Raises `RecordingError` when there is no such recording, `SettingsError` for arguments that
     cannot work.
+
+    Example:
+        >>> played = md.replay(md.sample(), speed=None)
+        >>> session = md.live(source=played, strategies=[md.strategies.pressure])
+        >>> session.run_blocking().balanced
+        True
     """
     return Replay(path, speed, loop=loop, start=start, symbols=symbols, as_seen=as_seen)
 

@@ -53,6 +53,12 @@ def to_hftbacktest(recording: Iterable[Event] | Paths, path: str | Path, symbol:
 
     Raises `SettingsError` for another suffix, and `RecordingError` where the symbol has no books
     or trades.
+
+    Example:
+        >>> import numpy as np
+        >>> path = md.to_hftbacktest(md.sample(), "market.npz", "AAPL.US")
+        >>> np.load(path)["data"].dtype.names[:4]
+        ('ev', 'exch_ts', 'local_ts', 'px')
     """
     target = Path(path).expanduser()
     if target.suffix != ".npz":

@@ -37,6 +37,10 @@ def to_parquet(
     `bid_price_1, bid_size_1, ..., ask_price_1, ask_size_1, ...`, the best level first. Memory
     stays that of a few ten thousand events. Raises `SettingsError` for an impossible `levels`, and
     `RecordingError` when there is no such recording.
+
+    Example:
+        >>> sorted(md.to_parquet(md.sample(), "parquet", levels=5))
+        ['depth', 'trade']
     """
     if type(levels) is not int or levels < 1:
         raise SettingsError(f"levels is {levels!r}; give a whole number of at least 1")

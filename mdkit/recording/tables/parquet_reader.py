@@ -80,14 +80,17 @@ class ParquetRecording(EventTables):
 def read_parquet(folder: str | Path) -> ParquetRecording:
     """Return the events that `md.to_parquet` wrote into a folder: an iterable, and tables.
 
-        recording = md.read_parquet("parquet")
-        for event in recording: ...            # Depth, Trade, Ticker, Bar, and Gap
-        recording.frame("depth", "AAPL.US")
-        md.backtest(md.strategies.pressure, list(recording))
-
     Events of one channel come as they were; across channels those of one nanosecond may stand in
     another order than they came in, which the files do not keep. Raises `RecordingError` where
     there is no such folder, or a file is of something else.
+
+    Example:
+        >>> files = md.to_parquet(md.sample(), "parquet")
+        >>> recording = md.read_parquet("parquet")
+        >>> len(recording.frame("depth", "AAPL.US"))
+        755
+        >>> sum(event.kind == "depth" for event in recording)  # Depth, Trade, Ticker, Bar, Gap
+        1449
     """
     return ParquetRecording(folder)
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pandas as pd
 
-from mdkit.backtesting.data.recorded import recording_of, steps_of
-from mdkit.backtesting.data.sessions import HasFrames, held_events
 from mdkit.books.levels import books_of
 from mdkit.errors import SettingsError
+from mdkit.frames.held import HasFrames, held_events
 from mdkit.recording.reading.reader import Recording
+from mdkit.recording.replay.seen import recording_of, steps_of
 from mdkit.recording.tables.event_tables import EventTables
 from mdkit.suggestions import instead
 

@@ -49,6 +49,11 @@ class BookSlope(_OfOneBook):
     sides, and where the mid is zero or below. After Naes and Skjeltorp, "Order book characteristics
     and the volume-volatility relation", Journal of Financial Markets 9 (2006), with sizes in place
     of their logarithms.
+
+    Example:
+        >>> books = md.read_recording(md.sample()).frame("depth", "AAPL.US")
+        >>> round(float(md.BookSlope(levels=5).over(books).iloc[-1]), 2)
+        354.6
     """
 
     def update(self, event: Depth) -> float:
@@ -82,6 +87,11 @@ class DepthWeightedMid(_OfOneBook):
     (b A + a B) / (A + B), where b and a are the size-weighted mean prices bid and asked over the
     first `levels` levels, and B and A the sizes; with one level it is `md.microprice`. A price:
     study its distance from the mid. nan where a side has no size.
+
+    Example:
+        >>> books = md.read_recording(md.sample()).frame("depth", "AAPL.US")
+        >>> round(float(md.DepthWeightedMid(levels=5).over(books).iloc[-1]), 4)
+        158.6038
     """
 
     def update(self, event: Depth) -> float:

@@ -29,6 +29,11 @@ class Microprice(Flow):
     Source: Stoikov, "The micro-price: a high-frequency estimator of future prices", Quantitative
     Finance 18 (2018): a Markov chain of imbalance and spread, made symmetric between the sides,
     whose limit is a martingale. Not `md.microprice`, which needs no fitting.
+
+    Example:
+        >>> books = md.read_recording(md.sample()).frame("depth", "AAPL.US")
+        >>> round(float(md.Microprice.fit(books).over(books).iloc[-1]), 4)
+        158.6009
     """
 
     channel = "depth"

@@ -36,6 +36,11 @@ class OFI(Flow):
     Financial Econometrics 12 (2014); for several levels Xu, Gould and Howison, "Multi-level
     order-flow imbalance in a limit order book", Market Microstructure and Liquidity 4 (2018), of
     whose vector this is the sum. Raises `SettingsError` for levels or windows that cannot be.
+
+    Example:
+        >>> books = md.read_recording(md.sample()).frame("depth", "AAPL.US")
+        >>> float(md.OFI(levels=3, window="1s").over(books).iloc[-1])
+        6127.0
     """
 
     channel = "depth"

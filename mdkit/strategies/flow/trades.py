@@ -35,6 +35,11 @@ class TradeImbalance(Flow):
     """(bought - sold) / (bought + sold), of sizes traded within a window of time, in [-1, 1].
 
     By the aggressor's side; trades of no known side count in neither. nan where nothing did.
+
+    Example:
+        >>> trades = md.read_recording(md.sample()).frame("trade", "AAPL.US")
+        >>> round(float(md.TradeImbalance("5s").over(trades).iloc[-1]), 3)
+        -0.186
     """
 
     channel = "trade"
@@ -80,6 +85,11 @@ class VPIN(Flow):
     Source: Easley, Lopez de Prado and O'Hara, "Flow toxicity and liquidity in a high-frequency
     world", Review of Financial Studies 25 (2012). Raises `SettingsError` for a bucket that is
     not above 0 or a count below 1.
+
+    Example:
+        >>> trades = md.read_recording(md.sample()).frame("trade", "AAPL.US")
+        >>> round(float(md.VPIN(bucket=500.0, count=5).over(trades).iloc[-1]), 3)
+        0.229
     """
 
     channel = "trade"
@@ -158,6 +168,11 @@ class KyleLambda(Flow):
     Source: Kyle, "Continuous auctions and insider trading", Econometrica 53 (1985); estimated as
     in Hasbrouck, "Measuring the information content of stock trades", Journal of Finance 46 (1991),
     without lags.
+
+    Example:
+        >>> trades = md.read_recording(md.sample()).frame("trade", "AAPL.US")
+        >>> round(float(md.KyleLambda("5s").over(trades).iloc[-1]), 6)
+        4.7e-05
     """
 
     channel = "trade"

@@ -24,6 +24,11 @@ class RealizedVolatility(Flow):
     before. A mid that is unknown, zero or below counts as the last one before. `window` is rounded
     to whole steps. Source: Andersen, Bollerslev, Diebold and Labys, "Modeling and forecasting
     realized volatility", Econometrica 71 (2003).
+
+    Example:
+        >>> books = md.read_recording(md.sample()).frame("depth", "AAPL.US")
+        >>> round(float(md.RealizedVolatility("200ms", "2s").over(books).iloc[-1]), 2)
+        3.15
     """
 
     channel = "depth"

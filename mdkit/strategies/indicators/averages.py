@@ -10,6 +10,17 @@ class SMA:
 
     `value` is nan until `period` values have been seen. Raises `SettingsError` when the period
     is below 1, as all indicators do.
+
+    Example:
+        >>> sma = md.SMA(3)
+        >>> for value in (1.0, 2.0, 3.0, 4.0):
+        ...     sma.update(value)
+        nan
+        nan
+        2.0
+        3.0
+        >>> sma.ready, sma.value
+        (True, 3.0)
     """
 
     __slots__ = ("_count", "_new", "_sums", "period", "ready", "value")
@@ -51,6 +62,16 @@ class EMA:
 
     Starts at the first value, as pandas' `ewm(span=period, adjust=False)`; ready after `period`
     values, though `value` is defined from the first one on. Errors fade with their age.
+
+    Example:
+        >>> ema = md.EMA(3)
+        >>> for value in (1.0, 2.0, 3.0):
+        ...     ema.update(value)
+        1.0
+        1.5
+        2.25
+        >>> ema.ready
+        True
     """
 
     __slots__ = ("_seen", "_share", "period", "ready", "value")
@@ -78,6 +99,13 @@ class WMA:
     """Linearly weighted moving average: the newest of `period` values weighs `period`.
 
     value = (1 x_oldest + 2 x_next + ... + period x_newest) / (period (period + 1) / 2)
+
+    Example:
+        >>> wma = md.WMA(3)
+        >>> for value in (1.0, 2.0, 3.5):
+        ...     latest = wma.update(value)
+        >>> wma.value
+        2.5833333333333335
     """
 
     __slots__ = (
@@ -138,6 +166,13 @@ class VWAP:
     sum(price x volume) / sum(volume). The price is whatever one chooses, usually the close or
     the typical price (high + low + close) / 3. While no volume was traded the value stays at
     what it was (nan at first).
+
+    Example:
+        >>> vwap = md.VWAP(2)
+        >>> for price, volume in ((100.0, 1.0), (102.0, 3.0)):
+        ...     vwap.update(price, volume)
+        nan
+        101.5
     """
 
     __slots__ = ("_value_mean", "_volume_mean", "period", "ready", "value")

@@ -9,6 +9,15 @@ class Crossover:
     0.0 otherwise. Equal values are on neither side: touching and turning back is no crossing,
     and a crossing that pauses at equality counts when it is completed. Ready once the two have
     differed.
+
+    Example:
+        >>> cross = md.Crossover()
+        >>> for fast, slow in ((1.0, 2.0), (3.0, 2.0), (4.0, 2.0), (1.0, 2.0)):
+        ...     cross.update(fast, slow)
+        0.0
+        1.0
+        0.0
+        -1.0
     """
 
     __slots__ = ("_side", "ready", "value")

@@ -15,6 +15,13 @@ class StandardDeviation:
     from a sample, ddof=0 describes the window itself. The two parts of the window hold count,
     mean and sum of squared deviations each, updated by Welford's and merged by Chan's formula
     (Chan, Golub, LeVeque 1983), which add non-negative terms only.
+
+    Example:
+        >>> deviation = md.StandardDeviation(3)
+        >>> for value in (1.0, 2.0, 3.0):
+        ...     latest = deviation.update(value)
+        >>> deviation.mean, deviation.value
+        (2.0, 1.0)
     """
 
     __slots__ = (
@@ -83,6 +90,14 @@ class ZScore:
     """How many standard deviations the newest value lies from the mean of the last `period`.
 
     The newest value belongs to the window. 0.0 while all values of the window are equal.
+
+    Example:
+        >>> score = md.ZScore(3)
+        >>> for value in (1.0, 2.0, 3.0):
+        ...     score.update(value)
+        nan
+        nan
+        1.0
     """
 
     __slots__ = ("deviation", "period", "ready", "value")
@@ -108,6 +123,13 @@ class Bollinger:
     `middle`, `upper` and `lower` are the bands; `value` tells where the newest value lies
     between them ("%b"): 0.0 on the lower, 1.0 on the upper band, 0.5 while they coincide.
     Deviations are of the window itself (ddof=0), as Bollinger defines them.
+
+    Example:
+        >>> bands = md.Bollinger(3)
+        >>> for value in (1.0, 2.0, 3.0):
+        ...     latest = bands.update(value)
+        >>> round(bands.lower, 3), bands.middle, round(bands.upper, 3), round(bands.value, 3)
+        (0.367, 2.0, 3.633, 0.806)
     """
 
     __slots__ = ("deviation", "lower", "middle", "period", "ready", "upper", "value", "width")

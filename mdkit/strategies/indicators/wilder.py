@@ -13,6 +13,13 @@ class RSI:
     average += (change - average) / period. 100 when there was no loss, 50 when there was no
     change at all. Ready after `period` + 1 values. (Wilder, New Concepts in Technical Trading
     Systems, 1978.)
+
+    Example:
+        >>> rsi = md.RSI(2)
+        >>> for value in (1.0, 2.0, 4.0, 3.0):
+        ...     latest = rsi.update(value)
+        >>> round(rsi.value, 4)
+        60.0
     """
 
     __slots__ = ("_gain", "_last", "_loss", "_seen", "period", "ready", "value")
@@ -58,6 +65,13 @@ class ATR:
     The true range is the larger of high and the previous close minus the smaller of low and the
     previous close (high - low for the first bar). The mean of the first `period` ranges, then
     average += (range - average) / period. (Wilder 1978, as `RSI`.)
+
+    Example:
+        >>> atr = md.ATR(2)
+        >>> for high, low, close in ((10.0, 8.0, 9.0), (12.0, 9.0, 11.0)):
+        ...     atr.update(high, low, close)
+        nan
+        2.5
     """
 
     __slots__ = ("_close", "_seen", "_total", "period", "ready", "value")

@@ -8,7 +8,16 @@ from mdkit.strategies.indicators.period import NAN, whole
 
 
 class RollingMin:
-    """The smallest of the last `period` values."""
+    """The smallest of the last `period` values.
+
+    Example:
+        >>> lowest = md.RollingMin(2)
+        >>> for value in (1.0, 3.0, 2.0):
+        ...     lowest.update(value)
+        nan
+        1.0
+        2.0
+    """
 
     __slots__ = ("_count", "_least", "_new", "period", "ready", "value")
 
@@ -45,7 +54,16 @@ class RollingMin:
 
 
 class RollingMax:
-    """The largest of the last `period` values."""
+    """The largest of the last `period` values.
+
+    Example:
+        >>> highest = md.RollingMax(2)
+        >>> for value in (3.0, 1.0, 2.0):
+        ...     highest.update(value)
+        nan
+        3.0
+        2.0
+    """
 
     __slots__ = ("_count", "_most", "_new", "period", "ready", "value")
 
@@ -82,7 +100,16 @@ class RollingMax:
 
 
 class Lag:
-    """The value of `period` updates ago."""
+    """The value of `period` updates ago.
+
+    Example:
+        >>> lag = md.Lag(1)
+        >>> for value in (1.0, 2.0, 3.0):
+        ...     lag.update(value)
+        nan
+        1.0
+        2.0
+    """
 
     __slots__ = ("_at", "_values", "period", "ready", "value")
 

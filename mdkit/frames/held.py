@@ -8,11 +8,12 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import pandas as pd
 
-from mdkit.backtesting.data.bar_frames import SYMBOL
 from mdkit.books.levels import books_of, level_of
 from mdkit.errors import SettingsError
 from mdkit.events import Depth, Event, Gap, Ticker, Trade
 
+UNNAMED = "asset"
+"""What a table's symbol is called unless `attrs["symbol"]` names it."""
 _REASON = "not in the table"
 
 
@@ -74,7 +75,7 @@ def _in_order(tables: Sequence[tuple[str, pd.DataFrame]]) -> list[Event]:
 
 
 def _events(kind: str, table: pd.DataFrame) -> Iterator[tuple[int, Event]]:
-    name = table.attrs.get("symbol", SYMBOL)
+    name = table.attrs.get("symbol", UNNAMED)
     if kind == "depth":
         table = books_of(table)
     received = pd.DatetimeIndex(table.index).as_unit("ns").asi8.tolist()

@@ -1,4 +1,4 @@
-"""Whether a value is a number that an account can be given."""
+"""Whether a value is a number to compute with."""
 
 from __future__ import annotations
 
