@@ -122,7 +122,7 @@ def backtest_books(
     used, why = "python", f"{' and '.join(kinds)} {'run' if len(kinds) > 1 else 'runs'} in Python"
     if terms.trade:
         used, why = _choose(strategy, engine, len(listener.kinds))
-    panel, run = listener.finish(latency, used)
+    panel, run = listener.heard().finish(latency, used)
     if listener.unpriced:
         warnings.warn(
             f"{listener.unpriced:,} books have a touch at zero or below, which is taken for an "
