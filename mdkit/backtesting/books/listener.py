@@ -38,7 +38,7 @@ class Listener(Decider):
     """A strategy over events; keeps a row of each for the account."""
 
     def __init__(
-        self, strategy: Strategy, *, terms: Terms, recorded: bool, allow_nonpositive: bool
+        self, strategy: Strategy, *, terms: Terms, recorded: bool, lowest: float
     ) -> None:
         super().__init__(strategy, trades=terms.trade)
         self.terms = terms
@@ -48,7 +48,7 @@ class Listener(Decider):
         self.queued = terms.trade and terms.fills == "queue"
         if terms.trade:
             self.wanted |= {"depth", "trade"} if self.queued else {"depth"}
-        self.lowest = -math.inf if allow_nonpositive else 0.0
+        self.lowest = lowest
         self.unpriced = self.market_trades = 0
         self.symbols: dict[str, _Symbol] = {}
         self.shared = strategy.instance() if strategy.per == "session" else None
