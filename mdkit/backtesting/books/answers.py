@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from mdkit.backtesting.account.book_run import QUOTE, TARGET
 from mdkit.backtesting.account.terms import Terms
 from mdkit.backtesting.books.account import BOOK, LOST, TRADE
-from mdkit.backtesting.books.columns import SentColumns, sent_columns
+from mdkit.backtesting.books.columns import SentColumns, Whole, sent_columns
 from mdkit.backtesting.books.decider import Decider, Voice
 from mdkit.backtesting.books.heard import Heard
 from mdkit.backtesting.books.tape import BookTape, Market
@@ -19,7 +20,8 @@ from mdkit.backtesting.compiled.layout import CannotCompile, code_of
 from mdkit.backtesting.runs import hears_gaps, tell_gap
 from mdkit.strategies.contract import Strategy
 
-_SILENT = -1
+SILENT = -1
+"""The kind of an answer that is None."""
 
 
 def python_answers(strategy: Strategy, tape: BookTape, terms: Terms, lowest: float) -> Heard:
@@ -58,25 +60,17 @@ def compiled_answers(strategy: Strategy, tape: BookTape, terms: Terms, lowest: f
     if tape.gaps and hears_gaps(strategy):
         raise CannotCompile("books are missing, and it has an on_gap")
     market = tape.market(terms, lowest)
-    rows, owners = market.rows, market.owners
-    codes = np.array([code_of(name) for name in market.names], np.int64)[owners]
-    books: list[Any] = [
-        *(column[rows] for column in (tape.firsts, tape.bids, tape.asks)),
-        market.exchange, tape.received[rows], codes,
-    ]  # fmt: skip
-    count = len(rows)
-    kinds, life = np.full(count, _SILENT, np.int64), np.zeros(count, np.int64)
-    floats = [np.empty(count) for _ in range(4)]
-    said = (kinds, *floats, life)
+    owners = market.owners
+    books = book_columns(tape, market.rows)
+    said = new_answers(len(market.rows))
+    kinds, *floats, life = said
     which = np.flatnonzero(market.kinds == BOOK)
     own = [which]
     if strategy.per == "symbol" and len(market.names) > 1:
         own = [which[owners[which] == number] for number in range(len(market.names))]
-    levels = np.ascontiguousarray(tape.levels)
     for some in own:
         try:
-            state = code.start(strategy)
-            failed = code.answer(state, (levels.ctypes.data, some, *books), said)
+            failed = code.answer(code.start(strategy), tape.levels, some, books, said)
         except CannotCompile:
             raise
         except Exception as error:
@@ -95,12 +89,25 @@ def compiled_answers(strategy: Strategy, tape: BookTape, terms: Terms, lowest: f
     return _heard(strategy, terms, market, lowest, signals, answered, columns)
 
 
+def book_columns(tape: BookTape, rows: Whole) -> Sequence[Whole]:
+    """Return the columns of these events of a tape that compiled code goes through."""
+    codes = np.array([code_of(name) for name in tape.symbols()], np.int64)
+    columns = (tape.firsts, tape.bids, tape.asks, tape.exchange, tape.received)
+    return [*(column[rows] for column in columns), codes[tape.owners[rows]]]
+
+
+def new_answers(count: int) -> tuple[Any, ...]:
+    """Return columns for the answers to so many events: nothing is said yet."""
+    kinds, life = np.full(count, SILENT, np.int64), np.zeros(count, np.int64)
+    return (kinds, *(np.empty(count) for _ in range(4)), life)
+
+
 def _changes(kinds: Any, floats: list[Any], life: Any, owners: Any, symbols: int) -> Any:
     """Return which answers change something: quotes, and what is not the one before it, again."""
     bid, _, size, _ = floats
     changes = kinds == QUOTE
     for number in range(symbols):
-        own = np.flatnonzero((owners == number) & (kinds != _SILENT))
+        own = np.flatnonzero((owners == number) & (kinds != SILENT))
         # Before the first, nothing is wanted: a target of 0.
         before = [np.concatenate([[first], column[own][:-1]]) for first, column in (
             (TARGET, kinds), (0.0, bid), (0.0, size), (0, life),

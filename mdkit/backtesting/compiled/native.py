@@ -84,14 +84,18 @@ class NativeStrategy:
             return _parameters(strategy)
         return Memory(self.layout, strategy.instance())
 
-    def answer(self, state: Any, books: Sequence[Any], answers: Sequence[Any]) -> int:
-        """Write the answers to books, by event; the columns are those of `depth.loops`.
+    def answer(
+        self, state: Any, levels: Floats, which: Any, books: Sequence[Any], answers: Sequence[Any]
+    ) -> int:
+        """Write the answers to the books of numbers `which`; the state goes along.
 
-        Returns the number of an event to which nan was said, else -1. Raises whatever the strategy
-        raises.
+        `levels` are of shape (n, 2); the other columns are those of `depth.loops`. Returns the
+        number of an event to which nan was said, else -1. Raises whatever the strategy raises; the
+        state is then that before.
         """
+        levels = np.ascontiguousarray(levels)
         handle = state.address if isinstance(state, Memory) else state
-        return int(self.kernel(handle, *books, *answers))
+        return int(self.kernel(handle, levels.ctypes.data, which, *books, *answers))
 
     def run(self, state: Any, bars: Columns, begin: int, end: int, signals: Floats) -> int:
         """Write the signals of bars [begin, end), nan for None; the state goes along.
