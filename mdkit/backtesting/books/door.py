@@ -65,6 +65,7 @@ from mdkit.backtesting.books.engines import choose_engine
 from mdkit.backtesting.books.heard import Heard
 from mdkit.backtesting.books.latency import checked_latency
 from mdkit.backtesting.books.listener import Listener, timed
+from mdkit.backtesting.books.loading import tape_of
 from mdkit.backtesting.books.tape import BookTape
 from mdkit.backtesting.compiled import native
 from mdkit.backtesting.compiled.layout import CannotCompile
@@ -111,6 +112,13 @@ def backtest_books(
         )
     latency = checked_latency(latency_ms)
     refuse_bars(strategy, events)
+    if isinstance(events, BookTape):
+        recorded = events.recorded
+        if kinds != ("depth",):
+            raise SettingsError(
+                f"strategy {strategy.name} wants {' and '.join(kinds)}, and loaded books are for "
+                "strategies on depth alone; give the recording itself"
+            )
     recorded = recorded or isinstance(events, Recording)
     lowest = -math.inf if allow_nonpositive else 0.0
     if engine == "native":
@@ -170,7 +178,7 @@ def _over_columns(
     """
     if not isinstance(events, BookTape | Recording | Sequence):
         return None
-    tape = events if isinstance(events, BookTape) else tape_of(events, recorded)
+    tape = tape_of(events, recorded)
     if not tape.plain:
         return None
     reason = "it is done sooner than compiling is"
@@ -187,13 +195,6 @@ def _over_columns(
     if used == "native":
         why = f"{why}: {reason}"
     return heard, tape.market(terms, lowest).unpriced, used, why
-
-
-def tape_of(events: Any, recorded: bool = False) -> BookTape:
-    """Return events, or those of a recording, as a tape."""
-    if isinstance(events, Recording):
-        return BookTape(steps_of(events, None), recorded=True)
-    return BookTape(events, recorded=recorded)
 
 
 def refuse_bars(strategy: Strategy, data: Any) -> None:

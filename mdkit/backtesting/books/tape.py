@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -16,7 +16,7 @@ from mdkit.backtesting.account.terms import Terms
 from mdkit.backtesting.books.account import BOOK, EVENT, LOST, TRADE
 from mdkit.backtesting.books.columns import SIDES, Floats, Whole
 from mdkit.errors import SettingsError
-from mdkit.events import Depth, Gap
+from mdkit.events import Depth, Gap, Trade
 
 Bools = npt.NDArray[np.bool_]
 _flat = chain.from_iterable
@@ -49,7 +49,9 @@ class Market:
 
 
 class BookTape:
-    """Books, and the trades and gaps between them, in columns.
+    """Books, and the trades and gaps between them, in columns; `load_books` makes one.
+
+    Iterated, it gives them as events again; trades without their ids.
 
     Attributes:
         recorded: whether they are in the order of a recording, whatever its clock did.
@@ -101,6 +103,30 @@ class BookTape:
         self.firsts, self.bids, self.asks = map(_whole, (firsts, bids, asks))
         self.levels = np.array(levels, np.float64).reshape(-1, 2)
         self.books = int((self.kinds == BOOK).sum())
+
+    def __len__(self) -> int:
+        return len(self.kinds)
+
+    def __repr__(self) -> str:
+        trades = int((self.kinds == TRADE).sum())
+        return (
+            f"<BookTape of {self.books:,} books, {trades:,} trades and {len(self.gaps):,} gaps of "
+            f"{', '.join(self.numbers) or 'nothing'}>"
+        )
+
+    def __iter__(self) -> Iterator[Depth | Trade | Gap]:
+        symbols = self.symbols()
+        for number, kind in enumerate(self.kinds.tolist()):
+            if kind == BOOK:
+                yield self.book(number)
+            elif kind == TRADE:
+                price, size = self.levels[self.firsts[number]].tolist()
+                yield Trade(
+                    symbols[self.owners[number]], price, size, _SIDES[int(self.bids[number])], "",
+                    int(self.exchange[number]), int(self.received[number]),
+                )  # fmt: skip
+            else:
+                yield self.gaps[number]
 
     def symbols(self) -> tuple[str, ...]:
         """Return the symbols by their numbers."""
@@ -181,14 +207,11 @@ class BookTape:
         self, rows: Whole, owners: Whole, symbols: int, books: Bools, bid: Whole, ask: Whole
     ) -> tuple[Floats, Bools, Bools]:
         """Return what a unit is worth, whether a symbol had a book by then, and whether ever."""
-        prices = self.levels[:, 0]
-        if not len(prices):
-            prices = np.array([math.nan])
-        low = np.where(bid >= 0, prices[bid], math.nan)
-        high = np.where(ask >= 0, prices[ask], math.nan)
+        prices = np.append(self.levels[:, 0], math.nan)  # the last stands for none
+        low, high = prices[bid], prices[ask]
         mark = np.where(low != low, high, np.where(high != high, low, (low + high) / 2.0))
         trades = self.kinds[rows] == TRADE
-        last = np.where(trades, prices[self.firsts[rows]], math.nan)
+        last = prices[np.where(trades, self.firsts[rows], -1)]
         both = (bid >= 0) & (ask >= 0) & (mark == mark)
         begun = np.zeros(len(rows), np.bool_)
         has_book = np.zeros(symbols, np.bool_)
@@ -204,6 +227,7 @@ class BookTape:
 
 
 _FLOAT = {float}
+_SIDES = {1: "buy", -1: "sell", 0: "neutral"}
 
 
 def _whole(column: Any) -> Whole:
