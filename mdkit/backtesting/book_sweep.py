@@ -12,13 +12,35 @@ import pandas as pd
 from mdkit.backtesting.account.metrics import METRICS
 from mdkit.backtesting.account.terms import BacktestWarning, Terms, check_rates
 from mdkit.backtesting.books.door import backtest_books, refuse_bars
+from mdkit.backtesting.books.loading import tape_of
+from mdkit.backtesting.books.tape import BookTape
 from mdkit.backtesting.chance.steps import step_returns
 from mdkit.backtesting.grid import Params, Progress, column_of, few_returns, reporter
 from mdkit.backtesting.result import Result
 from mdkit.errors import SettingsError
 from mdkit.frames.held import held_events
+from mdkit.recording.reading.reader import Recording
 from mdkit.recording.replay.seen import recording_of, steps_of
 from mdkit.strategies.contract import Strategy
+
+
+def loaded(strategy: Strategy, data: Any, recording: Recording | None, engine: str) -> Any:
+    """Return events to be gone through many times: in columns where those hold all that they are.
+
+    The Python engine gets the events themselves.
+    """
+    if isinstance(data, BookTape):
+        return data
+    if recording is not None:
+        if engine != "python" and strategy.kinds == ("depth",):
+            tape = tape_of(recording)
+            return tape if tape.plain else list(steps_of(recording, None))
+        return list(steps_of(recording, None))
+    events = list(data)
+    if engine != "python" and strategy.kinds == ("depth",):
+        tape = tape_of(events)
+        return tape if tape.plain else events
+    return events
 
 
 def sweep_books(
@@ -46,7 +68,7 @@ def sweep_books(
     data = held_events(data, strategy.kinds)
     refuse_bars(strategy, data)
     recording = recording_of(data)
-    events = list(data if recording is None else steps_of(recording, None))
+    events = loaded(strategy, data, recording, engine)
     report = reporter(progress, len(combinations))
     rows: list[tuple[Any, ...]] = []
     ratios: list[float] = []
@@ -56,6 +78,7 @@ def sweep_books(
         panel, run, used, why = backtest_books(
             chosen, events, agreed, latency_ms=latency_ms, engine=engine,
             allow_nonpositive=allow_nonpositive, recorded=recording is not None,
+            runs=len(combinations),
         )  # fmt: skip
         account = Result(chosen, panel, run, agreed, used, why, periods_per_year, risk_free).account
         rows.append(tuple(METRICS[name].compute(account) for name in metrics))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 from mdkit.books.decimals import difference, halfway
 from mdkit.errors import SettingsError
 from mdkit.events import Depth
@@ -19,9 +21,7 @@ def pressure(book: Depth, levels: int = 5, enter: float = 2.0) -> float | None:
     `levels` is below 1 or `enter` below 1.
     """
     if levels < 1 or not enter >= 1.0:
-        raise SettingsError(
-            f"pressure needs levels of at least 1 and enter of at least 1, not {levels=}, {enter=}"
-        )
+        _refuse(levels, enter)
     # Written out rather than calling the measure: this runs for every message of the feed.
     bid = ask = 0.0
     for _, size in book.bids[:levels]:
@@ -36,6 +36,12 @@ def pressure(book: Depth, levels: int = 5, enter: float = 2.0) -> float | None:
     if ratio <= 1.0 / enter:
         return -1.0
     return None
+
+
+def _refuse(levels: int, enter: float) -> NoReturn:
+    raise SettingsError(
+        f"pressure needs levels of at least 1 and enter of at least 1, not {levels=}, {enter=}"
+    )
 
 
 @strategy("depth")

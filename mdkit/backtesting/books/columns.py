@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -79,32 +78,56 @@ class AnswerColumns(NamedTuple):
 
 
 Answer = float | Quote | Limit
+SIDES = {"buy": 1, "sell": -1}
+"""Who traded, as columns have it; 0 for unknown."""
 
 
-@dataclass(frozen=True)
-class Sent:
-    """An answer as it was sent: the number of its event, and its symbol's place."""
+class Sent(NamedTuple):
+    """An answer as it was sent: the number of its event, and its symbol's number."""
 
     event: int
     symbol: int
     answer: Answer
 
 
-def answer_columns(sent: Sequence[Sent], times: Whole, due: Whole) -> AnswerColumns:
-    """Return answers as columns, those that come due first before others."""
-    rows = [_row(each.answer) for each in sent]
-    kinds, bids, asks, sizes, most, lives = zip(*rows, strict=True) if rows else ((),) * 6
+class SentColumns(NamedTuple):
+    """An entry for each answer as it was sent, by event and, within it, in order of saying.
+
+    The others are those of `AnswerColumns`.
+    """
+
+    event: Whole
+    symbol: Whole
+    kind: Whole
+    bid: Floats
+    ask: Floats
+    size: Floats
+    most: Floats
+    life: Whole
+
+
+def sent_columns(sent: Sequence[Sent]) -> SentColumns:
+    """Return answers as columns."""
+    rows = [(each.event, each.symbol, *_row(each.answer)) for each in sent]
+    columns = zip(*rows, strict=True) if rows else ((),) * 8
+    whole = ("event", "symbol", "kind", "life")
+    return SentColumns._make(
+        np.array(column, np.int64 if name in whole else np.float64)
+        for name, column in zip(SentColumns._fields, columns, strict=True)
+    )
+
+
+def answer_columns(sent: SentColumns, places: Whole, times: Whole, due: Whole) -> AnswerColumns:
+    """Return answers as columns, those that come due first before others.
+
+    `places` are those of symbols in the result, by their numbers.
+    """
     order = np.argsort(due, kind="stable")
     return AnswerColumns(
         due[order],
-        times[[each.event for each in sent]][order] if rows else due,
-        np.array([each.symbol for each in sent], np.int64)[order],
-        np.array(kinds, np.int64)[order],
-        np.array(bids, np.float64)[order],
-        np.array(asks, np.float64)[order],
-        np.array(sizes, np.float64)[order],
-        np.array(most, np.float64)[order],
-        np.array(lives, np.int64)[order],
+        times[sent.event][order],
+        places[sent.symbol][order],
+        *(column[order] for column in sent[2:]),
     )
 
 

@@ -52,16 +52,22 @@ nothing else is traded afterwards.
 
 from __future__ import annotations
 
+import math
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from mdkit.backtesting.account.terms import BacktestWarning, Terms
+from mdkit.backtesting.books.answers import compiled_answers, python_answers
 from mdkit.backtesting.books.engines import choose_engine
+from mdkit.backtesting.books.heard import Heard
 from mdkit.backtesting.books.latency import checked_latency
 from mdkit.backtesting.books.listener import Listener, timed
+from mdkit.backtesting.books.loading import tape_of
+from mdkit.backtesting.books.tape import BookTape
+from mdkit.backtesting.compiled import native
 from mdkit.backtesting.compiled.layout import CannotCompile
 from mdkit.backtesting.data.panel import Panel
 from mdkit.backtesting.runs import Run
@@ -69,6 +75,10 @@ from mdkit.errors import SettingsError
 from mdkit.recording.reading.reader import Recording
 from mdkit.recording.replay.seen import steps_of
 from mdkit.strategies.contract import Strategy
+
+
+_WORTH_COMPILING = 150_000
+"""Books from which compiling a strategy, which takes a second or two, is sooner than Python."""
 
 
 def backtest_books(
@@ -81,11 +91,13 @@ def backtest_books(
     interval: str | None = None,
     allow_nonpositive: bool = False,
     recorded: bool = False,
+    runs: int = 1,
 ) -> tuple[Panel, Run, str, str]:
     """Run a strategy over recorded events; the arguments are those of `backtest`.
 
-    `recorded` tells of events in the order of a recording, whatever its clock did. Returns the
-    rows, what happened, which engine ran, and why that one.
+    `recorded` tells of events in the order of a recording, whatever its clock did; `runs`, how
+    often such a strategy is run over them. Returns the rows, what happened, which engine ran, and
+    why that one.
 
     Times are those of `received_ns` (of `exchange_ns` where a book has no time of receipt). There
     is one row of the result per book once there was one with both sides, and one for what is said
@@ -100,18 +112,48 @@ def backtest_books(
         )
     latency = checked_latency(latency_ms)
     refuse_bars(strategy, events)
-    listener = Listener(
-        strategy,
-        terms=terms,
-        recorded=recorded or isinstance(events, Recording),
-        allow_nonpositive=allow_nonpositive,
-    )
+    if isinstance(events, BookTape):
+        recorded = events.recorded
+        if kinds != ("depth",):
+            raise SettingsError(
+                f"strategy {strategy.name} wants {' and '.join(kinds)}, and loaded books are for "
+                "strategies on depth alone; give the recording itself"
+            )
+    recorded = recorded or isinstance(events, Recording)
+    lowest = -math.inf if allow_nonpositive else 0.0
     if engine == "native":
         if not terms.trade:
             raise SettingsError(
                 f'{" and ".join(kinds)} without trading runs in Python only; use engine="auto"'
             )
         _choose(strategy, engine, 0)  # which refuses before anything runs
+    found = None
+    if engine != "python" and terms.trade and kinds == ("depth",):
+        found = _over_columns(strategy, events, terms, engine, recorded, lowest, runs)
+    if found is None:
+        found = _event_by_event(strategy, events, terms, engine, recorded, lowest, interval)
+    heard, unpriced, used, why = found
+    panel, run = heard.finish(latency, used)
+    if unpriced:
+        warnings.warn(
+            f"{unpriced:,} books have a touch at zero or below, which is taken for an "
+            "empty side; where such prices are true, use allow_nonpositive=True",
+            BacktestWarning,
+            stacklevel=3,
+        )
+    return panel, run, used, why
+
+
+Found = tuple[Heard, int, str, str]
+"""What was heard, how many books have no true touch, which engine runs, and why that one."""
+
+
+def _event_by_event(
+    strategy: Strategy, events: Any, terms: Terms, engine: str, recorded: bool, lowest: float,
+    interval: str | None,
+) -> Found:  # fmt: skip
+    """Take one event after the other, as it comes."""
+    listener = Listener(strategy, terms=terms, recorded=recorded, lowest=lowest)
     if isinstance(events, Recording):
         events = steps_of(events, interval)
     for event, time in timed(filter(listener.wants, events)):
@@ -119,18 +161,40 @@ def backtest_books(
             listener.miss(event)
         else:
             listener.take(event, time)
+    kinds = strategy.kinds
     used, why = "python", f"{' and '.join(kinds)} {'run' if len(kinds) > 1 else 'runs'} in Python"
     if terms.trade:
         used, why = _choose(strategy, engine, len(listener.kinds))
-    panel, run = listener.finish(latency, used)
-    if listener.unpriced:
-        warnings.warn(
-            f"{listener.unpriced:,} books have a touch at zero or below, which is taken for an "
-            "empty side; where such prices are true, use allow_nonpositive=True",
-            BacktestWarning,
-            stacklevel=3,
-        )
-    return panel, run, used, why
+    return listener.heard(), listener.unpriced, used, why
+
+
+def _over_columns(
+    strategy: Strategy, events: Any, terms: Terms, engine: str, recorded: bool, lowest: float,
+    runs: int,
+) -> Found | None:  # fmt: skip
+    """Put the books into columns and run the strategy over those, compiled where that pays.
+
+    None where they can be gone through but once, or columns do not hold all that they are.
+    """
+    if not isinstance(events, BookTape | Recording | Sequence):
+        return None
+    tape = tape_of(events, recorded)
+    if not tape.plain:
+        return None
+    reason = "it is done sooner than compiling is"
+    try:
+        ready = native.is_compiled(strategy, "depth")
+        if ready or engine == "native" or tape.books * runs >= _WORTH_COMPILING:
+            heard = compiled_answers(strategy, tape, terms, lowest)
+            why = "asked for" if engine == "native" else "it compiles"
+            return heard, tape.market(terms, lowest).unpriced, "native", why
+    except CannotCompile as error:
+        reason = str(error)
+    heard = python_answers(strategy, tape, terms, lowest)
+    used, why = _choose(strategy, engine, len(heard.kinds))
+    if used == "native":
+        why = f"{why}: {reason}"
+    return heard, tape.market(terms, lowest).unpriced, used, why
 
 
 def refuse_bars(strategy: Strategy, data: Any) -> None:

@@ -15,6 +15,7 @@ import functools
 import inspect
 import itertools
 import types as python_types
+from collections.abc import Callable
 from typing import Any
 
 import numba
@@ -99,16 +100,22 @@ class Translator:
     """Turns Python functions into compiled ones, once each, with the helpers that they call.
 
     Strategies are `checked`: they may do only what gives the same bits as in Python, see
-    `compiled.subset`; what their values could become is noted in `flow`.
+    `compiled.subset`; what their values could become is noted in `flow`. `twin_of` returns what is
+    compiled, unchecked, in place of a function or class of mdkit's own, or None.
     """
 
-    def __init__(self, *, checked: bool = True) -> None:
+    def __init__(
+        self, *, checked: bool = True, inline: bool = False,
+        twin_of: Callable[[Any], Any] | None = None,
+    ) -> None:  # fmt: skip
         # The account's trades are rare and their code is large: inlined everywhere it would only
         # take longer to compile.
-        self._options: dict[str, Any] = {**_OPTIONS, "forceinline": checked}
+        self._options: dict[str, Any] = {**_OPTIONS, "forceinline": checked or inline}
         self.flow = Flow()
         if checked:
-            self._options["pipeline_class"] = pipeline_for(self.flow, StateType)
+            self._options["pipeline_class"] = pipeline_for(self.flow, StateType, self.twin)
+        self._twin_of = twin_of
+        self._twins = Translator(checked=False, inline=True) if twin_of is not None else None
         self._done: dict[Any, Any] = {}
         self._mirrors: dict[Layout, StateType] = {}
 
@@ -118,13 +125,18 @@ class Translator:
             self._mirrors[layout] = StateType(layout, self)
         return self._mirrors[layout]
 
+    def twin(self, value: Any) -> Any:
+        """Return the dispatcher that takes the place of a function or class, or None."""
+        found = None if self._twin_of is None else self._twin_of(value)
+        return None if found is None or self._twins is None else self._twins(found)
+
     def __call__(self, function: python_types.FunctionType) -> Any:
         """Return the numba dispatcher of a plain function."""
         if function not in self._done:
             self._done[function] = None  # a function that calls itself finds this, and is refused
             # An index beyond its list and a division by zero must raise as in Python; mdkit's
             # own code is known to do neither.
-            own = str(function.__module__).startswith(_OWN)
+            own = self._twins is None and str(function.__module__).startswith(_OWN)
             compiled = numba.njit(
                 boundscheck=not own, error_model="numpy" if own else "python", **self._options
             )(self._with_compiled_helpers(function))
@@ -137,6 +149,8 @@ class Translator:
         """Return a copy of `function` whose global and closed-over helpers are compiled."""
 
         def prepared(value: Any) -> Any:
+            if (twin := self.twin(value)) is not None:
+                return twin
             if isinstance(value, python_types.FunctionType):
                 return self(value)
             if hasattr(value, "py_func"):

@@ -9,8 +9,9 @@ and found again by the strategy's code, the types of its state and the globals t
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +33,8 @@ from mdkit.extras import install_hint
 from mdkit.strategies.contract import FunctionStrategy, InstanceStrategy, Strategy
 
 Floats = npt.NDArray[np.float64]
+Events = Literal["bar", "depth"]
+"""What a strategy's compiled loop goes through."""
 _KEPT = 64
 _PARAMETERS = (bool, int, float, str)
 _compiled: OrderedDict[str, NativeStrategy] = OrderedDict()
@@ -81,6 +84,19 @@ class NativeStrategy:
             return _parameters(strategy)
         return Memory(self.layout, strategy.instance())
 
+    def answer(
+        self, state: Any, levels: Floats, which: Any, books: Sequence[Any], answers: Sequence[Any]
+    ) -> int:
+        """Write the answers to the books of numbers `which`; the state goes along.
+
+        `levels` are of shape (n, 2); the other columns are those of `depth.loops`. Returns the
+        number of an event to which nan was said, else -1. Raises whatever the strategy raises; the
+        state is then that before.
+        """
+        levels = np.ascontiguousarray(levels)
+        handle = state.address if isinstance(state, Memory) else state
+        return int(self.kernel(handle, levels.ctypes.data, which, *books, *answers))
+
     def run(self, state: Any, bars: Columns, begin: int, end: int, signals: Floats) -> int:
         """Write the signals of bars [begin, end), nan for None; the state goes along.
 
@@ -91,12 +107,12 @@ class NativeStrategy:
         return int(self.kernel(handle, *bars, begin, end, signals))
 
 
-def compile_strategy(strategy: Strategy) -> NativeStrategy:
+def compile_strategy(strategy: Strategy, on: Events = "bar") -> NativeStrategy:
     """Return a strategy's compiled form; raise `CannotCompile` with the reason if there is none."""
     _check(strategy)
-    layout, key = _read(strategy)
+    layout, key = _read(strategy, on)
     if key not in _compiled:
-        _compiled[key] = _load(key, strategy, layout) or _compile(key, strategy, layout)
+        _compiled[key] = _load(key, strategy, layout, on) or _compile(key, strategy, layout, on)
         if len(_compiled) > _KEPT:
             _compiled.popitem(last=False)
     _compiled.move_to_end(key)
@@ -119,13 +135,13 @@ def _check(strategy: Strategy) -> None:
         raise CannotCompile("it is a plain function of a dict")
 
 
-def is_compiled(strategy: Strategy) -> bool:
+def is_compiled(strategy: Strategy, on: Events = "bar") -> bool:
     """Whether a strategy's compiled form is at hand, in memory or on disk.
 
     Raises `CannotCompile` where it can be told already that there is none.
     """
     _check(strategy)
-    _, key = _read(strategy)
+    _, key = _read(strategy, on)
     if key in _compiled:
         return True
     from mdkit.backtesting.compiled import store
@@ -181,12 +197,24 @@ def run_single(*arguments: Any) -> int:
     return int(_single_kernel(*arguments))
 
 
-def _read(strategy: Strategy) -> tuple[Layout | None, str]:
+def _loops(on: Events) -> tuple[Any, Any]:
+    """Return what compiles the loop of a class, and that of a function, over such events."""
+    if on == "bar":
+        from mdkit.backtesting.compiled import kernels
+
+        return kernels.instance_kernel, kernels.function_kernel
+    from mdkit.backtesting.compiled.depth import loops
+
+    return loops.instance_loop, loops.function_loop
+
+
+def _read(strategy: Strategy, on: Events) -> tuple[Layout | None, str]:
     """Return the layout of a strategy's state (None for a function) and the key of its code.
 
     The key changes with whatever compiled code takes for constant: see `compiled.reads`.
     """
     reads = Reads()
+    reads.note(on)
     if isinstance(strategy, FunctionStrategy):
         for value in strategy.params.values():
             if type(value) not in _PARAMETERS and not is_numbers(value):
@@ -227,16 +255,19 @@ def _read_layout(layout: Layout, reads: Reads) -> None:
             reads.value(field.detail)
 
 
-def _load(key: str, strategy: Strategy, layout: Layout | None) -> NativeStrategy | None:
+def _load(
+    key: str, strategy: Strategy, layout: Layout | None, on: Events
+) -> NativeStrategy | None:
     """Return what an earlier process compiled, or None."""
-    from mdkit.backtesting.compiled import kernels, store
+    from mdkit.backtesting.compiled import store
 
+    of_class, of_function = _loops(on)
     if isinstance(strategy, FunctionStrategy):
-        stub = kernels.function_kernel(strategy.function, _parameters(strategy), stub=True)
+        stub = of_function(strategy.function, _parameters(strategy), stub=True)
         kept = store.load(key, stub)
         return None if kept is None else NativeStrategy(stub, None, _kinds(strategy))
     assert layout is not None
-    stub, _ = kernels.instance_kernel(layout, stub=True)
+    stub, _ = of_class(layout, stub=True)
     kept = store.load(key, stub)
     if kept is None:
         return None
@@ -248,22 +279,23 @@ def _load(key: str, strategy: Strategy, layout: Layout | None) -> NativeStrategy
     return NativeStrategy(stub, describe(strategy.instance(), wider))
 
 
-def _compile(key: str, strategy: Strategy, layout: Layout | None) -> NativeStrategy:
+def _compile(key: str, strategy: Strategy, layout: Layout | None, on: Events) -> NativeStrategy:
     from mdkit.backtesting.compiled import kernels, store
 
+    of_class, of_function = _loops(on)
     try:
         if isinstance(strategy, FunctionStrategy):
-            kernel = kernels.function_kernel(strategy.function, _parameters(strategy))
+            kernel = of_function(strategy.function, _parameters(strategy))
             store.save(key, kernel, None)
             return NativeStrategy(kernel, None, _kinds(strategy))
         assert layout is not None
         check_own(strategy.instance(), strategy.instance())
         wider: dict[tuple[type, str], Kind] = {}
-        kernel, more = kernels.instance_kernel(layout)
+        kernel, more = of_class(layout)
         while more:
             wider |= more
             layout = describe(strategy.instance(), wider)
-            kernel, more = kernels.instance_kernel(layout)
+            kernel, more = of_class(layout)
     except CannotCompile:
         raise
     except Exception as error:

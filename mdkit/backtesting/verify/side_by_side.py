@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from mdkit.backtesting.books.answers import SILENT, book_columns, new_answers
+from mdkit.backtesting.books.tape import BookTape
 from mdkit.backtesting.compiled import native
 from mdkit.backtesting.compiled.layout import CannotCompile, Memory, same, state_of
 from mdkit.backtesting.compiled.native import Columns
@@ -27,8 +29,11 @@ def check_native(
 
     Raises `CannotCompile` when there is nothing to compare.
     """
+    if strategy.kinds == ("depth",):
+        return _over_books(strategy, events, expected)
     if strategy.kinds != ("bar",):
-        raise CannotCompile(f"it runs on {' and '.join(strategy.kinds)}, natively only bars do")
+        kinds = " and ".join(strategy.kinds)
+        raise CannotCompile(f"it runs on {kinds}, natively only bars do, or books alone")
     code = native.compile_strategy(strategy)
     if strategy.per == "session" and len({event.symbol for event in events}) > 1:
         raise CannotCompile('a strategy per="session" over several symbols')
@@ -37,6 +42,42 @@ def check_native(
         found = _native_difference(strategy, code, symbol, bars, trace.outputs)
         if found:
             return found
+    return None
+
+
+def _over_books(
+    strategy: Strategy, events: Sequence[Any], expected: dict[str, Trace]
+) -> Difference | None:
+    """Do the same over books, a stretch at a time; state is compared after each."""
+    code = native.compile_strategy(strategy, "depth")
+    for symbol, trace in expected.items():
+        books = [event for event in events if key_of(strategy, event) == symbol]
+        tape = BookTape(books, recorded=True)
+        if not tape.plain:
+            raise CannotCompile("prices or sizes are of other types than floats")
+        columns = book_columns(tape, np.arange(len(books)))
+        said = new_answers(len(books))
+        reference: Any = strategy.instance()
+        state = code.start(strategy)
+        stretch = max(1, len(books) // _STOPS)
+        for begin in range(0, len(books), stretch):
+            some = np.arange(begin, min(begin + stretch, len(books)))
+            try:
+                failed = code.answer(state, tape.levels, some, columns, said)
+            except Exception as error:
+                raise CannotCompile(f"such a run is handed to Python: {error}") from error
+            if failed >= 0:
+                return Difference("native", symbol, failed, "output", "a value", "nan")
+            for number in some.tolist():
+                reference(books[number])
+                got = None if said[0][number] == SILENT else float(said[1][number])
+                if not same(trace.outputs[number], got):
+                    value = trace.outputs[number]
+                    return Difference("native", symbol, number, "output", value, got)
+            if isinstance(state, Memory):
+                told = state_difference(state_of(reference), state.read())
+                if told is not None:
+                    return Difference("native", symbol, int(some[-1]), *told)
     return None
 
 

@@ -7,6 +7,7 @@ arithmetic.py, functions.py   operations that give what Python gives, or raise
 kinds.py      types in a user's words
 stores.py     what is put where
 words.py      text
+sides.py      order books and their sides
 reads.py      what code reads, by value
 free_variables.py  what a strategy takes from outside of its event and state
 """

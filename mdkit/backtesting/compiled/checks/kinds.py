@@ -9,6 +9,7 @@ from typing import Any
 
 from numba.core import ir, types
 
+from mdkit.backtesting.compiled.checks.sides import BookType, SideType
 from mdkit.backtesting.compiled.checks.words import WORD
 from mdkit.backtesting.compiled.layout import BarRow, CannotCompile
 
@@ -25,6 +26,16 @@ def refuse(what: str, loc: Any) -> CannotCompile:
 def is_bar(kind: Any) -> bool:
     """Whether a type is a bar's."""
     return isinstance(kind, types.NamedTuple) and kind.instance_class is BarRow
+
+
+def is_book(kind: Any) -> bool:
+    """Whether a type is an order book's."""
+    return isinstance(kind, BookType)
+
+
+def is_side(kind: Any) -> bool:
+    """Whether a type is that of a side of an order book, or of a part of one."""
+    return isinstance(kind, SideType)
 
 
 def bare_type(kind: Any) -> Any:
@@ -67,7 +78,7 @@ def said_of(kind: Any) -> str:
     bare = bare_type(kind)
     for test, words in (
         (is_bool, "True or False"), (is_whole, "a whole number"), (is_float, "a float"),
-        (is_bar, "a bar"),
+        (is_bar, "a bar"), (is_book, "a book"), (is_side, "a side of a book"),
     ):  # fmt: skip
         if test(bare):
             return words + (" or None" if isinstance(kind, types.Optional) else "")

@@ -18,10 +18,9 @@ from mdkit.backtesting.compiled.checks.kinds import NeedsWider, bare_type, is_ba
 from mdkit.backtesting.compiled.checks.words import Word
 from mdkit.backtesting.compiled.layout import BarRow
 
-_PLAIN_CALLS = (range, len, enumerate, zip, min, max, abs, float, bool)
+_PLAIN_CALLS = (range, len, enumerate, zip, min, max, abs, float, bool, slice)
 _CALLED = {*_PLAIN_CALLS, *ONE_FLOAT, *TWO_FLOATS, pow}
 _CURES = {
-    "slice": "it takes a slice of a list; go through its items by their numbers",
     "str": "it makes a text while it runs",
     "math.fsum": "it calls math.fsum, which has no compiled form; add up in a loop",
     "sum": "it calls sum, which adds up differently from Python to Python; add up in a loop",
@@ -89,7 +88,12 @@ class Names(FunctionPass):
         elif isinstance(value, ir.Expr) and value.op == "call":
             _check_call(state, value)
         elif isinstance(value, ir.Expr) and value.op == "getattr":
-            _check_module(state, value)
+            member = _member(state, value)
+            twin = None if member is None else state.twin(member[0])
+            if twin is not None:
+                statement.value = ir.Global(member[1], twin, loc)
+            elif member is not None:
+                _check_member(*member, loc)
 
 
 def _check_global(value: Any, loc: Any) -> None:
@@ -142,11 +146,8 @@ def _member(state: Any, expr: Any) -> tuple[Any, str] | None:
     return getattr(owner, expr.attr), name
 
 
-def _check_module(state: Any, expr: Any) -> None:
-    member = _member(state, expr)
-    if member is None:
-        return
-    value, name = member
+def _check_member(value: Any, name: str, loc: Any) -> None:
+    """Refuse an attribute of a module that compiled code does not have."""
     if isinstance(value, python_types.ModuleType) or type(value) in (bool, int, float, np.ndarray):
         return
     try:
@@ -158,7 +159,7 @@ def _check_module(state: Any, expr: Any) -> None:
     plain = name.rpartition(".")[2]
     if name.startswith("numpy") and getattr(math, plain, None) in _CALLED:
         cure = f"; use math.{plain}"
-    raise refuse(_CURES.get(name, f"it uses {name}, which has no compiled form{cure}"), expr.loc)
+    raise refuse(_CURES.get(name, f"it uses {name}, which has no compiled form{cure}"), loc)
 
 
 def _check_call(state: Any, expr: Any) -> None:

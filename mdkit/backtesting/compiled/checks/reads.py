@@ -106,11 +106,13 @@ class Reads:
 
     def _module(self, module: types.ModuleType, names: Iterable[str]) -> None:
         self.note(module.__name__)
+        # Public names may be loaded when they are first used.
+        public = vars(module).get("__all__", ())
         for name in names:
-            if name in vars(module):
+            if name in vars(module) or name in public:
                 self.note("attribute", name)
                 if not self._met((id(module), name)):
-                    self.value(vars(module)[name], names)
+                    self.value(getattr(module, name), names)
 
     def _met(self, key: Any) -> bool:
         """Add the number of a function or attribute; return whether it was met before."""

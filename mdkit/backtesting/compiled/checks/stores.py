@@ -14,12 +14,15 @@ from mdkit.backtesting.compiled.checks.flow import ITEMS, Flow, Node
 from mdkit.backtesting.compiled.checks.kinds import (
     bare_type,
     is_bar,
+    is_book,
     is_bool,
     is_float,
     is_number,
+    is_side,
     is_whole,
     operation,
     refuse,
+    said_of,
 )
 from mdkit.backtesting.compiled.checks.words import WORD
 from mdkit.backtesting.compiled.layout import CannotCompile
@@ -107,6 +110,8 @@ class Stores:
             )
         if isinstance(kind, types.NoneType):
             return has
+        if is_book(inner) or is_side(inner):
+            raise refuse(f"{where} keeps {said_of(inner)}; keep its numbers", loc)
         fits = {
             "float": is_float(inner) or is_whole(inner),
             "int": is_whole(inner),

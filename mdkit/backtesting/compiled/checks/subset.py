@@ -37,15 +37,18 @@ from mdkit.backtesting.compiled.checks.kinds import (
     NeedsWider,
     bare_type,
     is_bar,
+    is_book,
     is_bool,
     is_float,
     is_number,
+    is_side,
     is_whole,
     operation,
     refuse,
     said_of,
 )
 from mdkit.backtesting.compiled.checks.names import Lengths, Names
+from mdkit.backtesting.compiled.checks.sides import SideType
 from mdkit.backtesting.compiled.checks.stores import Stores
 from mdkit.backtesting.compiled.checks.words import WORD
 
@@ -60,12 +63,15 @@ _INNER = ("getiter", "iternext", "pair_first", "pair_second", "exhaust_iter")
 _SILENT = (ir.Del, ir.Jump, ir.StaticRaise, ir.DynamicRaise, ir.Raise, ir.Return)
 
 
-def pipeline_for(flow: Flow, mirror: type) -> type[CompilerBase]:
-    """Return the compiler that checks what it compiles; `mirror` is the type of states."""
+def pipeline_for(flow: Flow, mirror: type, twin: Any) -> type[CompilerBase]:
+    """Return the compiler that checks what it compiles; `mirror` is the type of states.
+
+    `twin` returns the dispatcher that takes the place of a function or class, or None.
+    """
 
     class Pipeline(CompilerBase):
         def define_pipelines(self) -> list[Any]:
-            self.state.flow, self.state.mirror = flow, mirror
+            self.state.flow, self.state.mirror, self.state.twin = flow, mirror, twin
             manager = DefaultPassBuilder.define_nopython_pipeline(self.state)
             manager.add_pass_after(Lengths, InlineClosureLikes)
             manager.add_pass_after(Names, ReconstructSSA)
@@ -219,7 +225,7 @@ class _Check(Stores):
 
     def truth(self, var: Any, loc: Any) -> None:
         kind = self.kind(var)
-        if not (is_number(kind) or isinstance(kind, types.NoneType)):
+        if not (is_number(kind) or is_side(kind) or isinstance(kind, types.NoneType)):
             raise refuse(f"it asks whether {said_of(kind)} is true", loc)
 
     def do_cast(self, statement: Any, expr: Any, kind: Any) -> None:
@@ -245,7 +251,7 @@ class _Check(Stores):
                 self.flow.copy(("result", key), self.node(statement.target))
         elif isinstance(owner, types.List) and expr.attr == "append":
             pass
-        elif not (is_bar(inner) or isinstance(owner, types.Module)):
+        elif not (is_bar(inner) or is_book(inner) or isinstance(owner, types.Module)):
             raise refuse(f"it uses {expr.attr} of {said_of(owner)}", expr.loc)
 
     def do_getitem(self, statement: Any, expr: Any, kind: Any) -> None:
@@ -259,8 +265,15 @@ class _Check(Stores):
 
     def item(self, statement: Any, expr: Any, index: Any) -> None:
         container = self.kind(expr.value)
+        part = index is not None and isinstance(self.kind(index), types.SliceType)
+        if part and not is_side(container):
+            raise refuse(
+                "it takes a slice of a list; go through its items by their numbers", expr.loc
+            )
+        if part:
+            return
         if is_bar(bare_type(container)) or not isinstance(
-            container, types.Array | types.List | types.BaseTuple
+            container, types.Array | types.List | types.BaseTuple | SideType
         ):
             raise refuse(f"it takes an item of {said_of(container)}", expr.loc)
         if index is not None:
@@ -328,6 +341,11 @@ class _Check(Stores):
             self.truth(arguments[0], loc)
         elif function in (range, len, enumerate, zip):
             pass
+        elif function is slice:
+            if len(kinds) != 2 or not all(
+                is_whole(kind) or isinstance(kind, types.NoneType) for kind in kinds
+            ):
+                raise refuse("it takes a slice in steps, or by other than whole numbers", loc)
         elif (
             function in EXTREMES
             and len(kinds) == 1
