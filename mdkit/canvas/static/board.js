@@ -67,10 +67,10 @@ export class Board {
       store.head?.mode === "result");
     this.scales = {};
     if (!store.head) return this.message("waiting for the first picture");
-    const { rects } = this.panes, [from, to] = this.times;
+    const { rects } = this.panes;
     const plot = this.panes.strips[0] && rects[this.panes.strips[0]];
     if (plot) {
-      this.x = new Scale(from, to, plot.x, plot.x + plot.w);
+      this.x = this.timeScale(plot);
       for (const name of this.panes.strips) this.strip(name, rects[name]);
       this.timeAxis(rects.times);
     }
@@ -80,11 +80,23 @@ export class Board {
       if (this.ladder.moving) this.dirty = true;
     }
     this.tableRows = rects.results
-      ? tradeTable(g, rects.results, store, this.theme, this.places, from, to) : [];
+      ? tradeTable(g, rects.results, store, this.theme, this.places, ...this.times) : [];
     if (rects.tape) tape(g, rects.tape, store, this.theme, this.places, until);
     if (rects.signals) signalTable(g, rects.signals, store, this.theme);
     this.crosshair();
     return undefined;
+  }
+
+  // While it follows, time moves by whole pixels: all of a pane moves as one, and what is kept of
+  // it as pixels stays in its place.
+  timeScale(plot) {
+    let [from, to] = this.times;
+    const { span, follow } = this.view, per = span / plot.w;
+    if (follow) {
+      from = Math.ceil(from / per) * per;
+      to = from + span;
+    }
+    return new Scale(from, to, plot.x, plot.x + plot.w, span);
   }
 
   strip(name, r) {

@@ -1,10 +1,10 @@
 // The book over time: sizes as colours, best prices as lines, trades, gaps and marks on it.
 
-import { ASK, BID, GAP, MID, SPREAD, T, holdsUntil, microprice, place, reach } from "./book.js";
-import { Scale } from "./scales.js";
-import { heatIndex, heatTable } from "./theme.js";
+import { ASK, BID, MID, SPREAD, holdsUntil, microprice, place, reach } from "./book.js";
+import { HeatImage } from "./heatimage.js";
+import { stepLine } from "./lines.js";
 
-const MOST_PIXELS = 900000;
+const EASE = Math.log(1.25); // by which sizes must have changed before colours do
 const COVER = 0.035; // of the pane, by the bubbles of trades
 
 // The prices that fit a stretch: the best ones with room for the levels around them.
@@ -64,7 +64,7 @@ export function sizeRange(ring, first, last, levels) {
 
 export class HeatPane {
   constructor() {
-    this.canvas = document.createElement("canvas");
+    this.image = new HeatImage();
     this.range = null;
     this.age = 0;
   }
@@ -73,69 +73,41 @@ export class HeatPane {
     const ring = store.rings.books;
     g.fillStyle = theme.panel;
     g.fillRect(r.x, r.y, r.w, r.h);
+    g.save();
+    g.beginPath();
+    g.rect(r.x, r.y, r.w, r.h);
+    g.clip();
     if (ring?.length && store.levels) {
       const first = Math.max(0, ring.find(x.from)), last = ring.find(x.to);
       if (last >= first) {
         const until = holdsUntil(ring, first, last, store.unseen, store.head.seen);
         this.paint(g, r, store, ring, first, last, until, x, y, theme, options);
-        this.lines(g, r, ring, first, last, until, x, y, theme, store);
+        this.lines(g, ring, first, last, until, x, y, theme);
       }
     }
     if (options.trades) bubbles(g, r, store, x, y, theme);
+    g.restore();
   }
 
   paint(g, r, store, ring, first, last, until, x, y, theme, options) {
-    const levels = store.levels;
-    if (!this.range || this.age++ % 15 === 0 || this.contrast !== options.contrast) {
+    const levels = store.levels, contrast = options.contrast;
+    if (!this.range || this.age++ % 15 === 0 || this.symbol !== store.head.symbol) {
       const fresh = sizeRange(ring, first, last, levels);
-      // Slowly, so that the colours of the past do not flicker.
-      this.range = this.range && this.symbol === store.head.symbol
-        ? this.range.map((old, i) => old * (fresh[i] / old) ** 0.3) : fresh;
-      this.symbol = store.head.symbol;
-      this.contrast = options.contrast;
-    }
-    const shrink = Math.min(1, Math.sqrt(MOST_PIXELS / (r.w * r.h)));
-    const w = Math.max(1, Math.round(r.w * shrink)), h = Math.max(1, Math.round(r.h * shrink));
-    if (!this.image || this.image.width !== w || this.image.height !== h) {
-      this.canvas.width = w;
-      this.canvas.height = h;
-      this.pen = this.canvas.getContext("2d");
-      this.image = this.pen.createImageData(w, h);
-      this.pixels = new Uint32Array(this.image.data.buffer);
-    }
-    const px = this.pixels, table = heatTable(theme);
-    px.fill(0);
-    const [low, high] = this.range;
-    const tick = store.tick < Infinity ? store.tick : (y.from - y.to) / h;
-    const sx = new Scale(x.from, x.to, 0, w), sy = new Scale(y.from, y.to, 0, h);
-    const half = tick / 2;
-    for (let row = first; row <= last; row++) {
-      const o = ring.offset(row);
-      const left = Math.max(0, Math.floor(sx.px(ring.data[o + T])));
-      const right = Math.min(w, Math.max(Math.ceil(sx.px(until[row - first])), left + 1));
-      if (right <= left) continue;
-      const [deep, tall] = reach(ring.data, o, levels);
-      fill(px, w, h, left, right, sy.px(tall + half), sy.px(deep - half), table[0], false);
-      for (let level = levels - 1; level >= 0; level--) {
-        for (let side = 0; side < 2; side++) {
-          const at = o + place(levels, side ? "ask" : "bid", level);
-          const price = ring.data[at], size = ring.data[at + 1];
-          if (!(size > 0) || price < y.to - tick || price > y.from + tick) continue;
-          const colour = table[heatIndex(size, low, high, options.contrast)];
-          fill(px, w, h, left, right, sy.px(price + half), sy.px(price - half), colour, true);
-        }
+      // Seldom and slowly, so that the colours of the past do not flicker.
+      const isOther = !this.range || this.symbol !== store.head.symbol;
+      if (isOther) this.range = fresh;
+      else if (this.range.some((old, i) => Math.abs(Math.log(fresh[i] / old)) > EASE)) {
+        this.range = this.range.map((old, i) => old * (fresh[i] / old) ** 0.5);
       }
+      this.symbol = store.head.symbol;
     }
-    this.pen.putImageData(this.image, 0, 0);
-    g.imageSmoothingEnabled = false;
-    g.drawImage(this.canvas, r.x, r.y, r.w, r.h);
+    const tick = store.tick < Infinity ? store.tick : (y.from - y.to) / r.h;
+    this.image.paint(r, ring, first, last, until, store.past,
+      { x, y, theme, contrast, range: this.range, tick, levels });
+    this.image.draw(g, r);
   }
 
-  lines(g, r, ring, first, last, until, x, y, theme, store) {
-    g.save();
-    g.beginPath();
-    g.rect(r.x, r.y, r.w, r.h);
-    g.clip();
+  lines(g, ring, first, last, until, x, y, theme) {
     const value = {
       bid: (o) => ring.data[o + BID], ask: (o) => ring.data[o + ASK],
       mid: (o) => ring.data[o + MID], micro: (o) => microprice(ring.data, o),
@@ -144,15 +116,11 @@ export class HeatPane {
     for (const [name, colour, width] of [["mid", theme.mid, 0.8], ["micro", theme.micro, 1],
       ["bid", theme.buy, 1.2], ["ask", theme.sell, 1.2]]) {
       if (!this.isWide && (name === "mid" || name === "micro")) continue;
-      g.beginPath();
-      stepLine(g, ring, first, last, until, x, y, value[name]);
-      g.strokeStyle = colour;
-      g.lineWidth = width;
+      g.fillStyle = colour;
       g.globalAlpha = name === "mid" ? 0.7 : 1;
-      g.stroke();
+      stepLine(g, width, ring, first, last, until, x, y, value[name]);
       g.globalAlpha = 1;
     }
-    g.restore();
   }
 }
 
@@ -164,33 +132,6 @@ function spreadOf(ring, first, last) {
     if (spread === spread) found.push(Math.abs(spread));
   }
   return found.sort((a, b) => a - b)[found.length >> 1] ?? 0;
-}
-
-function fill(px, w, h, left, right, top, bottom, colour, thick) {
-  let from = Math.round(top), to = Math.round(bottom);
-  const least = thick ? (h > 160 ? 2 : 1) : 0;
-  if (to < from + least) to = from + least;
-  from = Math.max(0, from);
-  to = Math.min(h, to);
-  for (let line = from; line < to; line++) px.fill(colour, line * w + left, line * w + right);
-}
-
-// A line that holds a value to the next row, and breaks where nothing was seen.
-export function stepLine(g, ring, first, last, until, x, y, value) {
-  let pen = false;
-  for (let row = first; row <= last; row++) {
-    const o = ring.offset(row);
-    const at = value(o);
-    if (!Number.isFinite(at)) {
-      pen = false;
-      continue;
-    }
-    const left = x.px(ring.data[o + T]), right = x.px(until[row - first]), level = y.px(at);
-    if (pen && !ring.data[o + GAP]) g.lineTo(left, level);
-    else g.moveTo(left, level);
-    g.lineTo(Math.max(right, left + 0.5), level);
-    pen = row < last && until[row - first] >= ring.at(row + 1, T);
-  }
 }
 
 function bubbles(g, r, store, x, y, theme) {

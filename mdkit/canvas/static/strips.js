@@ -1,7 +1,7 @@
 // The panes below the heat map: pressure and signals, flow, the queue; and shaded gaps.
 
 import { holdsUntil, imbalanceOf, pressureOf } from "./book.js";
-import { stepLine } from "./heat.js";
+import { Steps, stepLine } from "./lines.js";
 import { Scale, niceStep, short } from "./scales.js";
 
 export function frame(g, r, theme) {
@@ -102,11 +102,8 @@ export function pressure(g, r, store, x, theme, options) {
   clipped(g, r, () => {
     if (last >= first && ring?.length) {
       const until = holdsUntil(ring, first, last, store.unseen, store.head.seen);
-      g.beginPath();
-      stepLine(g, ring, first, last, until, x, y, value);
-      g.strokeStyle = theme.queue;
-      g.lineWidth = 1.2;
-      g.stroke();
+      g.fillStyle = theme.queue;
+      stepLine(g, 1.2, ring, first, last, until, x, y, value);
     }
     signals(g, r, store, x, theme);
   });
@@ -121,22 +118,18 @@ function signals(g, r, store, x, theme) {
   const ranges = signalRanges(ring, first, last);
   for (const [strategy, [low, high]] of ranges) {
     const y = new Scale(high, low, r.y + 3, r.y + r.h - 3);
-    g.beginPath();
-    let pen = null;
-    for (let row = first; row <= last; row++) {
-      if (ring.at(row, 1) !== strategy) continue;
-      const t = ring.at(row, 0), px = x.px(t), py = y.px(ring.at(row, 2));
-      if (pen === null || isCut(store.unseen, pen.t, t)) g.moveTo(px, py);
-      else {
-        g.lineTo(px, pen.y);
-        g.lineTo(px, py);
-      }
-      pen = { t, y: py };
-    }
-    g.strokeStyle = theme.series[(1 + strategy) % theme.series.length];
+    const steps = new Steps(g, 1);
+    g.fillStyle = theme.series[(1 + strategy) % theme.series.length];
     g.globalAlpha = 0.5;
-    g.lineWidth = 1;
-    g.stroke();
+    let since = null;
+    for (let row = first; row <= last; row++) {
+      const value = ring.at(row, 2);
+      if (ring.at(row, 1) !== strategy || !Number.isFinite(value)) continue;
+      const t = ring.at(row, 0), px = x.px(t);
+      steps.hold(px, px, y.px(value), since !== null && !isCut(store.unseen, since, t));
+      since = t;
+    }
+    steps.end();
     g.globalAlpha = 1;
   }
 }
@@ -207,22 +200,16 @@ export function flow(g, r, store, x, theme) {
       g.fillRect(left, middle, width, sold * unit);
     }
     g.globalAlpha = 1;
-    g.beginPath();
-    let before = null, since = 0;
-    const unseen = store.unseen;
+    g.fillStyle = theme.ink;
+    const steps = new Steps(g, 1.3);
+    let since = null;
     for (let row = first; row <= last; row++) {
-      const t = Math.min(ring.at(row, 0), store.head.now), px = x.px(t), py = y.px(ring.at(row, 4));
-      if (before === null || ring.at(row, 5) || isCut(unseen, since, t)) g.moveTo(px, py);
-      else {
-        g.lineTo(px, before);
-        g.lineTo(px, py);
-      }
-      before = py;
+      const t = Math.min(ring.at(row, 0), store.head.now), px = x.px(t);
+      const joined = since !== null && !ring.at(row, 5) && !isCut(store.unseen, since, t);
+      steps.hold(px, px, y.px(ring.at(row, 4)), joined);
       since = t;
     }
-    g.strokeStyle = theme.ink;
-    g.lineWidth = 1.3;
-    g.stroke();
+    steps.end();
   });
   return y;
 }
