@@ -1,11 +1,11 @@
 // The book over time: sizes as colours, best prices as lines, trades, gaps and marks on it.
 
 import { ASK, BID, MID, SPREAD, holdsUntil, microprice, place, reach } from "./book.js";
+import { bubbles } from "./bubbles.js";
 import { HeatImage } from "./heatimage.js";
 import { stepLine } from "./lines.js";
 
 const EASE = Math.log(1.25); // by which sizes must have changed before colours do
-const COVER = 0.035; // of the pane, by the bubbles of trades
 
 // The prices that fit a stretch: the best ones with room for the levels around them.
 export function fitPrices(store, from, to, levels) {
@@ -132,49 +132,6 @@ function spreadOf(ring, first, last) {
     if (spread === spread) found.push(Math.abs(spread));
   }
   return found.sort((a, b) => a - b)[found.length >> 1] ?? 0;
-}
-
-function bubbles(g, r, store, x, y, theme) {
-  const ring = store.rings.trades;
-  if (!ring?.length) return;
-  const first = ring.find(x.from) + 1, last = ring.find(x.to);
-  if (last < first) return;
-  // Trades that some pixels cannot part are one bubble.
-  const merged = new Map();
-  const wide = last - first > 600 ? 6 : 3;
-  for (let row = first; row <= last; row++) {
-    const [t, price, size, side] = [0, 1, 2, 3].map((column) => ring.at(row, column));
-    const key = `${Math.round(x.px(t) / wide)} ${Math.round(y.px(price) / wide)} ${side}`;
-    const known = merged.get(key);
-    if (known) known.size += size;
-    else merged.set(key, { x: x.px(t), y: y.px(price), size, side });
-  }
-  const list = [...merged.values()];
-  const sizes = list.map((b) => b.size).sort((a, b) => a - b);
-  const large = sizes[Math.floor(0.97 * (sizes.length - 1))] || 1;
-  // By area, of which all together may cover only a part of the book behind them.
-  const sum = sizes.reduce((total, size) => total + Math.min(1, size / large), 0);
-  const fits = Math.sqrt((COVER * r.w * r.h * Math.min(1, (x.px(ring.at(last, 0)) -
-    x.px(ring.at(first, 0))) / r.w + 0.02)) / (Math.PI * (sum || 1)));
-  const most = Math.max(2.2, Math.min(12, r.h / 16, fits));
-  g.save();
-  g.beginPath();
-  g.rect(r.x, r.y, r.w, r.h);
-  g.clip();
-  g.lineWidth = 0.8;
-  for (const b of list) {
-    const radius = Math.max(1, Math.min(1.6 * most, most * Math.sqrt(b.size / large)));
-    g.beginPath();
-    g.arc(b.x, b.y, radius, 0, 7);
-    g.fillStyle = b.side > 0 ? theme.buy : b.side < 0 ? theme.sell : theme.muted;
-    g.globalAlpha = 0.62;
-    g.fill();
-    if (radius < 2.5) continue;
-    g.globalAlpha = 0.8;
-    g.strokeStyle = theme.back;
-    g.stroke();
-  }
-  g.restore();
 }
 
 // Where a strategy's signal changes its sign: [time, value, strategy].

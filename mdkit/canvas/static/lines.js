@@ -3,7 +3,8 @@
 
 import { GAP, T } from "./book.js";
 
-// Draws level stretches, and what joins one to the next, in the context's fill style.
+// Draws level stretches, and what joins one to the next, in the context's fill style. Of what
+// moves up and down within one pixel, one rectangle is drawn.
 export class Steps {
   constructor(g, width) {
     this.g = g;
@@ -12,27 +13,37 @@ export class Steps {
     this.on = false;
   }
 
-  // Hold a level from one pixel to another, joined to the stretch before where that is wanted.
+  // Hold a level from one pixel on, to the next level or else to another pixel.
   hold(left, right, level, joined) {
-    if (this.on && joined) {
-      if (level !== this.level) {
+    if (this.on && !joined) this.end();
+    if (!this.on) {
+      this.on = true;
+      this.start(left, level, level);
+      this.level = level;
+    } else if (level !== this.level) {
+      if (left - this.column >= 1) {
         this.flush(left - this.half);
-        const top = Math.min(level, this.level);
-        this.g.fillRect(left - this.half, top - this.half, this.width,
-          Math.abs(level - this.level) + this.width);
-        this.from = left + this.half;
-      }
-    } else {
-      this.end();
-      this.from = left;
+        this.start(left, this.level, level);
+      } else if (level < this.top) this.top = level;
+      else if (level > this.bottom) this.bottom = level;
+      this.level = level;
     }
-    this.on = true;
-    this.level = level;
     this.right = Math.max(right, left + 0.5);
   }
 
+  start(left, from, to) {
+    this.column = left;
+    this.top = Math.min(from, to);
+    this.bottom = Math.max(from, to);
+  }
+
+  // Draw what moves within the pixel, and the level that is held after it.
   flush(to) {
-    if (to > this.from) this.g.fillRect(this.from, this.level - this.half, to - this.from, this.width);
+    const { g, width, half, column } = this;
+    const isLevel = this.top === this.bottom;
+    if (!isLevel) g.fillRect(column - half, this.top - half, width, this.bottom - this.top + width);
+    const from = isLevel ? column : column + half;
+    if (to > from) g.fillRect(from, this.level - half, to - from, width);
   }
 
   // End the line: what comes next is not joined to it.
