@@ -1,10 +1,12 @@
 // The book over time: sizes as colours, best prices as lines, trades, gaps and marks on it.
 
-import { ASK, BID, MID, SPREAD, holdsUntil, microprice, place, reach } from "./book.js";
-import { bubbles } from "./bubbles.js";
+import { ASK, BID, MID, SPREAD, T, holdsUntil, microprice, place, reach } from "./book.js";
+import { Bubbles } from "./bubbles.js";
+import { Film } from "./film.js";
 import { HeatImage } from "./heatimage.js";
 import { stepLine } from "./lines.js";
 
+const MARGIN = 28; // pixels before a new trade in which its bubble, or one that grows, may be
 const EASE = Math.log(1.25); // by which sizes must have changed before colours do
 
 // The prices that fit a stretch: the best ones with room for the levels around them.
@@ -65,36 +67,47 @@ export function sizeRange(ring, first, last, levels) {
 export class HeatPane {
   constructor() {
     this.image = new HeatImage();
+    this.bubbles = new Bubbles();
+    this.film = new Film();
     this.range = null;
     this.age = 0;
   }
 
   draw(g, r, store, x, y, theme, options) {
     const ring = store.rings.books;
-    g.fillStyle = theme.panel;
-    g.fillRect(r.x, r.y, r.w, r.h);
-    g.save();
-    g.beginPath();
-    g.rect(r.x, r.y, r.w, r.h);
-    g.clip();
-    if (ring?.length && store.levels) {
-      const first = Math.max(0, ring.find(x.from)), last = ring.find(x.to);
-      if (last >= first) {
-        const until = holdsUntil(ring, first, last, store.unseen, store.head.seen);
-        this.paint(g, r, store, ring, first, last, until, x, y, theme, options);
-        this.lines(g, ring, first, last, until, x, y, theme);
-      }
+    const first = ring?.length ? Math.max(0, ring.find(x.from)) : 0;
+    const last = ring?.length && store.levels ? ring.find(x.to) : -1;
+    const until = last < first ? null : holdsUntil(ring, first, last, store.unseen, store.head.seen);
+    let done = Infinity, key = "";
+    if (until) {
+      this.paint(r, store, ring, first, last, until, x, y, theme, options.contrast);
+      this.isWide = spreadOf(ring, first, last) * Math.abs(y.slope) > (this.isWide ? 8 : 10);
+      key = `${this.image.key} ${this.isWide}`;
+      done = ring.at(last, T);
     }
-    if (options.trades) bubbles(g, r, store, x, y, theme);
-    g.restore();
+    if (options.trades) {
+      this.bubbles.fit(r, store, x, y);
+      key += ` ${this.bubbles.key}`;
+      if (store.rings.trades?.length) done = Math.min(done, newest(store.rings.trades, x.to));
+    }
+    key += ` ${[x.span, y.from, y.to, theme.name, store.past]}`;
+    this.film.draw(g, r, x, key, done, MARGIN, (pen, from) => {
+      pen.fillStyle = theme.panel;
+      pen.fillRect(r.x, r.y, r.w, r.h);
+      if (until) {
+        this.image.draw(pen, r);
+        const begin = Math.max(first, ring.find(from) - 1);
+        this.lines(pen, ring, begin, last, until.subarray(begin - first), x, y, theme);
+      }
+      if (options.trades) this.bubbles.draw(pen, store, x, y, theme, from);
+    });
   }
 
-  paint(g, r, store, ring, first, last, until, x, y, theme, options) {
-    const levels = store.levels, contrast = options.contrast;
-    if (!this.range || this.age++ % 15 === 0 || this.symbol !== store.head.symbol) {
-      const fresh = sizeRange(ring, first, last, levels);
+  paint(r, store, ring, first, last, until, x, y, theme, contrast) {
+    const isOther = !this.range || this.symbol !== store.head.symbol;
+    if (isOther || this.age++ % 15 === 0) {
+      const fresh = sizeRange(ring, first, last, store.levels);
       // Seldom and slowly, so that the colours of the past do not flicker.
-      const isOther = !this.range || this.symbol !== store.head.symbol;
       if (isOther) this.range = fresh;
       else if (this.range.some((old, i) => Math.abs(Math.log(fresh[i] / old)) > EASE)) {
         this.range = this.range.map((old, i) => old * (fresh[i] / old) ** 0.5);
@@ -103,8 +116,7 @@ export class HeatPane {
     }
     const tick = store.tick < Infinity ? store.tick : (y.from - y.to) / r.h;
     this.image.paint(r, ring, first, last, until, store.past,
-      { x, y, theme, contrast, range: this.range, tick, levels });
-    this.image.draw(g, r);
+      { x, y, theme, contrast, range: this.range, tick, levels: store.levels });
   }
 
   lines(g, ring, first, last, until, x, y, theme) {
@@ -112,7 +124,6 @@ export class HeatPane {
       bid: (o) => ring.data[o + BID], ask: (o) => ring.data[o + ASK],
       mid: (o) => ring.data[o + MID], micro: (o) => microprice(ring.data, o),
     };
-    this.isWide = spreadOf(ring, first, last) * Math.abs(y.slope) > (this.isWide ? 8 : 10);
     for (const [name, colour, width] of [["mid", theme.mid, 0.8], ["micro", theme.micro, 1],
       ["bid", theme.buy, 1.2], ["ask", theme.sell, 1.2]]) {
       if (!this.isWide && (name === "mid" || name === "micro")) continue;
@@ -122,6 +133,12 @@ export class HeatPane {
       g.globalAlpha = 1;
     }
   }
+}
+
+// When the newest row before a time was received.
+function newest(ring, time) {
+  const row = ring.find(time);
+  return row < 0 ? Infinity : ring.at(row, T);
 }
 
 // The median spread of a sample of rows.

@@ -1,7 +1,6 @@
-// The panes below the heat map: pressure and signals, flow, the queue; and shaded gaps.
+// The panes below the heat map, flow and the queue; grids and shaded gaps.
 
-import { holdsUntil, imbalanceOf, pressureOf } from "./book.js";
-import { Steps, stepLine } from "./lines.js";
+import { Steps } from "./lines.js";
 import { Scale, niceStep, short } from "./scales.js";
 
 export function frame(g, r, theme) {
@@ -71,88 +70,6 @@ export function gaps(g, r, store, x, theme, named) {
       g.fillText(text, left + 4, top + 18);
     });
   }
-}
-
-const RATIOS = [2, 4, 8, 16, 64, 256, 1024];
-
-export function pressure(g, r, store, x, theme, options) {
-  frame(g, r, theme);
-  const ring = store.rings.books;
-  let power = 1;
-  const first = ring?.length ? Math.max(0, ring.find(x.from)) : 0;
-  const last = ring?.length ? ring.find(x.to) : -1;
-  const isRatio = options.measure === "pressure";
-  const value = (o) => isRatio
-    ? Math.log2(pressureOf(ring.data, o, store.levels, options.levels))
-    : imbalanceOf(ring.data, o, store.levels, options.levels);
-  if (isRatio) {
-    const sizes = [];
-    for (let row = first; row <= last; row += 1 + ((last - first) >> 9)) {
-      const at = Math.abs(value(ring.offset(row)));
-      if (Number.isFinite(at)) sizes.push(at);
-    }
-    sizes.sort((a, b) => a - b);
-    const most = sizes[Math.floor(0.99 * (sizes.length - 1))] ?? 1;
-    power = Math.log2(RATIOS.find((ratio) => Math.log2(ratio) >= most) ?? 1024);
-  }
-  const y = new Scale(power * 1.35, -power * 1.35, r.y, r.y + r.h);
-  const write = isRatio
-    ? (p) => (p === 0 ? "1" : p > 0 ? `${2 ** p}` : `1/${2 ** -p}`) : (p) => `${p}`;
-  levelsGrid(g, r, y, [-power, 0, power], write, theme);
-  clipped(g, r, () => {
-    if (last >= first && ring?.length) {
-      const until = holdsUntil(ring, first, last, store.unseen, store.head.seen);
-      g.fillStyle = theme.queue;
-      stepLine(g, 1.2, ring, first, last, until, x, y, value);
-    }
-    signals(g, r, store, x, theme);
-  });
-  return y;
-}
-
-// Each strategy's signal on a scale of its own: what counts is how it moves.
-function signals(g, r, store, x, theme) {
-  const ring = store.rings.signals;
-  if (!ring?.length) return;
-  const first = Math.max(0, ring.find(x.from) - 50), last = ring.find(x.to);
-  const ranges = signalRanges(ring, first, last);
-  for (const [strategy, [low, high]] of ranges) {
-    const y = new Scale(high, low, r.y + 3, r.y + r.h - 3);
-    const steps = new Steps(g, 1);
-    g.fillStyle = theme.series[(1 + strategy) % theme.series.length];
-    g.globalAlpha = 0.5;
-    let since = null;
-    for (let row = first; row <= last; row++) {
-      const value = ring.at(row, 2);
-      if (ring.at(row, 1) !== strategy || !Number.isFinite(value)) continue;
-      const t = ring.at(row, 0), px = x.px(t);
-      steps.hold(px, px, y.px(value), since !== null && !isCut(store.unseen, since, t));
-      since = t;
-    }
-    steps.end();
-    g.globalAlpha = 1;
-  }
-}
-
-export function signalRanges(ring, first, last) {
-  const ranges = new Map();
-  for (let row = first; row <= last; row++) {
-    const strategy = ring.at(row, 1), value = ring.at(row, 2);
-    if (!Number.isFinite(value)) continue;
-    const range = ranges.get(strategy);
-    if (!range) ranges.set(strategy, [value, value]);
-    else {
-      range[0] = Math.min(range[0], value);
-      range[1] = Math.max(range[1], value);
-    }
-  }
-  for (const range of ranges.values()) {
-    if (range[0] === range[1]) {
-      range[0] -= 1;
-      range[1] += 1;
-    }
-  }
-  return ranges;
 }
 
 // Whether a stretch that was not seen lies between two times.
