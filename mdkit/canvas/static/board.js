@@ -5,18 +5,21 @@ import * as bars from "./footprint.js";
 import { HeatPane, fitPrices, marks } from "./heat.js";
 import { AXIS, heightFor, layout } from "./layout.js";
 import { Scale, clock, decimals, price as writePrice, ticks, timeTicks } from "./scales.js";
+import { PressurePane } from "./pressure.js";
 import { resultPane, tradeTable } from "./result.js";
 import { Ladder, signalTable, tape } from "./side.js";
 import * as strips from "./strips.js";
 import { themeOf } from "./theme.js";
 
 const TITLES = { equity: "Equity", drawdown: "Drawdown", exposure: "Exposure", heat: "Book", footprint: "Footprint", flow: "Flow", queue: "Queue" };
+const FADE_MS = 50;
 
 export class Board {
   constructor(canvas, store, view, options) {
     Object.assign(this, { canvas, store, view, options });
     this.g = canvas.getContext("2d");
     this.heat = new HeatPane();
+    this.pressure = new PressurePane();
     this.ladder = new Ladder();
     this.cursor = null;
     this.draws = 0;
@@ -67,24 +70,45 @@ export class Board {
       store.head?.mode === "result");
     this.scales = {};
     if (!store.head) return this.message("waiting for the first picture");
-    const { rects } = this.panes, [from, to] = this.times;
+    const { rects } = this.panes;
     const plot = this.panes.strips[0] && rects[this.panes.strips[0]];
     if (plot) {
-      this.x = new Scale(from, to, plot.x, plot.x + plot.w);
+      this.x = this.timeScale(plot);
       for (const name of this.panes.strips) this.strip(name, rects[name]);
       this.timeAxis(rects.times);
     }
     const until = this.now;
-    if (rects.ladder) {
-      this.ladder.draw(g, rects.ladder, store, this.theme, options, this.places, now, until);
-      if (this.ladder.moving) this.dirty = true;
-    }
+    this.drawLadder(now);
     this.tableRows = rects.results
-      ? tradeTable(g, rects.results, store, this.theme, this.places, from, to) : [];
+      ? tradeTable(g, rects.results, store, this.theme, this.places, ...this.times) : [];
     if (rects.tape) tape(g, rects.tape, store, this.theme, this.places, until);
     if (rects.signals) signalTable(g, rects.signals, store, this.theme);
     this.crosshair();
     return undefined;
+  }
+
+  drawLadder(now) {
+    const r = this.panes.rects.ladder;
+    if (!r) return;
+    this.flashed = now;
+    this.ladder.draw(this.g, r, this.store, this.theme, this.options, this.places, now, this.now);
+  }
+
+  // Let what flashes fade, where no picture has come meanwhile.
+  fade(now) {
+    if (this.ladder.moving && now - this.flashed > FADE_MS) this.drawLadder(now);
+  }
+
+  // While it follows, time moves by whole pixels of the screen: all of a pane moves as one, and what is kept of
+  // it as pixels stays in its place.
+  timeScale(plot) {
+    let [from, to] = this.times;
+    const { span, follow } = this.view, per = span / (plot.w * this.ratio);
+    if (follow) {
+      from = Math.ceil(from / per) * per;
+      to = from + span;
+    }
+    return new Scale(from, to, plot.x, plot.x + plot.w, span);
   }
 
   strip(name, r) {
@@ -95,7 +119,9 @@ export class Board {
       return;
     }
     if (name === "heat") this.heatPane(r);
-    else if (name === "pressure") this.scales[name] = strips.pressure(g, r, store, x, theme, options);
+    else if (name === "pressure") {
+      this.scales[name] = this.pressure.draw(g, r, store, x, theme, options);
+    }
     else if (name === "footprint") {
       this.scales[name] = bars.footprint(g, r, store, x, theme, this.places);
     } else this.scales[name] = strips[name](g, r, store, x, theme);

@@ -198,7 +198,9 @@ function render({ model, el }) {
       refreshAll();
       if (board.cursor) readOut();
     }
-    if (board.dirty && isVisible) board.draw(performance.now());
+    if (!isVisible) return;
+    if (board.dirty) board.draw(performance.now());
+    else board.fade(performance.now());
   }
 
   function look(isOn) {

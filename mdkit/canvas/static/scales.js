@@ -1,13 +1,15 @@
 // Scales, ticks and how numbers are written.
 
 export class Scale {
-  // Maps [from, to] to pixels [low, high].
-  constructor(from, to, low, high) {
+  // Maps [from, to] to pixels [low, high]. Times since the epoch are too large for `to - from` to
+  // be exact: where it must be, `span` is given.
+  constructor(from, to, low, high, span = to - from) {
     this.from = from;
     this.to = to;
     this.low = low;
     this.high = high;
-    this.slope = (high - low) / (to - from || 1);
+    this.span = span;
+    this.slope = (high - low) / (span || 1);
   }
 
   px(value) {

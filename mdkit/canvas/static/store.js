@@ -14,6 +14,7 @@ export class Store {
     this.bars = new Map();
     this.profile = this.result = this.fills = null;
     this.tick = Infinity;
+    this.past = 0; // changes with what was seen before the newest row
     this.takeGaps([]);
     this.at = -Infinity; // when the newest picture came, by performance.now()
     this.counters = { pictures: 0, holes: 0, dropped: 0, bytes: 0 };
@@ -50,6 +51,7 @@ export class Store {
 
   // Gaps are [from, to, reason, messages lost]. Of what was dropped, others came meanwhile.
   takeGaps(rows) {
+    this.past++;
     this.gaps = rows;
     this.unseen = rows.filter((gap) => gap[2] !== "dropped");
   }

@@ -1,7 +1,6 @@
-// The panes below the heat map: pressure and signals, flow, the queue; and shaded gaps.
+// The panes below the heat map, flow and the queue; grids and shaded gaps.
 
-import { holdsUntil, imbalanceOf, pressureOf } from "./book.js";
-import { stepLine } from "./heat.js";
+import { Steps } from "./lines.js";
 import { Scale, niceStep, short } from "./scales.js";
 
 export function frame(g, r, theme) {
@@ -73,95 +72,6 @@ export function gaps(g, r, store, x, theme, named) {
   }
 }
 
-const RATIOS = [2, 4, 8, 16, 64, 256, 1024];
-
-export function pressure(g, r, store, x, theme, options) {
-  frame(g, r, theme);
-  const ring = store.rings.books;
-  let power = 1;
-  const first = ring?.length ? Math.max(0, ring.find(x.from)) : 0;
-  const last = ring?.length ? ring.find(x.to) : -1;
-  const isRatio = options.measure === "pressure";
-  const value = (o) => isRatio
-    ? Math.log2(pressureOf(ring.data, o, store.levels, options.levels))
-    : imbalanceOf(ring.data, o, store.levels, options.levels);
-  if (isRatio) {
-    const sizes = [];
-    for (let row = first; row <= last; row += 1 + ((last - first) >> 9)) {
-      const at = Math.abs(value(ring.offset(row)));
-      if (Number.isFinite(at)) sizes.push(at);
-    }
-    sizes.sort((a, b) => a - b);
-    const most = sizes[Math.floor(0.99 * (sizes.length - 1))] ?? 1;
-    power = Math.log2(RATIOS.find((ratio) => Math.log2(ratio) >= most) ?? 1024);
-  }
-  const y = new Scale(power * 1.35, -power * 1.35, r.y, r.y + r.h);
-  const write = isRatio
-    ? (p) => (p === 0 ? "1" : p > 0 ? `${2 ** p}` : `1/${2 ** -p}`) : (p) => `${p}`;
-  levelsGrid(g, r, y, [-power, 0, power], write, theme);
-  clipped(g, r, () => {
-    if (last >= first && ring?.length) {
-      const until = holdsUntil(ring, first, last, store.unseen, store.head.seen);
-      g.beginPath();
-      stepLine(g, ring, first, last, until, x, y, value);
-      g.strokeStyle = theme.queue;
-      g.lineWidth = 1.2;
-      g.stroke();
-    }
-    signals(g, r, store, x, theme);
-  });
-  return y;
-}
-
-// Each strategy's signal on a scale of its own: what counts is how it moves.
-function signals(g, r, store, x, theme) {
-  const ring = store.rings.signals;
-  if (!ring?.length) return;
-  const first = Math.max(0, ring.find(x.from) - 50), last = ring.find(x.to);
-  const ranges = signalRanges(ring, first, last);
-  for (const [strategy, [low, high]] of ranges) {
-    const y = new Scale(high, low, r.y + 3, r.y + r.h - 3);
-    g.beginPath();
-    let pen = null;
-    for (let row = first; row <= last; row++) {
-      if (ring.at(row, 1) !== strategy) continue;
-      const t = ring.at(row, 0), px = x.px(t), py = y.px(ring.at(row, 2));
-      if (pen === null || isCut(store.unseen, pen.t, t)) g.moveTo(px, py);
-      else {
-        g.lineTo(px, pen.y);
-        g.lineTo(px, py);
-      }
-      pen = { t, y: py };
-    }
-    g.strokeStyle = theme.series[(1 + strategy) % theme.series.length];
-    g.globalAlpha = 0.5;
-    g.lineWidth = 1;
-    g.stroke();
-    g.globalAlpha = 1;
-  }
-}
-
-export function signalRanges(ring, first, last) {
-  const ranges = new Map();
-  for (let row = first; row <= last; row++) {
-    const strategy = ring.at(row, 1), value = ring.at(row, 2);
-    if (!Number.isFinite(value)) continue;
-    const range = ranges.get(strategy);
-    if (!range) ranges.set(strategy, [value, value]);
-    else {
-      range[0] = Math.min(range[0], value);
-      range[1] = Math.max(range[1], value);
-    }
-  }
-  for (const range of ranges.values()) {
-    if (range[0] === range[1]) {
-      range[0] -= 1;
-      range[1] += 1;
-    }
-  }
-  return ranges;
-}
-
 // Whether a stretch that was not seen lies between two times.
 export function isCut(unseen, from, to) {
   return unseen.some((gap) => gap[0] < to && gap[1] > from);
@@ -207,22 +117,16 @@ export function flow(g, r, store, x, theme) {
       g.fillRect(left, middle, width, sold * unit);
     }
     g.globalAlpha = 1;
-    g.beginPath();
-    let before = null, since = 0;
-    const unseen = store.unseen;
+    g.fillStyle = theme.ink;
+    const steps = new Steps(g, 1.3);
+    let since = null;
     for (let row = first; row <= last; row++) {
-      const t = Math.min(ring.at(row, 0), store.head.now), px = x.px(t), py = y.px(ring.at(row, 4));
-      if (before === null || ring.at(row, 5) || isCut(unseen, since, t)) g.moveTo(px, py);
-      else {
-        g.lineTo(px, before);
-        g.lineTo(px, py);
-      }
-      before = py;
+      const t = Math.min(ring.at(row, 0), store.head.now), px = x.px(t);
+      const joined = since !== null && !ring.at(row, 5) && !isCut(store.unseen, since, t);
+      steps.hold(px, px, y.px(ring.at(row, 4)), joined);
       since = t;
     }
-    g.strokeStyle = theme.ink;
-    g.lineWidth = 1.3;
-    g.stroke();
+    steps.end();
   });
   return y;
 }

@@ -8,12 +8,13 @@ import { holdsUntil, imbalanceOf, isOld, microprice, place, pressureOf, reach, r
 import { barsIn, joinCells } from "../static/footprint.js";
 import { fitPrices, sizeRange, turns } from "../static/heat.js";
 import { heightFor, layout, paneAt } from "../static/layout.js";
+import { signalRanges } from "../static/pressure.js";
 import { bookAt, linesOf, valuesAt } from "../static/readout.js";
 import { Ring } from "../static/ring.js";
 import { Scale, clock, decimals, niceStep, price, short, ticks, timeTicks }
   from "../static/scales.js";
 import { Store } from "../static/store.js";
-import { isCut, signalRanges } from "../static/strips.js";
+import { isCut } from "../static/strips.js";
 import { heatIndex, heatTable } from "../static/theme.js";
 import { View } from "../static/view.js";
 import { follows, unpack } from "../static/wire.js";
