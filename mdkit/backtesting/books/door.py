@@ -76,7 +76,6 @@ from mdkit.recording.reading.reader import Recording
 from mdkit.recording.replay.seen import steps_of
 from mdkit.strategies.contract import Strategy
 
-
 _WORTH_COMPILING = 150_000
 """Books from which compiling a strategy, which takes a second or two, is sooner than Python."""
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from mdkit.backtesting.books.tape import BookTape
-from mdkit.backtesting.data.recorded import recording_of, steps_of
 from mdkit.errors import SettingsError
 from mdkit.recording.reading.reader import Recording
+from mdkit.recording.replay.seen import recording_of, steps_of
 
 
 def load_books(data: Any) -> BookTape:

@@ -255,9 +255,7 @@ def _read_layout(layout: Layout, reads: Reads) -> None:
             reads.value(field.detail)
 
 
-def _load(
-    key: str, strategy: Strategy, layout: Layout | None, on: Events
-) -> NativeStrategy | None:
+def _load(key: str, strategy: Strategy, layout: Layout | None, on: Events) -> NativeStrategy | None:
     """Return what an earlier process compiled, or None."""
     from mdkit.backtesting.compiled import store
 
