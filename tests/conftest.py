@@ -1,6 +1,8 @@
 """What all tests share: a clean environment, and a check that nothing is left behind."""
 
 import asyncio
+import contextlib
+import functools
 import gc
 import importlib.util
 import logging
@@ -28,6 +30,7 @@ hypothesis.settings.register_profile("thorough", deadline=None, max_examples=200
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 _OUTER_MODULE = re.compile(r"^pytestmark = .*pytest\.mark\.outer\b", re.MULTILINE)
+_GROUP = re.compile(r"^pytestmark = .*pytest\.mark\.xdist_group\(\"([^\"]+)\"\)", re.MULTILINE)
 
 SETTINGS = (
     "TICKDB_WS_URL",
@@ -71,9 +74,8 @@ class _Skipped:
 
     def pytest_runtest_logreport(self, report):
         if report.skipped and not hasattr(report, "wasxfail"):
-            name, _, group = report.nodeid.rpartition("@")  # xdist adds the group to the name
             with self.path.open("a") as file:
-                file.write(f"{report.nodeid if ']' in group or not name else name}\n")
+                file.write(f"{report.nodeid}\n")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -85,9 +87,6 @@ def pytest_cmdline_main(config):
     none either.
     """
     option = config.option
-    if hasattr(config, "workerinput"):
-        option.loadgroup = True  # what the controller was told is not passed on
-        return
     if not hasattr(option, "numprocesses") or "PYTEST_XDIST_WORKER" in os.environ:
         return
     if option.numprocesses is None and not (option.usepdb or option.collectonly):
@@ -95,8 +94,29 @@ def pytest_cmdline_main(config):
         folders = folders and option.markexpr != "browser"
         each = 1 if option.markexpr == "inner" else 2
         option.numprocesses = each * (os.cpu_count() or 1) if folders else 0
-    if option.numprocesses and option.dist == "no":
-        option.dist = "loadgroup"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Give the tests of a module with `xdist_group` in its `pytestmark` to one worker.
+
+    xdist's own way, a name behind each test's, does nothing with pytest 9.2: it writes an
+    attribute that pytest no longer reads.
+    """
+    if config.option.dist != "load":
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    @functools.cache
+    def group(file):
+        found = _GROUP.search((config.rootpath / file).read_text(encoding="utf-8"))
+        return found and found[1]
+
+    class ByGroup(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            return group(nodeid.partition("::")[0]) or nodeid
+
+    return ByGroup(config, log)
 
 
 def pytest_ignore_collect(collection_path, config):
@@ -131,10 +151,25 @@ def collects_only_what_is_new():
     gc.freeze()
 
 
+@pytest.fixture(scope="session")
+def cache(request, tmp_path_factory):
+    """Make a cache for this worker; the compiled code in it is that of all, and of earlier runs.
+
+    The compiler takes ten seconds for an account. What it made is found by all that it depends
+    on, mdkit's source among it, so that a test never runs what another source was compiled to.
+    """
+    folder = tmp_path_factory.mktemp("cache")
+    with contextlib.suppress(OSError, AttributeError):  # without a cache of pytest's own
+        kept = request.config.cache.mkdir("compiled")
+        kept.chmod(0o700)
+        folder.joinpath("compiled").symlink_to(kept)
+    return folder
+
+
 @pytest.fixture(autouse=True)
-def clean_environment(monkeypatch, tmp_path_factory):
+def clean_environment(monkeypatch, cache):
     """No test depends on what the machine's environment says about mdkit, nor on its cache."""
-    monkeypatch.setenv("MDKIT_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+    monkeypatch.setenv("MDKIT_CACHE", str(cache))
     for name in SETTINGS:
         monkeypatch.delenv(name, raising=False)
 

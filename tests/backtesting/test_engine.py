@@ -12,7 +12,7 @@ from mdkit.errors import SettingsError, StrategyError
 from mdkit.events import Bar
 from mdkit.strategies import ALL, SmaCross, as_strategy, strategy
 
-pytestmark = pytest.mark.outer
+pytestmark = [pytest.mark.outer, pytest.mark.xdist_group("account")]
 
 ON_BARS = [name for name, found in ALL.items() if "bar" in as_strategy(found).kinds]
 

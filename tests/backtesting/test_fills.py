@@ -14,7 +14,7 @@ from mdkit.backtesting.runs import account_run
 from mdkit.errors import SettingsError
 from mdkit.strategies import strategy
 
-pytestmark = pytest.mark.outer
+pytestmark = [pytest.mark.outer, pytest.mark.xdist_group("account")]
 
 CHOICES = [None, 0.0, 1.0, -1.0, 0.5, -0.3]
 

@@ -76,6 +76,7 @@ def test_drawdowns_are_the_deepest_stretches_below_a_high(result):
         assert fallen[row["peak"]] == 0.0
 
 
+@pytest.mark.outer
 def test_the_sheet_is_a_picture_and_a_page(result, seeded_bars, tmp_path):
     sheet = result.tear_sheet()
     titles = {axes.get_title(loc="left") for axes in sheet.plot().axes}
@@ -312,6 +313,7 @@ def as_npy(array):
     return out.getvalue()
 
 
+@pytest.mark.outer
 def test_a_file_that_would_fill_the_memory_is_refused_unread(result, tmp_path):
     path = result.save(tmp_path / "run.npz")
     header = io.BytesIO()

@@ -52,6 +52,7 @@ def test_a_close_look_shows_every_bar_and_fill_as_it_is(result):
     canvas.close()
 
 
+@pytest.mark.outer
 def test_the_whole_is_sent_first_with_its_extremes_and_trades(result):
     canvas = result.show()
     message, parts = sent(canvas, kind="hello")

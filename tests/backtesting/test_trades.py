@@ -62,6 +62,7 @@ def fill_rows(draw):
     ]
 
 
+@pytest.mark.outer
 @given(fill_rows())
 def test_trades_are_those_of_the_definition(rows):
     fills = np.array(rows, float).reshape(-1, 6)

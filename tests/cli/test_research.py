@@ -21,6 +21,7 @@ def told(capsys, *words):
     return ended.value.code, *capsys.readouterr()
 
 
+@pytest.mark.outer
 def test_a_study_prints_a_sentence_and_tables_and_writes_a_page(capsys, recording, tmp_path):
     page = tmp_path / "page.html"
     code, out, _ = told(

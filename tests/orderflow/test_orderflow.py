@@ -98,6 +98,7 @@ def check_profile(trades):
         assert (np.diff(inside) == 1).all()
 
 
+@pytest.mark.outer
 @settings(deadline=None, max_examples=60)
 @given(trade_rows)
 def test_tables_of_trades_agree_with_plain_loops(rows):
@@ -124,6 +125,7 @@ def test_bars_and_sums_have_the_same_bits_however_trades_are_dealt_out(rows, cou
     assert np.concatenate(parts).tobytes() == running_delta(trades).tobytes()
 
 
+@pytest.mark.outer
 def test_tables_of_the_recorded_trades_agree_with_plain_loops(market):
     frames = Frames(capacity=50_000)
     with gzip.open(market / "trades.jsonl.gz", "rt") as lines:
@@ -215,6 +217,7 @@ def books(rows):
     return frame.snapshot()
 
 
+@pytest.mark.outer
 @settings(deadline=None, max_examples=60)
 @given(book_rows, st.integers(1, 30))
 def test_the_heat_map_agrees_with_a_plain_loop(rows, bins):

@@ -387,6 +387,7 @@ for _name, _policies in MIXTURES.items():
     _case = _machine.TestCase
     _case.settings = settings(phases=PHASES, max_examples=25, stateful_step_count=30)
     globals()[f"Test_{_name}"] = _case
+del _case  # or pytest would collect the last one under this name too
 
 
 # -- the docstring, sentence by sentence ------------------------------------------------------

@@ -201,6 +201,7 @@ def test_lead_and_lag_of_the_same_market_seen_twice():
     assert (high > -0.2).all()
 
 
+@pytest.mark.outer
 def test_of_many_lags_none_leads_where_there_is_nothing():
     named = 0
     for seed in range(0, 40, 2):

@@ -174,6 +174,7 @@ def test_acting_later_earns_what_is_left(books):
         np.testing.assert_allclose(late.moves[i, 0], (end / start - 1) * 1e4, rtol=1e-9)
 
 
+@pytest.mark.outer
 def test_several_measures_are_compared(books, tmp_path):
     made = md.study(
         {"imbalance": md.imbalance, "noise": noise(books, 3), "OFI": md.OFI(2, "1s")}, books,
@@ -189,6 +190,7 @@ def test_several_measures_are_compared(books, tmp_path):
     assert list(md.study([md.imbalance, md.mid], books, "1s").studies) == ["imbalance", "mid"]
 
 
+@pytest.mark.outer
 def test_pages_and_pictures(found, tmp_path):
     page = found.save(tmp_path / "study.html").read_text()
     assert "data:image/png" in page
@@ -320,6 +322,7 @@ def test_a_strategy_s_values_are_those_of_its_session(tmp_path):
     assert len(trades.points.values) == len(session.frame("trade", "AAPL.US"))
 
 
+@pytest.mark.outer
 def test_the_simulated_market_holds_what_its_docstring_says(tmp_path):
     path = tmp_path / "market.jsonl.gz"
     source = md.Simulated(rate=50.0, count=12_000, speed=0)

@@ -310,6 +310,7 @@ def test_windows_are_sums_of_what_is_in_them():
         assert window.sums == pytest.approx(columns[:, inside].sum(axis=1).tolist())
 
 
+@pytest.mark.outer
 def test_on_the_real_market_flow_explains_the_moves_of_its_own_second(market):
     """R squared by least squares over whole seconds, of flow summed row by row.
 

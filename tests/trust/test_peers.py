@@ -132,6 +132,7 @@ def test_a_marker_that_nests_deeply_is_a_damaged_line(tmp_path):
         assert json.dumps(md.backtest(md.strategies.pressure, path).stats, default=str)
 
 
+@pytest.mark.outer
 @pytest.mark.parametrize("lines", DAMAGE.values(), ids=DAMAGE)
 def test_every_reader_of_recordings_meets_every_damage(tmp_path, lines):
     path = recording(tmp_path, *lines)

@@ -16,7 +16,7 @@ from mdkit.backtesting.bars.engines import run_bars
 from mdkit.backtesting.bars.sizes import Sized
 from mdkit.backtesting.data.panel import make_panel
 
-pytestmark = pytest.mark.outer
+pytestmark = [pytest.mark.outer, pytest.mark.xdist_group("bars account")]
 
 STEPS = (-4, -2, -1, 0, 0, 1, 2, 4)
 LEVELS = tuple(range(80, 125, 2))

@@ -16,6 +16,8 @@ from mdkit.backtesting.runs import account_run
 from mdkit.errors import SettingsError
 from mdkit.strategies import SmaCross, strategy
 
+pytestmark = pytest.mark.xdist_group("bars account")
+
 
 def frame(rows, start="2024-01-01"):
     index = pd.date_range(start, periods=len(rows), freq="1D", tz="UTC")
@@ -124,6 +126,7 @@ def test_a_risk_size_loses_so_much_at_the_stop():
     assert fills(ranged) == [(1.0, 100.0, "signal"), (-1.0, 90.0, "stop_loss")]
 
 
+@pytest.mark.outer
 def test_numbers_that_are_whole_are_numbers_to_compiled_code_too(numba, seeded_bars):
     panel = make_panel(seeded_bars(100, 6))
     signals = np.where(np.arange(100) % 9 == 0, np.arange(100) % 2 * 2.0 - 1.0, np.nan)

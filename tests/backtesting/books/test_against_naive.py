@@ -17,6 +17,8 @@ from mdkit.events import Depth, Trade
 from mdkit.strategies import strategy
 from tests.backtesting.books.naive import Naive
 
+pytestmark = pytest.mark.xdist_group("books account")
+
 MODELS = Fills.__args__
 MS = 1_000_000
 START = 1_700_000_000_000_000_000
@@ -96,6 +98,7 @@ def told(result):
     return [row for row in rows if abs(row[1]) > 1e-7]
 
 
+@pytest.mark.outer
 @given(
     tapes(),
     st.sampled_from(MODELS),

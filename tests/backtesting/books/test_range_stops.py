@@ -7,6 +7,8 @@ import mdkit as md
 from mdkit.backtesting.account.ranges import average_ranges, ranges_by_time
 from mdkit.strategies import strategy
 
+pytestmark = pytest.mark.xdist_group("books account")
+
 SECOND = 1_000_000_000
 
 

@@ -91,6 +91,7 @@ def test_trading_starts_at_the_last_close_whatever_the_time_of_day():
     assert len(prices) == 1
 
 
+@pytest.mark.outer
 def test_bars_since_the_opening_are_the_trades():
     feed, history, tape = market(seconds=0)
     spec = feed.instruments["AAPL.US"]

@@ -95,6 +95,7 @@ def test_frames_of_any_size_give_their_texts_back():
     assert list(frame_texts(b"".join(map(text_frame, texts)))) == texts
 
 
+@pytest.mark.outer
 def test_what_rest_tells_during_an_opening_is_what_was_pushed():
     market = feed(scenario="open", opening=3000, symbols=["AAPL.US"])
     other = feed(scenario="open", opening=3000, symbols=["AAPL.US"])
@@ -119,6 +120,7 @@ def test_what_rest_tells_during_an_opening_is_what_was_pushed():
     assert sum(row[4] for row in minutes[0]) > 0
 
 
+@pytest.mark.outer
 def test_rate_replaces_the_scenarios_course():
     for name in SCENARIOS:
         messages = feed(scenario=name, rate=50).take(10.0, 10**9)
@@ -138,6 +140,7 @@ def test_pressure_moves_through_both_thresholds():
     assert sum(0.5 < ratio < 2 for ratio in ratios) > len(ratios) / 3
 
 
+@pytest.mark.outer
 def test_an_unpaced_stream_repeats_itself_and_ends_at_count():
     market = feed(scenario="flood", count=45_000, symbols=["AAPL.US"])
     messages = market.take(float("inf"), 10**9)

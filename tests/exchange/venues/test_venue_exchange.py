@@ -166,6 +166,7 @@ def depth(bid, sizes):
     return Depth("BTC/USD", bids, asks, 0)
 
 
+@pytest.mark.outer
 def test_a_book_is_shown_as_it_stood_after_each_update():
     random = Random(3)
     spec = listing("BTC/USD", "kraken")

@@ -134,6 +134,7 @@ class Lists(Rough):
 POLICIES = ["block", "drop_oldest", "drop_newest", "conflate", "spill"]
 
 
+@pytest.mark.outer
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), policy=st.sampled_from(POLICIES), maxsize=st.integers(1, 12))
 def test_of_a_message_about_several_symbols_some_may_be_lost(
@@ -257,6 +258,7 @@ def test_a_message_that_was_cancelled_while_it_was_tried_again_was_not_seen(tmp_
 # -- a recording of a part of a session --------------------------------------------------------
 
 
+@pytest.mark.outer
 @settings(max_examples=25, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),

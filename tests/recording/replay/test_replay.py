@@ -908,6 +908,7 @@ def test_as_seen_is_the_same_over_parts(tmp_path_factory, story):
     assert not split.problems
 
 
+@pytest.mark.outer
 def test_the_real_recording_plays_through_a_pipeline(market):
     async def main():
         pipeline = Pipeline(replay(market / "depth.jsonl.gz", None), [as_strategy(pressure)])

@@ -158,6 +158,7 @@ def test_sides_of_trades_are_the_aggressors(market):
     assert sides == {True: {"sell"}, False: {"buy"}}
 
 
+@pytest.mark.outer
 @pytest.mark.parametrize("seed", range(8))
 def test_every_loss_that_a_rule_can_see_is_seen(market, seed):
     """Updates dropped at random: each is found by the next one, and the book is right again."""

@@ -53,6 +53,7 @@ def book(at, size):
     return Depth("A", ((100.0, float(size)),), ((100.5, 2.0), (101.0, float(size))), at, at)
 
 
+@pytest.mark.outer
 @settings(deadline=None, max_examples=80)
 @given(ROWS, st.integers(1, 30))
 def test_of_books_the_last_of_each_step_is_kept(rows, cuts):
@@ -74,6 +75,7 @@ def test_of_books_the_last_of_each_step_is_kept(rows, cuts):
         )
 
 
+@pytest.mark.outer
 @settings(deadline=None, max_examples=60)
 @given(ROWS, st.integers(1, 30), st.randoms())
 def test_flow_has_the_bits_of_the_table(rows, cuts, random):

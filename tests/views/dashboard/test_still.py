@@ -63,6 +63,7 @@ def column(png, share):
     return image[int(0.1 * height) : int(0.5 * height), int(width * (0.085 + 0.9 * share))]
 
 
+@pytest.mark.outer
 def test_a_stretch_without_a_feed_is_empty_at_the_end_too():
     def drawn(seen_ms):
         rows = books(*range(0, 10_000, 100))
