@@ -4,6 +4,7 @@ import json
 import re
 import tomllib
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -24,6 +25,78 @@ def test_links_within_the_project_lead_to_files(document):
     local = [link for link in links if not re.match(r"[a-z]+:", link)]
     missing = [link for link in local if not (document.parent / link).exists()]
     assert not missing
+
+
+HOSTS = {
+    "anywidget.dev",
+    "keepachangelog.com",
+    "semver.org",
+    "prometheus.io",
+    "tickdb.ai",
+    "api.tickdb.ai",
+    # Public venues: where they are reached, and where they say how.
+    "api.kraken.com",
+    "ws.kraken.com",
+    "docs.kraken.com",
+    "data-api.binance.vision",
+    "data-stream.binance.vision",
+    "api.binance.us",
+    "stream.binance.us",
+    "fapi.binance.com",
+    "fstream.binance.com",
+    "developers.binance.com",
+    "api.coinbase.com",
+    "advanced-trade-ws.coinbase.com",
+    "docs.cdp.coinbase.com",
+    "api.hyperliquid.xyz",
+    "hyperliquid.gitbook.io",
+    "www.okx.com",
+    "ws.okx.com",
+}
+"""All that the project points to. To add one is to have looked whether it is what it says."""
+PROSE = [
+    *DOCUMENTS,
+    ROOT / "CITATION.cff",
+    *ROOT.glob(".github/**/*.yml"),
+    *ROOT.glob("docs/**/*.md"),
+]
+ADDRESS = re.compile(r"\b(?:https?|wss?)://[^\s\"'`<>(){}\\|]*")
+
+
+def _addresses(path):
+    """Yield addresses of other machines that a file names, without a sentence's punctuation."""
+    for found in ADDRESS.findall(path.read_text(encoding="utf-8")):
+        address = found.rstrip(".,;:!?*")
+        host = urlsplit(address).hostname or ""
+        # Left open, as http://{host}; on this machine; or a name that is kept for examples.
+        if "." in host and host != "127.0.0.1" and not host.endswith((".example", "example.com")):
+            yield address
+
+
+def test_addresses_of_other_machines_are_well_formed_and_of_hosts_that_are_known():
+    files = [*PROSE, *ROOT.glob("mdkit/**/*.py"), *ROOT.glob("mdkit/**/*.js")]
+    named = {(address, path) for path in files for address in _addresses(path)}
+    assert len(named) > 30
+    for address, path in named:
+        parts = urlsplit(address)
+        where = f"{address} in {path.relative_to(ROOT)}"
+        assert parts.scheme in ("https", "wss"), f"{where} is not encrypted"
+        assert parts.hostname in HOSTS, f"{where}: look whether it is right, and add its host"
+        assert parts.username is None, where
+        assert "//" not in parts.path, where
+        assert re.fullmatch(r"[\w\-./~%#?=&+:@]*", address.partition("://")[2]), where
+    unused = HOSTS - {urlsplit(address).hostname for address, _ in named}
+    assert not unused, "which nothing names any more"
+
+
+@pytest.mark.parametrize("document", PROSE, ids=lambda path: path.name)
+def test_links_in_markdown_are_closed_and_say_where_to(document):
+    text = document.read_text(encoding="utf-8")
+    targets = re.findall(
+        r"\]\(([^)]*)\)?", re.sub(r"```.*?```|`[^`\n]*`", "", text, flags=re.DOTALL)
+    )
+    assert all(target.strip() and " " not in target.strip().split(' "')[0] for target in targets)
+    assert not re.search(r"\]\([^)\n]*$", text, re.MULTILINE), "a link that does not end"
 
 
 def test_the_citation_names_the_version_and_the_licence_of_the_package():

@@ -13,6 +13,7 @@ import pandas as pd
 from mdkit.backtesting.account.book_run import BookRun
 from mdkit.backtesting.account.terms import Terms
 from mdkit.errors import SettingsError
+from mdkit.frames.arrow import ArrowTable
 from mdkit.numbers import is_finite
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Capacity:
+class Capacity(ArrowTable):
     """The outcome of `Result.capacity`.
 
     Attributes:
@@ -40,6 +41,9 @@ class Capacity:
         from mdkit.backtesting.more_plots import draw_capacity
 
         return draw_capacity(self)
+
+    def _arrow_table(self) -> pd.DataFrame:
+        return self.table
 
     def __repr__(self) -> str:
         told = "; ".join(

@@ -23,6 +23,7 @@ from mdkit.backtesting.data.panel import Panel
 from mdkit.backtesting.notes import notes_on
 from mdkit.backtesting.runs import Run
 from mdkit.errors import SettingsError
+from mdkit.frames.arrow import ArrowTable
 from mdkit.strategies.contract import Strategy
 
 if TYPE_CHECKING:
@@ -36,12 +37,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Result:
+class Result(ArrowTable):
     """A finished backtest. Figures are computed when first asked for.
 
     `engine` is the one that ran, `"python"` or `"native"`, and `engine_reason` why; `data` is what
-    was given to run over. It can be pickled whenever its strategy can, without the data. Raises
-    `SettingsError` for rates that cannot be.
+    was given to run over. It can be pickled whenever its strategy can, without the data; polars
+    and DuckDB take it as `equity`, with the column `time`. Raises `SettingsError` for rates that
+    cannot be.
 
     Example:
         >>> result = md.backtest(md.strategies.pressure, md.sample(), fee=0.0001)
@@ -368,17 +370,8 @@ class Result:
         stats.to_parquet(target / "stats.parquet")
         return target
 
-    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        """Return `equity` as an Arrow stream, with its index as the column `time`.
-
-        So that `polars.DataFrame(result)` and `duckdb.sql("from result")` take it. The tables are
-        DataFrames, of which both take the columns alone: give `result.signals.reset_index()` for
-        the times too.
-        """
-        import pyarrow as pa
-
-        table = pa.Table.from_pandas(self.equity.rename_axis("time").reset_index())
-        return table.__arrow_c_stream__(requested_schema)
+    def _arrow_table(self) -> pd.DataFrame:
+        return self.equity.rename_axis("time")
 
     @cached_property
     def said(self) -> pd.DataFrame:

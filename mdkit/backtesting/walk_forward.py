@@ -22,13 +22,14 @@ from mdkit.backtesting.result import Result
 from mdkit.backtesting.runs import Run, account_run
 from mdkit.backtesting.sweep import Job, evaluate_all, make_job
 from mdkit.errors import SettingsError
+from mdkit.frames.arrow import ArrowTable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, eq=False)
-class WalkForward:
+class WalkForward(ArrowTable):
     """The outcome of `walk_forward`.
 
     Attributes:
@@ -71,6 +72,9 @@ class WalkForward:
         metric = self.metric.replace("_", " ")
         title = f"{name} walked forward: mean {metric} {inside} in, {outside} out of sample"
         return draw_walk_forward(self.equity, labels, title)
+
+    def _arrow_table(self) -> pd.DataFrame:
+        return self.windows
 
     def __repr__(self) -> str:
         return (

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from matplotlib.figure import Figure
 
 from mdkit.books.levels import books_of
-from mdkit.charts.cells import ShownSession, session_html
+from mdkit.charts.cells import ShownSession
 from mdkit.charts.session import busiest, overview, save_png
 from mdkit.venues.routes import CHANNELS
 
@@ -28,8 +28,15 @@ color-scheme:light dark}}img{{max-width:100%;background:white}}table{{font-size:
 """
 
 
-class ReportedSession(ShownSession, Protocol):
+class ReportedSession(Protocol):
     """What a session has that its report shows: its tables, by the names of its methods."""
+
+    name: str
+
+    def plot(self) -> Figure:
+        """Return its chart."""
+
+    def _repr_html_(self) -> str: ...
 
     def ledger(self) -> pd.DataFrame:
         """Return where every message went."""
@@ -58,13 +65,15 @@ def save(session: ReportedSession, folder: Path) -> Path:
     import pandas as pd
 
     folder.mkdir(parents=True, exist_ok=True)
+    ledger = session.ledger()
+    came = {channel.partition(":")[0] for symbol, channel in ledger.index if symbol}
     tables: dict[str, pd.DataFrame] = {
-        "ledger": session.ledger(),
+        "ledger": ledger,
         "signals": session.signals(),
         "metrics": session.metrics(),
         "gaps": session.gaps(),
         **{
-            channel: books_of(session.frame(channel)) if _seen(session, channel) else pd.DataFrame()
+            channel: books_of(session.frame(channel)) if channel in came else pd.DataFrame()
             for channel in CHANNELS
         },
         "dead_letters": session.dead_letters(),
@@ -81,7 +90,7 @@ def save(session: ReportedSession, folder: Path) -> Path:
     gaps = tables["gaps"]
     picture = ""
     try:
-        chart = save_png(draw(session), folder / "overview.png")
+        chart = save_png(session.plot(), folder / "overview.png")
     except Exception as error:
         # matplotlib may fail over data that nobody thought of; the tables are there all the same.
         warnings.warn(f"no chart was drawn: {type(error).__name__}: {error}", stacklevel=2)
@@ -92,7 +101,7 @@ def save(session: ReportedSession, folder: Path) -> Path:
     report.write_text(
         _PAGE.format(
             title=f"mdkit session {escape(session.name)}",
-            session=session_html(session),
+            session=session._repr_html_(),
             chart=f"data:image/png;base64,{picture}",
             gaps=f"<h2>Gaps</h2>{gaps.to_html(index=False, border=0)}" if len(gaps) else "",
             files="".join(f'<li><a href="{name}">{name}</a></li>' for name in written),
@@ -125,7 +134,11 @@ def as_csv(table: pd.DataFrame) -> pd.DataFrame:
     return safe
 
 
-def draw(session: ReportedSession) -> Figure:
+class DrawnSession(ReportedSession, ShownSession, Protocol):
+    """A session in this process, which knows what came without being turned into columns."""
+
+
+def draw(session: DrawnSession) -> Figure:
     """Return the session's chart: queue depth and rates, and the pressure of its busiest symbols.
 
     Only of those drawn is anything turned into columns: of a thousand symbols that takes seconds.
@@ -133,7 +146,7 @@ def draw(session: ReportedSession) -> Figure:
     shown, symbols = busiest(session.ledger())
     pressure = {
         symbol: frame["pressure"]
-        for symbol in _seen(session, "depth")
+        for symbol in session.pipeline.frames.symbols("depth")
         if symbol in shown and len(frame := session.frame("depth", symbol))
     }
     return overview(
@@ -144,8 +157,3 @@ def draw(session: ReportedSession) -> Figure:
         gaps=session.gaps(),
         symbols=symbols,
     )
-
-
-def _seen(session: ReportedSession, channel: str) -> tuple[str, ...]:
-    """Return the symbols of which something came on a channel."""
-    return session.pipeline.frames.symbols(channel)

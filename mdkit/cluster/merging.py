@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mdkit.cluster.shard import Snapshot
+from mdkit.pipeline.explain import Diagnosis
 from mdkit.pipeline.health import Bottleneck, Health, state_of
 from mdkit.queue.ledger import COLUMNS, Ledger
 
@@ -86,6 +87,17 @@ def merged_memory(by_worker: Sequence[tuple[str, pd.Series[Any]]]) -> pd.Series[
     processes = {worker: part["process"] for worker, part in by_worker}
     whole["process"] = sum(processes.values())
     return whole.astype("int64").rename("bytes")
+
+
+def merged_diagnosis(parts: Sequence[tuple[int, Diagnosis]]) -> Diagnosis:
+    """Return the word of the shard that is worst off, and each advice with the shards it is for."""
+    words = [str(found) for _, found in parts]
+    shards: dict[str, list[str]] = {}
+    for number, found in parts:
+        shards.setdefault(found.advice, []).append(str(number))
+    advice = [f"shard {', '.join(whose)}: {told}" for told, whose in shards.items()]
+    worst = next((word for word in _WORST_FIRST if word in words), "balanced")
+    return Diagnosis(worst, "; ".join(advice))
 
 
 def merged_stats(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

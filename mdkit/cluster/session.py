@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from mdkit.cluster.absent import not_here
 from mdkit.cluster.clients import check_client, check_key_travels, is_here
 from mdkit.cluster.coordinator import Coordinator
 from mdkit.cluster.merging import merged_ledger
@@ -120,6 +121,11 @@ class ClusterSession(ShardsTogether):
         self._asked_to_stop = threading.Event()
         self._stop_timeout = 10.0
         self._started_at = 0.0
+
+    if not TYPE_CHECKING:  # where there is nothing that every name could be
+
+        def __getattr__(self, name):
+            raise not_here(name)
 
     def _count_shards(self) -> int:
         """Return how many shards there shall be, one a worker unless told; raises if none can."""

@@ -31,7 +31,9 @@ T = TypeVar("T")
 LEASE_SECONDS = 30.0
 """A shard that nobody has asked for so long ends by itself: its notebook is gone."""
 
-TABLES = ("dead_letters", "invalid", "clocks", "metrics", "memory", "stats")
+FAMILIES = "_families"
+"""Of those: its metrics, before they are text."""
+TABLES = ("dead_letters", "invalid", "clocks", "metrics", "memory", "stats", "diagnose", FAMILIES)
 """Methods of a session whose results are wanted of a shard as well."""
 
 SignalRow = tuple[int, str, str, float, int]
@@ -217,13 +219,16 @@ class Shard:
 
     def table(self, name: str) -> Any:
         """Return what the session's method of that name does, one of `TABLES`."""
+        method = getattr(self._session, name)
+        if name == FAMILIES:  # which others call in the session's loop, and never fails
+            return self._session._do(method)
         try:
-            return getattr(self._session, name)()
+            return method()
         except Exception:
             # A failure is told once by the session itself, and by every snapshot.
             if self._session.pipeline.failure is None:
                 raise
-            return getattr(self._session, name)()
+            return method()
 
     def pause(self, on: bool) -> None:
         """Pause or resume."""

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mdkit.books.levels import books_of, narrowed
@@ -13,6 +14,7 @@ from mdkit.cluster.coordinator import Coordinator
 from mdkit.cluster.handle import ShardHandle
 from mdkit.cluster.merging import (
     by_time,
+    merged_diagnosis,
     merged_health,
     merged_ledger,
     merged_memory,
@@ -20,15 +22,19 @@ from mdkit.cluster.merging import (
     merged_stats,
 )
 from mdkit.cluster.receipt import ClusterReceipt
-from mdkit.cluster.shard import Snapshot
+from mdkit.cluster.shard import FAMILIES, Snapshot
 from mdkit.errors import ShardWarning
 from mdkit.frames import Frames, book_frame
 from mdkit.frames.sampling import at_each_end, checked_step
+from mdkit.monitoring.exposition import together, write
+from mdkit.pipeline.explain import Diagnosis
 from mdkit.pipeline.health import Health
 from mdkit.session.lifecycle import SessionLife
 from mdkit.session.options import SessionOptions
 from mdkit.session.tables import diagnostics
+from mdkit.session.tables.books import cut, venue_table
 from mdkit.session.tables.lookups import check_names
+from mdkit.session.tables.orderflow import OrderFlowTables
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,7 +43,7 @@ if TYPE_CHECKING:
 ASK_SECONDS = 30.0
 
 
-class ShardsTogether(SessionLife[ClusterReceipt]):
+class ShardsTogether(SessionLife[ClusterReceipt], OrderFlowTables):
     """The half of a session on a cluster that shows it; the other half is its life.
 
     Most methods ask the workers, all at once. Of a shard that does not answer counts, health and
@@ -125,15 +131,26 @@ class ShardsTogether(SessionLife[ClusterReceipt]):
         whole = whole if step is None else by_time([at_each_end(whole, step)], wanted)
         return narrowed(whole, columns)
 
-    def book(self, symbol: str) -> pd.DataFrame:
-        """Return the current order book of a symbol: one row a level, best first."""
+    def book(self, symbol: str, levels: int | None = None) -> pd.DataFrame:
+        """Return the current order book of a symbol: one row a level, best first.
+
+        `levels`: how many a side at most; None for all that strategies see.
+        """
         self._tell_failure()
         self._check_table("depth", symbol)
         handles = self._coordinator.handles
         handles = [handle for handle in handles if symbol in handle.symbols] or handles
         ended = [(handle, handle.remains.books.get(symbol)) for handle in handles if handle.remains]
         books = [book for _, book in self._or_asked(ended, handles, "book", symbol)]
-        return book_frame(next((book for book in books if book is not None), None))
+        found = next((book for book in books if book is not None), None)
+        return book_frame(found if levels is None or found is None else cut(found, levels))
+
+    def venues(self) -> pd.DataFrame:
+        """Return how far the books of public venues are proven: none, since none is read here.
+
+        Public venues are read in this process alone; see `Session.venues`.
+        """
+        return venue_table(None)
 
     def _check_table(self, channel: str, symbol: str | None) -> None:
         """Raise `SettingsError`, with near matches, for what no shard is subscribed to."""
@@ -200,6 +217,10 @@ class ShardsTogether(SessionLife[ClusterReceipt]):
         self._refresh()
         return self._health()
 
+    def diagnose(self) -> Diagnosis:
+        """Return `consumer_bound` where any shard is, and what helps which; see `Session`."""
+        return merged_diagnosis([(h.number, found) for h, found in self._table("diagnose")])
+
     def explain(self) -> str:
         """Return a sentence for each shard that has something to say, or that all is well."""
         self._refresh()
@@ -230,6 +251,24 @@ class ShardsTogether(SessionLife[ClusterReceipt]):
             "callback_errors": list(coordinator.callback_errors),
             **merged_stats(parts),
         }
+
+    def prometheus(self) -> str:
+        """Return the metrics of all shards as text in Prometheus's format; each has its label.
+
+        As `Session.prometheus`. What is counted anew where another worker takes a shard over goes
+        back to 0 there, as when a service is restarted. This asks the workers.
+        """
+        found = [(str(handle.number), part) for handle, part in self._table(FAMILIES)]
+        return "".join(write(together(found, "shard"), self.name))
+
+    def save(self, folder: str | Path) -> Path:
+        """Write charts (PNG), tables (CSV) and a report (HTML) into a folder; return the report.
+
+        The folder is made if need be; files of an earlier save are replaced.
+        """
+        from mdkit.charts.report import save
+
+        return save(self, Path(folder).expanduser())
 
     def plot(self) -> Figure:
         """Return a figure: queue depth and rates, and each symbol's pressure, gaps shaded.

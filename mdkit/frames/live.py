@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mdkit.errors import SettingsError
+from mdkit.frames.arrow import ArrowTable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,13 +79,14 @@ class Block(NamedTuple):
         )
 
 
-class LiveFrame(Generic[Row]):
+class LiveFrame(ArrowTable, Generic[Row]):
     """The last `capacity` rows of a stream, as columns.
 
     `columns` says what each column holds. A row of a plain LiveFrame is a tuple: the time of
     receipt in nanoseconds, then one value per column in order, None for a missing float. Frames
     of events (`DepthFrame` and its like) take the events themselves as rows.
 
+    It gives itself to polars, DuckDB and the like as its snapshot, the index as first column.
     Memory grows with what arrives, up to two windows of columns: once those are full, the
     newer window moves to the front, which costs less per row than a ring does in snapshots.
 
@@ -158,6 +160,9 @@ class LiveFrame(Generic[Row]):
         "received". Later appends do not change the result, nor does changing it the frame.
         """
         return to_dataframe(self.columns, self._rows(last), self.index_name)
+
+    def _arrow_table(self) -> pd.DataFrame:
+        return self.snapshot()
 
     def arrays(self, last: int | None = None) -> dict[str, npt.NDArray[Any]]:
         """Return the rows held, or the `last` ones, as an array for each column, without pandas.

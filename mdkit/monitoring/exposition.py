@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Any, Literal
 
@@ -58,6 +58,19 @@ def write(families: Iterable[Family], session: str) -> Iterator[str]:
         yield f"# TYPE {name} {family.kind}\n"
         for told, value in family.samples:
             yield f"{name}{{{ours}{told}}} {_number(value)}\n"
+
+
+def together(parts: Iterable[tuple[str, Iterable[Family]]], label: str) -> list[Family]:
+    """Return the metrics of several as one: each sample with a label that says whose it is."""
+    found: dict[str, Family] = {}
+    samples: dict[str, list[tuple[str, float]]] = {}
+    for owner, families in parts:
+        whose = labels(**{label: owner})
+        for family in families:
+            found.setdefault(family.name, family)
+            own = samples.setdefault(family.name, [])
+            own += [(whose + told, value) for told, value in family.samples]
+    return [replace(family, samples=samples[name]) for name, family in found.items()]
 
 
 def labels(**given: str) -> str:

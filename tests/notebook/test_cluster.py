@@ -5,10 +5,14 @@ threads behind for a while.
 """
 
 import asyncio
+import inspect
 import os
+import pickle
+import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import types
@@ -30,6 +34,7 @@ from mdkit.errors import (
     StrategyError,
 )
 from mdkit.events import Signal
+from mdkit.pipeline.explain import Diagnosis
 from mdkit.pipeline.health import Health
 from mdkit.queue.ledger import COLUMNS
 from mdkit.session import opening
@@ -101,6 +106,19 @@ def spread(cluster, client):
     assert session.plot().axes
     assert session.invalid().empty
     assert session.dead_letters().empty
+    _order_flow_is_the_same(session, alone)
+    _metrics_are_of_all_shards(session)
+    diagnosis = session.diagnose()
+    assert diagnosis in ("consumer_bound", "producer_bound", "balanced")
+    assert "shard 0" in diagnosis.advice
+    assert list(session.venues().columns) == list(alone.venues().columns)
+    assert session.book("MSFT.US", levels=2).equals(alone.book("MSFT.US", levels=2))
+    with tempfile.TemporaryDirectory() as folder:
+        report = session.save(folder).read_text(encoding="utf-8")
+        assert "overview.png" in report
+        assert KEY not in report
+        saved = pd.read_csv(f"{folder}/depth.csv")
+        assert len(saved) == BOOKS
     session.pause()
     assert session.state == "paused"
     _wait(lambda: all("aused" in snapshot.explanation for snapshot in session._snapshots()))
@@ -122,6 +140,9 @@ def spread(cluster, client):
     assert len(session.frame("trade")) == sum(map(len, before.values()))
     assert session.book("MSFT.US").equals(alone.book("MSFT.US"))
     assert len(session.frame("depth", "AAPL.US", 3)) == 3
+    _order_flow_is_the_same(session, alone)
+    _metrics_are_of_all_shards(session, up=0.0)
+    assert session.diagnose().advice
     assert session.stats()["messages"] == receipt.totals
     assert not exchange.running
     _nothing_left(client)
@@ -138,6 +159,37 @@ def spread(cluster, client):
     assert _seeded(exchange, api_key=KEY, client=client).run_blocking(0.2).balanced
     assert _seeded(exchange, api_key=KEY, client=client).start().stop().result(20).losses == 0
     _nothing_left(client)
+
+
+def _order_flow_is_the_same(session, alone):
+    symbol, minute = "AAPL.US", {"seconds": None, "price_bins": 8}
+    # Times of receipt, and so a heat map's rows, are each one's own.
+    whole = md.book_heatmap(session.frame("depth", symbol, levels=10), **minute)
+    assert len(whole)
+    assert session.heatmap(symbol, **minute).equals(whole), "all levels count, not those shown"
+    assert session.volume_profile(symbol).equals(alone.volume_profile(symbol))
+    assert session.cvd(symbol)["cvd"].tolist() == alone.cvd(symbol)["cvd"].tolist()
+    by_price = [
+        one.footprint("1h", symbol).groupby("price")["delta"].sum() for one in (session, alone)
+    ]
+    assert by_price[0].equals(by_price[1])
+
+
+def _metrics_are_of_all_shards(session, up=1.0):
+    text_string_to_metric_families = pytest.importorskip(
+        "prometheus_client.parser"
+    ).text_string_to_metric_families
+    families = {
+        family.name: family for family in text_string_to_metric_families(session.prometheus())
+    }
+    ups = families["mdkit_session_up"].samples
+    assert {(s.labels["shard"], s.labels["session"], s.value) for s in ups} == {
+        ("0", session.name, up), ("1", session.name, up)
+    }  # fmt: skip
+    received = families["mdkit_messages_received"].samples
+    assert {s.labels["symbol"] for s in received} >= set(SYMBOLS)
+    total = sum(sample.value for sample in received)
+    assert total == session.stats()["messages"]["received"]
 
 
 def losses(cluster, client):
@@ -390,6 +442,44 @@ def test_a_look_brings_what_the_last_one_did_not(shard, wait_until):
     assert ended.receipt.drained
     assert set(shard.remains(5).books) == set(SYMBOLS[:2])
     assert all(len(table) <= 5 for table in shard.remains(5).frames.values())
+
+
+def test_what_a_session_can_do_one_on_a_cluster_can_do_or_says_what_can():
+    from mdkit.cluster import ClusterSession
+    from mdkit.cluster.absent import ABSENT, AbsentError
+
+    def public(kind):
+        return {name for name in dir(kind) if not name.startswith("_")}
+
+    whole = public(md.Session) - {"pipeline", "runner"}
+    assert whole - public(ClusterSession) == set(ABSENT), (
+        "give it there, or say in ABSENT what does"
+    )
+    assert public(ClusterSession) - whole == {"shards"}
+    for name in whole - set(ABSENT):
+        mine, theirs = getattr(ClusterSession, name), getattr(md.Session, name)
+        if callable(theirs):
+            assert inspect.signature(mine).parameters == inspect.signature(theirs).parameters, name
+    session = object.__new__(ClusterSession)
+    for name in ABSENT:
+        with pytest.raises(AbsentError, match=rf"has no {name}: .{{30}}") as told:
+            getattr(session, name)
+        assert isinstance(told.value, SessionError)
+        assert not hasattr(session, name)
+        for named in re.findall(r"session\.(\w+)\(", str(told.value)):
+            assert hasattr(ClusterSession, named), "the cure must be there"
+    with pytest.raises(AttributeError, match="no attribute 'subscirbe'"):
+        getattr(session, "subscirbe")  # noqa: B009 - mypy knows better
+
+
+def test_the_advice_of_shards_names_them():
+    from mdkit.cluster.merging import merged_diagnosis
+
+    calm, busy = Diagnosis("balanced", "none helps"), Diagnosis("consumer_bound", "one core helps")
+    both = merged_diagnosis([(0, calm), (1, pickle.loads(pickle.dumps(busy))), (2, calm)])
+    assert both == "consumer_bound"
+    assert both.advice == "shard 0, 2: none helps; shard 1: one core helps"
+    assert merged_diagnosis([]) == "balanced"
 
 
 def test_a_shard_that_nobody_looks_at_ends(request, wait_until, monkeypatch):

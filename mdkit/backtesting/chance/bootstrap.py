@@ -12,13 +12,14 @@ import pandas as pd
 from mdkit.backtesting.account.metrics import Account
 from mdkit.backtesting.chance.steps import Floats, step_returns
 from mdkit.errors import SettingsError
+from mdkit.frames.arrow import ArrowTable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, eq=False)
-class Bootstrap:
+class Bootstrap(ArrowTable):
     """The outcome of `Result.bootstrap`.
 
     Attributes:
@@ -41,6 +42,9 @@ class Bootstrap:
         from mdkit.backtesting.more_plots import draw_bootstrap
 
         return draw_bootstrap(self)
+
+    def _arrow_table(self) -> pd.DataFrame:
+        return self.draws
 
     def __repr__(self) -> str:
         rows = [

@@ -10,6 +10,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from mdkit.events import Gap
+from mdkit.frames.arrow import ArrowTable
 from mdkit.recording.file.recording_file import size
 from mdkit.recording.format import Connected, Disconnected, Subscribed
 from mdkit.recording.moments import moment
@@ -25,7 +26,7 @@ _BURST = 3
 
 
 @dataclass(frozen=True, repr=False)
-class RecordingInfo:
+class RecordingInfo(ArrowTable):
     """What recordings hold.
 
     Attributes:
@@ -133,6 +134,9 @@ class RecordingInfo:
             (symbol or "-", channel, f"{count:,}", f"{count / seconds:,.1f}/s" if seconds else "")
             for (symbol, channel), count in self.counts.items()
         ]
+
+    def _arrow_table(self) -> pd.DataFrame:
+        return self.frame()
 
     def __repr__(self) -> str:
         told = [f"{name:<12} {text}" for name, text in self._lines()]

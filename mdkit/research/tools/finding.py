@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from mdkit.errors import SettingsError
+from mdkit.frames.arrow import ArrowTable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,7 +26,7 @@ table{{border-collapse:collapse}}td,th{{padding:2px 8px;text-align:right;border-
 _MOST_ROWS = 200
 
 
-class Finding(ABC):
+class Finding(ArrowTable, ABC):
     """A result: `sentence`, `tables`, `plot()` and `save()`; its repr is the sentence."""
 
     name: str
@@ -72,12 +73,8 @@ class Finding(ABC):
         target.write_text(page, encoding="utf-8")
         return target
 
-    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
-        """Return Arrow's stream of the first table, for polars, DuckDB and others."""
-        import pyarrow as pa
-
-        table = next(iter(self.tables.values())).reset_index()
-        return pa.Table.from_pandas(table).__arrow_c_stream__(requested_schema)
+    def _arrow_table(self) -> pd.DataFrame:
+        return next(iter(self.tables.values()))
 
     def __repr__(self) -> str:
         return f"{self.sentence}."

@@ -76,7 +76,7 @@ def known_as(source: Source, symbol: str) -> str:
         return symbol  # which whoever looks it up says with near matches
 
 
-def venue_table(source: Source) -> pd.DataFrame:
+def venue_table(source: Source | None) -> pd.DataFrame:
     """Return a row for each symbol's book; none of a source that is no public venue."""
     import pandas as pd
 
@@ -101,19 +101,21 @@ def venue_table(source: Source) -> pd.DataFrame:
     return table.rename_axis("symbol")
 
 
+def cut(book: Depth, levels: int) -> Depth:
+    """Return a book with at most so many levels a side."""
+    if max(len(book.bids), len(book.asks)) <= levels:
+        return book
+    sides = book.bids[:levels], book.asks[:levels]
+    return Depth(book.symbol, *sides, book.exchange_ns, book.received_ns)
+
+
 def whole_book(source: Source, symbol: str, levels: int, shown: Depth | None) -> Depth | None:
     """Return a book with as many levels as are known, up to `levels` a side.
 
     Raises `SettingsError` where no more are kept than the messages have.
     """
     if not isinstance(source, VenueSource):
-        if shown is not None and max(len(shown.bids), len(shown.asks)) <= levels:
-            return shown
-        if shown is None:
-            return None
-        return Depth(
-            symbol, shown.bids[:levels], shown.asks[:levels], shown.exchange_ns, shown.received_ns
-        )
+        return None if shown is None else cut(shown, levels)
     builder = source.builder(symbol)
     if builder is None:
         return shown
