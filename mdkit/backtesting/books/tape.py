@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from mdkit.backtesting.account.terms import Terms
 from mdkit.backtesting.books.account import BOOK, EVENT, LOST, TRADE
-from mdkit.backtesting.books.columns import SIDES, Floats, Whole
+from mdkit.backtesting.books.columns import SIDES, Floats, Levels, Whole, true_levels
 from mdkit.errors import SettingsError
 from mdkit.events import Depth, Gap, Trade
 
@@ -41,10 +41,7 @@ class Market:
     owners: Whole
     begun: Bools
     marks: Floats
-    firsts: Whole
-    bids: Whole
-    asks: Whole
-    levels: Floats
+    levels: Levels
     unpriced: int
 
 
@@ -182,8 +179,8 @@ class BookTape:
             firsts = np.where(shown | trades, firsts, -1)
             bids, asks = np.where(shown | trades, bids, 0), np.where(shown, asks, 0)
         return Market(
-            rows, names, has_book, kinds, times, self.exchange[rows], owners, begun, marks, firsts,
-            bids, asks, levels, unpriced,
+            rows, names, has_book, kinds, times, self.exchange[rows], owners, begun, marks,
+            true_levels(books, firsts, bids, asks, levels, lowest), unpriced,
         )  # fmt: skip
 
     def _times(self, rows: Whole, symbols: Sequence[str]) -> Whole:
