@@ -143,7 +143,12 @@ def answer_columns(sent: SentColumns, places: Whole, times: Whole, due: Whole) -
         due[order],
         times[sent.event][order],
         places[sent.symbol][order],
-        *(column[order] for column in sent[2:]),
+        sent.kind[order],
+        sent.bid[order],
+        sent.ask[order],
+        sent.size[order],
+        sent.most[order],
+        sent.life[order],
     )
 
 

@@ -76,7 +76,6 @@ from mdkit.errors import SettingsError
 from mdkit.recording.reading.reader import Recording
 from mdkit.strategies.contract import Strategy
 
-
 _WORTH_COMPILING = 150_000
 """Books from which compiling a strategy, which takes a second or two, is sooner than Python."""
 
@@ -183,8 +182,8 @@ def _over_columns(
         return None
     reason = "it is done sooner than compiling is"
     try:
-        ready = native.is_compiled(strategy, "depth")
-        if ready or engine == "native" or tape.books * runs >= _WORTH_COMPILING:
+        worth = engine == "native" or tape.books * runs >= _WORTH_COMPILING
+        if worth or native.is_compiled(strategy, "depth"):
             heard = compiled_answers(strategy, tape, terms, lowest)
             why = "asked for" if engine == "native" else "it compiles"
             return heard, tape.market(terms, lowest).unpriced, "native", why

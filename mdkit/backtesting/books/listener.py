@@ -37,9 +37,7 @@ class _Symbol(Voice):
 class Listener(Decider):
     """A strategy over events; keeps a row of each for the account."""
 
-    def __init__(
-        self, strategy: Strategy, *, terms: Terms, recorded: bool, lowest: float
-    ) -> None:
+    def __init__(self, strategy: Strategy, *, terms: Terms, recorded: bool, lowest: float) -> None:
         super().__init__(strategy, trades=terms.trade)
         self.terms = terms
         self.recorded = recorded

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
@@ -124,6 +125,26 @@ class BookTape:
                 )  # fmt: skip
             else:
                 yield self.gaps[number]
+
+    def __getitem__(self, part: slice) -> BookTape:
+        """Return the events [begin, end) as a tape, over the same memory."""
+        begin, end, _ = part.indices(len(self))
+        cut = copy.copy(self)
+        for name in ("kinds", "owners", "exchange", "received", "firsts", "bids", "asks"):
+            setattr(cut, name, getattr(self, name)[begin:end])
+        known = np.flatnonzero(cut.firsts >= 0)
+        low = high = 0
+        if len(known):
+            last = known[-1]
+            of_book = cut.kinds[last] == BOOK
+            low = int(cut.firsts[known[0]])
+            high = int(cut.firsts[last] + (cut.bids[last] + cut.asks[last] if of_book else 1))
+        cut.levels = self.levels[low:high]
+        cut.firsts = np.where(cut.firsts < 0, -1, cut.firsts - low)
+        cut.gaps = {at - begin: gap for at, gap in self.gaps.items() if begin <= at < end}
+        cut.books = int((cut.kinds == BOOK).sum())
+        cut._markets = {}
+        return cut
 
     def symbols(self) -> tuple[str, ...]:
         """Return the symbols by their numbers."""

@@ -256,9 +256,7 @@ def _read_layout(layout: Layout, reads: Reads) -> None:
             reads.value(field.detail)
 
 
-def _load(
-    key: str, strategy: Strategy, layout: Layout | None, on: Events
-) -> NativeStrategy | None:
+def _load(key: str, strategy: Strategy, layout: Layout | None, on: Events) -> NativeStrategy | None:
     """Return what an earlier process compiled, or None."""
     from mdkit.backtesting.compiled import store
 
@@ -294,7 +292,7 @@ def _compile(key: str, strategy: Strategy, layout: Layout | None, on: Events) ->
         wider: dict[tuple[type, str], Kind] = {}
         kernel, more = of_class(layout)
         while more:
-            # What starts as None is settled first: others may need to be wider on its account alone.
+            # What starts as None is settled first: others may be wider on its account alone.
             wider |= {key: kind for key, kind in more.items() if kind not in _FLOATS} or more
             layout = describe(strategy.instance(), wider)
             kernel, more = of_class(layout)

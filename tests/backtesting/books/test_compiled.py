@@ -257,18 +257,18 @@ def _uses(body, **state):
 
 
 REFUSED = {
-    "dict": ("    return float(book.as_dict()['x'])", "it uses as_dict of book, which compiled code does not have"),
+    "dict": ("    return float(book.as_dict()['x'])", "it uses as_dict of book, which"),
     "steps": ("    for _, size in book.bids[::2]:\n        return size",
               "it takes a side of a book in steps, which compiled code does not"),
     "sum": ("    return sum(size for _, size in book.bids)", "generator expression|it calls sum"),
     "mixed": ("    if book.bids:\n        return md.Limit(1.0, 1.0)\n    return 1.0", "unify"),
-    "exposure": ("    return md.Limit(1.0, exposure=0.5)", "."),
+    "exposure": ("    return md.Limit(1.0, exposure=0.5)", "arguments are by keyword alone"),
     "levels": ("    return md.imbalance(book, 2.5)",
                "levels is float64, where a whole number is expected"),
     "side": ("    return book.bids", "it returns side of a book"),
     "price": ("    limit = md.Limit(1.0, 1.0)\n    return limit.price", "price"),
-    "table": ("    return md.rolling(book, 'x', 3)", "."),
-    "equal": ("    return 1.0 if book.bids == book.asks else 0.0", "."),
+    "table": ("    return md.rolling(book, 'x', 3)", "it uses mdkit.rolling, which has no compiled"),
+    "equal": ("    return 1.0 if book.bids == book.asks else 0.0", "eq.side of a book, side of"),
 }  # fmt: skip
 
 
@@ -305,7 +305,9 @@ def test_the_reason_is_told_where_python_runs_in_its_place():
 
     result = md.backtest(listed, [event(n) for n in range(1, 5)], engine="native")
     assert result.engine == "native"
-    assert result.engine_reason.startswith("asked for; the strategy itself runs in Python: it has a gen")
+    assert result.engine_reason.startswith(
+        "asked for; the strategy itself runs in Python: it has a gen"
+    )
 
 
 def test_what_fails_in_compiled_code_is_told_by_python():
@@ -334,7 +336,7 @@ def test_what_fails_in_compiled_code_is_told_by_python():
     def wrong(book):
         return md.Limit(book.bids[0][0] - 100.0, 0.0)
 
-    with pytest.raises(StrategyError, match="Limit: size is 0.0"):
+    with pytest.raises(StrategyError, match="Limit: size is 0"):
         md.backtest(wrong, [event(1)], engine="native")
 
     with pytest.raises(StrategyError, match="pressure needs levels of at least 1"):

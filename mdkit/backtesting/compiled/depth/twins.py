@@ -75,9 +75,9 @@ def _fits(price: Any, scale: Any) -> Any:
 def _common_scale(one: Any, other: Any) -> Any:
     for places in (2, 5, 8):
         scale, limit = _SCALES[places], _LIMITS[places]
-        if -limit < one and one < limit and -limit < other and other < limit:
-            if _fits(one, scale) and _fits(other, scale):
-                return scale
+        near = -limit < one and one < limit and -limit < other and other < limit
+        if near and _fits(one, scale) and _fits(other, scale):
+            return scale
     for places in range(len(_SCALES) - 1, -1, -1):
         scale, limit = _SCALES[places], _LIMITS[places]
         if -limit < one and one < limit and -limit < other and other < limit:
