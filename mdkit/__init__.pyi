@@ -25,10 +25,10 @@ from .backtesting.engine import backtest as backtest
 from .backtesting.report.comparison import compare as compare
 from .backtesting.result import Result as Result
 from .backtesting.result import read_result as read_result
-from .backtesting.sweep import heatmap as heatmap
-from .backtesting.sweep import sweep as sweep
+from .backtesting.trials.sweep import heatmap as heatmap
+from .backtesting.trials.sweep import sweep as sweep
+from .backtesting.trials.walk_forward import walk_forward as walk_forward
 from .backtesting.verify.parity import verify as verify
-from .backtesting.walk_forward import walk_forward as walk_forward
 from .errors import MdkitError as MdkitError
 from .errors import TransientError as TransientError
 from .events import Bar as Bar

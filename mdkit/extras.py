@@ -15,6 +15,7 @@ PACKAGES = {
     "lab": ("jupyterlab",),
     "zstd": ("zstandard",),
     "databento": ("databento-dbn",),
+    "search": ("optuna",),
 }
 """The packages of each extra in `pyproject.toml`."""
 

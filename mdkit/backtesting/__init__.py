@@ -3,11 +3,10 @@
 engine.py   backtest(): a strategy over bars, on the Python engine or the compiled one
 runs.py     runs of a strategy: its signals, and its account
 result.py   Result; notes.py and plots.py make its parts
-sweep.py    many parameters at once
-walk_forward.py  choose on one stretch of history, judge on the next
 account/    orders, fills, trades, and the figures made of them
 bars/       bars traded with orders, stops that follow, sizes, margin and financing
 books/      order books traded against
+trials/     sweeps over parameters, and walking forward
 chance/     what luck could have made of a result
 report/     tear sheets, comparisons, results in files
 data/       bars and events as the engines take them

@@ -55,7 +55,7 @@ def mdkit_run(bars, engine="native"):
 
 
 def mdkit_sweep(bars):
-    from mdkit.backtesting.sweep import sweep
+    from mdkit.backtesting.trials.sweep import sweep
     from mdkit.strategies import SmaCross
 
     return sweep(SmaCross, bars, {"fast": FAST, "slow": SLOW}, fee=FEE)

@@ -181,9 +181,11 @@ def main():
     data = as_hftbacktest(books)
     times = np.array([book.received_ns for book in books], np.int64)
 
-    def mdkit_run(engine, unit=UNIT, fills="touch"):
+    loaded = md.load_books(books)
+
+    def mdkit_run(engine, unit=UNIT, fills="touch", data=loaded):
         return md.backtest(
-            Follow(unit=unit), books, fills=fills, latency_ms=LATENCY, cash=1e9, engine=engine
+            Follow(unit=unit), data, fills=fills, latency_ms=LATENCY, cash=1e9, engine=engine
         )
 
     # Books in columns, and one account over what was said: what a sweep over cash or fees repeats.
@@ -193,10 +195,17 @@ def main():
     print(f"{'hftbacktest, strategy compiled':<44}", end="")
     theirs = median(lambda: hft_run(data, times, options.tick, False), options.rounds)
     print(f"{theirs * 1e3:9.1f} ms")
+    fastest = mdkit_run("native")
+    assert fastest.engine_reason == "asked for", fastest.engine_reason
+    slowest = mdkit_run("python", data=books)
+    assert fastest.run.fills.tobytes() == slowest.run.fills.tobytes()
+    assert fastest.run.equity.tobytes() == slowest.run.equity.tobytes()
     for name, work in (
-        ("mdkit, strategy in Python, account compiled", lambda: mdkit_run("native")),
-        ("mdkit, all in Python", lambda: mdkit_run("python")),
-        ("mdkit, the compiled account over columns", lambda: again(terms)),
+        ("mdkit, compiled, loaded books", lambda: mdkit_run("native")),
+        ("mdkit, compiled, a list of events", lambda: mdkit_run("native", data=books)),
+        ("mdkit, in Python, a list of events", lambda: mdkit_run("python", data=books)),
+        ("mdkit, the compiled account alone", lambda: again(terms)),
+        ("mdkit, loading a list of events", lambda: md.load_books(books)),
     ):
         mine = median(work, options.rounds)
         print(f"{name:<44}{mine * 1e3:9.1f} ms  {theirs / mine:6.2f} x")

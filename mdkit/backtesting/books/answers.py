@@ -49,7 +49,7 @@ def python_answers(strategy: Strategy, tape: BookTape, terms: Terms, lowest: flo
         if signal is not None:
             signals[number] = signal
         answered[number] = signal is not None or len(decider.sent) > sent
-    return _heard(strategy, terms, market, lowest, signals, answered, sent_columns(decider.sent))
+    return _heard(strategy, terms, market, signals, answered, sent_columns(decider.sent))
 
 
 def compiled_answers(strategy: Strategy, tape: BookTape, terms: Terms, lowest: float) -> Heard:
@@ -86,7 +86,7 @@ def compiled_answers(strategy: Strategy, tape: BookTape, terms: Terms, lowest: f
     columns = SentColumns(sent, owners[sent], *(column[sent] for column in said))
     answered = targets.copy()
     answered[sent] = True
-    return _heard(strategy, terms, market, lowest, signals, answered, columns)
+    return _heard(strategy, terms, market, signals, answered, columns)
 
 
 def book_columns(tape: BookTape, rows: Whole) -> Sequence[Whole]:
@@ -120,7 +120,7 @@ def _changes(kinds: Any, floats: list[Any], life: Any, owners: Any, symbols: int
 
 
 def _heard(
-    strategy: Strategy, terms: Terms, market: Market, lowest: float, signals: Any, answered: Any,
+    strategy: Strategy, terms: Terms, market: Market, signals: Any, answered: Any,
     sent: SentColumns,
 ) -> Heard:  # fmt: skip
     shown = answered | ((market.kinds == BOOK) & market.begun)
@@ -128,5 +128,5 @@ def _heard(
     return Heard(
         strategy, terms, market.names, market.has_book, market.kinds, market.times,
         market.exchange, market.owners, shown.astype(np.int64), market.marks, signals,
-        market.firsts, market.bids, market.asks, market.levels, lowest, sent, trades,
+        *market.levels, sent, trades,
     )  # fmt: skip

@@ -40,24 +40,40 @@ class EventColumns(NamedTuple):
         by_event = [name for name in self._fields if name not in ("prices", "sizes")]
         return self._replace(**{name: getattr(self, name)[:end] for name in by_event})
 
-    def without_empty(self, books: npt.NDArray[np.bool_], lowest: float) -> EventColumns:
-        """Return them without levels of size 0 and those at a price of `lowest` or below."""
-        good = (self.sizes > 0.0) & (self.prices > lowest)
-        trades = ~books & (self.firsts >= 0)
-        good[self.firsts[trades]] = True
-        if good.all():
-            return self
-        before = np.concatenate([[0], np.cumsum(good)])
-        firsts = np.maximum(self.firsts, 0)
-        bids, asks = np.where(books, self.bids, 0), np.where(books, self.asks, 0)
-        middle, end = firsts + bids, firsts + bids + asks
-        return self._replace(
-            firsts=np.where(self.firsts < 0, -1, before[firsts]),
-            bids=np.where(books, before[middle] - before[firsts], self.bids),
-            asks=np.where(books, before[end] - before[middle], self.asks),
-            prices=self.prices[good],
-            sizes=self.sizes[good],
-        )
+
+class Levels(NamedTuple):
+    """The levels of events, as `EventColumns` has them."""
+
+    firsts: Whole
+    bids: Whole
+    asks: Whole
+    prices: Floats
+    sizes: Floats
+
+
+def true_levels(
+    books: npt.NDArray[np.bool_], firsts: Whole, bids: Whole, asks: Whole, levels: Floats,
+    lowest: float,
+) -> Levels:  # fmt: skip
+    """Return levels, of shape (n, 2), without those of size 0 and at a price of `lowest` or below.
+
+    What is not of `books` has one level, or where `firsts` is -1 none.
+    """
+    prices, sizes = np.ascontiguousarray(levels[:, 0]), np.ascontiguousarray(levels[:, 1])
+    good = (sizes > 0.0) & (prices > lowest)
+    good[firsts[~books & (firsts >= 0)]] = True
+    if good.all():
+        return Levels(firsts, bids, asks, prices, sizes)
+    before = np.concatenate([[0], np.cumsum(good)])
+    begin = np.maximum(firsts, 0)
+    middle, end = begin + np.where(books, bids, 0), begin + np.where(books, bids + asks, 0)
+    return Levels(
+        np.where(firsts < 0, -1, before[begin]),
+        np.where(books, before[middle] - before[begin], bids),
+        np.where(books, before[end] - before[middle], asks),
+        prices[good],
+        sizes[good],
+    )
 
 
 class AnswerColumns(NamedTuple):
@@ -127,7 +143,12 @@ def answer_columns(sent: SentColumns, places: Whole, times: Whole, due: Whole) -
         due[order],
         times[sent.event][order],
         places[sent.symbol][order],
-        *(column[order] for column in sent[2:]),
+        sent.kind[order],
+        sent.bid[order],
+        sent.ask[order],
+        sent.size[order],
+        sent.most[order],
+        sent.life[order],
     )
 
 

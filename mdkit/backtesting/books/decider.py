@@ -1,4 +1,4 @@
-"""A strategy's answers to events, event by event, in Python: checked, and kept where they change."""
+"""A strategy's answers in Python, one by one: checked, and kept where they change something."""
 
 from __future__ import annotations
 

@@ -182,8 +182,8 @@ def _over_columns(
         return None
     reason = "it is done sooner than compiling is"
     try:
-        ready = native.is_compiled(strategy, "depth")
-        if ready or engine == "native" or tape.books * runs >= _WORTH_COMPILING:
+        worth = engine == "native" or tape.books * runs >= _WORTH_COMPILING
+        if worth or native.is_compiled(strategy, "depth"):
             heard = compiled_answers(strategy, tape, terms, lowest)
             why = "asked for" if engine == "native" else "it compiles"
             return heard, tape.market(terms, lowest).unpriced, "native", why

@@ -46,8 +46,8 @@ class Heard:
         is_shown: 1 for those that are rows of the result.
         marks: what a unit is worth.
         signals: what was said, nan for nothing and for orders.
-        firsts, bids, asks: as in `EventColumns`, by `levels` of shape (n, 2): price and size.
-        lowest: a level at this price or below is none.
+        firsts, bids, asks, prices, sizes: as in `EventColumns`; levels without a size and those at
+            a price that is none are left out.
         sent: the answers that change something.
         market_trades: how many trades there are.
     """
@@ -66,8 +66,8 @@ class Heard:
     firsts: Whole
     bids: Whole
     asks: Whole
-    levels: Floats
-    lowest: float
+    prices: Floats
+    sizes: Floats
     sent: SentColumns
     market_trades: int
 
@@ -121,8 +121,8 @@ class Heard:
         delays, note = delays_of(latency, self.exchange, self.times)
         events = EventColumns(
             self.kinds, self.times, places[self.owners], self.is_shown, self.marks, self.firsts,
-            self.bids, self.asks, self.levels[:, 0], self.levels[:, 1],
-        ).without_empty(self.kinds == BOOK, self.lowest)  # fmt: skip
+            self.bids, self.asks, self.prices, self.sizes,
+        )  # fmt: skip
         # What comes after the last row could be filled, but not be shown.
         last = int(np.flatnonzero(self.is_shown)[-1]) + 1
         events = events.until(last)

@@ -12,7 +12,7 @@ import numpy as np
 
 from mdkit.backtesting.account.terms import Terms
 from mdkit.backtesting.books.account import BOOK, EVENT, LOST, TRADE
-from mdkit.backtesting.books.columns import SIDES, sent_columns
+from mdkit.backtesting.books.columns import SIDES, sent_columns, true_levels
 from mdkit.backtesting.books.decider import Decider, Voice
 from mdkit.backtesting.books.heard import Heard
 from mdkit.backtesting.runs import tell_gap
@@ -152,24 +152,28 @@ class Listener(Decider):
 
     def heard(self) -> Heard:
         """Return all that was taken, in columns."""
-        levels = np.array(self.levels, np.float64).reshape(-1, 2)
+        kinds = np.array(self.kinds, np.int64)
+        levels = true_levels(
+            kinds == BOOK,
+            np.array(self.firsts, np.int64),
+            np.array(self.bids, np.int64),
+            np.array(self.asks, np.int64),
+            np.array(self.levels, np.float64).reshape(-1, 2),
+            self.lowest,
+        )
         return Heard(
             strategy=self.strategy,
             terms=self.terms,
             names=tuple(self.symbols),
             has_book=np.array([symbol.has_book for symbol in self.symbols.values()], np.bool_),
-            kinds=np.array(self.kinds, np.int64),
+            kinds=kinds,
             times=np.array(self.times, np.int64),
             exchange=np.array(self.exchange, np.int64),
             owners=np.array(self.owner, np.int64),
             is_shown=np.array(self.is_shown, np.int64),
             marks=np.array(self.prices, np.float64),
             signals=np.array(self.signals, np.float64),
-            firsts=np.array(self.firsts, np.int64),
-            bids=np.array(self.bids, np.int64),
-            asks=np.array(self.asks, np.int64),
-            levels=levels,
-            lowest=self.lowest,
+            **levels._asdict(),
             sent=sent_columns(self.sent),
             market_trades=self.market_trades,
         )

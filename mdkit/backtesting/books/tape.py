@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,7 +15,7 @@ import numpy.typing as npt
 
 from mdkit.backtesting.account.terms import Terms
 from mdkit.backtesting.books.account import BOOK, EVENT, LOST, TRADE
-from mdkit.backtesting.books.columns import SIDES, Floats, Whole
+from mdkit.backtesting.books.columns import SIDES, Floats, Levels, Whole, true_levels
 from mdkit.errors import SettingsError
 from mdkit.events import Depth, Gap, Trade
 
@@ -41,10 +42,7 @@ class Market:
     owners: Whole
     begun: Bools
     marks: Floats
-    firsts: Whole
-    bids: Whole
-    asks: Whole
-    levels: Floats
+    levels: Levels
     unpriced: int
 
 
@@ -128,6 +126,26 @@ class BookTape:
             else:
                 yield self.gaps[number]
 
+    def __getitem__(self, part: slice) -> BookTape:
+        """Return the events [begin, end) as a tape, over the same memory."""
+        begin, end, _ = part.indices(len(self))
+        cut = copy.copy(self)
+        for name in ("kinds", "owners", "exchange", "received", "firsts", "bids", "asks"):
+            setattr(cut, name, getattr(self, name)[begin:end])
+        known = np.flatnonzero(cut.firsts >= 0)
+        low = high = 0
+        if len(known):
+            last = known[-1]
+            of_book = cut.kinds[last] == BOOK
+            low = int(cut.firsts[known[0]])
+            high = int(cut.firsts[last] + (cut.bids[last] + cut.asks[last] if of_book else 1))
+        cut.levels = self.levels[low:high]
+        cut.firsts = np.where(cut.firsts < 0, -1, cut.firsts - low)
+        cut.gaps = {at - begin: gap for at, gap in self.gaps.items() if begin <= at < end}
+        cut.books = int((cut.kinds == BOOK).sum())
+        cut._markets = {}
+        return cut
+
     def symbols(self) -> tuple[str, ...]:
         """Return the symbols by their numbers."""
         return tuple(self.numbers)
@@ -182,8 +200,8 @@ class BookTape:
             firsts = np.where(shown | trades, firsts, -1)
             bids, asks = np.where(shown | trades, bids, 0), np.where(shown, asks, 0)
         return Market(
-            rows, names, has_book, kinds, times, self.exchange[rows], owners, begun, marks, firsts,
-            bids, asks, levels, unpriced,
+            rows, names, has_book, kinds, times, self.exchange[rows], owners, begun, marks,
+            true_levels(books, firsts, bids, asks, levels, lowest), unpriced,
         )  # fmt: skip
 
     def _times(self, rows: Whole, symbols: Sequence[str]) -> Whole:

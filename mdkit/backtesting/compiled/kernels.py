@@ -157,6 +157,11 @@ _REASONS = (
     ),
     (r"Untyped global name '([\w.]+)'", "it uses {0}, which numba cannot compile"),
     (r"(it returns .*)", "{0}"),
+    (r"(levels is .* is expected)", "{0}"),
+    (
+        r"getitem\(side of a book, slice<a:b:c>\)",
+        "it takes a side of a book in steps, which compiled code does not",
+    ),
     (r"((?:Use of unsupported|The '\w+' syntax|Unsupported|Cannot unify).*)", "{0}"),
     (r"(No (?:implementation|matching) .*(?:\n.*){0,3})", "{0}"),
 )

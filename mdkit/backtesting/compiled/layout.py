@@ -227,7 +227,7 @@ def is_numbers(value: Any) -> bool:
 
 def _is_array(value: Any, dtype: str, dimensions: int) -> bool:
     if isinstance(value, np.ndarray):
-        return value.dtype.name == dtype and value.ndim == dimensions
+        return value.dtype == dtype and value.ndim == dimensions
     return isinstance(value, list) and _list_kind(value, "a list") == dtype
 
 

@@ -35,6 +35,7 @@ from mdkit.strategies.contract import FunctionStrategy, InstanceStrategy, Strate
 Floats = npt.NDArray[np.float64]
 Events = Literal["bar", "depth"]
 """What a strategy's compiled loop goes through."""
+_FLOATS = ("float", "maybe")
 _KEPT = 64
 _PARAMETERS = (bool, int, float, str)
 _compiled: OrderedDict[str, NativeStrategy] = OrderedDict()
@@ -291,7 +292,8 @@ def _compile(key: str, strategy: Strategy, layout: Layout | None, on: Events) ->
         wider: dict[tuple[type, str], Kind] = {}
         kernel, more = of_class(layout)
         while more:
-            wider |= more
+            # What starts as None is settled first: others may be wider on its account alone.
+            wider |= {key: kind for key, kind in more.items() if kind not in _FLOATS} or more
             layout = describe(strategy.instance(), wider)
             kernel, more = of_class(layout)
     except CannotCompile:

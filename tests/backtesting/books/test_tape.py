@@ -85,15 +85,10 @@ def test_columns_are_what_the_listener_hears(events, model, lowest):
         if field.name == "sent":
             for left, right in zip(one, other, strict=True):
                 np.testing.assert_array_equal(left, right)
-        elif isinstance(one, np.ndarray) and field.name not in ("firsts", "levels"):
+        elif isinstance(one, np.ndarray) and field.name not in ("firsts", "prices", "sizes"):
             np.testing.assert_array_equal(one, other, field.name)
-    assert [levels(expected, n) for n in range(len(events_of(expected)))] == [
-        levels(found, n) for n in range(len(events_of(found)))
-    ]
-
-
-def events_of(heard):
-    return heard.kinds
+    numbers = range(len(expected.kinds))
+    assert [levels(found, n) for n in numbers] == [levels(expected, n) for n in numbers]
 
 
 def levels(heard, number):
@@ -102,7 +97,8 @@ def levels(heard, number):
     if first < 0:
         return "none"
     count = int(heard.bids[number] + heard.asks[number]) if heard.kinds[number] == 1 else 1
-    return repr(heard.levels[first : first + count].tolist())
+    part = slice(first, first + count)
+    return repr((heard.prices[part].tolist(), heard.sizes[part].tolist()))
 
 
 @given(anything())

@@ -175,18 +175,21 @@ def _part(typing: Any, side: Any, begin: Any, end: Any) -> Any:
 def _len(side: Any) -> Any:
     if isinstance(side, SideType):
         return lambda side: _count(side)
+    return None
 
 
 @overload(bool, strict=False)
 def _bool(side: Any) -> Any:
     if isinstance(side, SideType):
         return lambda side: _count(side) > 0
+    return None
 
 
 @overload(operator.not_, strict=False)
 def _not(side: Any) -> Any:
     if isinstance(side, SideType):
         return lambda side: _count(side) == 0
+    return None
 
 
 @overload(operator.getitem, strict=False)

@@ -6,12 +6,19 @@ raises, its twin does, in fewer words: the run is then handed to Python, which s
 Needs numba.
 """
 
+# numba's own types say little about what it takes, and differ between its versions.
+# mypy: ignore-errors
+
 from __future__ import annotations
 
 import math
 import types
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
+
+from numba.core import types as numba_types
+from numba.core.errors import TypingError
+from numba.extending import intrinsic
 
 from mdkit import measures
 from mdkit.backtesting.account.answers import Limit, Quote
@@ -26,11 +33,24 @@ _EXACT = 2**53
 _GTC, _IOC, _GTX = TIMES_IN_FORCE
 
 
+@intrinsic
+def _whole(typing: Any, number: Any) -> Any:
+    """Return a whole number; nothing else compiles."""
+    if not isinstance(number, numba_types.Integer):
+        raise TypingError(f"levels is {number}, where a whole number is expected")
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return context.cast(builder, args[0], number, numba_types.int64)
+
+    return numba_types.int64(number), generate
+
+
 def _summed(side: Any, levels: Any) -> Any:
-    if levels < 1:
+    count = _whole(levels)
+    if count < 1:
         raise ValueError("levels is below 1")
     total = 0.0
-    for _, size in side[:levels]:
+    for _, size in side[:count]:
         total += size
     return total
 
@@ -55,9 +75,9 @@ def _fits(price: Any, scale: Any) -> Any:
 def _common_scale(one: Any, other: Any) -> Any:
     for places in (2, 5, 8):
         scale, limit = _SCALES[places], _LIMITS[places]
-        if -limit < one and one < limit and -limit < other and other < limit:
-            if _fits(one, scale) and _fits(other, scale):
-                return scale
+        near = -limit < one and one < limit and -limit < other and other < limit
+        if near and _fits(one, scale) and _fits(other, scale):
+            return scale
     for places in range(len(_SCALES) - 1, -1, -1):
         scale, limit = _SCALES[places], _LIMITS[places]
         if -limit < one and one < limit and -limit < other and other < limit:

@@ -5,93 +5,24 @@ from __future__ import annotations
 import dataclasses
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from mdkit.backtesting.account.metrics import METRICS
-from mdkit.backtesting.account.shown import shown_value
 from mdkit.backtesting.account.terms import BacktestWarning, Terms
 from mdkit.backtesting.data.panel import Panel, make_panel
 from mdkit.backtesting.engine import Engine, run_engine
-from mdkit.backtesting.grid import Params, Progress, Report, column_of, few_returns, is_count
 from mdkit.backtesting.result import Result
 from mdkit.backtesting.runs import Run, account_run
-from mdkit.backtesting.sweep import Job, evaluate_all, make_job
+from mdkit.backtesting.trials.book_walk import walk_books
+from mdkit.backtesting.trials.grid import Params, Progress, Report, column_of, few_returns, is_count
+from mdkit.backtesting.trials.sweep import Job, evaluate_all, make_job
+from mdkit.backtesting.trials.walked import COLUMNS, WalkForward, best_of, chained
 from mdkit.errors import SettingsError
-from mdkit.frames.arrow import ArrowTable
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-
-@dataclass(frozen=True, eq=False)
-class WalkForward(ArrowTable):
-    """The outcome of `walk_forward`.
-
-    Attributes:
-        windows: a row per window: `train_start`, `test_start`, `test_end`, how many `test_bars`,
-            the parameters that were chosen (one that has the name of another column as "<name>
-            (parameter)"), and the figure `in_sample` and `out_of_sample`.
-        results: a `Result` per window, of the stretch out of sample.
-        equity: out of sample, one window after the other, as a multiple of the beginning.
-        metric: what was chosen by.
-    """
-
-    windows: pd.DataFrame
-    results: tuple[Result, ...]
-    equity: pd.Series[Any]
-    metric: str
-
-    @property
-    def degradation(self) -> Any:
-        """The mean figure out of sample less that in sample: what choosing by it flattered.
-
-        A float, or a Timedelta where the figure is one.
-        """
-        found = (self.windows["out_of_sample"] - self.windows["in_sample"]).mean()
-        return found if isinstance(found, pd.Timedelta) else float(found)
-
-    def _mean(self, column: str) -> str:
-        return shown_value(self.metric, self.windows[column].mean())
-
-    def plot(self) -> Figure:
-        """Return a figure of the equity out of sample, with each window and its choice."""
-        from mdkit.backtesting.plots import draw_walk_forward
-
-        names = [n for n in self.windows.columns if n not in _COLUMNS]
-        labels = [
-            (row["test_start"], row["test_end"], "\n".join(f"{n} {row[n]}" for n in names))
-            for _, row in self.windows.iterrows()
-        ]
-        name = self.results[0].strategy.name
-        inside, outside = self._mean("in_sample"), self._mean("out_of_sample")
-        metric = self.metric.replace("_", " ")
-        title = f"{name} walked forward: mean {metric} {inside} in, {outside} out of sample"
-        return draw_walk_forward(self.equity, labels, title)
-
-    def _arrow_table(self) -> pd.DataFrame:
-        return self.windows
-
-    def __repr__(self) -> str:
-        return (
-            f"<WalkForward of {len(self.windows)} windows: return out of sample "
-            f"{self.equity.iloc[-1] - 1.0:.2%}; mean {self.metric} "
-            f"{self._mean('in_sample')} in sample, {self._mean('out_of_sample')} out of sample>"
-        )
-
-
-_COLUMNS = (
-    "train_start",
-    "test_start",
-    "test_end",
-    "test_bars",
-    "in_sample",
-    "out_of_sample",
-)
+from mdkit.strategies.contract import as_strategy
 
 
 def walk_forward(
@@ -99,10 +30,10 @@ def walk_forward(
     bars: Any,
     grid: Mapping[str, Iterable[Any]],
     *,
-    train: int,
-    test: int,
-    purge: int = 0,
-    embargo: int = 0,
+    train: Any,
+    test: Any,
+    purge: Any = 0,
+    embargo: Any = 0,
     metric: str = "sharpe",
     constraint: Callable[[Params], bool] | None = None,
     progress: Progress = None,
@@ -110,6 +41,7 @@ def walk_forward(
     periods_per_year: float | None = None,
     risk_free: float = 0.0,
     allow_nonpositive: bool = False,
+    latency_ms: Any = 0.0,
     **terms: Any,
 ) -> WalkForward:
     """Choose parameters on `train` bars, run them on the next `test` bars, and move on by `test`.
@@ -129,8 +61,15 @@ def walk_forward(
     border (a target that looks ahead so far, an average that looks back) does not flatter it. López
     de Prado, Advances in Financial Machine Learning, 2018, chapter 7.
 
-    Raises `SettingsError` when there are fewer than `train` + `test` bars, or when purge or embargo
-    leave none of a stretch.
+    Over books, of a strategy on depth, the four are spans of time, `train="10min"`, and the data a
+    recording, a list of them, what `load_books` returns or events. Windows begin at the first
+    event, by time of receipt. Strategies are then fresh in every stretch, of training and of test:
+    none has seen a book of another one, and there is none in force before its first. Windows
+    without a book with both sides in either stretch, as between two recordings, are passed over
+    with a `BacktestWarning`.
+
+    Raises `SettingsError` when there are fewer than `train` + `test` bars, or less time than that,
+    or when purge or embargo leave none of a stretch.
 
     Example:
         >>> import pandas as pd
@@ -143,6 +82,16 @@ def walk_forward(
         >>> walked.windows[["fast", "slow"]].values.tolist()
         [[1, 3], [1, 2]]
     """
+    chosen = as_strategy(strategy)
+    if not isinstance(metric, str):
+        raise SettingsError(f"metric is {metric!r}; give the name of one figure")
+    if "depth" in chosen.kinds and not chosen.is_async:
+        return walk_books(
+            chosen, bars, grid, (train, test, purge, embargo), metric, constraint, progress,
+            latency_ms, engine, periods_per_year, risk_free, allow_nonpositive, terms,
+        )  # fmt: skip
+    if latency_ms:
+        raise SettingsError("latency_ms is for books; bars fill at the next open or at the close")
     for name, value in (("train", train), ("test", test)):
         if not is_count(value):
             raise SettingsError(f"{name} is {value!r}; give a number of bars")
@@ -152,8 +101,6 @@ def walk_forward(
     ):
         if value != 0 and not (is_count(value) and value < whole):
             raise SettingsError(f"{name} is {value!r}; give 0 or more bars, less than {of}={whole}")
-    if not isinstance(metric, str):
-        raise SettingsError(f"metric is {metric!r}; give the name of one figure")
     panel = make_panel(bars, allow_nonpositive=allow_nonpositive)
     if len(panel) < train + test:
         raise SettingsError(
@@ -174,9 +121,9 @@ def walk_forward(
         here = dataclasses.replace(job, panel=panel.cut(start, middle - purge))
         sofar = partial(_report_from, report, number * len(combinations))
         figures = [row[0] for row in evaluate_all(here, combinations, sofar)]
-        values = np.array([figure.worth(value) for value in figures])
-        undecided += bool(np.isnan(values).all())
-        best = int(np.nanargmax(values)) if not np.isnan(values).all() else 0
+        found = best_of(figures, figure)
+        undecided += found is None
+        best = found or 0
         tested = panel.cut(start, end)
         result = _out_of_sample(job, combinations[best], tested, train + embargo)
         results.append(result)
@@ -186,7 +133,7 @@ def walk_forward(
                 "test_start": panel.index[middle + embargo],
                 "test_end": panel.end_of(end - 1),
                 "test_bars": end - middle - embargo,
-                **{column_of(n, _COLUMNS): value for n, value in combinations[best].items()},
+                **{column_of(n, COLUMNS): value for n, value in combinations[best].items()},
                 "in_sample": figures[best],
                 "out_of_sample": figure.compute(result.account),
             }
@@ -199,7 +146,7 @@ def walk_forward(
             BacktestWarning,
             stacklevel=2,
         )
-    return WalkForward(pd.DataFrame(rows), tuple(results), _chained(results), metric)
+    return WalkForward(pd.DataFrame(rows), tuple(results), chained(results), metric)
 
 
 def _report_from(report: Report, before: int, done: int) -> None:
@@ -239,12 +186,3 @@ def _account_over(
     fills = whole.fills - np.array([begin, 0, 0, 0, 0, 0], np.float64)
     bars = None if whole.bars is None else whole.bars.since(begin)
     return Run(fresh.ravel(), whole.equity[begin:], fills, bars=bars)
-
-
-def _chained(results: list[Result]) -> pd.Series[Any]:
-    parts, worth = [], 1.0
-    for result in results:
-        part = result.run.equity / result.terms.cash * worth
-        parts.append(pd.Series(part, result.panel.index))
-        worth = float(part[-1])
-    return pd.concat(parts).rename("equity")

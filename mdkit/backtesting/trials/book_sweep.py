@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,9 @@ from mdkit.backtesting.account.terms import BacktestWarning, Terms, check_rates
 from mdkit.backtesting.books.door import backtest_books, refuse_bars
 from mdkit.backtesting.books.loading import tape_of
 from mdkit.backtesting.books.tape import BookTape
-from mdkit.backtesting.chance.steps import step_returns
-from mdkit.backtesting.grid import Params, Progress, column_of, few_returns, reporter
+from mdkit.backtesting.chance.steps import Steps, step_returns
 from mdkit.backtesting.result import Result
+from mdkit.backtesting.trials.grid import Params, Trials, column_of, few_returns
 from mdkit.errors import SettingsError
 from mdkit.frames.held import held_events
 from mdkit.recording.reading.reader import Recording
@@ -43,24 +44,51 @@ def loaded(strategy: Strategy, data: Any, recording: Recording | None, engine: s
     return events
 
 
-def sweep_books(
+@dataclass(frozen=True)
+class BookJob:
+    """What all combinations over books have in common."""
+
+    strategy: Strategy
+    events: Any
+    recorded: bool
+    terms: Terms
+    latency_ms: Any
+    engine: str
+    periods_per_year: float | None
+    risk_free: float
+    allow_nonpositive: bool
+    runs: int
+    """How many there are, about."""
+
+    def run(self, params: Params) -> Result:
+        """Return the result of one combination."""
+        chosen = self.strategy.with_params(**params)
+        panel, run, used, why = backtest_books(
+            chosen, self.events, self.terms, latency_ms=self.latency_ms, engine=self.engine,
+            allow_nonpositive=self.allow_nonpositive, recorded=self.recorded, runs=self.runs,
+        )  # fmt: skip
+        return Result(
+            chosen, panel, run, self.terms, used, why, self.periods_per_year, self.risk_free
+        )
+
+
+def book_job(
     strategy: Strategy,
     data: Any,
-    combinations: list[Params],
-    metrics: tuple[str, ...],
-    progress: Progress,
+    runs: int,
     latency_ms: Any,
     engine: str,
     periods_per_year: float | None,
     risk_free: float,
     allow_nonpositive: bool,
     terms: Mapping[str, Any],
-) -> pd.DataFrame:
-    """Backtest combinations over books; return what `sweep` does."""
+    what: str,
+) -> BookJob:
+    """Return checked arguments of `sweep` or `walk_forward`, the events read."""
     try:
         agreed = Terms(**terms)
     except TypeError as error:
-        raise SettingsError(f"sweep: {error}".replace("Terms.__init__() ", "")) from None
+        raise SettingsError(f"{what}: {error}".replace("Terms.__init__() ", "")) from None
     if not agreed.trade:
         raise SettingsError("trade is False; figures are of what was traded, so leave it out")
     agreed.check_books()
@@ -68,27 +96,32 @@ def sweep_books(
     data = held_events(data, strategy.kinds)
     refuse_bars(strategy, data)
     recording = recording_of(data)
-    events = loaded(strategy, data, recording, engine)
-    report = reporter(progress, len(combinations))
-    rows: list[tuple[Any, ...]] = []
+    return BookJob(
+        strategy, loaded(strategy, data, recording, engine), recording is not None, agreed,
+        latency_ms, engine, periods_per_year, risk_free, allow_nonpositive, runs,
+    )  # fmt: skip
+
+
+def sweep_books(
+    job: BookJob, trials: Trials, names: Sequence[str], metrics: tuple[str, ...]
+) -> pd.DataFrame:
+    """Backtest what a search asks for over books; return what `sweep` does."""
     ratios: list[float] = []
-    best = None
-    for number, params in enumerate(combinations, 1):
-        chosen = strategy.with_params(**params)
-        panel, run, used, why = backtest_books(
-            chosen, events, agreed, latency_ms=latency_ms, engine=engine,
-            allow_nonpositive=allow_nonpositive, recorded=recording is not None,
-            runs=len(combinations),
-        )  # fmt: skip
-        account = Result(chosen, panel, run, agreed, used, why, periods_per_year, risk_free).account
-        rows.append(tuple(METRICS[name].compute(account) for name in metrics))
+    best: Steps | None = None
+    account: Any = None
+
+    def evaluate(params: Params) -> tuple[Any, ...]:
+        nonlocal best, account
+        account = job.run(params).account
         steps = step_returns(account)
-        if steps.sharpe > max((r for r in ratios if r == r), default=-np.inf) or best is None:
+        if best is None or steps.sharpe > max((r for r in ratios if r == r), default=-np.inf):
             best = steps
         ratios.append(steps.sharpe)
-        report(number)
+        return tuple(METRICS[name].compute(account) for name in metrics)
+
+    combinations, rows = trials(evaluate)
     assert best is not None
-    parameters = [column_of(name, metrics) for name in combinations[0]]
+    parameters = [column_of(name, metrics) for name in names]
     frame = pd.DataFrame([list(params.values()) for params in combinations], columns=parameters)
     frame.attrs["parameters"] = parameters
     for name, column in zip(metrics, zip(*rows, strict=True), strict=True):

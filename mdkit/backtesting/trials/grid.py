@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from importlib import import_module
 from itertools import product
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -17,7 +17,11 @@ from mdkit.strategies.contract import Strategy
 Params = dict[str, Any]
 Progress = bool | Callable[[int, int], Any] | None
 Report = Callable[[int], None]
-Search = Literal["grid", "random"]
+Search = Literal["grid", "random", "bayes"]
+Evaluate = Callable[[Params], tuple[Any, ...]]
+"""Computes the figures of one combination."""
+Trials = Callable[[Evaluate], tuple[list[Params], list[tuple[Any, ...]]]]
+"""Runs a search: returns the combinations that were tried, and the figures of each."""
 
 
 def metric_names(metric: str | Sequence[str]) -> tuple[str, ...]:
@@ -31,17 +35,36 @@ def metric_names(metric: str | Sequence[str]) -> tuple[str, ...]:
 
 def some_of(found: list[Params], search: Search, budget: int | None, seed: int) -> list[Params]:
     """Return all combinations, or with "random" so many of them, in the grid's order."""
-    if search not in ("grid", "random"):
-        raise SettingsError(f'search is {search!r}; give "grid" or "random"')
-    if search == "grid":
-        if budget is not None:
-            raise SettingsError('a budget is for search="random"; a grid is tried whole')
+    if checked_budget(search, budget) is None:
         return found
-    if not is_count(budget):
-        raise SettingsError(f"budget is {budget!r}; say how many combinations to try, 1 or more")
-    assert budget is not None
     drawn = np.random.default_rng(seed).permutation(len(found))[:budget]
     return [found[i] for i in sorted(drawn.tolist())]
+
+
+def checked_budget(search: Search, budget: int | None) -> int | None:
+    """Return how many combinations a search tries, None for all; raise for what is no search."""
+    if search not in get_args(Search):
+        raise SettingsError(f'search is {search!r}; give "grid", "random" or "bayes"')
+    if search == "grid":
+        if budget is not None:
+            raise SettingsError('a budget is for search="random" or "bayes"; a grid is tried whole')
+        return None
+    if not is_count(budget):
+        raise SettingsError(f"budget is {budget!r}; say how many combinations to try, 1 or more")
+    return budget
+
+
+def in_turn(combinations: list[Params], report: Report) -> Trials:
+    """Return a search that tries combinations one after the other."""
+
+    def trials(evaluate: Evaluate) -> tuple[list[Params], list[tuple[Any, ...]]]:
+        rows = []
+        for number, params in enumerate(combinations, 1):
+            rows.append(evaluate(params))
+            report(number)
+        return combinations, rows
+
+    return trials
 
 
 def combinations_of(

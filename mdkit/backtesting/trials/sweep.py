@@ -16,27 +16,31 @@ import pandas as pd
 
 from mdkit.backtesting.account.metrics import METRICS
 from mdkit.backtesting.account.terms import BacktestWarning, Terms, check_rates
-from mdkit.backtesting.book_sweep import sweep_books
 from mdkit.backtesting.chance.steps import step_returns
 from mdkit.backtesting.compiled import native
 from mdkit.backtesting.compiled.layout import CannotCompile
 from mdkit.backtesting.data.panel import Panel, make_panel
 from mdkit.backtesting.engine import Engine, run_engine
-from mdkit.backtesting.grid import (
+from mdkit.backtesting.result import Result
+from mdkit.backtesting.runs import Run, Scratch, native_run
+from mdkit.backtesting.trials.book_sweep import book_job, sweep_books
+from mdkit.backtesting.trials.grid import (
+    Evaluate,
     Params,
     Progress,
     Report,
     Search,
+    Trials,
+    checked_budget,
     column_of,
     combinations_of,
     few_returns,
+    in_turn,
     is_count,
     metric_names,
     reporter,
     some_of,
 )
-from mdkit.backtesting.result import Result
-from mdkit.backtesting.runs import Run, Scratch, native_run
 from mdkit.errors import SettingsError
 from mdkit.machine import cores
 from mdkit.processes.process import dumps
@@ -128,14 +132,20 @@ def sweep(
         progress: True shows a bar; a function is called with (done, all).
         workers: how many at once on this machine; the number of processors unless given.
             Compiled strategies use threads, which numba lets run side by side, others processes.
-        search: "grid" tries every combination, "random" `budget` of them, drawn by `seed`.
+        search: "grid" tries every combination, "random" `budget` of them, drawn by `seed`, and
+            "bayes" `budget` different ones, one after the other, each where a model of those
+            before it expects the best first `metric`: optuna's tree-structured Parzen estimator
+            (Bergstra et al., Algorithms for Hyper-Parameter Optimization, 2011), seeded by `seed`.
+            Rows are then in the order of trying. For `deflated` each row is one trial; since a
+            search gathers them where the figure is high, they are less independent than a grid's.
         engine, periods_per_year, risk_free, allow_nonpositive, latency_ms, terms: as for
             `backtest`. Over books the combinations run one after the other in this process, and
             `client` and `workers` are refused.
 
     Returns a DataFrame: a column per parameter of the grid, then one per figure. A parameter that
     has the name of a figure asked for is in the column "<name> (parameter)". `heatmap` draws it.
-    Raises `SettingsError` for parameters, figures or terms that there are not; warns with
+    Raises `SettingsError` for parameters, figures or terms that there are not, and for "bayes"
+    where optuna is not installed; warns with
     `BacktestWarning` when figures of a year are nan because there are too few returns.
 
     Example:
@@ -150,19 +160,31 @@ def sweep(
     if "depth" in chosen.kinds and not chosen.is_async:
         if client is not None or workers is not None:
             raise SettingsError("sweeps over books run in this process: no client, no workers")
-        return sweep_books(
-            chosen, bars, some_of(combinations_of(chosen, grid, constraint), search, budget, seed),
-            metric_names(metric), progress, latency_ms, engine, periods_per_year, risk_free,
-            allow_nonpositive, terms,
+        names = metric_names(metric)
+        combinations = combinations_of(chosen, grid, constraint)
+        trials = _trials_of(combinations, search, budget, seed, names[0], progress)
+        runs = len(combinations) if budget is None else min(budget, len(combinations))
+        books = book_job(
+            chosen, bars, runs, latency_ms, engine, periods_per_year, risk_free,
+            allow_nonpositive, terms, "sweep",
         )  # fmt: skip
+        return sweep_books(books, trials, list(grid), names)
     if latency_ms:
         raise SettingsError("latency_ms is for books; bars fill at the next open or at the close")
     panel = make_panel(bars, allow_nonpositive=allow_nonpositive)
     job, combinations, report = make_job(
-        chosen, panel, grid, metric, constraint, progress, engine, periods_per_year, risk_free,
-        terms, search=(search, budget, seed),
+        chosen, panel, grid, metric, constraint, None if search == "bayes" else progress, engine,
+        periods_per_year, risk_free, terms, search=(search, budget, seed),
     )  # fmt: skip
-    if client is not None:
+    if search == "bayes":
+        if client is not None or workers is not None:
+            raise SettingsError(
+                'search="bayes" tries one after the other, since each rests on those before it: no '
+                "client, no workers"
+            )
+        found = _trials_of(combinations, search, budget, seed, job.metrics[0], progress)
+        combinations, figures = found(_evaluator(job, min(budget or 0, len(combinations))))
+    elif client is not None:
         figures = _on_dask(job, combinations, client, report)
     else:
         figures = evaluate_all(job, combinations, report, workers)
@@ -178,6 +200,43 @@ def sweep(
     if few:
         warnings.warn(few, BacktestWarning, stacklevel=2)
     return frame
+
+
+def _trials_of(
+    combinations: list[Params], search: Search, budget: int | None, seed: int, metric: str,
+    progress: Progress,
+) -> Trials:  # fmt: skip
+    """Return a search, whose combinations are tried one after the other."""
+    wanted = checked_budget(search, budget)
+    if search == "bayes" and wanted is not None:
+        from mdkit.backtesting.trials.bayes import bayes
+
+        report = reporter(progress, min(wanted, len(combinations)))
+        return bayes(combinations, wanted, seed, METRICS[metric], report)
+    tried = some_of(combinations, search, budget, seed)
+    return in_turn(tried, reporter(progress, len(tried)))
+
+
+def _evaluator(job: Job, runs: int) -> Evaluate:
+    """Return what computes the figures of one combination, compiled where so many runs are."""
+    code = _compiled(job, job.strategy.params, runs)
+    if code is None:
+        return job.evaluate
+    return lambda params: job.evaluate_native(code, params)
+
+
+def _compiled(job: Job, params: Params, runs: int) -> native.NativeStrategy | None:
+    """Return a strategy's compiled form where it has one, and so many runs are worth it."""
+    steps = len(job.panel) * len(job.panel.symbols) * runs
+    if job.engine == "native" or (job.engine == "auto" and steps > _WORTH_COMPILING):
+        try:
+            return native.compile_strategy(job.strategy.with_params(**params))
+        except CannotCompile as reason:
+            if job.engine == "native":
+                raise SettingsError(
+                    f"strategy {job.strategy.name} cannot run natively: {reason}"
+                ) from reason
+    return None
 
 
 def _trials(job: Job, combinations: list[Params], sharpe: pd.Series[Any]) -> dict[str, Any]:
@@ -230,7 +289,11 @@ def make_job(
         raise SettingsError("trade is False; figures are of what was traded, so leave it out")
     agreed.check_bars()
     agreed.shares(panel.symbols)  # which refuses weights that do not fit, before anything runs
-    combinations = some_of(combinations_of(chosen, grid, constraint), *search)
+    combinations = combinations_of(chosen, grid, constraint)
+    if search[0] == "bayes":
+        checked_budget(*search[:2])
+    else:
+        combinations = some_of(combinations, *search)
     job = Job(chosen, panel, agreed, engine, names, periods_per_year, risk_free)
     return job, combinations, reporter(progress, rounds * len(combinations))
 
@@ -240,16 +303,8 @@ def evaluate_all(
 ) -> list[tuple[Any, ...]]:
     """Return the figures of every combination, in order, computed on this machine."""
     workers = workers or cores()
-    code = None
+    code = _compiled(job, combinations[0], len(combinations))
     steps = len(job.panel) * len(job.panel.symbols) * len(combinations)
-    if job.engine == "native" or (job.engine == "auto" and steps > _WORTH_COMPILING):
-        try:
-            code = native.compile_strategy(job.strategy.with_params(**combinations[0]))
-        except CannotCompile as reason:
-            if job.engine == "native":
-                raise SettingsError(
-                    f"strategy {job.strategy.name} cannot run natively: {reason}"
-                ) from reason
     if code is not None:
         # What all runs share is made before they start.
         _ = job.panel.calendar.ends
