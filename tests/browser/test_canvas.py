@@ -85,7 +85,7 @@ def test_what_is_read_out_is_what_the_frames_hold(browser, lab):
         rows = sorted(sampled.values())
         first, last = (expected["depth"][n][0] / 1e6 for n in (rows[0], rows[-1]))
         page.board(
-            f"m => {{ m.view.setSpan({last - first + 200}, m.board.now); m.act.changed(); }}"
+            f"m => {{ m.view.setSpan({last - first + 200}); m.act.changed(); }}"
         )
         seen = 0
         for share in (0.1, 0.2, 0.35, 0.5, 0.61, 0.77, 0.9):
@@ -125,9 +125,10 @@ def test_what_is_read_out_is_what_the_frames_hold(browser, lab):
             """m => {
                 const { store, board, options } = m, ring = store.rings.books;
                 const o = ring.offset(ring.length - 2), price = ring.data[o + 2];
-                const heat = board.heat, y = board.scales.heat, rect = board.panes.rects.heat;
-                const px = Math.floor((board.x.px(ring.data[o]) - rect.x + 1)
-                    / rect.w * heat.image.width);
+                const y = board.scales.heat, rect = board.panes.rects.heat;
+                const heat = board.heat.image;
+                const px = Math.floor((board.x.px(ring.data[o]) + 1 - heat.left)
+                    / heat.width * heat.image.width);
                 const py = Math.round((y.px(price) - rect.y) / rect.h * heat.image.height);
                 return [heat.pixels[py * heat.image.width + px], heat.pixels[0]];
             }"""

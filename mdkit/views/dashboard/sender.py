@@ -119,6 +119,8 @@ class PictureSender:
     def ask(self, content: Mapping[str, Any]) -> None:
         """Do something at the next tick; from any thread."""
         self._asked.append(content)
+        if content.get("kind") == "ack":
+            self.ticker.wake()
 
     def send_last(self) -> None:
         """Send how it ended, if there is a page."""
@@ -142,14 +144,15 @@ class PictureSender:
                 self._looked_at = now
                 self.collector.update()
             return True
-        if not self.widget.ready and now - self._looked_at < _BUSY_SECONDS:
+        self.ticker.waits = not self.widget.ready
+        if self.ticker.waits and now - self._looked_at < _BUSY_SECONDS:
             return True  # the page is not done yet: what comes meanwhile is looked at together
         self._looked_at = now
         self._is_new |= self.collector.update()
         if self.collector.is_anew:
             self.collector.is_anew = False
             self.widget.anew = True
-        if self.widget.ready and (
+        if not self.ticker.waits and (
             self._is_new or self.widget.anew or now - self._sent_at > _QUIET_SECONDS
         ):
             self._is_new = False
