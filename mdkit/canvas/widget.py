@@ -120,7 +120,7 @@ class CanvasWidget(anywidget.AnyWidget):
         elif kind == "visible":
             self.visible = bool(content.get("on"))
         if self._on_ask is not None and kind is not None:
-            self._on_ask(content)
+            self._on_ask({**content, "buffers": [bytes(one) for one in buffers]})
 
 
 _kept: list[Any] = []

@@ -3,6 +3,7 @@
 import { Board } from "./board.js";
 import { controls, make, refresh } from "./controls.js";
 import { interact } from "./interact.js";
+import { Keeper } from "./keep.js";
 import { player } from "./player.js";
 import { STRIPS, SIDES } from "./layout.js";
 import { linesOf, valuesAt } from "./readout.js";
@@ -43,9 +44,9 @@ function render({ model, el }) {
   const readout = make("div", { class: "mdkit-readout", hidden: true });
   const late = make("div", { class: "mdkit-late", hidden: true, role: "alert" });
   const board = new Board(canvas, store, view, options);
-  const send = (content) => {
+  const send = (content, buffers) => {
     try {
-      model.send(content);
+      model.send(content, undefined, buffers);
     } catch (error) {
       store.counters.dropped++; // the kernel is gone: the page says so by its age
     }
@@ -98,6 +99,7 @@ function render({ model, el }) {
   el.append(root);
   root.mdkit = { store, view, options, board, act, values: null };
   interact(board, act, stop.signal);
+  const keeper = new Keeper(root, canvas, store, send);
 
   // The finest series that reaches back to the left edge: else the kernel is asked for another.
   function askForLevel() {
@@ -204,6 +206,7 @@ function render({ model, el }) {
 
   function look(isOn) {
     if (isOn && !isVisible) seenSince = performance.now();
+    if (!isOn && isVisible) keeper.look(performance.now(), true);
     isVisible = isOn;
     const before = store.watched.size;
     if (isOn) store.watched.add(self);
@@ -269,6 +272,7 @@ function render({ model, el }) {
   const clockTimer = setInterval(() => {
     showAge();
     board.dirty = true;
+    if (isVisible) keeper.look(performance.now());
   }, 500);
   board.fit(Math.floor(root.clientWidth));
   frame = requestAnimationFrame(turn);

@@ -73,6 +73,7 @@ class PictureSender:
         paused_ms: the moment at which the picture stands, ms since the epoch; None while it moves.
         pictures: how many were sent.
         is_past: whether the session had ended before anything was sent.
+        kept: names the output that wants the page's own picture now and then; "" for none.
     """
 
     def __init__(
@@ -96,6 +97,7 @@ class PictureSender:
         self.paused_ms: float | None = None
         self.is_past = self.is_over
         self.stays = stays
+        self.kept = ""
         self._here: asyncio.AbstractEventLoop | None = None
         self._levels = levels
         self._head_sent: dict[str, Any] = {}
@@ -200,6 +202,7 @@ class PictureSender:
             "can_stop": not self.is_over,
             "paused": self.paused_ms,
             "first_levels": self._levels,
+            "kept": self.kept,
             **constants(pipeline),
         }
 
