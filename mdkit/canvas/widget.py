@@ -1,7 +1,7 @@
 """The widget: numbered pictures to the page, at most two of them not yet acknowledged.
 
 jupyter_server drops messages beyond a limit, and a tab may be slow or hidden. So a picture is sent
-only when the page has drawn the one before the last, and a page that finds a hole in the numbers
+only when the page has taken in the one before the last, and a page that finds a hole in the numbers
 asks for everything anew. Where the page's answers cannot come, as during a cell that awaits, some
 pictures a second are sent all the same.
 """
@@ -34,7 +34,7 @@ class CanvasWidget(anywidget.AnyWidget):
 
     Attributes:
         number: of the last picture sent, from 1.
-        acked: number of the last picture that the page has drawn.
+        acked: number of the last picture that the page has taken in.
         greeted: whether a page has ever answered.
         visible: whether somebody can see it, as far as is known.
         anew: whether the next picture must hold everything.
@@ -61,7 +61,7 @@ class CanvasWidget(anywidget.AnyWidget):
         self.on_msg(self._on_message)
 
     def __repr__(self) -> str:
-        return f"<CanvasWidget: {self.number:,} pictures sent, {self.acked:,} drawn>"
+        return f"<CanvasWidget: {self.number:,} pictures sent, {self.acked:,} taken in>"
 
     @property
     def ready(self) -> bool:
@@ -120,7 +120,7 @@ class CanvasWidget(anywidget.AnyWidget):
         elif kind == "visible":
             self.visible = bool(content.get("on"))
         if self._on_ask is not None and kind is not None:
-            self._on_ask(content)
+            self._on_ask({**content, "buffers": [bytes(one) for one in buffers]})
 
 
 _kept: list[Any] = []

@@ -80,8 +80,8 @@ def record(browser, lab: Lab, seconds: float) -> list[tuple[float, Image.Image]]
             timeout=2 * WINDOW,
         )
         page.board(
-            f"m => {{ m.view.fix(m.board.now); m.view.end = m.board.now + {ahead};"
-            f" m.view.setSpan({span}, m.board.now); m.view.follow = false; m.act.changed(); }}"
+            f"m => {{ m.view.leave(m.board.now); m.view.end = m.board.now + {ahead};"
+            f" m.view.setSpan({span}); m.act.changed(); }}"
         )
         page.page.wait_for_timeout(1000)
         return take(page, seconds)

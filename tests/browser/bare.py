@@ -45,8 +45,10 @@ class BarePage:
 
     @classmethod
     @contextmanager
-    def open(cls, browser, width=900, height=760, theme="light"):
-        page = browser.new_page(viewport={"width": width, "height": height})
+    def open(cls, browser, width=900, height=760, theme="light", ratio=1):
+        page = browser.new_page(
+            viewport={"width": width, "height": height}, device_scale_factor=ratio
+        )
         try:
             is_light = json.dumps(theme == "light")
             page.set_content(_PAGE.format(is_light=is_light, style=page_style()))

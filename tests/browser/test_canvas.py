@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
+import re
 
 import pytest
 from lab import BOARD, Page
@@ -85,7 +88,7 @@ def test_what_is_read_out_is_what_the_frames_hold(browser, lab):
         rows = sorted(sampled.values())
         first, last = (expected["depth"][n][0] / 1e6 for n in (rows[0], rows[-1]))
         page.board(
-            f"m => {{ m.view.setSpan({last - first + 200}, m.board.now); m.act.changed(); }}"
+            f"m => {{ m.view.setSpan({last - first + 200}); m.act.changed(); }}"
         )
         seen = 0
         for share in (0.1, 0.2, 0.35, 0.5, 0.61, 0.77, 0.9):
@@ -125,9 +128,10 @@ def test_what_is_read_out_is_what_the_frames_hold(browser, lab):
             """m => {
                 const { store, board, options } = m, ring = store.rings.books;
                 const o = ring.offset(ring.length - 2), price = ring.data[o + 2];
-                const heat = board.heat, y = board.scales.heat, rect = board.panes.rects.heat;
-                const px = Math.floor((board.x.px(ring.data[o]) - rect.x + 1)
-                    / rect.w * heat.image.width);
+                const y = board.scales.heat, rect = board.panes.rects.heat;
+                const heat = board.heat.image;
+                const px = Math.floor((board.x.px(ring.data[o]) + 1 - heat.left)
+                    / heat.width * heat.image.width);
                 const py = Math.round((y.px(price) - rect.y) / rect.h * heat.image.height);
                 return [heat.pixels[py * heat.image.width + px], heat.pixels[0]];
             }"""
@@ -210,7 +214,12 @@ def test_symbol_window_panes_theme_pause_and_stop(browser, lab, request):
         bid = page.board("m => m.store.rings.books.at(m.store.rings.books.length - 1, 2)")
         assert bid > 400, "the other symbol's prices"
         page.page.select_option(f"{BOARD} select[aria-label=window]", "300")
+        page.wait_for_board("m => m.view.span === 300000")
+        begin, end = times(page)
+        assert end - begin < 300_000, "no more is shown than there is"
+        page.board("m => { m.view.leave(m.board.now); m.act.window(300); }")
         page.wait_for_board("m => m.store.head.level === 1 && m.store.head.step === 500")
+        page.board("m => m.act.follow()")
         page.page.select_option(f"{BOARD} select[aria-label=interval]", "15s")
         page.wait_for_board("m => m.store.head.interval_ms === 15000 && m.store.bars.size")
         page.page.click(f"{BOARD} .mdkit-more summary")
@@ -275,6 +284,39 @@ def test_a_canvas_docked_beside_the_notebook_goes_on_when_the_first_is_out_of_si
             f"document.querySelectorAll('{BOARD}').forEach(node => node.style.display = 'none')"
         )
         page.wait_for(page.is_still, 30, "pictures to cease when nobody can see any")
+        page.assert_clean()
+
+
+KEPT = "[data-mdkit-kept] img"
+
+
+def test_a_notebook_that_is_saved_meanwhile_has_the_page_s_own_picture(browser, lab):
+    import nbformat
+    from nbconvert import HTMLExporter
+    from PIL import Image
+
+    with Page.open(browser, lab, lab.write("saved.ipynb", LIVE.format(name="saved"))) as page:
+        page.run("Run All Cells")
+        page.wait_for_pictures(10)
+        page.page.wait_for_selector(KEPT, state="attached", timeout=60_000)
+        assert not page.page.is_visible(KEPT), "beside the canvas nobody needs it"
+        page.page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
+
+        def saved():
+            notebook = nbformat.read(lab.folder / "saved.ipynb", as_version=4)
+            html, _ = HTMLExporter().from_notebook_node(notebook)
+            return re.search(r'data:image/webp;base64,([^"]+)"', html)
+
+        picture = Image.open(io.BytesIO(base64.b64decode(page.wait_for(saved, 30, "it")[1])))
+        size = page.board("m => [m.board.canvas.width, m.board.canvas.height]")
+        assert list(picture.size) == size or picture.width == 1100
+        assert len(picture.convert("RGB").getcolors(1 << 24)) > 500, "there is something in it"
+        # Where the canvas is not, as in a notebook opened another day, the picture is seen.
+        page.page.evaluate(f"() => document.querySelector('{BOARD} style').remove()")
+        assert page.page.is_visible(KEPT)
+        page.press("Stop")
+        page.wait_for_last_picture()
+        page.wait_for(lambda: not page.page.query_selector(KEPT), 10, "one picture to be left")
         page.assert_clean()
 
 

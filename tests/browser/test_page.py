@@ -143,6 +143,44 @@ def test_a_slow_or_lossy_link_loses_nothing_that_matters(browser, delay, lost):
         assert (counters["holes"] > 0) == bool(lost)
 
 
+COMPARE = """m => {
+    const { board } = m, { rects } = board.panes, g = board.g, at = performance.now();
+    const [w, h] = [Math.ceil(rects.heat.w), Math.ceil(rects.times.y)];
+    const take = () => { board.draw(at); return g.getImageData(0, 0, w, h).data; };
+    const kept = take();
+    for (const film of [board.heat.film, board.pressure.film]) film.key = null;
+    board.heat.image.key = "";
+    const whole = take();
+    let off = 0;
+    for (let i = 0; i < kept.length; i++) off += Math.abs(kept[i] - whole[i]) > 6;
+    const { drawn, canvas } = board.heat.film;
+    return { off: off / kept.length, share: drawn / canvas.width / board.draws };
+}"""
+
+
+@pytest.mark.parametrize("ratio", [1, 1.25], ids=["plain", "zoomed"])
+def test_what_is_kept_from_picture_to_picture_is_what_drawing_all_would_give(browser, ratio):
+    session = md.live(
+        ["AAPL.US"],
+        channels=["depth", "trade"],
+        strategies=[md.strategies.pressure],
+        source=md.Simulated(["AAPL.US"], seed=5, rate=150, count=1_200),
+        runner="thread",
+    )
+    with BarePage.open(browser, ratio=ratio) as page:
+        dashboard = session.dashboard()
+        link = Link(dashboard, page, 0.0)
+        session.start()
+        deadline = time.monotonic() + 90
+        while link.turn() or session.receipt is None or dashboard.ticker.running:
+            assert time.monotonic() < deadline
+            page.page.wait_for_timeout(10)
+        link.turn()
+        found = page.board(COMPARE)
+        assert found["off"] < 0.001
+        assert found["share"] < 0.5, "most of it is kept"
+
+
 def test_twenty_runs_leave_as_much_in_the_page_as_one(browser):
     with BarePage.open(browser) as page:
         devtools = page.page.context.new_cdp_session(page.page)

@@ -103,8 +103,8 @@ export class Board {
   // it as pixels stays in its place.
   timeScale(plot) {
     let [from, to] = this.times;
-    const { span, follow } = this.view, per = span / (plot.w * this.ratio);
-    if (follow) {
+    const span = this.view.shown(this.now), per = span / (plot.w * this.ratio);
+    if (this.view.follow) {
       from = Math.ceil(from / per) * per;
       to = from + span;
     }

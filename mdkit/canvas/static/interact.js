@@ -94,7 +94,7 @@ export function interact(board, act, signal) {
     const row = board.tableRows.find((one) => y >= one.y && y < one.y + one.h);
     if (!row) return;
     const { entry, exit } = row.trade;
-    view.setSpan(Math.max(4 * (exit - entry), board.store.head.bar_ms * 40), board.now);
+    view.setSpan(Math.max(4 * (exit - entry), board.store.head.bar_ms * 40));
     view.goTo((entry + exit) / 2);
     act.changed();
   });
@@ -115,7 +115,7 @@ export function interact(board, act, signal) {
 
   listen("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const span = view.span, middle = board.x ? (board.x.from + board.x.to) / 2 : 0;
+    const span = view.shown(board.now), middle = board.x ? (board.x.from + board.x.to) / 2 : 0;
     const scale = board.scales.heat;
     const prices = scale ? [scale.to, scale.from] : null;
     const keys = {

@@ -3,6 +3,7 @@
 import { Board } from "./board.js";
 import { controls, make, refresh } from "./controls.js";
 import { interact } from "./interact.js";
+import { Keeper } from "./keep.js";
 import { player } from "./player.js";
 import { STRIPS, SIDES } from "./layout.js";
 import { linesOf, valuesAt } from "./readout.js";
@@ -43,20 +44,20 @@ function render({ model, el }) {
   const readout = make("div", { class: "mdkit-readout", hidden: true });
   const late = make("div", { class: "mdkit-late", hidden: true, role: "alert" });
   const board = new Board(canvas, store, view, options);
-  const send = (content) => {
+  const send = (content, buffers) => {
     try {
-      model.send(content);
+      model.send(content, undefined, buffers);
     } catch (error) {
       store.counters.dropped++; // the kernel is gone: the page says so by its age
     }
   };
-  let frame = 0, acked = store.n, isVisible = true, wantedLevel = null, seenSince = 0;
+  let frame = 0, shown = store.n, isVisible = true, wantedLevel = null, seenSince = 0;
   const self = {};
 
   const act = {
     symbol: (symbol) => { view.prices = null; send({ kind: "ask", symbol }); },
     interval: (interval) => send({ kind: "ask", interval }),
-    window: (seconds) => { view.setSpan(Number(seconds) * 1000, board.now); act.changed(); },
+    window: (seconds) => { view.setSpan(Number(seconds) * 1000); act.changed(); },
     levels: (count) => {
       options.levels = Math.max(1, Math.min(store.head?.levels ?? 10, Math.round(count) || 1));
       act.changed();
@@ -72,8 +73,8 @@ function render({ model, el }) {
     },
     pause: () => {
       store.paused = store.paused ? null : { at: store.head?.now ?? 0 };
-      if (store.paused) view.fix(board.now);
-      else view.follow = true;
+      if (store.paused) view.leave(board.now);
+      else view.resume();
       send({ kind: "pause", on: Boolean(store.paused) });
       act.changed();
     },
@@ -98,6 +99,7 @@ function render({ model, el }) {
   el.append(root);
   root.mdkit = { store, view, options, board, act, values: null };
   interact(board, act, stop.signal);
+  const keeper = new Keeper(root, canvas, store, send);
 
   // The finest series that reaches back to the left edge: else the kernel is asked for another.
   function askForLevel() {
@@ -190,9 +192,8 @@ function render({ model, el }) {
 
   function turn(now) {
     frame = requestAnimationFrame(turn);
-    if (store.n !== acked) {
-      acked = store.n;
-      send({ kind: "ack", n: store.n, from: board.times[0], to: board.times[1] });
+    if (store.n !== shown) {
+      shown = store.n;
       board.dirty = true;
       askForLevel();
       refreshAll();
@@ -205,6 +206,7 @@ function render({ model, el }) {
 
   function look(isOn) {
     if (isOn && !isVisible) seenSince = performance.now();
+    if (!isOn && isVisible) keeper.look(performance.now(), true);
     isVisible = isOn;
     const before = store.watched.size;
     if (isOn) store.watched.add(self);
@@ -218,7 +220,7 @@ function render({ model, el }) {
     const begins = ["books", "trades"].map((name) => store.rings[name])
       .filter((ring) => ring?.length).map((ring) => ring.at(0, 0));
     const span = 1.05 * (board.now - Math.min(...begins));
-    if (span < view.span) view.setSpan(Math.max(span, 5000), board.now);
+    if (span < view.span) view.setSpan(Math.max(span, 5000));
   }
 
   function onMessage(message, buffers) {
@@ -229,6 +231,7 @@ function render({ model, el }) {
       send({ kind: "hole", n: store.n });
       return;
     }
+    view.begin = store.begin;
     const { paused, first_levels: levels, whole } = message.head;
     if (whole) {
       view.whole = whole;
@@ -239,9 +242,11 @@ function render({ model, el }) {
     store.hasLevels = true;
     if (paused !== undefined && Boolean(paused) !== Boolean(store.paused)) {
       store.paused = paused ? { at: paused } : null; // by the kernel's hand
-      if (paused) view.fix(board.now);
-      else view.follow = true;
+      if (paused) view.leave(board.now);
+      else view.resume();
     }
+    // Before it is drawn, which may take a while: what is drawn is the newest anyway.
+    send({ kind: "ack", n: store.n, from: board.times[0], to: board.times[1] });
   }
 
   model.on("msg:custom", onMessage);
@@ -267,6 +272,7 @@ function render({ model, el }) {
   const clockTimer = setInterval(() => {
     showAge();
     board.dirty = true;
+    if (isVisible) keeper.look(performance.now());
   }, 500);
   board.fit(Math.floor(root.clientWidth));
   frame = requestAnimationFrame(turn);

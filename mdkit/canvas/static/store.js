@@ -14,6 +14,7 @@ export class Store {
     this.bars = new Map();
     this.profile = this.result = this.fills = null;
     this.tick = Infinity;
+    this.begin = null; // the earliest that came since all was sent
     this.past = 0; // changes with what was seen before the newest row
     this.takeGaps([]);
     this.at = -Infinity; // when the newest picture came, by performance.now()
@@ -46,6 +47,7 @@ export class Store {
     this.bars.clear();
     this.profile = this.result = this.fills = null;
     this.tick = Infinity;
+    this.begin = null;
     this.takeGaps([]);
   }
 
@@ -69,6 +71,9 @@ export class Store {
       ring = this.rings[name] = new Ring(width, this.capacity(name), step);
     }
     ring.append(data);
+    if (rows && ["books", "trades", "metrics"].includes(name)) {
+      this.begin = Math.min(this.begin ?? Infinity, data[0]);
+    }
     if (name === "books" && ring.length) {
       this.levels = levelsOf(width);
       this.tick = tickOf(ring.data, ring.offset(ring.length - 1), this.levels, this.tick);

@@ -7,6 +7,7 @@ import base64
 import time
 from collections.abc import Mapping
 from html import escape
+from threading import Lock
 from typing import Any
 
 from mdkit.canvas.widget import CanvasWidget, widget_view
@@ -19,6 +20,8 @@ from mdkit.views.dashboard.ticker import call_soon
 from mdkit.views.text import hint
 
 MAX_HZ = 60.0
+_PAGE_IMAGES = ("image/webp", "image/png")
+_MOST_BYTES = 2_000_000
 _PATIENCE = 1.0
 """Seconds that another thread's loop may take to look at what a still shows."""
 
@@ -71,6 +74,8 @@ class Dashboard:
         self.collector, self.ticker = self._sender.collector, self._sender.ticker
         self._display: Any = None
         self._plain: Any = None
+        self._kept: Any = None
+        self._keeping = Lock()
         self._closed = False
         self._here = running_loop()
         self._sender.start(self._here)
@@ -116,8 +121,11 @@ class Dashboard:
 
     def _on_ask(self, content: Mapping[str, Any]) -> None:
         """Do what the page asks for; this may be any thread."""
-        if content["kind"] == "stop":
+        kind = content["kind"]
+        if kind == "stop":
             call_soon(self._here, self.stop)
+        elif kind == "still":
+            self._keep(content)
         else:
             self._sender.ask(content)
 
@@ -156,6 +164,7 @@ class Dashboard:
         self.ticker.stop()
         if self._sender.is_over:
             self.collector.update()
+        self._show_kept("")
         self._refresh_still()
         if self._plain is not None:
             self._plain.close()
@@ -184,19 +193,32 @@ class Dashboard:
         """Return the dashboard as it is now as HTML that needs no widgets and no scripts."""
         pipeline = self.session.pipeline
         shown = self.picture() if picture is None else picture
-        image = base64.b64encode(shown).decode()
-        drawn = (
-            f'<img alt="order book, pressure and queue" style="max-width:100%" '
-            f'src="data:image/png;base64,{image}">'
-            if shown
-            else "<p>Nothing has come yet.</p>"
-        )
+        drawn = _image(shown, "image/png") if shown else "<p>Nothing has come yet.</p>"
         sentence = escape(sentence_of(pipeline, self.collector.symbol))
         return (
             f'<div class="mdkit-dashboard-still"><p><b>{escape(state_of(pipeline))}</b> '
             f"{escape(pipeline.source.name)}: {sentence} {escape(ledger_of(pipeline))}</p>"
             f"{drawn}</div>"
         )
+
+    def _keep(self, content: Mapping[str, Any]) -> None:
+        """Put the page's own picture beside the canvas, where a notebook that is saved has it.
+
+        In an output of its own: an update of the one with the canvas would begin that anew.
+        """
+        kind, pictures = content.get("type"), content.get("buffers")
+        if kind not in _PAGE_IMAGES or not pictures or not 0 < len(pictures[0]) <= _MOST_BYTES:
+            return
+        said = f"{self.session.pipeline.source.name}, while the session ran: {content.get('said')}"
+        self._show_kept(
+            f'<div data-mdkit-kept="{self._sender.kept}"><p>{escape(said)}</p>'
+            f"{_image(pictures[0], kind)}</div>"
+        )
+
+    def _show_kept(self, html: str) -> None:
+        with self._keeping:  # the end, and the page's picture, may come in two threads
+            if self._kept is not None and (not html or not self._closed):
+                self._kept.update({"text/html": html, "text/plain": ""}, raw=True)
 
     def __repr__(self) -> str:
         return hint(
@@ -233,6 +255,10 @@ class Dashboard:
                     self.picture, lambda: self.widget.greeted, self._show_instead
                 )
             self._display = display(self._repr_mimebundle_(), raw=True, display_id=True)  # type: ignore[no-untyped-call]
+            if not in_voila() and not self._closed:
+                nothing = {"text/html": "", "text/plain": ""}
+                self._kept = display(nothing, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+                self._sender.kept = self._kept.display_id
         else:
             display(self._repr_mimebundle_(), raw=True, display_id=self._display.display_id)  # type: ignore[no-untyped-call]
 
@@ -248,3 +274,10 @@ class Dashboard:
     def _refresh_still(self) -> None:
         if self._display is not None:
             self._display.update(self._repr_mimebundle_(), raw=True)
+
+
+def _image(picture: bytes, kind: str) -> str:
+    return (
+        f'<img alt="order book, pressure and queue" style="max-width:100%" '
+        f'src="data:{kind};base64,{base64.b64encode(picture).decode()}">'
+    )

@@ -73,6 +73,7 @@ class PictureSender:
         paused_ms: the moment at which the picture stands, ms since the epoch; None while it moves.
         pictures: how many were sent.
         is_past: whether the session had ended before anything was sent.
+        kept: names the output that wants the page's own picture now and then; "" for none.
     """
 
     def __init__(
@@ -96,6 +97,7 @@ class PictureSender:
         self.paused_ms: float | None = None
         self.is_past = self.is_over
         self.stays = stays
+        self.kept = ""
         self._here: asyncio.AbstractEventLoop | None = None
         self._levels = levels
         self._head_sent: dict[str, Any] = {}
@@ -119,6 +121,8 @@ class PictureSender:
     def ask(self, content: Mapping[str, Any]) -> None:
         """Do something at the next tick; from any thread."""
         self._asked.append(content)
+        if content.get("kind") == "ack":
+            self.ticker.wake()
 
     def send_last(self) -> None:
         """Send how it ended, if there is a page."""
@@ -142,14 +146,15 @@ class PictureSender:
                 self._looked_at = now
                 self.collector.update()
             return True
-        if not self.widget.ready and now - self._looked_at < _BUSY_SECONDS:
+        self.ticker.waits = not self.widget.ready
+        if self.ticker.waits and now - self._looked_at < _BUSY_SECONDS:
             return True  # the page is not done yet: what comes meanwhile is looked at together
         self._looked_at = now
         self._is_new |= self.collector.update()
         if self.collector.is_anew:
             self.collector.is_anew = False
             self.widget.anew = True
-        if self.widget.ready and (
+        if not self.ticker.waits and (
             self._is_new or self.widget.anew or now - self._sent_at > _QUIET_SECONDS
         ):
             self._is_new = False
@@ -197,6 +202,7 @@ class PictureSender:
             "can_stop": not self.is_over,
             "paused": self.paused_ms,
             "first_levels": self._levels,
+            "kept": self.kept,
             **constants(pipeline),
         }
 

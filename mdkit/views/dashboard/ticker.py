@@ -25,6 +25,7 @@ class Ticker:
     Attributes:
         spent: seconds of the thread that a tick takes, as a sliding mean.
         interval: seconds between ticks now.
+        waits: set by a tick that could not send yet; `wake` then brings the next one forward.
     """
 
     def __init__(
@@ -35,7 +36,9 @@ class Ticker:
         self.spent = 0.0
         self.ticks = 0
         self.trouble = ""
+        self.waits = False
         self._tick = tick
+        self._sleeper: asyncio.Future[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
         self._stopped = False
@@ -72,6 +75,25 @@ class Ticker:
         if task is not None and loop is not None and not loop.is_closed():
             loop.call_soon_threadsafe(task.cancel)
 
+    def wake(self) -> None:
+        """Tick at once if the last tick could not send; from any thread."""
+        loop = self._loop
+        if self.waits and loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(self._rouse)
+
+    def _rouse(self) -> None:
+        if self.waits and self._sleeper is not None and not self._sleeper.done():
+            self._sleeper.set_result(None)
+
+    async def _sleep(self, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        sleeper = self._sleeper = loop.create_future()
+        alarm = loop.call_later(seconds, lambda: sleeper.done() or sleeper.set_result(None))
+        try:
+            await sleeper
+        finally:
+            alarm.cancel()
+
     async def _turn(self) -> None:
         try:
             await self._tick_on()
@@ -97,7 +119,8 @@ class Ticker:
             if not goes_on:
                 return
             due = max(due + self.interval, loop.time())
-            await asyncio.sleep(due - loop.time())
+            await self._sleep(due - loop.time())
+            due = min(due, loop.time())
 
 
 def call_soon(loop: asyncio.AbstractEventLoop | None, action: Callable[[], Any]) -> None:

@@ -5,10 +5,12 @@ import { test } from "node:test";
 
 import { holdsUntil, imbalanceOf, isOld, microprice, place, pressureOf, reach, restingAt, tickOf }
   from "../static/book.js";
+import { merge } from "../static/bubbles.js";
 import { barsIn, joinCells } from "../static/footprint.js";
 import { fitPrices, sizeRange, turns } from "../static/heat.js";
 import { heightFor, layout, paneAt } from "../static/layout.js";
 import { signalRanges } from "../static/pressure.js";
+import { Steps } from "../static/lines.js";
 import { bookAt, linesOf, valuesAt } from "../static/readout.js";
 import { Ring } from "../static/ring.js";
 import { Scale, clock, decimals, niceStep, price, short, ticks, timeTicks }
@@ -179,12 +181,75 @@ test("a view follows, zooms at the pointer, pans, and comes back", () => {
   assert.deepEqual([view.follow, view.prices], [true, null]);
 });
 
+test("of what is young as much is shown as there is, by steps, until the chosen span is reached", () => {
+  const view = new View(60);
+  view.begin = 1e6;
+  assert.deepEqual(view.times(1e6), [1e6, 1e6 + 4000]);
+  for (let age = 0; age < 70000; age += 100) {
+    const [from, to] = view.times(1e6 + age), filled = (1e6 + age - from) / (to - from);
+    assert.ok(to - from <= 60000 + 1e-6 && filled <= 0.97 + 1e-9);
+    assert.ok(age < 3900 || filled > 0.97 / 1.25 - 1e-9, `${age}: ${filled}`);
+    if (age < 0.97 * 48000) near(from, 1e6);
+  }
+  near(view.times(1e6 + 70000)[1], 1e6 + 70000 + 0.03 * 60000);
+});
+
+test("a young view that was moved keeps what it shows, and follows with the chosen span again", () => {
+  const view = new View(60), now = 1e6 + 5000;
+  view.begin = 1e6;
+  const [from, to] = view.times(now);
+  view.leave(now);
+  assert.deepEqual(view.times(now + 9000), [from, to]);
+  view.resume();
+  assert.equal(view.span, 60000);
+  view.panTime(-1000, now);
+  near(view.times(now)[0], from - 1000);
+  near(view.times(now)[1], to - 1000);
+  view.reset();
+  assert.equal(view.span, 60000);
+  view.zoomTime(1.1, now, now);
+  near(view.span, 66000);
+  view.zoomTime(0.5, now, now);
+  near(view.span, 0.5 * (to - from));
+});
+
 test("a view cannot be zoomed to nothing or panned out of sight", () => {
   const view = new View(60);
   for (let n = 0; n < 100; n++) view.zoomTime(0.1, 0, 0);
   assert.equal(view.span, 500);
   view.panTime(1e12, 1000);
   assert.ok(view.times(1000)[0] <= 1000);
+});
+
+// -- lines and bubbles ------------------------------------------------------------------------
+
+test("a line holds its levels, joins them, and breaks where it is told to", () => {
+  const drawn = [], steps = new Steps({ fillRect: (...r) => drawn.push(r) }, 2);
+  steps.hold(0, 10, 5, false);
+  steps.hold(10, 20, 8, true);
+  steps.hold(20, 30, 8, true); // goes on
+  steps.hold(40, 50, 3, false);
+  steps.end();
+  assert.deepEqual(drawn, [[0, 4, 9, 2], [9, 4, 2, 5], [11, 7, 19, 2], [40, 2, 10, 2]]);
+});
+
+test("within a pixel a line goes as far up and down as its levels do", () => {
+  const drawn = [], steps = new Steps({ fillRect: (...r) => drawn.push(r) }, 1);
+  [[0, 5], [10, 9], [10.3, 2], [10.6, 6], [20, 6]].forEach(([at, level], n) =>
+    steps.hold(at, at, level, n > 0));
+  steps.end();
+  assert.deepEqual(drawn, [[0, 4.5, 9.5, 1], [9.5, 1.5, 1, 8], [10.5, 5.5, 10, 1]]);
+});
+
+test("trades are the same bubbles wherever the pane begins", () => {
+  const ring = new Ring(6, 100);
+  for (let n = 0; n < 60; n++) ring.append(rows([1e12 + 7 * n, 10 + (n % 2), 1 + n, 1, 0, 0]));
+  const y = new Scale(15, 9, 0, 100);
+  const of = (from, first) => merge(ring, first, 59, new Scale(from, from + 3000, 0, 300, 3000), y, 3)
+    .map((b) => [Math.round(from + b.x * 10), Math.round(b.y), b.size, b.side]);
+  const all = of(1e12, 0);
+  assert.ok(all.length < 60 && all.reduce((sum, b) => sum + b[2], 0) === 1830);
+  assert.deepEqual(of(1e12 + 70, 0), all);
 });
 
 // -- layout -----------------------------------------------------------------------------------
