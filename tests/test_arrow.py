@@ -8,8 +8,8 @@ import pyarrow as pa
 import pytest
 
 import mdkit as md
+from mdkit.arrow import stream
 from mdkit.frames import DepthFrame, SignalFrame, TradeFrame
-from mdkit.frames.arrow import stream
 
 
 def taken(thing):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from mdkit.arrow import ArrowTable
 from mdkit.backtesting.account import metrics
 from mdkit.backtesting.account.fills import REASONS
 from mdkit.backtesting.account.shown import shown_value
@@ -23,7 +24,6 @@ from mdkit.backtesting.data.panel import Panel
 from mdkit.backtesting.notes import notes_on
 from mdkit.backtesting.runs import Run
 from mdkit.errors import SettingsError
-from mdkit.frames.arrow import ArrowTable
 from mdkit.strategies.contract import Strategy
 
 if TYPE_CHECKING:

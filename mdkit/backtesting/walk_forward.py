@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from mdkit.arrow import ArrowTable
 from mdkit.backtesting.account.metrics import METRICS
 from mdkit.backtesting.account.shown import shown_value
 from mdkit.backtesting.account.terms import BacktestWarning, Terms
@@ -22,7 +23,6 @@ from mdkit.backtesting.result import Result
 from mdkit.backtesting.runs import Run, account_run
 from mdkit.backtesting.sweep import Job, evaluate_all, make_job
 from mdkit.errors import SettingsError
-from mdkit.frames.arrow import ArrowTable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
