@@ -297,8 +297,9 @@ class Result(ArrowTable):
 
         As `md.markouts(result, data)`, over what was backtested unless other `data` are given: a
         recording, a session or tables with the books. `symbol`: whose, where several were traded.
-        Raises `SettingsError` where there are no books, as after a backtest on bars, of a list of
-        events or of a result that was pickled or read from a file: give the data there.
+        Raises `SettingsError` where there are no books, as after a backtest on bars or of events
+        that came one by one, and in a result that was pickled or read from a file: give the data
+        there.
         """
         from mdkit.research.markouts import markouts
 
