@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from mdkit.events import Event, Gap, MarketEvent
+from mdkit.events import Depth, Event, Gap, MarketEvent, Ticker, Trade
 from mdkit.recording.tables.event_tables import EventTables
 
 
@@ -23,10 +23,10 @@ class ListedEvents(EventTables):
 
     def __iter__(self) -> Iterator[Any]:
         for event in self._events:
-            if getattr(event, "received_ns", 1):
-                yield event
-            else:
+            if isinstance(event, Depth | Trade | Ticker) and not event.received_ns:
                 yield msgspec.structs.replace(event, received_ns=event.exchange_ns)
+            else:
+                yield event
 
 
 def listed(data: Any) -> Any:
