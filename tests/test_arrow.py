@@ -8,8 +8,8 @@ import pyarrow as pa
 import pytest
 
 import mdkit as md
+from mdkit.arrow import stream
 from mdkit.frames import DepthFrame, SignalFrame, TradeFrame
-from mdkit.frames.arrow import stream
 
 
 def taken(thing):
@@ -117,8 +117,9 @@ def test_an_empty_frame_has_its_columns():
 
 
 def test_numbers_are_those_of_the_table_and_not_copies():
-    table = pd.DataFrame({"price": np.arange(5.0)}, pd.date_range("2026", periods=5, tz="UTC"))
-    arrow = taken(Given(table.rename_axis("time")))
+    times = pd.date_range("2026", periods=5, tz="UTC", name="time")
+    table = pd.DataFrame({"price": np.arange(5.0)}, times)
+    arrow = taken(Given(table))
     (chunk,) = arrow["price"].chunks
     assert chunk.buffers()[1].address == table["price"].to_numpy().ctypes.data
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from mdkit.arrow import ArrowTable
 from mdkit.backtesting.account.book_run import BookRun
 from mdkit.backtesting.account.terms import Terms
 from mdkit.errors import SettingsError
-from mdkit.frames.arrow import ArrowTable
 from mdkit.numbers import is_finite
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from mdkit.arrow import ArrowTable
 from mdkit.backtesting.account import metrics
 from mdkit.backtesting.account.fills import REASONS
 from mdkit.backtesting.account.shown import shown_value
@@ -23,7 +24,6 @@ from mdkit.backtesting.data.panel import Panel
 from mdkit.backtesting.notes import notes_on
 from mdkit.backtesting.runs import Run
 from mdkit.errors import SettingsError
-from mdkit.frames.arrow import ArrowTable
 from mdkit.strategies.contract import Strategy
 
 if TYPE_CHECKING:
@@ -297,8 +297,9 @@ class Result(ArrowTable):
 
         As `md.markouts(result, data)`, over what was backtested unless other `data` are given: a
         recording, a session or tables with the books. `symbol`: whose, where several were traded.
-        Raises `SettingsError` where there are no books, as after a backtest on bars, of a list of
-        events or of a result that was pickled or read from a file: give the data there.
+        Raises `SettingsError` where there are no books, as after a backtest on bars or of events
+        that came one by one, and in a result that was pickled or read from a file: give the data
+        there.
         """
         from mdkit.research.markouts import markouts
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from mdkit.arrow import ArrowTable
 from mdkit.errors import SettingsError
-from mdkit.frames.arrow import ArrowTable
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -106,8 +106,9 @@ def study(
         measure: a strategy, whose values are those that it gave or would give live; a measure
             of books such as `md.imbalance`; an indicator such as `md.OFI()`; a Series by time;
             or a dict or list of several, which give a `Studies` that compares them.
-        data: a recording (its path, a pattern, a list, or what `md.read_recording` gives), a
-            session as far as it is, a table of books, or `{"depth": books, "trade": trades}`.
+        data: a recording (its path, a pattern, a list, or what `md.read_recording` gives), a list
+            of events, a session as far as it is, a table of books, or `{"depth": books, "trade":
+            trades}`.
         horizons: how far to look ahead.
         symbol: which, where there are several.
         delay_ms: how long after the event one can act: moves begin then.

@@ -19,6 +19,15 @@ class SmaCross:
 
     `fast` and `slow` are periods in bars. None until both averages are ready, and while they
     are equal.
+
+    Example:
+        >>> import pandas as pd
+        >>> days = pd.date_range("2026-01-05", periods=5, tz="UTC")
+        >>> closes = [100.0, 101.0, 102.0, 99.0, 98.0]
+        >>> bars = pd.DataFrame(dict.fromkeys(["open", "high", "low", "close"], closes), days)
+        >>> mine = md.strategies.SmaCross(fast=1, slow=2)
+        >>> md.backtest(mine, bars).signals["asset"].tolist()
+        [nan, 1.0, 1.0, 0.0, 0.0]
     """
 
     fast: int = 10
@@ -71,6 +80,15 @@ class RsiReversion(SideRule):
     """Buy weakness: long when the RSI of closes falls below `low`, out when it is above `exit`.
 
     With `short`, also short above `high` and out below 100 - `exit`.
+
+    Example:
+        >>> import pandas as pd
+        >>> days = pd.date_range("2026-01-05", periods=5, tz="UTC")
+        >>> closes = [100.0, 98.0, 96.0, 97.0, 101.0]
+        >>> bars = pd.DataFrame(dict.fromkeys(["open", "high", "low", "close"], closes), days)
+        >>> mine = md.strategies.RsiReversion(period=2)
+        >>> md.backtest(mine, bars).signals["asset"].tolist()
+        [nan, nan, 1.0, nan, 0.0]
     """
 
     period: int = 14
@@ -104,6 +122,15 @@ class BollingerReversion(SideRule):
     """Long below the lower Bollinger band of closes, out at the middle.
 
     With `short`, also short above the upper band. `width` is in standard deviations.
+
+    Example:
+        >>> import pandas as pd
+        >>> days = pd.date_range("2026-01-05", periods=5, tz="UTC")
+        >>> closes = [100.0, 101.0, 100.0, 90.0, 100.0]
+        >>> bars = pd.DataFrame(dict.fromkeys(["open", "high", "low", "close"], closes), days)
+        >>> mine = md.strategies.BollingerReversion(period=3, width=1.0)
+        >>> md.backtest(mine, bars).signals["asset"].tolist()
+        [nan, nan, nan, 1.0, 0.0]
     """
 
     period: int = 20
@@ -136,6 +163,15 @@ class Breakout(SideRule):
 
     Out when a close is below all lows of the `exit` bars before it. With `short`, also short on
     a close below all lows of the `entry` bars before, out above all highs of the `exit` bars.
+
+    Example:
+        >>> import pandas as pd
+        >>> days = pd.date_range("2026-01-05", periods=5, tz="UTC")
+        >>> closes = [100.0, 99.0, 101.0, 102.0, 98.0]
+        >>> bars = pd.DataFrame(dict.fromkeys(["open", "high", "low", "close"], closes), days)
+        >>> mine = md.strategies.Breakout(entry=2, exit=2)
+        >>> md.backtest(mine, bars).signals["asset"].tolist()
+        [nan, nan, 1.0, nan, 0.0]
     """
 
     entry: int = 20
@@ -172,7 +208,17 @@ class Breakout(SideRule):
 
 @strategy("bar")
 class BuyAndHold:
-    """Take an exposure on the first bar and keep it."""
+    """Take an exposure on the first bar and keep it.
+
+    Example:
+        >>> import pandas as pd
+        >>> days = pd.date_range("2026-01-05", periods=3, tz="UTC")
+        >>> closes = [100.0, 101.0, 102.0]
+        >>> bars = pd.DataFrame(dict.fromkeys(["open", "high", "low", "close"], closes), days)
+        >>> mine = md.strategies.BuyAndHold
+        >>> md.backtest(mine, bars).signals["asset"].tolist()
+        [1.0, nan, nan]
+    """
 
     exposure: float = 1.0
 

@@ -19,6 +19,13 @@ def pressure(book: Depth, levels: int = 5, enter: float = 2.0) -> float | None:
     exposure taken earlier stays. None as well when a side is empty, since a ratio against
     nothing is no pressure. The ratio is `measures.pressure_ratio`. Raises `SettingsError` when
     `levels` is below 1 or `enter` below 1.
+
+    Example:
+        >>> book = md.Depth("AAPL.US", bids=((100.0, 300.0),), asks=((100.02, 100.0),))
+        >>> md.strategies.pressure(book)
+        1.0
+        >>> len(md.backtest(md.strategies.pressure(enter=3.0), md.sample()).fills)
+        19
     """
     if levels < 1 or not enter >= 1.0:
         _refuse(levels, enter)
@@ -49,6 +56,11 @@ def spread_monitor(book: Depth, wide_bps: float = 5.0) -> float | None:
     """Return the spread in basis points of the mid price when it is at least `wide_bps`.
 
     None while the spread is narrower, or when a side of the book is empty.
+
+    Example:
+        >>> book = md.Depth("AAPL.US", bids=((100.0, 300.0),), asks=((100.1, 100.0),))
+        >>> round(md.strategies.spread_monitor(book, wide_bps=5.0), 2)
+        10.0
     """
     bids, asks = book.bids, book.asks
     if not (bids and asks):

@@ -3,6 +3,7 @@
 import inspect
 import pickle
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -84,13 +85,29 @@ def test_of_a_session_it_looks_at_what_the_session_holds():
     assert result.markouts(horizons="100ms").table.equals(md.markouts(result, table, "100ms").table)
 
 
+def test_of_a_list_of_events_it_looks_at_the_list():
+    events = list(md.read_recording(md.sample()))
+    result = md.backtest(md.strategies.pressure, events, latency_ms=3.0)
+    theirs = md.markouts(result, md.sample(), symbol="AAPL.US")
+    assert result.markouts(symbol="AAPL.US").table.equals(theirs.table)
+    # Without times of receipt those of the exchange count, for fills and books alike.
+    unread = [msgspec.structs.replace(event, received_ns=0) for event in events]
+    unread.sort(key=lambda event: event.exchange_ns)
+    result = md.backtest(md.strategies.pressure, unread)
+    again = [msgspec.structs.replace(event, received_ns=event.exchange_ns) for event in unread]
+    mine, other = (md.markouts(result, one, symbol="AAPL.US") for one in (unread, again))
+    assert mine.table.equals(other.table)
+    assert mine.table["events"].iloc[0] > 5
+    assert result.markouts(symbol="AAPL.US").table.equals(mine.table)
+
+
 def test_where_there_are_no_books_it_says_what_to_give(seeded_bars, tmp_path):
     on_bars = md.backtest(md.strategies.BuyAndHold, seeded_bars(50), engine="python")
     with pytest.raises(SettingsError, match="on bars there are no books: give data"):
         on_bars.markouts()
-    of_events = md.backtest(md.strategies.pressure, list(md.read_recording(md.sample())))
-    with pytest.raises(SettingsError, match="list is no data: give a recording"):
-        of_events.markouts(symbol="AAPL.US")
+    once = md.backtest(md.strategies.pressure, iter(md.read_recording(md.sample())))
+    with pytest.raises(SettingsError, match="generator is no data: give a recording"):
+        once.markouts(symbol="AAPL.US")
     result = md.backtest(md.strategies.pressure, md.sample())
     kept = [pickle.loads(pickle.dumps(result)), md.read_result(result.save(tmp_path / "one.npz"))]
     for one in kept:

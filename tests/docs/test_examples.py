@@ -1,6 +1,7 @@
 """Every public name's docstring has an example, which runs and prints what it says.
 
-They run as doctest runs them, with `md` at hand, each in a folder of its own.
+So has that of every strategy that comes along. They run as doctest runs them, with
+`md` at hand, each in a folder of its own.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import doctest
 import inspect
 import re
+from operator import attrgetter
 
 import pytest
 
@@ -31,7 +33,7 @@ LONGEST = 10
 
 def _described(name):
     """Return what has the docstring of a public name; of `venues`, a package, its function."""
-    return md.venues.catalogue.venues if name == "venues" else getattr(md, name)
+    return md.venues.catalogue.venues if name == "venues" else attrgetter(name)(md)
 
 
 def _example(name):
@@ -39,7 +41,9 @@ def _example(name):
     return doctest.DocTestParser().get_doctest(doc, {"md": md}, name, name, 0)
 
 
-NAMES = sorted(set(md.__all__) - set(WITHOUT))
+NAMES = sorted(set(md.__all__) - set(WITHOUT)) + [
+    f"strategies.{name}" for name in md.strategies.ALL
+]
 CASES = [
     pytest.param(n, marks=[*[pytest.mark.outer] * (n in OUTER), *[LEAVES_TICKER] * (n in CANVAS)])
     for n in NAMES
@@ -63,7 +67,8 @@ def test_every_public_name_has_an_example_in_a_section_of_that_name():
         example = _example(name)
         assert example.examples, f"md.{name} has no example; write one into its docstring"
         assert "\nExample:\n    >>> " in doc, f"md.{name}: its example belongs under `Example:`"
-        made = rf"\bmd\.{name}\b|^>>> {name.lower()} = "  # by itself, or by another function
+        # It calls it, or has it from another function.
+        made = rf"\bmd\.{re.escape(name)}\b|^>>> {name.lower()} = "
         code = "".join(f">>> {part.source}" for part in example.examples)
         assert re.search(made, code, re.MULTILINE), f"the example of md.{name} does not use it"
 

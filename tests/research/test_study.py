@@ -241,6 +241,20 @@ def test_half_life_begins_where_the_ic_is_told_from_zero(books):
     assert found.half_life == expected or (math.isnan(expected) and math.isnan(found.half_life))
 
 
+def test_a_list_of_events_is_data_as_the_recording_that_they_are_of():
+    events = list(md.read_recording(md.sample()))
+    one = {"symbol": "AAPL.US"}
+    for measure in (md.imbalance, md.strategies.pressure(enter=1.0), md.OFI()):
+        ours, theirs = (md.study(measure, data, "1s", **one) for data in (events, md.sample()))
+        assert ours.ic.equals(theirs.ic)
+    ours, theirs = (md.profile(data, by="5s", **one).table for data in (events, md.sample()))
+    assert ours.equals(theirs)
+    with pytest.raises(md.MdkitError, match=r"several symbols: say which.*'AAPL\.US'"):
+        md.study(md.imbalance, events)
+    with pytest.raises(md.MdkitError, match="list is no data: give a recording"):
+        md.study(md.imbalance, [*events, "another"])
+
+
 def test_data_without_an_answer_say_so():
     books = leading(30)
     found = md.study(md.imbalance, books, "60s")

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from mdkit.arrow import ArrowTable
 from mdkit.backtesting.account.metrics import Account
 from mdkit.backtesting.chance.steps import Floats, step_returns
 from mdkit.errors import SettingsError
-from mdkit.frames.arrow import ArrowTable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -12,7 +12,7 @@ import pandas as pd
 from mdkit.backtesting.account.metrics import Metric
 from mdkit.backtesting.account.shown import shown_value
 from mdkit.backtesting.result import Result
-from mdkit.frames.arrow import ArrowTable
+from mdkit.arrow import ArrowTable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

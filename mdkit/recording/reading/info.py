@@ -9,8 +9,8 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
+from mdkit.arrow import ArrowTable
 from mdkit.events import Gap
-from mdkit.frames.arrow import ArrowTable
 from mdkit.recording.file.recording_file import size
 from mdkit.recording.format import Connected, Disconnected, Subscribed
 from mdkit.recording.moments import moment

@@ -14,12 +14,13 @@ from mdkit.frames.held import HasFrames, held_events
 from mdkit.recording.reading.reader import Recording
 from mdkit.recording.replay.seen import recording_of, steps_of
 from mdkit.recording.tables.event_tables import EventTables
+from mdkit.recording.tables.listed import listed
 from mdkit.suggestions import instead
 
 _LEVELS = 10
 _CURE = (
     "give a recording (its path, a pattern, a list of them, or what md.read_recording, "
-    "md.read_parquet and md.read_archive return), a session, "
+    "md.read_parquet and md.read_archive return), a list of events, a session, "
     'a table as session.frame("depth", symbol) gives it, or a dict of those by channel, such as '
     '{"depth": books, "trade": trades}'
 )
@@ -34,6 +35,7 @@ class Market:
 
     def __init__(self, data: Any, symbol: str | None = None) -> None:
         self._tables: dict[str, pd.DataFrame] = {}
+        data = listed(data)
         self._recording = _recording(data)
         self._session = data if isinstance(data, HasFrames) else None
         self._events = data if isinstance(data, EventTables) else None

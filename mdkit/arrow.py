@@ -32,9 +32,11 @@ def stream(table: pd.DataFrame, requested_schema: Any = None) -> Any:
         whole = pa.Table.from_pandas(table, preserve_index=False, nthreads=1)
     else:
         levels = table.index.nlevels
-        names = [name or ("index" if levels == 1 else f"level_{level}")
-                 for level, name in enumerate(table.index.names)]  # fmt: skip
-        whole = pa.Table.from_pandas(table.rename_axis(names), preserve_index=True, nthreads=1)
+        if None in table.index.names:  # pandas calls them so where it makes columns of them
+            unnamed = ["index"] if levels == 1 else [f"level_{n}" for n in range(levels)]
+            pairs = zip(table.index.names, unnamed, strict=True)
+            table = table.rename_axis([other if name is None else name for name, other in pairs])
+        whole = pa.Table.from_pandas(table, preserve_index=True, nthreads=1)
         places = range(whole.num_columns)
         whole = whole.select([*places[-levels:], *places[:-levels]])  # pyarrow puts them last
     for place, field in enumerate(whole.schema):
