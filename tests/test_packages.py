@@ -186,6 +186,6 @@ def test_the_wheel_runs_by_itself(packages, tmp_path):
     assert python("-m", "mdkit", "--version") == f"mdkit {md.__version__}\n"
     info = python("-m", "mdkit", "info", str(home / "mdkit" / "sample.jsonl.gz"))
     assert "1,859" in info
-    said = python("-m", "mdkit", "demo", "--seconds", "1", "--out", "demo")
+    said = python("-m", "mdkit", "demo", "--seconds", "3", "--out", "demo")
     assert "the ledger balances" in said
     assert (tmp_path / "demo" / "overview.png").stat().st_size > 10_000

@@ -152,7 +152,8 @@ def test_disconnects_leave_the_same_gaps_whoever_runs_the_strategies(exchange_pr
     """Trades that were seen are known in the worker process; what was missed is judged here."""
 
     async def play(kind):
-        exchange = exchange_process(["AAPL.US", "MSFT.US"], rate=1000)
+        # So slow that REST's 1,000 trades of a symbol reach back further than any reconnect takes.
+        exchange = exchange_process(["AAPL.US", "MSFT.US"], rate=200)
         session = md.live(
             channels=["trade"],
             source=exchange,
@@ -165,7 +166,7 @@ def test_disconnects_leave_the_same_gaps_whoever_runs_the_strategies(exchange_pr
         async with session:
             for number in range(1, 4):
                 seen = len(session.frame("trade"))
-                await until(lambda seen=seen: len(session.frame("trade")) > seen + 200)
+                await until(lambda seen=seen: len(session.frame("trade")) > seen + 50)
                 exchange.inject("disconnect")
                 await until(lambda number=number: len(session.gaps()) >= 2 * number)
         return session
@@ -183,7 +184,7 @@ def test_disconnects_leave_the_same_gaps_whoever_runs_the_strategies(exchange_pr
 
 def test_what_a_dead_worker_process_had_seen_is_not_filled_in(exchange_process, until):
     """Neither what it handled nor what died with it: that is told, and would come out of order."""
-    exchange = exchange_process(["AAPL.US"], rate=2000)
+    exchange = exchange_process(["AAPL.US"], rate=150)  # REST reaches back seven seconds
 
     async def play():
         session = md.live(
@@ -196,17 +197,17 @@ def test_what_a_dead_worker_process_had_seen_is_not_filled_in(exchange_process, 
             settings=md.Settings(reconnect_base_delay=0.01),
         )
         async with session:
-            await until(lambda: len(session.frame("trade")) > 200)
+            await until(lambda: len(session.frame("trade")) > 50)
             lanes = session.pipeline.lanes
             await until(lambda: lanes.processes[0].outstanding)
             lanes.processes[0].child.kill()
             await until(lambda: lanes.deaths and 0 in lanes.processes)
             seen = len(session.frame("trade"))
-            await until(lambda: len(session.frame("trade")) > seen + 100)
+            await until(lambda: len(session.frame("trade")) > seen + 50)
             exchange.inject("disconnect")
             await until(lambda: len(session.gaps()) >= 2)
             seen = len(session.frame("trade"))
-            await until(lambda: len(session.frame("trade")) > seen + 100)
+            await until(lambda: len(session.frame("trade")) > seen + 50)
         return session
 
     session = asyncio.run(play())

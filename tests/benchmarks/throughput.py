@@ -259,15 +259,18 @@ CONTENDERS: dict[str, tuple[Callable[[Contender, Feed], Cost], Contender]] = {
 }
 
 
-def measure(messages: int, rounds: int) -> dict[str, list[Cost]]:
-    """Return the costs of every contender, a round at a time so that noise hits all alike."""
+def measure(messages: int, rounds: int, encoded: int = 25_000) -> dict[str, list[Cost]]:
+    """Return the costs of every contender, a round at a time so that noise hits all alike.
+
+    So many messages are `encoded` before, once for each dialect.
+    """
     costs: dict[str, list[Cost]] = {name: [] for name in CONTENDERS}
     with Exchange(SYMBOLS, scenario="flood") as exchange:
         query = "&".join(f"symbol={symbol}" for symbol in SYMBOLS)
         url = f"{exchange.flat_ws_url}?channel=depth&{query}"
         feed = Feed(exchange.ws_url, url, messages)
-        for warm_up in (article, receive_only):  # each dialect's messages are encoded once
-            asyncio.run(warm_up(Feed(exchange.ws_url, url, 25_000)))
+        for warm_up in (article, receive_only):
+            asyncio.run(warm_up(Feed(exchange.ws_url, url, encoded)))
         for _ in range(rounds):
             for name, (run, contender) in CONTENDERS.items():
                 gc.collect()

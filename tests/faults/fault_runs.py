@@ -115,7 +115,7 @@ def run_plan(plan: Plan, folder: Path) -> Outcome:
 
 
 async def _guarded(plan: Plan, folder: Path, outcome: Outcome) -> None:
-    limit = plan.seconds + 120
+    limit = plan.seconds + 180
     work = asyncio.create_task(_run(plan, folder, outcome))
     done, _ = await asyncio.wait([work], timeout=limit)
     if not done:
@@ -149,7 +149,7 @@ async def _run(plan: Plan, folder: Path, outcome: Outcome) -> None:
             session.start()
             delivery = exchange._server.market.delivery
             await asyncio.sleep(plan.seconds)
-            await _until(lambda: not _faulty(delivery, plan), plan.seconds + 30, "faults to end")
+            await _until(lambda: not _faulty(delivery, plan), plan.seconds + 60, "faults to end")
             # Faults for so many newcomers may be left: each costs an attempt.
             left = sum(count for count, _ in delivery.gate._left.values())
             exchange.inject("drop")

@@ -2,6 +2,7 @@
 
 import gzip
 import math
+from bisect import bisect
 from itertools import islice
 
 import numpy as np
@@ -163,12 +164,14 @@ def hold(result, events, latency, share):
     assert (fills["time"].to_numpy() >= due).all()
     assert (fills["contracts"].abs() <= fills["shown"] * (1 + 1e-9)).all()
     taker = fills[~fills["maker"]]
+    books = {symbol: [] for symbol in result.panel.symbols}
+    for event in events:
+        if isinstance(event, Depth):
+            books[event.symbol].append((event.received_ns or event.exchange_ns, event))
+    times = {symbol: [time for time, _ in shown] for symbol, shown in books.items()}
+    assert all(found == sorted(set(found)) for found in times.values())
     for (time, symbol, price), group in taker.groupby(["time", "symbol", "price"]):
-        book = max(
-            (e for e in events if isinstance(e, Depth) and e.symbol == symbol
-             and (e.received_ns or e.exchange_ns) <= time.value),
-            key=lambda e: e.received_ns or e.exchange_ns,
-        )  # fmt: skip
+        _, book = books[symbol][bisect(times[symbol], time.value) - 1]
         side = dict(book.asks if group["units"].iloc[0] > 0 else book.bids)
         assert price in side  # none on an empty side
         assert group["contracts"].abs().sum() <= side[price] * share * (1 + 1e-9)
