@@ -185,12 +185,16 @@ def _over_columns(
         worth = engine == "native" or tape.books * runs >= _WORTH_COMPILING
         if worth or native.is_compiled(strategy, "depth"):
             heard = compiled_answers(strategy, tape, terms, lowest)
-            why = "asked for" if engine == "native" else "it compiles"
-            return heard, tape.market(terms, lowest).unpriced, "native", why
+            used, why = choose_engine(engine, len(heard.kinds) * runs)
+            if used == "native":
+                why = "asked for" if engine == "native" else "it compiles"
+            else:
+                why = f"the strategy is compiled, the account not: {why}"
+            return heard, tape.market(terms, lowest).unpriced, used, why
     except CannotCompile as error:
         reason = str(error)
     heard = python_answers(strategy, tape, terms, lowest)
-    used, why = _choose(strategy, engine, len(heard.kinds))
+    used, why = _choose(strategy, engine, len(heard.kinds) * runs)
     if used == "native":
         why = f"{why}: {reason}"
     return heard, tape.market(terms, lowest).unpriced, used, why
