@@ -84,7 +84,8 @@ def backtest(
             are, begin at midnight in that zone: that of the market, or UTC. Several symbols in one
             account come as a frame with a symbol level or a dict of frames. For all others any
             iterable of events in order of time. For either a recording: its path, a pattern, a
-            list of those (merged by time), or what `md.read_recording` returns. Or a session, for
+            list of those (merged by time), or what `md.read_recording` returns; of books also what
+            `md.load_books` made of one, over which many runs are fast. Or a session, for
             what it holds in memory (books as deep as it keeps them), or its `frame("depth")`.
         signals: target exposures in place of a strategy: a Series by time (UTC where it has no
             zone), or a DataFrame with a column per symbol; nan for no change. On bars each is of
@@ -96,8 +97,9 @@ def backtest(
             close of that bar itself, which assumes that one can trade at a price just seen.
         cash: the account's equity at the beginning.
         engine: `"python"` is the reference; `"native"` compiles the same object with numba and
-            gives the same bits; `"auto"` takes native where it can. `Result.engine` and
-            `Result.engine_reason` tell which ran and why.
+            gives the same bits; `"auto"` takes native where it can and that is sooner. On books
+            "native" compiles the account in any case, and the strategy where it has a compiled
+            form. `Result.engine` and `Result.engine_reason` tell which ran and why.
         periods_per_year: returns per year for annualised figures, at most 366 since returns are
             daily; None counts them (see `calendar.Calendar.returns_per_year`): 252 where five
             days a week are traded, 365 where seven, 12 for bars of months.

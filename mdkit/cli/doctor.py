@@ -61,6 +61,7 @@ _OPTIONAL = {
     "jupyterlab": "mdkit lab",
     "dask": "many machines",
     "distributed": "many machines",
+    "optuna": "sweeps that learn",
     "nest-asyncio2": "in-loop blocking on new ipykernels",
 }
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")

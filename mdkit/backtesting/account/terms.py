@@ -23,6 +23,16 @@ class BacktestWarning(UserWarning):
     """A backtest ran, but on less than it was given, or on more than a market would have given."""
 
 
+_ON_BOOKS = {
+    "size": "a target is a share of the equity, and md.Limit and md.Quote have their own size: "
+    "leave it out, and scale what the strategy says",
+    "margin": "targets are at most the equity: leave it out, and bound md.Quote by max_position "
+    "and md.Limit by its size",
+    "financing": "holding costs nothing: leave it out, and subtract what the time held would cost",
+}
+"""What takes the place of terms that only bars have."""
+
+
 @dataclass(frozen=True)
 class Terms:
     """On what terms an account trades; see `backtest`.
@@ -150,9 +160,12 @@ class Terms:
 
     def check_books(self) -> None:
         """Raise `SettingsError` for terms that only bars have."""
-        for name in ("size", "margin", "financing"):
-            if getattr(self, name) is not None:
-                raise SettingsError(f"{name} is for bars; leave it out on books")
+        for name, cure in _ON_BOOKS.items():
+            given = getattr(self, name)
+            if given is not None:
+                raise SettingsError(
+                    f"{name} is an md.{type(given).__name__}, which is for bars; on books {cure}"
+                )
         if self.fills == "through":
             raise SettingsError('fills="through" is for bars; give "touch", "book" or "queue"')
         if any(stop.interval is None for stop in self.atr_stops):

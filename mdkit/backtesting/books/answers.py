@@ -57,7 +57,7 @@ def compiled_answers(strategy: Strategy, tape: BookTape, terms: Terms, lowest: f
     code = native.compile_strategy(strategy, "depth")
     if not tape.plain:
         raise CannotCompile("prices or sizes are of other types than floats")
-    if tape.gaps and hears_gaps(strategy):
+    if (tape.kinds == LOST).any() and hears_gaps(strategy):
         raise CannotCompile("books are missing, and it has an on_gap")
     market = tape.market(terms, lowest)
     owners = market.owners

@@ -78,6 +78,8 @@ from mdkit.strategies.contract import Strategy
 
 _WORTH_COMPILING = 150_000
 """Books from which compiling a strategy, which takes a second or two, is sooner than Python."""
+_LARGE_FILES = 16 << 20
+"""Bytes of recordings that hold so many books, about."""
 
 
 def backtest_books(
@@ -126,11 +128,13 @@ def backtest_books(
                 f'{" and ".join(kinds)} without trading runs in Python only; use engine="auto"'
             )
         _choose(strategy, engine, 0)  # which refuses before anything runs
-    found = None
+    found: Found | str = ""
     if engine != "python" and terms.trade and kinds == ("depth",):
         found = _over_columns(strategy, events, terms, engine, recorded, lowest, runs)
-    if found is None:
-        found = _event_by_event(strategy, events, terms, engine, recorded, lowest, interval)
+    if isinstance(found, str):
+        found = _event_by_event(
+            strategy, events, terms, engine, recorded, lowest, interval, runs, found
+        )  # fmt: skip
     heard, unpriced, used, why = found
     panel, run = heard.finish(latency, used)
     if unpriced:
@@ -149,51 +153,63 @@ Found = tuple[Heard, int, str, str]
 
 def _event_by_event(
     strategy: Strategy, events: Any, terms: Terms, engine: str, recorded: bool, lowest: float,
-    interval: str | None,
+    interval: str | None, runs: int, reason: str,
 ) -> Found:  # fmt: skip
-    """Take one event after the other, as it comes."""
-    listener = Listener(strategy, terms=terms, recorded=recorded, lowest=lowest)
-    if isinstance(events, Recording):
-        events = steps_of(events, interval)
-    for event, time in timed(filter(listener.wants, events)):
-        if event.kind == "gap":
-            listener.miss(event)
-        else:
-            listener.take(event, time)
+    """Take one event after the other; `reason` is why the strategy is not compiled, if known."""
     kinds = strategy.kinds
     used, why = "python", f"{' and '.join(kinds)} {'run' if len(kinds) > 1 else 'runs'} in Python"
+    if isinstance(events, BookTape) and engine != "python" and terms.trade:
+        heard = python_answers(strategy, events, terms, lowest)
+        unpriced = events.market(terms, lowest).unpriced
+    else:
+        listener = Listener(strategy, terms=terms, recorded=recorded, lowest=lowest)
+        if isinstance(events, Recording):
+            events = steps_of(events, interval)
+        for event, time in timed(filter(listener.wants, events)):
+            if event.kind == "gap":
+                listener.miss(event)
+            else:
+                listener.take(event, time)
+        heard, unpriced = listener.heard(), listener.unpriced
     if terms.trade:
-        used, why = _choose(strategy, engine, len(listener.kinds))
-    return listener.heard(), listener.unpriced, used, why
+        used, why = _choose(strategy, engine, len(heard.kinds) * runs)
+        if used == "native" and reason:
+            why = f"{why}: {reason}"
+    return heard, unpriced, used, why
 
 
 def _over_columns(
     strategy: Strategy, events: Any, terms: Terms, engine: str, recorded: bool, lowest: float,
     runs: int,
-) -> Found | None:  # fmt: skip
-    """Put the books into columns and run the strategy over those, compiled where that pays.
-
-    None where they can be gone through but once, or columns do not hold all that they are.
-    """
-    if not isinstance(events, BookTape | Recording | Sequence):
-        return None
-    tape = tape_of(events, recorded)
-    if not tape.plain:
-        return None
-    reason = "it is done sooner than compiling is"
+) -> Found | str:  # fmt: skip
+    """Run the strategy compiled over columns, where that pays; or return why it is not compiled."""
     try:
-        worth = engine == "native" or tape.books * runs >= _WORTH_COMPILING
-        if worth or native.is_compiled(strategy, "depth"):
-            heard = compiled_answers(strategy, tape, terms, lowest)
-            why = "asked for" if engine == "native" else "it compiles"
-            return heard, tape.market(terms, lowest).unpriced, "native", why
+        ready = native.is_compiled(strategy, "depth")
+        if not (ready or engine == "native" or _is_large(events, runs)):
+            return "it is done sooner than compiling is"
+        native.compile_strategy(strategy, "depth")
+        if not isinstance(events, BookTape | Recording | Sequence):
+            return "the events can be gone through once alone; give a list, or a recording"
+        tape = tape_of(events, recorded)
+        heard = compiled_answers(strategy, tape, terms, lowest)
     except CannotCompile as error:
-        reason = str(error)
-    heard = python_answers(strategy, tape, terms, lowest)
-    used, why = _choose(strategy, engine, len(heard.kinds))
+        return str(error)
+    used, why = choose_engine(engine, len(heard.kinds) * runs)
     if used == "native":
-        why = f"{why}: {reason}"
+        why = "asked for" if engine == "native" else "it compiles"
+    else:
+        why = f"the strategy is compiled, the account not: {why}"
     return heard, tape.market(terms, lowest).unpriced, used, why
+
+
+def _is_large(events: Any, runs: int) -> bool:
+    """Whether a strategy is sooner done with so many runs over the events if it is compiled."""
+    if isinstance(events, Recording):
+        return runs * sum(path.stat().st_size for path in events.paths) >= _LARGE_FILES
+    books = events.books if isinstance(events, BookTape) else 0
+    if isinstance(events, Sequence):
+        books = len(events)
+    return books * runs >= _WORTH_COMPILING
 
 
 def refuse_bars(strategy: Strategy, data: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -34,9 +35,22 @@ def choose_engine(engine: str, events: int) -> tuple[str, str]:
         return "python", "numba is not installed"
     if engine == "native":
         return "native", "asked for; the strategy itself runs in Python"
-    if events >= _WORTH_COMPILING or native.has_book_kernel():
+    if events >= _WORTH_COMPILING or native.has_book_kernel(_sample()):
         return "native", "the account is compiled; the strategy itself runs in Python"
     return "python", "it is done sooner than compiling is"
+
+
+@functools.cache
+def _sample() -> BookAccount:
+    """Return an account as they all are, over no events."""
+    none, number = np.zeros(0, np.int64), np.zeros(0)
+    events = EventColumns(*(none,) * 4, number, *(none,) * 3, number, number)
+    answers = AnswerColumns(*(none,) * 4, *(number,) * 4, none)
+    # Copies: in an account's layout no two arrays are the same.
+    account = _account(("",), Terms(), events, answers, none, number, np.array)
+    account.equities, account.fills, account.orders = np.zeros(0), np.zeros(0), np.zeros(0)
+    account.origin = 0
+    return account
 
 
 def run_books(

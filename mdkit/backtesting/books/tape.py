@@ -58,7 +58,6 @@ class BookTape:
 
     def __init__(self, events: Iterable[Any], *, recorded: bool) -> None:
         self.recorded = recorded
-        self.plain = True
         self.numbers: dict[str, int] = {}
         self.gaps: dict[int, Gap] = {}
         """By their numbers."""
@@ -67,34 +66,40 @@ class BookTape:
         exchange, received = array("q"), array("q")
         firsts, bids, asks = array("q"), array("q"), array("q")
         levels = array("d")
+        numbers, plain = self.numbers, True
+        add_kind, add_owner, add_first = kinds.append, owners.append, firsts.append
+        add_bids, add_asks, add_levels = bids.append, asks.append, levels.fromlist
+        add_exchange, add_received = exchange.append, received.append
         for event in events:
             kind = event.kind
             if kind == "depth":
                 many, few = event.bids, event.asks
                 flat = [*_flat(many), *_flat(few)]
-                self.plain = self.plain and set(map(type, flat)) <= _FLOAT
-                kinds.append(BOOK)
-                firsts.append(len(levels) // 2)
-                bids.append(len(many))
-                asks.append(len(few))
-                levels.fromlist(flat)
+                if plain and not set(map(type, flat)) <= _FLOAT:
+                    plain = False
+                add_kind(BOOK)
+                add_first(len(levels) // 2)
+                add_bids(len(many))
+                add_asks(len(few))
+                add_levels(flat)
             elif kind == "trade":
-                kinds.append(TRADE)
-                firsts.append(len(levels) // 2)
-                bids.append(SIDES.get(event.side, 0))
-                asks.append(0)
-                levels.extend((event.price, event.size))
+                add_kind(TRADE)
+                add_first(len(levels) // 2)
+                add_bids(SIDES.get(event.side, 0))
+                add_asks(0)
+                add_levels([event.price, event.size])
             elif kind == "gap":
                 self.gaps[len(kinds)] = event
-                kinds.append(LOST if event.channel.partition(":")[0] == "depth" else EVENT)
-                firsts.append(-1)
-                bids.append(0)
-                asks.append(0)
+                add_kind(LOST if event.channel.partition(":")[0] == "depth" else EVENT)
+                add_first(-1)
+                add_bids(0)
+                add_asks(0)
             else:
                 continue
-            owners.append(self.numbers.setdefault(event.symbol, len(self.numbers)))
-            exchange.append(0 if kind == "gap" else event.exchange_ns)
-            received.append(0 if kind == "gap" else event.received_ns)
+            add_owner(numbers.setdefault(event.symbol, len(numbers)))
+            add_exchange(0 if kind == "gap" else event.exchange_ns)
+            add_received(0 if kind == "gap" else event.received_ns)
+        self.plain = plain
         self.kinds, self.owners, self.exchange, self.received = map(
             _whole, (kinds, owners, exchange, received)
         )

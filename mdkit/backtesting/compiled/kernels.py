@@ -87,6 +87,11 @@ def single_kernel() -> Any:
     return _kept("single", numba.njit(**_OPTIONS)(run_single), types.int64(*arguments))
 
 
+def account_key(which: str, layout: Layout) -> str:
+    """Return the key of an account's code: it depends on where the attributes lie, and on mdkit."""
+    return f"{which} {layout}"
+
+
 def account_kernel(which: str, layout: Layout) -> Any:
     """Return `Account.run`, or `run` or `go` of an account over "books" or "bars", compiled."""
     translator = Translator(checked=False)
@@ -114,9 +119,8 @@ def account_kernel(which: str, layout: Layout) -> Any:
     if which == "account":
         columns = (*(_COLUMN,) * 5, types.int64, types.boolean, _FLOATS)
     kernel = {"account": run, "books": run_books, "bars": run_bars}[which]
-    # `layout` tells all that the code depends on: where the attributes lie.
     kind = types.boolean(types.uintp, *columns)
-    return _kept(f"{which} {layout}", numba.njit(**_OPTIONS)(kernel), kind)
+    return _kept(account_key(which, layout), numba.njit(**_OPTIONS)(kernel), kind)
 
 
 def _kept(key: str, kernel: Any, kind: Any) -> Any:

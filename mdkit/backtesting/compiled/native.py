@@ -165,9 +165,13 @@ def run_book_account(account: Any) -> bool:
     return _run_account("books", account, ("fill_count", "order_count"))
 
 
-def has_book_kernel() -> bool:
-    """Whether the account over books was compiled in this process."""
-    return "books" in _account_kernels
+def has_book_kernel(account: Any) -> bool:
+    """Whether the code of such accounts over books is at hand, in memory or on disk."""
+    if "books" in _account_kernels:
+        return True
+    from mdkit.backtesting.compiled import kernels, store
+
+    return store.has(kernels.account_key("books", describe(account)))
 
 
 def _run_account(which: str, account: Any, counts: tuple[str, ...], *arguments: Any) -> bool:

@@ -267,7 +267,7 @@ REFUSED = {
                "levels is float64, where a whole number is expected"),
     "side": ("    return book.bids", "it returns side of a book"),
     "price": ("    limit = md.Limit(1.0, 1.0)\n    return limit.price", "price"),
-    "table": ("    return md.rolling(book, 'x', 3)", "it uses mdkit.rolling, which has no compiled"),
+    "table": ("    return md.rolling(book, 'x', 3)", "it uses mdkit.rolling, which has no"),
     "equal": ("    return 1.0 if book.bids == book.asks else 0.0", "eq.side of a book, side of"),
 }  # fmt: skip
 

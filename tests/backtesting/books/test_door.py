@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+import mdkit as md
 from mdkit.backtesting.account.terms import BacktestWarning
 from mdkit.backtesting.engine import backtest
 from mdkit.errors import SettingsError, StrategyError
@@ -260,3 +261,34 @@ def test_touches_at_zero_and_below_are_no_touches_unless_allowed():
         told(1.0, None, 0.0), tape, cash=11.0, weights={"A": 0.5}, allow_nonpositive=True
     )
     assert allowed.fills["price"].tolist() == [11.0, -5.0]
+
+
+@pytest.mark.parametrize(
+    ("terms", "match"),
+    [
+        ({"size": md.VolatilityTarget(0.1)}, "size is an md.VolatilityTarget, which is for bars"),
+        (
+            {"size": md.RiskSize(0.01), "stop_loss": 0.01},
+            "size is an md.RiskSize, which is for bars; on books a target is a share of the equity",
+        ),
+        (
+            {"margin": md.Margin()},
+            "margin is an md.Margin, which .* bound md.Quote by max_position",
+        ),
+        ({"financing": md.Financing(loan=0.1)}, "on books holding costs nothing: leave it out"),
+    ],
+)
+@pytest.mark.parametrize("run", [md.backtest, md.sweep, md.walk_forward], ids=lambda f: f.__name__)
+def test_terms_of_bars_alone_are_refused_with_what_takes_their_place(run, terms, match):
+    @md.strategy("depth")
+    def held(book, share=1.0):
+        return share
+
+    given = {
+        md.backtest: {},
+        md.sweep: {"grid": {"share": [1.0]}},
+        md.walk_forward: {"grid": {"share": [1.0]}, "train": "1s", "test": "1s"},
+    }[run]
+    books = [md.Depth("A", ((100.0, 1.0),), ((101.0, 1.0),), 0, n * 10**9) for n in range(1, 9)]
+    with pytest.raises(SettingsError, match=match):
+        run(held, books, **given, **terms)
