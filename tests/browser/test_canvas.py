@@ -87,9 +87,7 @@ def test_what_is_read_out_is_what_the_frames_hold(browser, lab):
         sampled = {row[0] // STEP: n for n, row in enumerate(expected["depth"])}
         rows = sorted(sampled.values())
         first, last = (expected["depth"][n][0] / 1e6 for n in (rows[0], rows[-1]))
-        page.board(
-            f"m => {{ m.view.setSpan({last - first + 200}); m.act.changed(); }}"
-        )
+        page.board(f"m => {{ m.view.setSpan({last - first + 200}); m.act.changed(); }}")
         seen = 0
         for share in (0.1, 0.2, 0.35, 0.5, 0.61, 0.77, 0.9):
             _, values = hover(page, share)

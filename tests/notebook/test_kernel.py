@@ -302,6 +302,46 @@ def test_twenty_runs_of_a_cell_leave_as_many_widgets_as_one(kernel, exchange, ru
     assert names.count("mdkit canvas") <= 1
 
 
+COUNT = """
+gc.collect()
+print(
+    len(ipywidgets.widgets.widget._instances), len(comm.get_comm_manager().comms),
+    *(sum(isinstance(one, kind) for one in gc.get_objects()) for kind in (CanvasWidget, Pipeline)),
+    threading.active_count(), *map(len, get_ipython().events.callbacks.values()),
+    tracemalloc.get_traced_memory()[0],
+)
+"""
+
+
+def test_twenty_runs_leave_as_many_listeners_and_bytes_as_one(kernel, exchange, wait_until):
+    """IPython's `Out` holds on to every dashboard: none of them holds on to its session."""
+    cell = begin(exchange) + "session.dashboard()"
+    kernel.run(
+        "import comm, gc, ipywidgets, threading, tracemalloc\n"
+        "from mdkit.canvas.widget import CanvasWidget\n"
+        "from mdkit.pipeline.pipeline import Pipeline\n"
+        "tracemalloc.start()"
+    )
+
+    def count() -> list[int]:
+        return [int(word) for word in kernel.run(COUNT).split()]
+
+    def run(times: int) -> None:
+        for _ in range(times):
+            kernel.run(cell)
+            kernel.run(settle())
+
+    run(2)
+    *first, traced = count()
+    run(19)
+    # The session before the last may be ending yet.
+    wait_until(lambda: all(now <= then for now, then in zip(count(), first, strict=False)))
+    # One session's rings alone take half a megabyte.
+    assert count()[-1] - traced < 1_500_000
+    kernel.run("tracemalloc.stop()")
+    assert kernel.run("print(len({id(one) for one in Out.values()}) >= 20)").strip() == "True"
+
+
 def test_a_failure_in_the_background_shows_on_the_next_call(kernel, exchange):
     kernel.run(
         "import mdkit as md\n"
