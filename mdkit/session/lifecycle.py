@@ -207,6 +207,10 @@ class SessionLife(ABC, Generic[R]):
             return
         # Whatever it died of is its own, and not raised in its successor.
         await self._begin_to_stop(1.0).settled(_REPLACED_SECONDS)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Free what was shown of it, once it has been replaced."""
 
     async def __aenter__(self) -> Self:
         return self.start()

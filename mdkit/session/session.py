@@ -146,6 +146,10 @@ class Session(SessionLife[Receipt], BookTables, OrderFlowTables, SessionMonitori
             dashboard.leave_picture()
         self._show_notices()
 
+    def _let_go(self) -> None:
+        while self._dashboards:
+            self._dashboards.pop().let_go()
+
     def _pause(self, on: bool) -> None:
         self._do(self.pipeline.pause if on else self.pipeline.resume)
 
@@ -340,8 +344,7 @@ class Session(SessionLife[Receipt], BookTables, OrderFlowTables, SessionMonitori
         levels = checked_count("levels", levels, 1, "pressure sums at least 1 a side")
         if symbol is not None and symbol not in self.symbols:
             check_table(self.pipeline, "depth", symbol)
-        for old in self._dashboards:
-            old.close()
+        self._let_go()
         dashboard = Dashboard(self, hz=hz, levels=levels, symbol=symbol, player=player)
         self._dashboards = [dashboard]
         return dashboard

@@ -142,6 +142,8 @@ def test_hands_move_the_picture_and_a_double_click_brings_it_back(browser, lab):
     with Page.open(browser, lab, lab.write("hands.ipynb", LIVE.format(name="hands"))) as page:
         page.run("Run All Cells")
         page.wait_for_pictures(20)
+        # Shorter than what has come: a longer one would yet grow meanwhile.
+        page.board("m => m.act.window(2)")
         mouse = page.page.mouse
         (x, y), values = hover(page, 0.5)
         begin, end = times(page)

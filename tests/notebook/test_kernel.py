@@ -302,6 +302,47 @@ def test_twenty_runs_of_a_cell_leave_as_many_widgets_as_one(kernel, exchange, ru
     assert names.count("mdkit canvas") <= 1
 
 
+COUNT = """
+gc.collect()
+def alive(kind):
+    return [one for one in gc.get_objects() if isinstance(one, kind)]
+print(
+    len(ipywidgets.widgets.widget._instances), len(comm.get_comm_manager().comms),
+    len(alive(CanvasWidget)), len(alive(Pipeline)), threading.active_count(),
+    *map(len, get_ipython().events.callbacks.values()), len(alive(Ring)),
+)
+"""
+
+
+def test_twenty_runs_leave_as_many_listeners_and_bytes_as_one(kernel, exchange, wait_until):
+    """IPython's `Out` holds on to every dashboard; none of them may hold on to its session.
+
+    What takes memory are a pipeline's tables and a canvas's rings.
+    """
+    cell = begin(exchange) + "session.dashboard()"
+    kernel.run(
+        "import comm, gc, ipywidgets, threading\n"
+        "from mdkit.canvas.rings import Ring\n"
+        "from mdkit.canvas.widget import CanvasWidget\n"
+        "from mdkit.pipeline.pipeline import Pipeline"
+    )
+
+    def run(times: int) -> None:
+        for _ in range(times):
+            kernel.run(cell)
+        kernel.run(settle())
+
+    def count() -> list[int]:
+        return [int(word) for word in kernel.run(COUNT).split()]
+
+    run(2)
+    first = count()
+    run(19)
+    # The session before the last may be ending yet.
+    wait_until(lambda: all(now <= then for now, then in zip(count(), first, strict=True)))
+    assert kernel.run("print(len({id(one) for one in Out.values()}) >= 20)").strip() == "True"
+
+
 def test_a_failure_in_the_background_shows_on_the_next_call(kernel, exchange):
     kernel.run(
         "import mdkit as md\n"

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from html import escape
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mdkit.canvas.widget import CanvasWidget, widget_view
 from mdkit.errors import SessionError, SettingsError
@@ -20,6 +20,8 @@ from mdkit.views.dashboard.ticker import call_soon
 from mdkit.views.text import hint
 
 MAX_HZ = 60.0
+_HEAVY = {"session", "player", "widget", "collector", "ticker", "_sender"}
+"""What a dashboard has that keeps its session alive."""
 _PAGE_IMAGES = ("image/webp", "image/png")
 _MOST_BYTES = 2_000_000
 _PATIENCE = 1.0
@@ -75,6 +77,7 @@ class Dashboard:
         self._display: Any = None
         self._plain: Any = None
         self._kept: Any = None
+        self._name = session.name
         self._keeping = Lock()
         self._closed = False
         self._here = running_loop()
@@ -140,20 +143,46 @@ class Dashboard:
         else:
             call_soon(self._here, self._finish)
 
+    def let_go(self) -> None:
+        """End it, since another takes its place; its last picture stays in the cell that showed it.
+
+        IPython holds on to whatever a cell has returned, and with it would hold all of a session.
+        """
+        call_soon(self._here, self._let_go)
+
+    def _let_go(self) -> None:
+        self._finish()
+        for name in _HEAVY & vars(self).keys():
+            delattr(self, name)
+
+    @property
+    def _is_replaced(self) -> bool:
+        return "session" not in vars(self)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            if name in _HEAVY:
+                raise SessionError(
+                    f"This dashboard of session {self._name!r} has been replaced by another: "
+                    "session.dashboard() returns the one that is live."
+                )
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
     async def last_picture(self, timeout: float = 5.0) -> None:
         """Wait until the still of a session that has ended is there."""
-        if self._sender.stays:
+        if self._closed or self._sender.stays:
             return
         deadline = time.monotonic() + timeout
         # The ticker may live in another loop, whose tasks cannot be awaited in this one.
         while not self._closed and self.ticker.running and time.monotonic() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
-        if self._sender.is_over and not self._sender.is_past:
+        if not self._closed and self._sender.is_over and not self._sender.is_past:
             self._finish()
 
     def leave_picture(self) -> None:
         """Update the cell that shows the dashboard, if it has ended, to its last picture."""
-        if self._closed:
+        if self._closed and not self._is_replaced:
             self._refresh_still()
 
     def _finish(self) -> None:
@@ -207,7 +236,9 @@ class Dashboard:
         In an output of its own: an update of the one with the canvas would begin that anew.
         """
         kind, pictures = content.get("type"), content.get("buffers")
-        if kind not in _PAGE_IMAGES or not pictures or not 0 < len(pictures[0]) <= _MOST_BYTES:
+        if self._closed or kind not in _PAGE_IMAGES or not pictures:
+            return
+        if not 0 < len(pictures[0]) <= _MOST_BYTES:
             return
         said = f"{self.session.pipeline.source.name}, while the session ran: {content.get('said')}"
         self._show_kept(
@@ -221,8 +252,10 @@ class Dashboard:
                 self._kept.update({"text/html": html, "text/plain": ""}, raw=True)
 
     def __repr__(self) -> str:
+        if self._is_replaced:
+            return f"<Dashboard of session {self._name!r}: replaced by another>"
         return hint(
-            f"Dashboard of session {self.session.name!r}",
+            f"Dashboard of session {self._name!r}",
             "print(session.explain()), or session.save(folder) for charts in files",
         )
 
@@ -234,6 +267,8 @@ class Dashboard:
         Where there are no widgets that is its picture of this moment, and in a terminal a line
         that says what to do.
         """
+        if self._is_replaced:
+            return {"text/plain": repr(self)}
         picture = self.picture()
         bundle: dict[str, Any] = {"text/plain": repr(self), "text/html": self.still(picture)}
         if picture:

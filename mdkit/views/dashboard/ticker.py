@@ -82,13 +82,13 @@ class Ticker:
             loop.call_soon_threadsafe(self._rouse)
 
     def _rouse(self) -> None:
-        if self.waits and self._sleeper is not None and not self._sleeper.done():
-            self._sleeper.set_result(None)
+        if self.waits and self._sleeper is not None:
+            _end(self._sleeper)
 
     async def _sleep(self, seconds: float) -> None:
         loop = asyncio.get_running_loop()
         sleeper = self._sleeper = loop.create_future()
-        alarm = loop.call_later(seconds, lambda: sleeper.done() or sleeper.set_result(None))
+        alarm = loop.call_later(seconds, _end, sleeper)
         try:
             await sleeper
         finally:
@@ -121,6 +121,11 @@ class Ticker:
             due = max(due + self.interval, loop.time())
             await self._sleep(due - loop.time())
             due = min(due, loop.time())
+
+
+def _end(sleeper: asyncio.Future[None]) -> None:
+    if not sleeper.done():
+        sleeper.set_result(None)
 
 
 def call_soon(loop: asyncio.AbstractEventLoop | None, action: Callable[[], Any]) -> None:
