@@ -52,15 +52,18 @@ def draw_study(study: Any) -> Figure:
     renamed = renamed.rename(columns={"low_": "low", "high_": "high"})
     _points(edge, ticks, renamed, "top_bottom_bp", GREEN, horizons)
     if np.isfinite(study.spread_bp):
-        line = edge.axhline(study.spread_bp, color=AMBER, linewidth=1.2, linestyle="--")
-        legend_above(edge, [line], [f"the spread, {study.spread_bp:.2g} bp"], 1)
+        # The highest bin is bought and the lowest sold: two round trips, each of which pays it.
+        line = edge.axhline(2.0 * study.spread_bp, color=AMBER, linewidth=1.2, linestyle="--")
+        legend_above(edge, [line], [f"twice the spread, {2.0 * study.spread_bp:.2g} bp"], 1)
     step = _step(study.points.times, study.block_seconds)
     _name(time, f"IC at {best}, by {step}", "")
     table = study.by(step).dropna(subset=["ic"])
     at = dates(table.index)
     _ribbon(time, at, table, "ic", BLUE, marker="o")
-    if len(table) > 1:
+    if len(table):
         time_axis(time, table.index[0], table.index[-1], _clock(table.index))
+    if len(table) == 1:  # an axis of days about one point would tell nothing
+        time.xaxis.set_major_locator(FixedLocator(list(at)))
     return figure
 
 
