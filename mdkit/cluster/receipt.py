@@ -41,7 +41,8 @@ class ClusterReceipt(Receipt):
             workers += f", {self.losses} of them lost on the way and taken over"
         balance = "the ledger balances" if self.balanced else "THE LEDGER DOES NOT BALANCE"
         return (
-            f"{counted(t['received'], 'message')} in {self.seconds:.1f} s on {workers}: {ended}; {left}; "
+            f"{counted(t['received'], 'message')} in {self.seconds:.1f} s on {workers}: {ended}; "
+            f"{left}; "
             f"{counted(self.signals, 'signal')}, {counted(self.gaps, 'gap')}; {balance} "
             f"({self.reason})."
             f"{self._failures}"

@@ -1,4 +1,4 @@
-"""Says why a feed has never been connected to: nothing else would, for it is tried again for ever."""
+"""Says why a feed was never connected to: nothing else would, since it is tried for ever."""
 
 from __future__ import annotations
 

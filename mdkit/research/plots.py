@@ -186,7 +186,7 @@ def draw_around(found: Any) -> Figure:
     """Return the mean path around moments, with its band."""
     figure, panels = _figure((9.0, 4.2), 1, 1, found.sentence)
     axes, table = panels[0][0], found.table.dropna(subset=["move_bp"])
-    _name(axes, f"Mid around {found.count:,} x {found.name}", "bp; seconds from the moment")
+    _name(axes, f"Mid around {found.occasions}", "bp; seconds from the moment")
     axes.axvline(0.0, color=MUTED, linewidth=0.8)
     _ribbon(axes, table.index.to_numpy(float), table, "move_bp", BLUE)
     return figure

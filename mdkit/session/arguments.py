@@ -106,7 +106,7 @@ def how_long(seconds: Any) -> float:
     """Return for how many seconds to run, infinity for None; raises `SettingsError` for no time."""
     if seconds is None:
         return float("inf")
-    if isinstance(seconds, bool) or not isinstance(seconds, Real) or not seconds >= 0:
+    if isinstance(seconds, bool) or not isinstance(seconds, Real) or not float(seconds) >= 0:
         raise SettingsError(
             f"seconds is {seconds!r}; give a number of seconds from 0, or None to run to the "
             "source's end"

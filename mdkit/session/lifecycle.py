@@ -154,7 +154,7 @@ class SessionLife(ABC, Generic[R]):
         return receipt
 
     def _check_predecessor(self) -> None:
-        """Raise `SessionError` where blocking would keep the one whose name it takes from ending."""
+        """Raise `SessionError` where the one whose name it takes could not end meanwhile."""
         former = self._predecessor
         if former is not None and former.running and former._thread is None and running_loop():
             raise SessionError(

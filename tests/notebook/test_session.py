@@ -296,9 +296,9 @@ def test_blocking_on_a_session_that_has_ended_says_that_it_has():
 @pytest.mark.parametrize("seconds", ["5", -1, float("nan"), True, [3]])
 def test_what_is_no_number_of_seconds_is_refused_before_anything_starts(seconds):
     session = md.live(SYMBOLS, source="simulated", name="no time")
-    with pytest.raises(SettingsError, match="seconds is .* give a number of seconds"):
+    with pytest.raises(SettingsError, match=r"seconds is .* give a number of seconds"):
         session.run_blocking(seconds)
-    with pytest.raises(SettingsError, match="seconds is .* give a number of seconds"):
+    with pytest.raises(SettingsError, match=r"seconds is .* give a number of seconds"):
         asyncio.run(session.run(seconds))
     assert session.state == "not started"
     assert session.explain().startswith("Not started: ")

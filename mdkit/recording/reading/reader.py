@@ -20,6 +20,7 @@ from mdkit.frames.together import symbols_column
 from mdkit.recording.format import Subscribed
 from mdkit.recording.reading.columns import Columns, cached_columns
 from mdkit.recording.reading.files import Paths, RecordingFiles
+from mdkit.suggestions import instead
 from mdkit.venues.reading.messages import MAX_MESSAGE_BYTES, stub
 from mdkit.venues.routes import ANSWER, LIVE, SEVERAL, Route, Router
 
@@ -84,7 +85,7 @@ class Recording:
                 second, as in `session.frame`.
 
         The column `gap` marks the first row after a gap. Raises `SettingsError` when there is no
-        such channel.
+        such channel, or nothing of such a symbol.
         """
         import pandas as pd
 
@@ -98,10 +99,13 @@ class Recording:
         names: list[str] = []
         broken: set[str] = set()
         invalid = 0
+        came, others = False, set(self.symbols)
         for item, received_ns, route in self.items(router):
             name = item.symbol if route is None else route.symbol
             if symbol is not None and name != symbol:
+                others.add(name)
                 continue
+            came = True
             if route is None:
                 if item.channel == channel:
                     broken.add(name)
@@ -130,6 +134,9 @@ class Recording:
                 events.clear()
         table.extend(events)
         self._finish(invalid)
+        if symbol is not None and not came and symbol not in others:
+            known = instead(symbol, sorted(filter(None, others)))
+            raise SettingsError(f"there is no {symbol!r} in the recording: {known}")
         frame = table.snapshot(None, *((kept,) if isinstance(table, DepthFrame) else ()))
         if symbol is None:
             numbers, symbols = pd.factorize(np.array(names, object))

@@ -6,8 +6,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from mdkit.errors import SettingsError
 from mdkit.events import Gap
 from mdkit.frames import Frames
+from mdkit.suggestions import instead
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,10 +40,12 @@ class EventTables(ABC):
     ) -> pd.DataFrame:
         """Return the events of a channel as `session.frame` does.
 
-        Raises `SettingsError` when there is no such channel.
+        Raises `SettingsError` when there is no such channel or symbol.
         """
         frames = Frames(_EVERYTHING, _LEVELS)
         frames.table(channel, symbol or "")  # says so where there is no such channel
+        if symbol is not None and symbol not in self.symbols:
+            raise SettingsError(f"there is no {symbol!r} here: {instead(symbol, self.symbols)}")
         waiting: dict[str, list[Any]] = {}
         for event in self:
             if symbol not in (None, event.symbol):
