@@ -15,6 +15,7 @@ from mdkit.errors import InvalidMessage, RecordingWarning, SettingsError
 from mdkit.events import Event, Gap, MarketEvent
 from mdkit.frames import Frames
 from mdkit.frames.events import DepthFrame
+from mdkit.frames.gaps import gap_table
 from mdkit.frames.sampling import at_each_end, checked_step
 from mdkit.frames.together import symbols_column
 from mdkit.recording.format import Subscribed
@@ -152,6 +153,10 @@ class Recording:
             else frame
         )
 
+    def gaps(self) -> pd.DataFrame:
+        """Return one row a gap: symbol, channel, reason, from, to (UTC), its seconds, lost."""
+        return gap_table(event for event in self if isinstance(event, Gap))
+
     def columns(
         self, channel: str, symbol: str, *, levels: int = _LEVELS, cache: bool = True
     ) -> Columns:
@@ -234,6 +239,7 @@ def read_recording(path: Paths, *, as_seen: bool = False) -> Recording:
         recording = md.read_recording("data/morning.jsonl.gz")
         for event in recording: ...                     # Depth, Trade, Ticker, Bar, and Gap
         recording.frame("depth", "AAPL.US")             # a DataFrame
+        recording.gaps()                                # what was not seen, and why
         md.backtest(md.strategies.pressure, recording)
 
     Args:

@@ -201,6 +201,14 @@ def test_a_symbol_that_was_subscribed_to_or_came_unasked_has_a_frame(tmp_path):
     assert len(read.frame("trade", "C")) == 0
 
 
+def test_gaps_are_a_table_as_a_session_gives_it(recording):
+    (row,) = read_recording(recording).gaps().itertuples(index=False)
+    assert tuple(row)[:3] == ("A", "depth", "closed")
+    assert row[3:5] == (pd.Timestamp(T0 + 5 * MS, tz="UTC"), pd.Timestamp(T0 + 6 * MS, tz="UTC"))
+    assert row.seconds == pytest.approx(0.001)
+    assert row.lost == 2
+
+
 def test_a_frame_of_no_channel_is_refused(recording):
     with pytest.raises(SettingsError, match="no frame of 'dept'"):
         read_recording(recording).frame("dept")
