@@ -201,6 +201,12 @@ def test_a_symbol_that_was_subscribed_to_or_came_unasked_has_a_frame(tmp_path):
     assert len(read.frame("trade", "C")) == 0
 
 
+def test_the_figures_of_a_symbol_stand_together(recording):
+    rows = [row.split() for row in repr(recording_info(recording)).splitlines()]
+    told = [row[0] for row in rows if row[0] in ("A", "B")]
+    assert told == ["A", "A", "A", "B", "B"]
+
+
 def test_gaps_are_a_table_as_a_session_gives_it(recording):
     (row,) = read_recording(recording).gaps().itertuples(index=False)
     assert tuple(row)[:3] == ("A", "depth", "closed")
