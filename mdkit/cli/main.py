@@ -68,7 +68,9 @@ _Hours = Annotated[
     str | None,
     typer.Option(help="us: trade from 9:30 to 16:00 in New York only; default: always."),
 ]
-_Speed = Annotated[float, typer.Option(help="Time scale; 0 is as fast as it is taken.")]
+_Speed = Annotated[
+    float, typer.Option(help="How many times as fast as the clock; 0: as fast as possible.")
+]
 _Dialect = Annotated[
     str,
     typer.Option(
@@ -277,7 +279,7 @@ def doctor(
         ),
     ] = False,
 ) -> None:
-    """Tell versions, what is installed, and combinations known to be bad.
+    """Show versions, what is installed, and combinations known to be bad.
 
     With --online it tells instead which public venues answer, by REST and on their feeds, what
     arrives and whether the book is proven; the exit code is 0 where one answers and 1 where none
@@ -342,7 +344,10 @@ def _version(asked: bool) -> None:
 @app.callback()
 def _options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Tell the version.")
+        bool,
+        typer.Option(
+            "--version", callback=_version, is_eager=True, help="Show the version and exit."
+        ),
     ] = False,
 ) -> None:
     pass

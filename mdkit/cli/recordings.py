@@ -42,7 +42,7 @@ def record(
         str | None,
         typer.Option(
             help=f'"tickdb", "demo", "simulated", a public venue ({PUBLIC_VENUES}), or a ws(s):// '
-            "URL."
+            'URL; default: "tickdb" where TICKDB_API_KEY is set, else "demo".'
         ),
     ] = None,
     seconds: Annotated[
@@ -65,8 +65,8 @@ def record(
 ) -> None:
     """Write everything that arrives into a file, with the gaps and reconnects marked.
 
-    Exits with 1 when nothing came or not everything could be written, and at once when nothing
-    can be any more.
+    Exits with 1 when nothing came or not everything could be written; it ends at once when
+    nothing more can be written.
     """
     from mdkit.api.live import live
     from mdkit.recording.file.recording_file import size
@@ -121,7 +121,8 @@ def record(
 def replay(
     path: _Files,
     speed: Annotated[
-        float, typer.Option(help="Times as fast as recorded; 0 is as fast as it is taken.", min=0)
+        float,
+        typer.Option(help="How many times as fast as recorded; 0: as fast as possible.", min=0),
     ] = 1.0,
     strategy: Annotated[
         list[str] | None,

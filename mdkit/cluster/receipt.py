@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mdkit.pipeline.receipt import Receipt
+from mdkit.pipeline.receipt import Receipt, counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,9 @@ class ClusterReceipt(Receipt):
             workers += f", {self.losses} of them lost on the way and taken over"
         balance = "the ledger balances" if self.balanced else "THE LEDGER DOES NOT BALANCE"
         return (
-            f"{t['received']:,} messages in {self.seconds:.1f} s on {workers}: {ended}; {left}; "
-            f"{self.signals:,} signals, {self.gaps:,} gaps; {balance} ({self.reason})."
+            f"{counted(t['received'], 'message')} in {self.seconds:.1f} s on {workers}: {ended}; "
+            f"{left}; "
+            f"{counted(self.signals, 'signal')}, {counted(self.gaps, 'gap')}; {balance} "
+            f"({self.reason})."
             f"{self._failures}"
         )

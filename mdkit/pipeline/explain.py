@@ -30,7 +30,9 @@ def explain(pipeline: Pipeline) -> str:
         failure = pipeline.failure
         return f"Stopped by {type(failure).__name__}: {failure}"
     if pipeline.receipt is not None:
-        return f"Stopped: {pipeline.receipt}"
+        # Where nothing came at all, as of a replay that begins behind its end, it says why.
+        nothing = pipeline.problems and not pipeline.receipt.totals["received"]
+        return f"Stopped: {pipeline.receipt}{f' {pipeline.problems[-1]}' if nothing else ''}"
     if pipeline.paused:
         said.append("paused: nothing is taken from the source")
     elif not health.connected:

@@ -25,6 +25,7 @@ from mdkit.pipeline.options import PipelineOptions
 from mdkit.pipeline.receipt import Receipt
 from mdkit.pipeline.routed import routed
 from mdkit.pipeline.sampler import METRICS, Sampler
+from mdkit.pipeline.unconnected import UnconnectedWarnings, why_never_connected
 from mdkit.pipeline.unhandled import save_leftovers
 from mdkit.processes.lanes import ProcessLanes
 from mdkit.processes.process import make_setup
@@ -90,6 +91,7 @@ class Pipeline:
         """How often it has begun anew."""
         self.problems: deque[MdkitError] = deque(maxlen=100)
         self.problem_counts: Counter[str] = Counter()
+        self._unconnected = UnconnectedWarnings(source)
         self.buffer: Buffer[Channel] = Buffer(
             options.maxsize,
             options.overflow,
@@ -294,6 +296,7 @@ class Pipeline:
         """Keep trouble that the source survives."""
         self.problems.append(error)
         self.problem_counts[type(error).__name__] += 1
+        self._unconnected.problem(error)
 
     # -- recording ----------------------------------------------------------------------------
 
@@ -378,6 +381,8 @@ class Pipeline:
 
     async def _stop(self, timeout: float, reason: str) -> Receipt:
         deadline = None if timeout == float("inf") else time.monotonic() + timeout
+        if why := why_never_connected(self.source):
+            reason += f"; there was no connection: {why}"
         try:
             self.source.stop()
             self.resume()
@@ -400,8 +405,9 @@ class Pipeline:
             self.recordings.note_left()
             totals = self.ledger.totals()
             left_path = self._save_leftovers() if totals["queued"] + totals["spilled"] else None
+            now = time.monotonic()
             self.receipt = Receipt(
-                seconds=time.monotonic() - (self._started_at or time.monotonic()),
+                seconds=now - (self._started_at or now),
                 totals=totals,
                 balanced=not self.ledger.imbalance(),
                 signals=self.lanes.outcome.signals,

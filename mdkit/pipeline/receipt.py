@@ -9,6 +9,11 @@ from pathlib import Path
 from typing import Any, Self
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun: "1 gap", "1,000 gaps"."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 @dataclass(frozen=True, slots=True)
 class Receipt:
     """What a session did, handed over when it stops.
@@ -23,7 +28,8 @@ class Receipt:
         drained: whether everything that was received had been handled in time.
         left_path: the file in which unhandled messages were saved (a recording that can be
             replayed), or None.
-        reason: what ended the session: "stopped", "the source ended", or an error.
+        reason: what ended the session: "stopped", "the source ended", or an error; and why there
+            was no connection where none was ever made.
         commonest: of the dead letters the commonest failure, in a line; "" if there are none.
 
     Example:
@@ -77,8 +83,9 @@ class Receipt:
         )
         balance = "the ledger balances" if self.balanced else "THE LEDGER DOES NOT BALANCE"
         return (
-            f"{t['received']:,} messages in {self.seconds:.1f} s: {ended}; {left}; "
-            f"{self.signals:,} signals, {self.gaps:,} gaps; {balance} ({self.reason})."
+            f"{counted(t['received'], 'message')} in {self.seconds:.1f} s: {ended}; {left}; "
+            f"{counted(self.signals, 'signal')}, {counted(self.gaps, 'gap')}; {balance} "
+            f"({self.reason})."
             f"{self._failures}"
         )
 

@@ -42,6 +42,14 @@ class Around(Finding):
         self.name, self.symbol, self.count, self.table = name, symbol, count, table
 
     @property
+    def occasions(self) -> str:
+        """How many there were, with their name."""
+        head, of, rest = self.name.partition(" of ")
+        if head not in ("signal", "gap", "burst", "moment"):
+            return f"{self.count:,} x {self.name}"
+        return f"{self.count:,} {head}{'s' * (self.count != 1)}{of}{rest}"
+
+    @property
     def sentence(self) -> str:
         """What the path comes to at its end, in one sentence."""
         known = self.table.dropna(subset=["move_bp"])
@@ -51,7 +59,7 @@ class Around(Finding):
         end = known.iloc[-1]
         told = f"{with_band(end, 'move_bp')} bp"
         return (
-            f"{label(known.index[-1] * 1e9)} after {self.count:,} x {self.name} the mid{on} stands "
+            f"{label(known.index[-1] * 1e9)} after {self.occasions} the mid{on} stands "
             f"{told} from where it was"
         )
 

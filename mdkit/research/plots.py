@@ -52,15 +52,18 @@ def draw_study(study: Any) -> Figure:
     renamed = renamed.rename(columns={"low_": "low", "high_": "high"})
     _points(edge, ticks, renamed, "top_bottom_bp", GREEN, horizons)
     if np.isfinite(study.spread_bp):
-        line = edge.axhline(study.spread_bp, color=AMBER, linewidth=1.2, linestyle="--")
-        legend_above(edge, [line], [f"the spread, {study.spread_bp:.2g} bp"], 1)
+        # The highest bin is bought and the lowest sold: two round trips, each of which pays it.
+        line = edge.axhline(2.0 * study.spread_bp, color=AMBER, linewidth=1.2, linestyle="--")
+        legend_above(edge, [line], [f"twice the spread, {2.0 * study.spread_bp:.2g} bp"], 1)
     step = _step(study.points.times, study.block_seconds)
     _name(time, f"IC at {best}, by {step}", "")
     table = study.by(step).dropna(subset=["ic"])
     at = dates(table.index)
     _ribbon(time, at, table, "ic", BLUE, marker="o")
-    if len(table) > 1:
+    if len(table):
         time_axis(time, table.index[0], table.index[-1], _clock(table.index))
+    if len(table) == 1:  # an axis of days about one point would tell nothing
+        time.xaxis.set_major_locator(FixedLocator(list(at)))
     return figure
 
 
@@ -183,7 +186,7 @@ def draw_around(found: Any) -> Figure:
     """Return the mean path around moments, with its band."""
     figure, panels = _figure((9.0, 4.2), 1, 1, found.sentence)
     axes, table = panels[0][0], found.table.dropna(subset=["move_bp"])
-    _name(axes, f"Mid around {found.count:,} x {found.name}", "bp; seconds from the moment")
+    _name(axes, f"Mid around {found.occasions}", "bp; seconds from the moment")
     axes.axvline(0.0, color=MUTED, linewidth=0.8)
     _ribbon(axes, table.index.to_numpy(float), table, "move_bp", BLUE)
     return figure

@@ -208,12 +208,13 @@ class Study(Finding):
         on = f" of {self.symbol}" if self.symbol else ""
         if not self.is_telling:
             return f"{self.name} tells nothing of the mid{on}: at best {told}, at {best}"
-        compared = "less" if abs(spread) < self.spread_bp else "more"
+        edge = abs(spread) / 2.0
+        compared = "less" if edge < self.spread_bp else "more"
         part = _PARTS.get(self._bins)
         ends = f"top to bottom {part}" if part else "top to bottom"
         return (
-            f"{self.name} leads the mid{on} by {best}: {told}, {spread:.2g} bp {ends}, "
-            f"{compared} than the spread of {self.spread_bp:.2g} bp"
+            f"{self.name} leads the mid{on} by {best}: {told}, {spread:.2g} bp {ends}: "
+            f"{edge:.2g} bp a trade, {compared} than the spread of {self.spread_bp:.2g} bp"
         )
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 from mdkit.errors import SettingsError
@@ -100,3 +100,15 @@ def with_called_for(
         )
         channels = (*channels, wanted[0])
     return channels
+
+
+def how_long(seconds: Any) -> float:
+    """Return for how many seconds to run, infinity for None; raises `SettingsError` for no time."""
+    if seconds is None:
+        return float("inf")
+    if isinstance(seconds, bool) or not isinstance(seconds, Real) or not float(seconds) >= 0:
+        raise SettingsError(
+            f"seconds is {seconds!r}; give a number of seconds from 0, or None to run to the "
+            "source's end"
+        )
+    return float(seconds)

@@ -15,6 +15,7 @@ from typing import Any, Generic, Literal, Self
 from mdkit.errors import SessionError
 from mdkit.notebook.kernel import check_kernel
 from mdkit.notebook.loops import LoopThread, running_loop, stop_signals
+from mdkit.session.arguments import how_long
 from mdkit.session.stopping import R, Stopping, awaitable
 
 State = Literal["not started", "running", "failing", "paused", "stopped", "failed"]
@@ -115,11 +116,12 @@ class SessionLife(ABC, Generic[R]):
     async def run(self, seconds: float | None = None) -> R:
         """Start if need be, go on for `seconds` (None: to the source's end), stop; the receipt.
 
-        Raises what made the session fail.
+        Raises what made the session fail, and `SettingsError` for what is no time.
         """
+        lasts = how_long(seconds)
         self.start()
         ended = awaitable(self._ended)
-        due = time.monotonic() + (float("inf") if seconds is None else seconds)
+        due = time.monotonic() + lasts
         # In short stretches: an ipykernel whose loop sleeps takes no notice of an interrupt.
         while not ended.done() and (left := due - time.monotonic()) > 0:
             await asyncio.wait([ended], timeout=min(left, 0.25))
@@ -133,10 +135,13 @@ class SessionLife(ABC, Generic[R]):
         the main thread SIGINT (Ctrl-C) and SIGTERM end it early, with everything drained; a
         second one leaves at once.
         """
-        self._before_blocking()
+        lasts = how_long(seconds)
+        if not self._ended.done():
+            self._before_blocking()
+            self._check_predecessor()
         with stop_signals() as asked_to_stop:
             self.start()
-            due = time.monotonic() + (float("inf") if seconds is None else seconds)
+            due = time.monotonic() + lasts
             while not asked_to_stop.is_set() and (left := due - time.monotonic()) > 0:
                 # Short waits, since signals are handled between them on every platform.
                 concurrent.futures.wait([self._ended], timeout=min(left, 0.1))
@@ -147,6 +152,16 @@ class SessionLife(ABC, Generic[R]):
         if self._thread is not None:
             self._thread.join(10.0)
         return receipt
+
+    def _check_predecessor(self) -> None:
+        """Raise `SessionError` where the one whose name it takes could not end meanwhile."""
+        former = self._predecessor
+        if former is not None and former.running and former._thread is None and running_loop():
+            raise SessionError(
+                f"Another session {self.name!r} still runs in this very loop, and could not end "
+                "while this one blocks it: `await` its stop() first, or give this one a name of "
+                "its own, as in md.live(..., name='second')."
+            )
 
     def pause(self) -> None:
         """Take nothing from the feed until `resume()`; the connection feels backpressure.
@@ -204,6 +219,10 @@ class SessionLife(ABC, Generic[R]):
         """Stop and wait for a while, whatever its state: another takes its name."""
         if not self._begun.is_set():
             self._never_begin("The session was replaced before it started.")
+            return
+        if self._ended.done():
+            # It has shown its end. To show it again would wait for its loop, which may be the
+            # one that the successor's `run_blocking` blocks.
             return
         # Whatever it died of is its own, and not raised in its successor.
         await self._begin_to_stop(1.0).settled(_REPLACED_SECONDS)

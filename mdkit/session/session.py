@@ -292,6 +292,8 @@ class Session(SessionLife[Receipt], BookTables, OrderFlowTables, SessionMonitori
 
     def explain(self) -> str:
         """Return one sentence, made of measurements, on how the session is doing."""
+        if not self._begun.is_set():
+            return "Not started: call start(), run_blocking(seconds), or `await` run(seconds)."
         held = self.pipeline.watchdog.held
         if held is not None and running_loop() is not self._loop:
             return f"{held}; nothing else happens meanwhile."

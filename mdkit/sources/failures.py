@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import socket
 import ssl
 from urllib.parse import urlsplit
 
@@ -31,6 +32,9 @@ def why_not_connected(url: str, error: BaseException) -> str:
         return f"the handshake was not answered within {OPEN_SECONDS:g} s"
     if isinstance(error, HandshakeError):
         return str(error)
+    if isinstance(error, socket.gaierror):
+        host = urlsplit(url).hostname or "it"
+        return f"no address is known for {host} (no network, or a wrong name)"
     if isinstance(error, ssl.SSLCertVerificationError):
         from mdkit.history.http.certificates import distrust
 

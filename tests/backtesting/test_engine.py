@@ -85,7 +85,11 @@ def test_running_twice_gives_the_same_and_leaves_the_strategy_alone(seeded_bars)
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [
-        (lambda b: b.drop(columns="close"), "no column close"),
+        (lambda b: b.drop(columns="close"), "no column close; the columns are open, high, low"),
+        (
+            lambda b: pd.DataFrame(),
+            "no column open, high, low, close; the table is empty, and need",
+        ),
         (lambda b: b.assign(Close=1.0, CLOSE=1.0).drop(columns="close"), "'Close' and 'CLOSE' may"),
         (lambda b: b.iloc[:0], "no rows"),
         (lambda b: b.iloc[::-1], r"not in order; use bars.sort_index\(\)"),

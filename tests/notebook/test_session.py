@@ -248,6 +248,62 @@ def test_a_replaced_session_that_never_started_says_so_when_started(until):
     asyncio.run(main())
 
 
+def test_a_session_that_has_ended_takes_no_time_from_its_successor(monkeypatch, until):
+    """Its end would be shown in its own loop, which `run_blocking` of the successor blocks."""
+
+    async def main():
+        old = md.live(SYMBOLS, source="simulated", name="former").start()
+        await until(lambda: _received(old) > 0)
+        await old.stop()
+
+        shown = []
+
+        async def shows_its_end():
+            shown.append(asyncio.get_running_loop())
+
+        monkeypatch.setattr(old, "_show_end", shows_its_end)
+        source = md.Simulated(SYMBOLS, speed=None, count=100)
+        new = md.live(source=source, name="former")
+        assert new.run_blocking(100).reason == "the source ended"
+        assert shown == []
+
+    asyncio.run(main())
+
+
+def test_blocking_the_loop_of_the_session_whose_name_is_taken_is_refused(until):
+    async def main():
+        old = md.live(SYMBOLS, source="simulated", name="shared").start()
+        await until(lambda: _received(old) > 0)
+        new = md.live(SYMBOLS, source=md.Simulated(SYMBOLS, speed=None, count=10), name="shared")
+        with pytest.raises(SessionError, match=r"session 'shared' still runs in this very loop"):
+            new.run_blocking(1)
+        await old.stop()
+        assert new.run_blocking().totals["received"] > 0
+
+    asyncio.run(main())
+
+
+def test_blocking_on_a_session_that_has_ended_says_that_it_has():
+    async def main():
+        session = md.live(source=md.Simulated(SYMBOLS, speed=None, count=10), name="over")
+        await session.run()
+        with pytest.raises(SessionError, match="has ended; make a new one"):
+            session.run_blocking(1)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("seconds", ["5", -1, float("nan"), True, [3]])
+def test_what_is_no_number_of_seconds_is_refused_before_anything_starts(seconds):
+    session = md.live(SYMBOLS, source="simulated", name="no time")
+    with pytest.raises(SettingsError, match=r"seconds is .* give a number of seconds"):
+        session.run_blocking(seconds)
+    with pytest.raises(SettingsError, match=r"seconds is .* give a number of seconds"):
+        asyncio.run(session.run(seconds))
+    assert session.state == "not started"
+    assert session.explain().startswith("Not started: ")
+
+
 @pytest.mark.parametrize("runner", ["notebook", "thread"])
 def test_a_failure_is_raised_by_the_next_call_once(list_source, depth_message, until, runner):
     async def main():

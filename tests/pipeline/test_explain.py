@@ -143,3 +143,11 @@ def test_the_advice_counts_the_worker_processes_there_are(list_source, monkeypat
     assert told[1].endswith("workers=3 would use 2 more cores")
     assert told[3].endswith("there are 3 streams of messages to be handled in order")
     assert told[4].endswith("of 4 cores none is idle")
+
+
+def test_a_session_to_which_nothing_came_says_why_once_it_has_ended():
+    source = md.replay(md.sample(), speed=None, start="2030-01-01")
+    session = md.live(source=source, name="behind the end")
+    session.run_blocking()
+    assert session.explain().startswith("Stopped: 0 messages in ")
+    assert "played no message: it ends at 2026-11-22" in session.explain()

@@ -334,7 +334,10 @@ def test_paths_around_moments(books):
     assert md.around(books, mask, steps=7).count == mask.sum()
     calls = md.around(books, heavy, "1s", "3s")
     assert calls.table["low"].iloc[-1] > 0
-    assert "signal of heavy" in repr(calls)
+    assert f"after {calls.count:,} signals of heavy the mid of A stands" in repr(calls)
+    title = calls.plot().get_axes()[0].get_title(loc="left")
+    assert title == f"Mid around {calls.count:,} signals of heavy"
+    assert " gaps the mid" in repr(md.around(books, "gap", "2s", "4s", steps=7))
     assert md.around(books, "burst").count == 0
     assert "give" in str(_error(lambda: md.around(books, "nonsense")))
 

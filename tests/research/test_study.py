@@ -103,11 +103,32 @@ def test_what_leads_is_found_and_said_in_one_sentence(found):
     assert found.ic.loc["1s", "low"] > 0.1
     assert re.fullmatch(
         r"imbalance leads the mid of A by (200ms|1s|5s): IC 0\.\d\d \(0\.\d\d to 0\.\d\d\), [\d.]+ "
-        r"bp top to bottom decile, (more|less) than the spread of [\d.]+ bp\.",
+        r"bp top to bottom decile: [\d.]+ bp a trade, (more|less) than the spread of [\d.]+ bp\.",
         repr(found),
     )
     assert found.half_life > 0.2 or math.isnan(found.half_life)
     assert found.stability["same_sign"].all()
+
+
+@pytest.mark.parametrize(("share", "told"), [(0.9, "more"), (1.1, "less"), (1.9, "less")])
+def test_the_sentence_compares_with_the_spread_as_the_table_does(books, share, told):
+    """Top less bottom is earned by two trades, each of which pays the spread."""
+    found = md.study(md.imbalance, books, tuple(SPANS))
+    found.spread_bp = share * found.break_even.loc[found.best, "edge_bp"]
+    del found.break_even
+    assert f"a trade, {told} than the spread" in found.sentence
+    assert (found.break_even.loc[found.best, "net_bp"] > 0) == (told == "more")
+
+
+def test_the_picture_of_one_stretch_of_time_names_its_moment(books):
+    found = md.study(md.imbalance, books.iloc[:200], ("200ms",))
+    figure = found.plot()
+    figure.canvas.draw()
+    axes = figure.get_axes()[3]
+    assert len(axes.lines[-1].get_xdata()) == 1
+    names = [label.get_text() for label in axes.get_xticklabels()]
+    assert len(names) == 1
+    assert re.fullmatch(r"\d\d:\d\d:\d\d", names[0])
 
 
 def test_half_life_lies_where_the_ic_has_halved():

@@ -90,9 +90,10 @@ def _checked(
     named = _names(frame, whose)
     missing = [name for name in COLUMNS[:4] if name not in named]
     if missing:
+        there = f"the columns are {', '.join(map(str, frame.columns))}"
         raise SettingsError(
-            f"{whose}: no column {', '.join(missing)}; the columns are "
-            f"{', '.join(map(str, frame.columns))}, and needed are "
+            f"{whose}: no column {', '.join(missing)}; "
+            f"{there if len(frame.columns) else 'the table is empty'}, and needed are "
             f"{' '.join(COLUMNS[:4])}, with volume where the strategy reads it"
         )
     if not frame.columns.is_unique:

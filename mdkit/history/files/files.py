@@ -75,7 +75,8 @@ def read_klines(
     if kind is None:
         raise RecordingError(
             f"{path.name} is not a file of bars: its name must end in "
-            f"{', '.join(_FORMATS)}, perhaps followed by .gz."
+            f"{', '.join(_FORMATS)}, perhaps followed by .gz. A recording is backtested in Python: "
+            "md.backtest(strategy, path)."
         )
     if kind == "json":
         return _from_json(body, path.name, allow_nonpositive)

@@ -193,7 +193,7 @@ class RestClient:
         api = self.api
         if not isinstance(api, PublicRest):
             raise TypeError(f"{self.name} is not asked for its time")
-        return api.read_time(self._get(api.clock, "its time"))
+        return api.read_time(self._get(api.clock, "asked for its time"))
 
     def close(self) -> None:
         """Close the connections."""

@@ -192,5 +192,6 @@ def check_is_free(path: Path, overwrite: bool) -> None:
     if path.exists() and not overwrite:
         raise SettingsError(
             f"{path} exists, and a recording never writes over a file: choose another name, or "
-            "allow it with overwrite=True (--overwrite)."
+            f"have it replaced with md.Recorder({str(path)!r}, overwrite=True), on the command "
+            "line --overwrite."
         )

@@ -132,7 +132,7 @@ class RecordingInfo(ArrowTable):
         seconds = self.seconds
         return [
             (symbol or "-", channel, f"{count:,}", f"{count / seconds:,.1f}/s" if seconds else "")
-            for (symbol, channel), count in self.counts.items()
+            for (symbol, channel), count in sorted(self.counts.items(), key=lambda item: item[0][0])
         ]
 
     def _arrow_table(self) -> pd.DataFrame:

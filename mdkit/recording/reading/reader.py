@@ -15,11 +15,13 @@ from mdkit.errors import InvalidMessage, RecordingWarning, SettingsError
 from mdkit.events import Event, Gap, MarketEvent
 from mdkit.frames import Frames
 from mdkit.frames.events import DepthFrame
+from mdkit.frames.gaps import gap_table
 from mdkit.frames.sampling import at_each_end, checked_step
 from mdkit.frames.together import symbols_column
 from mdkit.recording.format import Subscribed
 from mdkit.recording.reading.columns import Columns, cached_columns
 from mdkit.recording.reading.files import Paths, RecordingFiles
+from mdkit.suggestions import instead
 from mdkit.venues.reading.messages import MAX_MESSAGE_BYTES, stub
 from mdkit.venues.routes import ANSWER, LIVE, SEVERAL, Route, Router
 
@@ -84,7 +86,7 @@ class Recording:
                 second, as in `session.frame`.
 
         The column `gap` marks the first row after a gap. Raises `SettingsError` when there is no
-        such channel.
+        such channel, or nothing of such a symbol.
         """
         import pandas as pd
 
@@ -98,10 +100,13 @@ class Recording:
         names: list[str] = []
         broken: set[str] = set()
         invalid = 0
+        came, others = False, set(self.symbols)
         for item, received_ns, route in self.items(router):
             name = item.symbol if route is None else route.symbol
             if symbol is not None and name != symbol:
+                others.add(name)
                 continue
+            came = True
             if route is None:
                 if item.channel == channel:
                     broken.add(name)
@@ -130,6 +135,9 @@ class Recording:
                 events.clear()
         table.extend(events)
         self._finish(invalid)
+        if symbol is not None and not came and symbol not in others:
+            known = instead(symbol, sorted(filter(None, others)))
+            raise SettingsError(f"there is no {symbol!r} in the recording: {known}")
         frame = table.snapshot(None, *((kept,) if isinstance(table, DepthFrame) else ()))
         if symbol is None:
             numbers, symbols = pd.factorize(np.array(names, object))
@@ -144,6 +152,10 @@ class Recording:
             if channel == "depth"
             else frame
         )
+
+    def gaps(self) -> pd.DataFrame:
+        """Return one row a gap: symbol, channel, reason, from, to (UTC), its seconds, lost."""
+        return gap_table(event for event in self if isinstance(event, Gap))
 
     def columns(
         self, channel: str, symbol: str, *, levels: int = _LEVELS, cache: bool = True

@@ -6,8 +6,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from mdkit.errors import SettingsError
 from mdkit.events import Gap
 from mdkit.frames import Frames
+from mdkit.frames.gaps import gap_table
+from mdkit.suggestions import instead
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,10 +41,12 @@ class EventTables(ABC):
     ) -> pd.DataFrame:
         """Return the events of a channel as `session.frame` does.
 
-        Raises `SettingsError` when there is no such channel.
+        Raises `SettingsError` when there is no such channel or symbol.
         """
         frames = Frames(_EVERYTHING, _LEVELS)
         frames.table(channel, symbol or "")  # says so where there is no such channel
+        if symbol is not None and symbol not in self.symbols:
+            raise SettingsError(f"there is no {symbol!r} here: {instead(symbol, self.symbols)}")
         waiting: dict[str, list[Any]] = {}
         for event in self:
             if symbol not in (None, event.symbol):
@@ -65,17 +70,4 @@ class EventTables(ABC):
 
     def gaps(self) -> pd.DataFrame:
         """Return one row a gap: symbol, channel, reason, from, to (UTC), its seconds, lost."""
-        import pandas as pd
-
-        found = [event for event in self if isinstance(event, Gap)]
-        return pd.DataFrame(
-            {
-                "symbol": [gap.symbol for gap in found],
-                "channel": [gap.channel for gap in found],
-                "reason": [gap.reason for gap in found],
-                "from": pd.to_datetime([gap.from_ns for gap in found], unit="ns", utc=True),
-                "to": pd.to_datetime([gap.to_ns for gap in found], unit="ns", utc=True),
-                "seconds": [(gap.to_ns - gap.from_ns) / 1e9 for gap in found],
-                "lost": pd.array([gap.lost for gap in found], dtype="Int64"),
-            }
-        )
+        return gap_table(event for event in self if isinstance(event, Gap))

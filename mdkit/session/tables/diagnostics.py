@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from mdkit.events import Gap
+from mdkit.frames.gaps import gap_table
 from mdkit.pipeline.memory import memory
 from mdkit.processes.lanes import ProcessLanes
 from mdkit.sources.venue import VenueSource
@@ -37,24 +38,7 @@ def invalid(messages: Iterable[Invalid]) -> pd.DataFrame:
 
 def gaps(found: Iterable[Gap]) -> pd.DataFrame:
     """Return one row a gap: symbol, channel, reason, from, to (UTC), its seconds, lost."""
-    import pandas as pd
-
-    from mdkit.frames.display import Table
-
-    rows = list(found)
-    begins = pd.to_datetime([gap.from_ns for gap in rows], unit="ns", utc=True)
-    ends = pd.to_datetime([gap.to_ns for gap in rows], unit="ns", utc=True)
-    return Table(
-        {
-            "symbol": [gap.symbol for gap in rows],
-            "channel": [gap.channel for gap in rows],
-            "reason": [gap.reason for gap in rows],
-            "from": begins,
-            "to": ends,
-            "seconds": [(gap.to_ns - gap.from_ns) / 1e9 for gap in rows],
-            "lost": pd.array([gap.lost for gap in rows], dtype="Int64"),
-        }
-    )
+    return gap_table(found)
 
 
 def stats(pipeline: Pipeline) -> dict[str, Any]:

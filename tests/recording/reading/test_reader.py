@@ -160,7 +160,7 @@ def test_what_was_not_seen_is_left_out_when_asked(tmp_path):
 
 
 @pytest.mark.parametrize("channel", ["depth", "trade", "ticker", "bar"])
-@pytest.mark.parametrize("symbol", ["A", "B", "absent", None])
+@pytest.mark.parametrize("symbol", ["A", "B", None])
 def test_a_frame_is_that_of_a_session(recording, channel, symbol):
     frames = Frames(1000, 4)
     for event in EVENTS:
@@ -179,6 +179,40 @@ def test_a_frame_is_that_of_a_session(recording, channel, symbol):
         made = read_recording(recording).frame(channel, symbol)
     if channel == "depth" and symbol == "A":
         assert list(made.index[made.gap]) == [pd.Timestamp(T0 + 6 * MS, tz="UTC")]
+
+
+def test_a_frame_of_a_symbol_that_is_not_there_is_refused_with_those_that_are(recording, tmp_path):
+    read = read_recording(recording)
+    for table in (read.frame, read.columns):
+        with pytest.raises(SettingsError, match=r"no 'AA' in the recording: .*'A'.*There are A, B"):
+            table("depth", "AA")
+    to_parquet(recording, tmp_path / "parquet")
+    with pytest.raises(SettingsError, match=r"there is no 'AA' here: .*There are A, B"):
+        md.read_parquet(tmp_path / "parquet").frame("depth", "AA")
+
+
+def test_a_symbol_that_was_subscribed_to_or_came_unasked_has_a_frame(tmp_path):
+    header = mark.encode_marker(mark.Header(id="x", source="test", symbols=("A", "silent")))
+    path = tmp_path / "a.jsonl"
+    lines = [header, line(book("A", 1)), line(book("C", 2)), mark.encode_marker(mark.End(2)), b""]
+    path.write_bytes(b"\n".join(lines))
+    read = read_recording(path)
+    assert [len(read.frame("depth", symbol)) for symbol in ("A", "C", "silent")] == [1, 1, 0]
+    assert len(read.frame("trade", "C")) == 0
+
+
+def test_the_figures_of_a_symbol_stand_together(recording):
+    rows = [row.split() for row in repr(recording_info(recording)).splitlines()]
+    told = [row[0] for row in rows if row[0] in ("A", "B")]
+    assert told == ["A", "A", "A", "B", "B"]
+
+
+def test_gaps_are_a_table_as_a_session_gives_it(recording):
+    (row,) = read_recording(recording).gaps().itertuples(index=False)
+    assert tuple(row)[:3] == ("A", "depth", "closed")
+    assert row[3:5] == (pd.Timestamp(T0 + 5 * MS, tz="UTC"), pd.Timestamp(T0 + 6 * MS, tz="UTC"))
+    assert row.seconds == pytest.approx(0.001)
+    assert row.lost == 2
 
 
 def test_a_frame_of_no_channel_is_refused(recording):

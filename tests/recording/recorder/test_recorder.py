@@ -118,7 +118,9 @@ def test_it_is_on_the_disk_a_moment_later_without_closing(recorder, wait_until):
 def test_a_file_is_never_written_over_unless_told(tmp_path, recorder):
     path = tmp_path / "a.jsonl"
     path.write_text("precious")
-    with pytest.raises(SettingsError, match=r"a\.jsonl exists.*overwrite=True"):
+    with pytest.raises(
+        SettingsError, match=r"a\.jsonl exists.*md\.Recorder\('.*a\.jsonl', overwrite=True\)"
+    ):
         Recorder(path)
     assert path.read_text() == "precious"
     made = recorder("a.jsonl", overwrite=True)

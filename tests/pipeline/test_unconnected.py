@@ -1,0 +1,97 @@
+"""A feed that was never connected to says so by itself, in the log and in the receipt."""
+
+import logging
+import socket
+from types import SimpleNamespace
+
+import pytest
+
+import mdkit as md
+from mdkit.errors import FeedError, RateLimitError, StrategyError
+from mdkit.pipeline.receipt import counted
+from mdkit.pipeline.unconnected import UnconnectedWarnings, why_never_connected
+from mdkit.sources.failures import why_not_connected
+
+
+def closed_port():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+@pytest.mark.outer
+def test_a_session_without_a_connection_warns_once_and_its_receipt_says_why(caplog, wait_until):
+    caplog.set_level(logging.WARNING, "mdkit")
+    session = md.live(
+        ["AAPL.US"],
+        source=f"ws://127.0.0.1:{closed_port()}/v1/realtime",
+        runner="thread",
+        settings=md.Settings(reconnect_base_delay=0.01, tickdb_api_key="none"),
+        name="alone",
+    ).start()
+    wait_until(lambda: len(session.stats()["problems"]) > 1)
+    receipt = session.stop()
+    assert receipt.reason.startswith("stopped; there was no connection: connection refused, try ")
+    assert session.explain().startswith("Stopped: 0 messages in ")
+    told = [record.getMessage() for record in caplog.records if record.name == "mdkit"]
+    assert len(told) == 1
+    assert "connection refused. It is tried again until the session stops." in told[0]
+
+
+@pytest.mark.outer
+def test_a_session_with_a_connection_says_nothing_of_it(caplog, wait_until):
+    with md.Exchange(["AAPL.US"]) as exchange:
+        session = md.live(source=exchange, name="connected").start()
+        wait_until(lambda: session.pipeline.ledger.totals()["received"])
+        receipt = session.stop()
+    assert receipt.reason == "stopped"
+    assert not [record for record in caplog.records if record.name == "mdkit"]
+
+
+def source(*sockets):
+    made = [SimpleNamespace(connects=connects, why_not_connected=why) for connects, why in sockets]
+    return SimpleNamespace(connections=[SimpleNamespace(socket=one) for one in made])
+
+
+@pytest.mark.parametrize(
+    ("sockets", "why"),
+    [
+        ([(0, "refused, try 2")], "refused, try 2"),
+        ([(1, "refused, try 2")], ""),  # it was lost: a gap
+        ([(1, ""), (0, "refused")], "refused"),
+        ([(0, "refused"), (0, "refused")], "refused"),
+        ([(0, "")], ""),  # the first try is under way
+    ],
+)
+def test_only_connections_that_were_never_made_are_told_of(sockets, why):
+    assert why_never_connected(source(*sockets)) == why
+
+
+def test_each_reason_is_told_once_and_only_those_of_connecting(caplog):
+    warnings = UnconnectedWarnings(source((0, "refused")))
+    for error in (
+        FeedError("No connection to a."),
+        FeedError("No connection to a."),
+        RateLimitError("too many"),
+        StrategyError("of something else"),
+    ):
+        warnings.problem(error)
+    told = [record.getMessage() for record in caplog.records]
+    assert [one.partition(" It is")[0] for one in told] == [
+        "mdkit: No connection to a.",
+        "mdkit: too many.",
+    ]
+
+
+def test_a_source_without_connections_is_never_unconnected():
+    assert why_never_connected(SimpleNamespace()) == ""
+
+
+def test_a_name_that_nobody_knows_is_told_with_what_may_be_wrong():
+    error = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+    told = why_not_connected("wss://ws.nowhere.example/v2", error)
+    assert told == "no address is known for ws.nowhere.example (no network, or a wrong name)"
+
+
+def test_one_is_one():
+    assert (counted(1, "gap"), counted(0, "gap")) == ("1 gap", "0 gaps")
+    assert counted(1000, "signal") == "1,000 signals"
