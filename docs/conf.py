@@ -34,6 +34,7 @@ _create_kernel_manager = NotebookClient.create_kernel_manager
 
 def _over_files(client):
     """Let a page's kernel not use TCP: a port that was free may be taken when it is bound."""
+    client.startup_timeout = 180  # as many kernels as there are cores, on a machine that is busy
     manager = _create_kernel_manager(client)
     if sys.platform != "win32":
         manager.transport, manager.ip = "ipc", f"{_scratch.name}/{uuid4().hex}"

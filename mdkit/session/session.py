@@ -28,21 +28,20 @@ from mdkit.session.tables import diagnostics
 from mdkit.session.tables.books import BookTables, known_as
 from mdkit.session.tables.lookups import check_table
 from mdkit.session.tables.orderflow import OrderFlowTables
+from mdkit.session.views import SessionViews
 from mdkit.views.clock import Clock
 
 if TYPE_CHECKING:
-    import ipywidgets
     import pandas as pd
     from matplotlib.figure import Figure
 
     from mdkit.views.dashboard.dashboard import Dashboard
     from mdkit.views.dashboard.sender import Player
-    from mdkit.views.view import View
 
 T = TypeVar("T")
 
 
-class Session(SessionLife[Receipt], BookTables, OrderFlowTables, SessionMonitoring):
+class Session(SessionLife[Receipt], SessionViews, BookTables, OrderFlowTables, SessionMonitoring):
     """A running feed and everything it has brought. Made by `live()`.
 
     Methods may be called from any thread. A failure in the background is raised once, by the
@@ -312,15 +311,6 @@ class Session(SessionLife[Receipt], BookTables, OrderFlowTables, SessionMonitori
         """The symbols subscribed to, and those that came without being asked for."""
         return tuple(dict.fromkeys((*self.pipeline.source.symbols, *self._seen())))
 
-    # -- watching -----------------------------------------------------------------------------
-
-    @property
-    def clock(self) -> Clock:
-        """What live views of this session are drawn on; `clock.hz` may be set."""
-        if self._clock is None:
-            self._clock = Clock(self.pipeline, self._look_later)
-        return self._clock
-
     @property
     def loop(self) -> asyncio.AbstractEventLoop | None:
         """The event loop that the session lives in; None before it has begun."""
@@ -357,23 +347,6 @@ class Session(SessionLife[Receipt], BookTables, OrderFlowTables, SessionMonitori
             raise NotImplementedError
         self.dashboard()._ipython_display_()
 
-    def view(self, view: View) -> ipywidgets.DOMWidget:
-        """Have one view of `mdkit.views` follow this session; returns its widget."""
-        self.clock.add(view)
-        if running_loop() is None:
-            self.clock.draw_now()
-        return view.widget
-
-    def live_frame(
-        self, channel: str, symbol: str | None = None, rows: int = 10
-    ) -> ipywidgets.DOMWidget:
-        """Return a widget that shows the last rows of a frame and follows it."""
-        from mdkit.views.tables import FrameView
-
-        rows = checked_count("rows", rows, 1, "at least 1 is shown")
-        self._look(lambda: check_table(self.pipeline, channel, symbol))
-        return self.view(FrameView(channel, symbol, rows))
-
     def plot(self) -> Figure:
         """Return a figure: queue depth and rates, and each symbol's pressure, gaps shaded.
 
@@ -394,16 +367,6 @@ class Session(SessionLife[Receipt], BookTables, OrderFlowTables, SessionMonitori
 
     def _seen(self) -> tuple[str, ...]:
         return tuple(account.symbol for account in tuple(self.pipeline.ledger) if account.symbol)
-
-    async def _look_later(self, function: Callable[[], Any]) -> Any:
-        """Run a function in the session's loop without blocking the loop that asks."""
-        if self._loop is None or self._loop is running_loop() or self._ended.done():
-            return function()
-
-        async def look() -> Any:
-            return function()
-
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(look(), self._loop))
 
     @property
     def _failure(self) -> BaseException | None:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from mdkit.arrow import ArrowTable
 from mdkit.backtesting.account.metrics import Metric
 from mdkit.backtesting.account.shown import shown_value
 from mdkit.backtesting.result import Result
-from mdkit.arrow import ArrowTable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
