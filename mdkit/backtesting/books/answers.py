@@ -52,9 +52,10 @@ def python_answers(strategy: Strategy, tape: BookTape, terms: Terms, lowest: flo
     return _heard(strategy, terms, market, signals, answered, sent_columns(decider.sent))
 
 
-def compiled_answers(strategy: Strategy, tape: BookTape, terms: Terms, lowest: float) -> Heard:
+def compiled_answers(
+    strategy: Strategy, code: native.NativeStrategy, tape: BookTape, terms: Terms, lowest: float
+) -> Heard:
     """Return the same by a strategy's own code compiled; raise `CannotCompile` where it cannot."""
-    code = native.compile_strategy(strategy, "depth")
     if not tape.plain:
         raise CannotCompile("prices or sizes are of other types than floats")
     if (tape.kinds == LOST).any() and hears_gaps(strategy):

@@ -184,14 +184,14 @@ def _over_columns(
 ) -> Found | str:  # fmt: skip
     """Run the strategy compiled over columns, where that pays; or return why it is not compiled."""
     try:
-        ready = native.is_compiled(strategy, "depth")
-        if not (ready or engine == "native" or _is_large(events, runs)):
+        worth = engine == "native" or _is_large(events, runs)
+        if not (worth or native.is_compiled(strategy, "depth")):
             return "it is done sooner than compiling is"
-        native.compile_strategy(strategy, "depth")
+        code = native.compile_strategy(strategy, "depth")
         if not isinstance(events, BookTape | Recording | Sequence):
             return "the events can be gone through once alone; give a list, or a recording"
         tape = tape_of(events, recorded)
-        heard = compiled_answers(strategy, tape, terms, lowest)
+        heard = compiled_answers(strategy, code, tape, terms, lowest)
     except CannotCompile as error:
         return str(error)
     used, why = choose_engine(engine, len(heard.kinds) * runs)
