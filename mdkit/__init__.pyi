@@ -25,7 +25,7 @@ from .backtesting.engine import backtest as backtest
 from .backtesting.report.comparison import compare as compare
 from .backtesting.result import Result as Result
 from .backtesting.result import read_result as read_result
-from .backtesting.trials.sweep import heatmap as heatmap
+from .backtesting.trials.pictured import heatmap as heatmap
 from .backtesting.trials.sweep import sweep as sweep
 from .backtesting.trials.walk_forward import walk_forward as walk_forward
 from .backtesting.verify.parity import verify as verify

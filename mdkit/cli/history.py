@@ -162,7 +162,7 @@ def sweep(
 ) -> None:
     """Backtest every combination of parameters; print the best, write table and heat map."""
     from mdkit.backtesting.account.metrics import METRICS
-    from mdkit.backtesting.trials.sweep import heatmap
+    from mdkit.backtesting.trials.pictured import heatmap
     from mdkit.backtesting.trials.sweep import sweep as run
     from mdkit.charts.session import save_png
 

@@ -12,7 +12,8 @@ from mdkit.backtesting.account.metrics import METRICS
 from mdkit.backtesting.account.terms import BacktestWarning
 from mdkit.backtesting.engine import backtest
 from mdkit.backtesting.plots import png
-from mdkit.backtesting.trials.sweep import heatmap, sweep
+from mdkit.backtesting.trials.pictured import heatmap
+from mdkit.backtesting.trials.sweep import sweep
 from mdkit.backtesting.trials.walk_forward import walk_forward
 from mdkit.errors import SettingsError
 from mdkit.strategies import BuyAndHold, SmaCross, pressure, strategy

@@ -122,8 +122,6 @@ class Recorder:
         self._is_finished = False
         self._writer: RecordingWriter | None = None
 
-    # -- what others look at -----------------------------------------------------------------
-
     @property
     def running(self) -> bool:
         """Whether what is given now will be written."""
