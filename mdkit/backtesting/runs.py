@@ -25,6 +25,7 @@ from mdkit.backtesting.data.volume import check_volume
 from mdkit.errors import StrategyError
 from mdkit.events import Bar, Gap
 from mdkit.strategies.contract import Strategy, as_signal
+from mdkit.workers.failures import where_failed
 
 if TYPE_CHECKING:
     from mdkit.backtesting.compiled.native import Columns, Floats
@@ -286,9 +287,16 @@ def tell_gap(strategy: Strategy, call: Any, gap: Gap) -> None:
     try:
         on_gap(gap)
     except Exception as error:
-        raise StrategyError(
-            f"strategy {strategy.name} failed in on_gap, on {gap}: {type(error).__name__}: {error}"
-        ) from error
+        raise failed(strategy, f"in on_gap, on {gap}", error) from error
+
+
+def failed(strategy: Strategy, on: str, error: Exception) -> StrategyError:
+    """Return the error for a strategy that raised one: on what, which, and in which line."""
+    where = where_failed(error)
+    at = f" ({where})" if where else ""
+    return StrategyError(
+        f"strategy {strategy.name} failed {on}: {type(error).__name__}: {error}{at}"
+    )
 
 
 def not_an_exposure(strategy: Strategy, value: float, when: str) -> StrategyError:
@@ -315,10 +323,7 @@ def _signals(
         try:
             value = call(bar)
         except Exception as error:
-            raise StrategyError(
-                f"strategy {strategy.name} failed on the bar of {_when(bar.start_ns)}: "
-                f"{type(error).__name__}: {error}"
-            ) from error
+            raise failed(strategy, f"on the bar of {when(bar.start_ns)}", error) from error
         if value is None:
             append(nan)
         elif type(value) is float and value == value:
@@ -345,5 +350,7 @@ def _changes(signals: Floats) -> int:
     return int(np.count_nonzero(said[1:] != said[:-1])) + 1
 
 
-def _when(nanoseconds: int) -> str:
-    return f"{np.datetime64(nanoseconds, 'ns')!s:.19}Z"
+def when(nanoseconds: int) -> str:
+    """Return a time as messages have it."""
+    text = str(np.datetime64(nanoseconds // 1000, "us"))
+    return f"{text.rstrip('0').rstrip('.')}Z"

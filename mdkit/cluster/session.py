@@ -219,7 +219,7 @@ class ClusterSession(ShardsTogether):
             and len(receipts) == len(coordinator.handles)
             and not totals["queued"] + totals["spilled"] + totals["in_flight"],
             left_path=None,
-            reason="stopped",
+            reason=next((r.reason for r in receipts if r.reason != "stopped"), "stopped"),
             commonest=next((r.commonest for r in receipts if r.commonest), ""),
             shards=len(coordinator.handles),
             losses=len(coordinator.losses),

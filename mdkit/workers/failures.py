@@ -10,7 +10,12 @@ from traceback import walk_tb
 from types import CodeType
 from typing import Protocol
 
-_CALLERS = ("mdkit.workers.", "mdkit.channels.", "mdkit.strategies.contract")
+_CALLERS = (
+    "mdkit.workers.",
+    "mdkit.channels.",
+    "mdkit.backtesting.",
+    "mdkit.strategies.contract",
+)
 """The modules through which strategies are called."""
 _MOST_KINDS = 200
 _LONGEST = 300

@@ -6,7 +6,7 @@ from typing import Any
 
 from mdkit.backtesting.account.answers import OCO, Limit, Quote, Stop
 from mdkit.backtesting.books.columns import Answer, Sent
-from mdkit.backtesting.runs import not_an_exposure
+from mdkit.backtesting.runs import failed, not_an_exposure, when
 from mdkit.errors import StrategyError
 from mdkit.events import MarketEvent
 from mdkit.strategies.contract import Strategy, as_signal
@@ -43,10 +43,8 @@ class Decider:
         except StrategyError:
             raise
         except Exception as error:
-            raise StrategyError(
-                f"strategy {self.strategy.name} failed on a {_noun(event)} of {event.symbol} at "
-                f"{self.now}: {type(error).__name__}: {error}"
-            ) from error
+            on = f"on a {_noun(event)} of {event.symbol} at {when(self.now)}"
+            raise failed(self.strategy, on, error) from error
         if not self.trades:
             return signal
         if ordered:

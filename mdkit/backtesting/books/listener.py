@@ -15,7 +15,7 @@ from mdkit.backtesting.books.account import BOOK, EVENT, LOST, TRADE
 from mdkit.backtesting.books.columns import SIDES, sent_columns, true_levels
 from mdkit.backtesting.books.decider import Decider, Voice
 from mdkit.backtesting.books.heard import Heard
-from mdkit.backtesting.runs import tell_gap
+from mdkit.backtesting.runs import tell_gap, when
 from mdkit.errors import SettingsError
 from mdkit.events import Bar, Depth, Gap, Level, Ticker, Trade
 from mdkit.strategies.contract import Strategy
@@ -80,8 +80,8 @@ class Listener(Decider):
         if time < self.now:
             if not self.recorded:
                 raise SettingsError(
-                    f"the events are not in order of time: {event.symbol} at {time} comes after "
-                    f"{self.now}; sort them by received_ns"
+                    f"the events are not in order of time: {event.symbol} at {when(time)} comes "
+                    f"after {when(self.now)}; sort them by received_ns"
                 )
             time = self.now  # the clock was set back while recording
         self.now = time
