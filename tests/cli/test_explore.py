@@ -12,6 +12,8 @@ import mdkit as md
 from mdkit.cli.main import app
 from mdkit.errors import MdkitError
 
+pytestmark = pytest.mark.outer  # it imports JupyterLab
+
 
 @pytest.fixture
 def recording(tmp_path):
