@@ -317,7 +317,7 @@ def test_what_fails_in_compiled_code_is_told_by_python():
 
     with pytest.raises(
         StrategyError,
-        match=r"failed on a book of A at 1970-01-01T00:00:00.001Z: IndexError: tuple.*\(test_compiled",
+        match=r"book of A at 1970-01-01T00:00:00\.001Z: IndexError: tuple.*\(test_compiled",
     ):
         md.backtest(third, [event(1)], engine="native")
 
