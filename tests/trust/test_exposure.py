@@ -25,7 +25,7 @@ PACKAGE = Path(md.__file__).parent
 MAY_UNPICKLE = {
     "processes/protocol.py",
     "processes/worker.py",
-    "backtesting/sweep.py",
+    "backtesting/trials/sweep.py",
     "backtesting/verify/reference.py",  # what its parent process gives it
     "backtesting/verify/other_process.py",  # what its child process answers
     "backtesting/compiled/store.py",  # from the user's own folder, which nobody else can write to
