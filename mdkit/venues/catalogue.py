@@ -49,8 +49,8 @@ def venues() -> pd.DataFrame:
     """Return the public venues as a table: channels, depths, how books are proven, limits.
 
     Example:
-        >>> list(md.venues().index)
-        ['kraken', 'binance', 'binance.us', 'binance.futures', 'coinbase', 'hyperliquid', 'okx']
+        >>> "kraken" in md.venues().index
+        True
     """
     import pandas as pd
 

@@ -10,6 +10,7 @@ import pytest
 import mdkit as md
 from mdkit.errors import SessionError, StrategyError
 from mdkit.events import Gap
+from mdkit.pipeline.explain import explain
 from mdkit.pipeline.health import Sample
 from mdkit.session.stopping import awaitable
 from mdkit.workers.watchdog import Watchdog
@@ -491,7 +492,7 @@ def test_a_standstill_of_worker_processes_is_explained(list_source, depth_messag
             pipeline.monitor.add(
                 Sample(0.2 * tick, tick, 7, queued=5, maxsize=9, **counts, **times)
             )
-        return session.explain()
+        return explain(pipeline)
 
     said = asyncio.run(main())
     assert "othing has been handled for 5 s though messages wait" in said

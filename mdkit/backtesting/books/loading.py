@@ -24,6 +24,13 @@ def load_books(data: Any) -> BookTape:
 
     Raises `RecordingError` when there is no such recording, and `SettingsError` where there is no
     book, or one whose prices and sizes are no floats.
+
+    Example:
+        >>> books = md.load_books(md.sample())
+        >>> books
+        <BookTape of 1,449 books, 488 trades and 0 gaps of AAPL.US, MSFT.US>
+        >>> for fee in (0.0, 0.0005):
+        ...     result = md.backtest(md.strategies.pressure(enter=2.0), books, fee=fee)
     """
     recording = recording_of(data)
     tape = tape_of(data if recording is None else recording)

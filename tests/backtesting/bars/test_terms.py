@@ -371,9 +371,9 @@ def test_what_cannot_be_is_refused(seeded_bars):
         return 1.0
 
     for terms, why in (
-        ({"size": md.RiskSize(0.1), "stop_loss": 0.1}, "size is for bars"),
-        ({"margin": md.Margin()}, "margin is for bars"), ({"fills": "through"}, "is for bars"),
-        ({"financing": md.Financing()}, "financing is for bars"),
+        ({"size": md.RiskSize(0.1), "stop_loss": 0.1}, "md.RiskSize, which is for bars"),
+        ({"margin": md.Margin()}, "for bars"), ({"fills": "through"}, "is for bars"),
+        ({"financing": md.Financing()}, "for bars"),
         ({"stop_loss": md.ATRStop(1)}, "on books give the bars"),
     ):  # fmt: skip
         with pytest.raises(SettingsError, match=why):
