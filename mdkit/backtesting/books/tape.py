@@ -16,6 +16,7 @@ import numpy.typing as npt
 from mdkit.backtesting.account.terms import Terms
 from mdkit.backtesting.books.account import BOOK, EVENT, LOST, TRADE
 from mdkit.backtesting.books.columns import SIDES, Floats, Levels, Whole, true_levels
+from mdkit.backtesting.runs import when
 from mdkit.errors import SettingsError
 from mdkit.events import Depth, Gap, Trade
 
@@ -219,7 +220,8 @@ class BookTape:
             at = back[0]
             raise SettingsError(
                 f"the events are not in order of time: {symbols[self.owners[rows[at]]]} at "
-                f"{stamps[at]} comes after {times[at]}; sort them by received_ns"
+                f"{when(int(stamps[at]))} comes after {when(int(times[at]))}; sort them by "
+                "received_ns"
             )
         for at in np.flatnonzero(gaps):
             gap, now = self.gaps[int(rows[at])], int(times[at])
