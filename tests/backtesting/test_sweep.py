@@ -127,7 +127,7 @@ import sys, warnings
 warnings.simplefilter("ignore")
 sys.path.insert(0, sys.argv[1])
 from seeded import seeded_bars
-from mdkit.backtesting import sweep as home
+from mdkit.backtesting.trials import sweep as home
 from mdkit.strategies import SmaCross, strategy
 
 print("began")

@@ -14,6 +14,7 @@ from operator import attrgetter
 import pytest
 
 import mdkit as md
+from mdkit.venues import catalogue
 
 WITHOUT = {
     "enable_nested": "it changes asyncio for as long as the process lives",
@@ -33,7 +34,7 @@ LONGEST = 10
 
 def _described(name):
     """Return what has the docstring of a public name; of `venues`, a package, its function."""
-    return md.venues.catalogue.venues if name == "venues" else attrgetter(name)(md)
+    return catalogue.venues if name == "venues" else attrgetter(name)(md)
 
 
 def _example(name):
