@@ -17,7 +17,7 @@ import numpy as np
 from mdkit.backtesting.account.terms import Fills
 from mdkit.backtesting.compiled.layout import CannotCompile
 from mdkit.backtesting.data.volume import check_volume
-from mdkit.backtesting.runs import bar_events
+from mdkit.backtesting.runs import bar_events, hears_gaps
 from mdkit.backtesting.verify.accounts import check_accounts
 from mdkit.backtesting.verify.lint import lint
 from mdkit.backtesting.verify.other_process import NotElsewhere, traces_elsewhere
@@ -84,10 +84,12 @@ def verify(
             told = replay_traces(chosen, recording, bars, channel, workers)
             return compare(name, expected, told)
 
-        checks = [
-            (name, partial(replayed, name, workers))
-            for name, workers in (("replay", 1), ("replay with 4 workers", 4))
-        ]
+        heard = [event for event in events if event.kind in chosen.kinds]
+        checks = (
+            ("replay", partial(replayed, "replay", 1)),
+            ("replay with 4 workers", partial(replayed, "replay with 4 workers", 4)),
+            ("native", partial(_natively, chosen, events, heard, expected)),
+        )
     else:
         events = [as_sent(event) for event in _events(chosen, data)]
         expected = python_traces(chosen, events)
@@ -120,6 +122,15 @@ def verify(
         difference=difference,
         warnings=lint(chosen),
     )
+
+
+def _natively(
+    strategy: Strategy, events: Sequence[Any], heard: Sequence[Any], expected: dict[str, Trace]
+) -> Difference | None:
+    """Compare compiled code over what the strategies of a recorded session were called with."""
+    if any(event.kind == "gap" for event in events) and hears_gaps(strategy):
+        raise CannotCompile("it has an on_gap, which compiled code does not call")
+    return check_native(strategy, heard, expected)
 
 
 def _elsewhere(

@@ -378,3 +378,26 @@ def test_verify_runs_compiled_code_over_books():
         checked = md.verify(found, events)
         assert checked, str(checked)
         assert checked.engines == ("python", "native", "live", "another process")
+
+
+def test_verify_runs_compiled_code_over_a_recording(tmp_path):
+    checked = md.verify(md.strategies.pressure, md.sample())
+    assert checked
+    assert "native" in checked.engines, checked.skipped
+
+    class Hears:
+        def __call__(self, book):
+            return md.imbalance(book, 2)
+
+        def on_gap(self, gap):
+            self.told = True
+
+    paths = [tmp_path / "first.jsonl.gz", tmp_path / "second.jsonl.gz"]
+    for path in paths:
+        market = md.Simulated(["AAPL.US"], speed=None, count=200)
+        md.live(source=market, record=path).run_blocking()
+    hears = md.strategy("depth")(Hears)
+    assert "native" in md.verify(hears, paths[0]).engines
+    parted = md.verify(hears, paths)
+    assert parted
+    assert "on_gap" in parted.skipped["native"]
