@@ -6,12 +6,15 @@ Drawn by matplotlib, privately and without pyplot, from what the canvas would sh
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from matplotlib.colors import LogNorm
+from matplotlib.ticker import MaxNLocator
 
 from mdkit.canvas.rings import MS, Ring, Rows
 from mdkit.chart_style import (
@@ -119,7 +122,8 @@ def still_png(seen: Seen | None) -> bytes:
             pressure = np.log2(books[:, 8])
         _draw_held(panels[1], books[:, 0], seen.until, pressure, BLUE)
         panels[1].axhline(0, color=MUTED, linewidth=0.8)
-        panels[1].yaxis.set_major_formatter(lambda value, _: f"{2**value:.3g}")
+        panels[1].yaxis.set_major_locator(MaxNLocator(4, integer=True))
+        panels[1].yaxis.set_major_formatter(_power_of_two)
     if len(seen.trades):
         _draw_trades(panels[0], seen.trades)
     if len(metrics):
@@ -128,9 +132,11 @@ def still_png(seen: Seen | None) -> bytes:
         until = np.where(until - times > _FAR_MS, times, until)
         _draw_held(panels[2], times, until, metrics[:, 1], BLUE)
         panels[2].set_ylim(bottom=0)
+        panels[2].yaxis.set_major_locator(MaxNLocator(4, integer=True))
     first, end = (pd.Timestamp(int(ms * MS), tz="UTC") for ms in (seen.begin_ms, seen.end_ms))
+    tenths = end - first < pd.Timedelta(seconds=7)  # else ticks would show one second twice
     for panel in panels:
-        time_axis(panel, first, end, lambda moment: f"{moment:%H:%M:%S}")
+        time_axis(panel, first, end, partial(_clock, tenths=tenths))
         panel.set_xlim(*dates([first, end]))
         for gap in seen.gaps:
             left, right = dates(pd.to_datetime([gap.from_ns, gap.to_ns], utc=True))
@@ -168,6 +174,15 @@ def _draw_held(axes: Any, times: Rows, until: Rows, values: Rows, colour: str) -
     stamps = np.column_stack((times, until, until)).ravel()
     line = np.column_stack((values, values, np.where(cut, np.nan, values))).ravel()
     axes.plot(_days(stamps), line, color=colour, linewidth=1.2, linestyle="-", marker="")
+
+
+def _clock(moment: datetime, *, tenths: bool) -> str:
+    return f"{moment:%H:%M:%S.%f}"[:-5] if tenths else f"{moment:%H:%M:%S}"
+
+
+def _power_of_two(power: float, _: object) -> str:
+    """Return a tick of pressure, as the page has it: 4, 2, 1, 1/2, 1/4."""
+    return f"{2**power:g}" if power >= 0 else f"1/{2**-power:g}"
 
 
 def _draw_book(axes: Any, books: Rows, until: Rows) -> None:
