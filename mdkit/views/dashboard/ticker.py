@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -64,7 +65,7 @@ class Ticker:
 
     def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._task is not None:
-            self._task.get_loop().call_soon_threadsafe(self._task.cancel)
+            _call_in(self._task.get_loop(), self._task.cancel)
         self._task = loop.create_task(self._turn(), name="mdkit canvas")
 
     def stop(self) -> None:
@@ -72,14 +73,14 @@ class Ticker:
         with self._lock:
             self._stopped = True
             task, loop = self._task, self._loop
-        if task is not None and loop is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(task.cancel)
+        if task is not None and loop is not None:
+            _call_in(loop, task.cancel)
 
     def wake(self) -> None:
         """Tick at once if the last tick could not send; from any thread."""
         loop = self._loop
-        if self.waits and loop is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(self._rouse)
+        if self.waits and loop is not None:
+            _call_in(loop, self._rouse)
 
     def _rouse(self) -> None:
         if self.waits and self._sleeper is not None:
@@ -121,6 +122,12 @@ class Ticker:
             due = max(due + self.interval, loop.time())
             await self._sleep(due - loop.time())
             due = min(due, loop.time())
+
+
+def _call_in(loop: asyncio.AbstractEventLoop, action: Callable[[], Any]) -> None:
+    """Call an action in a loop, from any thread; a loop that is closed has ended its tasks."""
+    with contextlib.suppress(RuntimeError):  # it may close at any moment
+        loop.call_soon_threadsafe(action)
 
 
 def _end(sleeper: asyncio.Future[None]) -> None:

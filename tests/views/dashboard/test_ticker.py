@@ -39,3 +39,23 @@ def test_a_tick_that_could_not_send_is_made_good_once_woken_from_any_thread(seld
         return ticks
 
     assert asyncio.run(main()) == (2 if waits else 1)
+
+
+def test_a_ticker_moves_on_from_a_loop_that_has_closed(until):
+    ticker = Ticker(lambda: True, hz=60)
+    ended = asyncio.new_event_loop()
+    ticker.start(ended)
+    ended.run_until_complete(until(lambda: ticker.ticks > 1))
+    old = ticker._task
+    old.cancel()
+    ended.run_until_complete(asyncio.gather(old, return_exceptions=True))
+    ended.close()
+
+    async def main():
+        ticks = ticker.ticks
+        ticker.start(asyncio.get_running_loop())
+        await until(lambda: ticker.ticks > ticks)
+        ticker.stop()
+        await until(lambda: not ticker.running)
+
+    asyncio.run(main())
