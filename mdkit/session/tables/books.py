@@ -84,11 +84,17 @@ def venue_table(source: Source | None) -> pd.DataFrame:
     if isinstance(source, VenueSource):
         for connection, symbol, builder in source.books():
             since = pd.Timestamp(builder.since_ns, unit="ns", tz="UTC")
+            # While a connection is replaced, what the old one has counted is not yet the new one's.
+            both = {id(each): each for each in (builder, connection.assembler.builders[symbol])}
+            faults, resyncs, messages, books, compared = (
+                sum(getattr(each, name) for each in both.values())
+                for name in ("faults", "resyncs", "messages", "books", "quotes_compared")
+            )
             rows[symbol] = [
                 *(connection.venue.name, builder.state, since, connection.venue.proof),
-                *(builder.reason, builder.faults, builder.resyncs),
+                *(builder.reason, faults, resyncs),
                 min(len(builder.book.bids), len(builder.book.asks)),
-                *(builder.sure_levels, builder.messages, builder.books, builder.quotes_compared),
+                *(builder.sure_levels, messages, books, compared),
             ]
         for each in source.connections:
             for channel, symbol in each.subscriptions:
