@@ -66,11 +66,14 @@ def pytest_addoption(parser):
 
 
 class _Skipped:
-    """Writes the names of the tests that were skipped, a line each."""
+    """Writes the names of the tests, and of whole modules, that were skipped, a line each."""
 
     def __init__(self, path):
         self.path = path
         path.write_text("")
+
+    def pytest_collectreport(self, report):
+        self.pytest_runtest_logreport(report)
 
     def pytest_runtest_logreport(self, report):
         if report.skipped and not hasattr(report, "wasxfail"):
