@@ -26,8 +26,7 @@ def test_that_runs(): pass
 
 @pytest.mark.parametrize("workers", ["0", "2"])
 def test_tests_and_whole_modules_that_are_skipped_are_named(tmp_path, workers):
-    if workers != "0":
-        pytest.importorskip("xdist")
+    pytest.importorskip("xdist")
     shutil.copy(Path(__file__).with_name("conftest.py"), tmp_path)
     (tmp_path / "test_module.py").write_text(MODULE)
     (tmp_path / "test_tests.py").write_text(TESTS)

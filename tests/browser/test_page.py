@@ -158,13 +158,19 @@ COMPARE = """m => {
 }"""
 
 
-@pytest.mark.parametrize("ratio", [1, 1.25], ids=["plain", "zoomed"])
-def test_what_is_kept_from_picture_to_picture_is_what_drawing_all_would_give(browser, ratio):
+@pytest.mark.parametrize(
+    ("ratio", "rate", "count"),
+    [(1, 150, 1_200), (1.25, 150, 1_200), (1.1, 3_000, 24_000)],
+    ids=["plain", "zoomed", "crowded"],
+)
+def test_what_is_kept_from_picture_to_picture_is_what_drawing_all_would_give(
+    browser, ratio, rate, count
+):
     session = md.live(
         ["AAPL.US"],
         channels=["depth", "trade"],
         strategies=[md.strategies.pressure],
-        source=md.Simulated(["AAPL.US"], seed=5, rate=150, count=1_200),
+        source=md.Simulated(["AAPL.US"], seed=5, rate=rate, count=count),
         runner="thread",
     )
     with BarePage.open(browser, ratio=ratio) as page:
