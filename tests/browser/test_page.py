@@ -183,7 +183,7 @@ def test_what_is_kept_from_picture_to_picture_is_what_drawing_all_would_give(
             page.page.wait_for_timeout(10)
         link.turn()
         found = page.board(COMPARE)
-        assert found["off"] < 0.001
+        assert found["off"] < 5e-5, "of bubbles cut off at an edge it is four times that"
         assert found["share"] < 0.5, "most of it is kept"
 
 
