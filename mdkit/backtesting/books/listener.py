@@ -103,7 +103,10 @@ class Listener(Decider):
                     sides = ((bid,) if bid[1] else (), (ask,) if ask[1] else ())
                 bids, asks = len(sides[0]), len(sides[1])
                 # From a list: half the time of extending by an iterator.
-                self.levels.fromlist([*_flat(sides[0]), *_flat(sides[1])])
+                levels = [*_flat(sides[0]), *_flat(sides[1])]
+                if len(levels) != 2 * (bids + asks):
+                    raise SettingsError(f"{event!r:.150} has levels that are no price and size")
+                self.levels.fromlist(levels)
         else:
             symbol.last = _price(event)
             if name == "trade" and self.queued:
