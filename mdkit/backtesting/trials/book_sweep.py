@@ -13,8 +13,8 @@ import pandas as pd
 from mdkit.backtesting.account.metrics import METRICS
 from mdkit.backtesting.account.terms import BacktestWarning, Terms
 from mdkit.backtesting.books.door import backtest_books, refuse_bars
-from mdkit.backtesting.books.loading import tape_of
-from mdkit.backtesting.books.tape import BookTape
+from mdkit.backtesting.books.strategy.loading import tape_of
+from mdkit.backtesting.books.strategy.tape import BookTape
 from mdkit.backtesting.chance.steps import Steps, step_returns
 from mdkit.backtesting.result import Result
 from mdkit.backtesting.trials.arguments import trading_terms

@@ -12,7 +12,7 @@ import pandas as pd
 
 from mdkit.backtesting.account.metrics import METRICS
 from mdkit.backtesting.account.terms import BacktestWarning
-from mdkit.backtesting.books.tape import BookTape
+from mdkit.backtesting.books.strategy.tape import BookTape
 from mdkit.backtesting.result import Result
 from mdkit.backtesting.trials.book_sweep import BookJob, book_job
 from mdkit.backtesting.trials.grid import (

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 import mdkit as md
 from mdkit.backtesting.account.terms import Fills
-from mdkit.backtesting.books.answers import SILENT, book_columns, new_answers
-from mdkit.backtesting.books.tape import BookTape
+from mdkit.backtesting.books.strategy.answers import SILENT, book_columns, new_answers
+from mdkit.backtesting.books.strategy.tape import BookTape
 from mdkit.backtesting.compiled import native
 from mdkit.backtesting.compiled.layout import CannotCompile
 from mdkit.errors import StrategyError

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 import mdkit as md
 from mdkit.backtesting.account.terms import Fills, Terms
-from mdkit.backtesting.books.answers import python_answers
-from mdkit.backtesting.books.listener import Listener, timed
-from mdkit.backtesting.books.tape import BookTape
+from mdkit.backtesting.books.strategy.answers import python_answers
+from mdkit.backtesting.books.strategy.listener import Listener, timed
+from mdkit.backtesting.books.strategy.tape import BookTape
 from mdkit.errors import SettingsError
 from mdkit.events import Depth, Gap, Trade
 from mdkit.strategies.contract import as_strategy

@@ -13,8 +13,8 @@ import numpy as np
 from mdkit.backtesting.account.terms import Terms
 from mdkit.backtesting.books.account import BOOK, EVENT, LOST, TRADE
 from mdkit.backtesting.books.columns import SIDES, sent_columns, true_levels
-from mdkit.backtesting.books.decider import Decider, Voice
-from mdkit.backtesting.books.heard import Heard
+from mdkit.backtesting.books.strategy.decider import Decider, Voice
+from mdkit.backtesting.books.strategy.heard import Heard
 from mdkit.backtesting.runs import tell_gap, when
 from mdkit.errors import SettingsError
 from mdkit.events import Bar, Depth, Gap, Level, Ticker, Trade

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from mdkit.backtesting.books.tape import BookTape
+from mdkit.backtesting.books.strategy.tape import BookTape
 from mdkit.errors import SettingsError
 from mdkit.frames.held import held_events
 from mdkit.recording.reading.reader import Recording
