@@ -40,6 +40,7 @@ def stream(table: pd.DataFrame, requested_schema: Any = None) -> Any:
         places = range(whole.num_columns)
         whole = whole.select([*places[-levels:], *places[:-levels]])  # pyarrow puts them last
     for place, field in enumerate(whole.schema):
-        if pa.types.is_null(field.type):
+        kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+        if pa.types.is_null(kind):
             whole = whole.set_column(place, field.name, whole.column(place).cast(pa.string()))
     return whole.__arrow_c_stream__(requested_schema)

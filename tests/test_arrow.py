@@ -116,6 +116,13 @@ def test_an_empty_frame_has_its_columns():
     assert arrow.schema.field("received").type == pa.timestamp("ns", tz="UTC")
 
 
+def test_categories_that_say_nothing_are_text_as_well():
+    none = pd.Categorical.from_codes([-1, -1], pd.Index([], dtype=object))
+    for column in (none, none[:0]):
+        table = pd.DataFrame({"venue": column})
+        assert taken(Given(table)).schema.field("venue").type == pa.string()
+
+
 def test_numbers_are_those_of_the_table_and_not_copies():
     times = pd.date_range("2026", periods=5, tz="UTC", name="time")
     table = pd.DataFrame({"price": np.arange(5.0)}, times)

@@ -11,6 +11,7 @@ from mdkit.errors import FeedError, RateLimitError, StrategyError
 from mdkit.pipeline.receipt import counted
 from mdkit.pipeline.unconnected import UnconnectedWarnings, why_never_connected
 from mdkit.sources.failures import why_not_connected
+from mdkit.sources.venue import VenueSource
 
 
 def closed_port():
@@ -48,8 +49,16 @@ def test_a_session_with_a_connection_says_nothing_of_it(caplog, wait_until):
 
 
 def source(*sockets):
-    made = [SimpleNamespace(connects=connects, why_not_connected=why) for connects, why in sockets]
-    return SimpleNamespace(connections=[SimpleNamespace(socket=one) for one in made])
+    made = object.__new__(VenueSource)
+    made.connections = [
+        SimpleNamespace(
+            venue=SimpleNamespace(title=title[0] if title else "Some"),
+            socket=SimpleNamespace(connects=connects, why_not_connected=why),
+        )
+        for connects, why, *title in sockets
+    ]
+    made.venues = tuple({each.venue.title: each.venue for each in made.connections}.values())
+    return made
 
 
 @pytest.mark.parametrize(
@@ -59,7 +68,10 @@ def source(*sockets):
         ([(1, "refused, try 2")], ""),  # it was lost: a gap
         ([(1, ""), (0, "refused")], "refused"),
         ([(0, "refused"), (0, "refused")], "refused"),
+        ([(0, "refused, try 2"), (0, "refused, try 3")], "refused, try 3"),
         ([(0, "")], ""),  # the first try is under way
+        ([(1, "", "Here"), (0, "refused", "There")], "There: refused"),
+        ([(0, "lost", "Here"), (0, "refused", "There")], "Here: lost; There: refused"),
     ],
 )
 def test_only_connections_that_were_never_made_are_told_of(sockets, why):
@@ -67,23 +79,38 @@ def test_only_connections_that_were_never_made_are_told_of(sockets, why):
 
 
 def test_each_reason_is_told_once_and_only_those_of_connecting(caplog):
-    warnings = UnconnectedWarnings(source((0, "refused")))
-    for error in (
-        FeedError("No connection to a."),
-        FeedError("No connection to a."),
-        RateLimitError("too many"),
-        StrategyError("of something else"),
+    made = source((0, "", "There"), (1, "", "Here"))
+    warnings = UnconnectedWarnings(made)
+    for tried, (reason, error) in enumerate(
+        [
+            ("refused", FeedError("No connection to a: refused.")),
+            ("refused", FeedError("No connection to a: refused.")),
+            ("too many", RateLimitError("too many")),
+            ("too many", FeedError("Here: the server will stop.")),  # by which all comes meanwhile
+            ("too many", StrategyError("too many of something else")),
+        ]
     ):
+        made.connections[0].socket.why_not_connected = f"{reason}, try {tried}" if tried else reason
         warnings.problem(error)
     told = [record.getMessage() for record in caplog.records]
     assert [one.partition(" It is")[0] for one in told] == [
-        "mdkit: No connection to a.",
+        "mdkit: No connection to a: refused.",
         "mdkit: too many.",
     ]
 
 
+def test_of_many_reasons_only_the_first_are_told(caplog):
+    made = source((0, ""))
+    warnings = UnconnectedWarnings(made)
+    for number in range(20):
+        made.connections[0].socket.why_not_connected = reason = f"wait for {number} s"
+        warnings.problem(FeedError(f"No connection: {reason}."))
+    assert len(caplog.records) == 8
+
+
 def test_a_source_without_connections_is_never_unconnected():
     assert why_never_connected(SimpleNamespace()) == ""
+    assert why_never_connected(SimpleNamespace(connections=3)) == "", "a count of its own"
 
 
 def test_a_name_that_nobody_knows_is_told_with_what_may_be_wrong():

@@ -135,7 +135,9 @@ class Recording:
                 events.clear()
         table.extend(events)
         self._finish(invalid)
-        if symbol is not None and not came and symbol not in others:
+        # One that was subscribed to later, and is silent, only a marker names.
+        is_known = came or symbol in others or (symbol is not None and router.expects(symbol))
+        if symbol is not None and not is_known:
             known = instead(symbol, sorted(filter(None, others)))
             raise SettingsError(f"there is no {symbol!r} in the recording: {known}")
         frame = table.snapshot(None, *((kept,) if isinstance(table, DepthFrame) else ()))

@@ -22,8 +22,10 @@ from mdkit.views.text import hint
 MAX_HZ = 60.0
 _HEAVY = {"session", "player", "widget", "collector", "ticker", "_sender"}
 """What a dashboard has that keeps its session alive."""
-_PAGE_IMAGES = ("image/webp", "image/png")
+_PAGE_IMAGES = {"image/webp": b"RIFF", "image/png": b"\x89PNG\r\n"}
+"""What the page may send, and how such begins."""
 _MOST_BYTES = 2_000_000
+_MOST_SAID = 1_000
 _PATIENCE = 1.0
 """Seconds that another thread's loop may take to look at what a still shows."""
 
@@ -235,12 +237,13 @@ class Dashboard:
 
         In an output of its own: an update of the one with the canvas would begin that anew.
         """
-        kind, pictures = content.get("type"), content.get("buffers")
+        kind, pictures = str(content.get("type")), content.get("buffers")
         if self._closed or kind not in _PAGE_IMAGES or not pictures:
             return
-        if not 0 < len(pictures[0]) <= _MOST_BYTES:
+        if len(pictures[0]) > _MOST_BYTES or not pictures[0].startswith(_PAGE_IMAGES[kind]):
             return
-        said = f"{self.session.pipeline.source.name}, while the session ran: {content.get('said')}"
+        told = str(content.get("said"))[:_MOST_SAID]
+        said = f"{self.session.pipeline.source.name}, while the session ran: {told}"
         self._show_kept(
             f'<div data-mdkit-kept="{self._sender.kept}"><p>{escape(said)}</p>'
             f"{_image(pictures[0], kind)}</div>"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -60,31 +59,38 @@ class Ticker:
         with self._lock:
             if self._stopped or self._loop is loop:
                 return
-            self._loop = loop
-        loop.call_soon_threadsafe(self._begin, loop)
+            before, self._loop = self._loop, loop
+        if not _call_in(loop, lambda: self._begin(loop)):
+            with self._lock:  # it goes on where it is, if that is anywhere
+                self._loop = before if self._loop is loop else self._loop
 
     def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
-        if self._task is not None:
-            _call_in(self._task.get_loop(), self._task.cancel)
-        self._task = loop.create_task(self._turn(), name="mdkit canvas")
+        with self._lock:
+            if self._stopped or self._loop is not loop:
+                return  # it was stopped, or moved on, before this loop came to it
+            before = self._task
+            self._task = loop.create_task(self._turn(), name="mdkit canvas")
+        if before is not None:
+            _call_in(before.get_loop(), before.cancel)
 
     def stop(self) -> None:
         """Tick no more; from any thread."""
         with self._lock:
             self._stopped = True
-            task, loop = self._task, self._loop
-        if task is not None and loop is not None:
-            _call_in(loop, task.cancel)
+            task = self._task
+        if task is not None:
+            _call_in(task.get_loop(), task.cancel)
 
     def wake(self) -> None:
         """Tick at once if the last tick could not send; from any thread."""
-        loop = self._loop
-        if self.waits and loop is not None:
-            _call_in(loop, self._rouse)
+        sleeper = self._sleeper
+        if self.waits and sleeper is not None:
+            _call_in(sleeper.get_loop(), self._rouse)
 
     def _rouse(self) -> None:
-        if self.waits and self._sleeper is not None:
-            _end(self._sleeper)
+        sleeper = self._sleeper
+        if self.waits and sleeper is not None and sleeper.get_loop() is asyncio.get_running_loop():
+            _end(sleeper)
 
     async def _sleep(self, seconds: float) -> None:
         loop = asyncio.get_running_loop()
@@ -124,10 +130,13 @@ class Ticker:
             due = min(due, loop.time())
 
 
-def _call_in(loop: asyncio.AbstractEventLoop, action: Callable[[], Any]) -> None:
-    """Call an action in a loop, from any thread; a loop that is closed has ended its tasks."""
-    with contextlib.suppress(RuntimeError):  # it may close at any moment
+def _call_in(loop: asyncio.AbstractEventLoop, action: Callable[[], Any]) -> bool:
+    """Call an action in a loop, from any thread; False where it is closed, its tasks ended."""
+    try:
         loop.call_soon_threadsafe(action)
+    except RuntimeError:  # it may close at any moment
+        return False
+    return True
 
 
 def _end(sleeper: asyncio.Future[None]) -> None:
@@ -137,7 +146,5 @@ def _end(sleeper: asyncio.Future[None]) -> None:
 
 def call_soon(loop: asyncio.AbstractEventLoop | None, action: Callable[[], Any]) -> None:
     """Run an action in a loop, or here where there is none that turns."""
-    if loop is not None and loop.is_running():
-        loop.call_soon_threadsafe(action)
-    else:
+    if loop is None or not loop.is_running() or not _call_in(loop, action):
         action()

@@ -201,6 +201,18 @@ def test_a_symbol_that_was_subscribed_to_or_came_unasked_has_a_frame(tmp_path):
     assert len(read.frame("trade", "C")) == 0
 
 
+@pytest.mark.parametrize("venue", ["tickdb", "normalized"])
+def test_a_symbol_subscribed_to_later_has_a_frame_though_it_was_silent(tmp_path, venue):
+    header = mark.Header(id="x", source="test", symbols=("A",), venue=venue)
+    markers = [header, mark.Subscribed(T0, ("A", "B")), mark.End(0)]
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b"".join(mark.encode_marker(marker) + b"\n" for marker in markers))
+    read = read_recording(path)
+    assert len(read.frame("depth", "B")) == 0
+    with pytest.raises(SettingsError, match="there is no 'C' in the recording"):
+        read.frame("depth", "C")
+
+
 def test_the_figures_of_a_symbol_stand_together(recording):
     rows = [row.split() for row in repr(recording_info(recording)).splitlines()]
     told = [row[0] for row in rows if row[0] in ("A", "B")]

@@ -59,3 +59,79 @@ def test_a_ticker_moves_on_from_a_loop_that_has_closed(until):
         await until(lambda: not ticker.running)
 
     asyncio.run(main())
+
+
+def turned(loop, times=3):
+    """Let a loop come to what is due in it."""
+    for _ in range(times):
+        loop.call_soon(loop.stop)
+        loop.run_forever()
+
+
+@pytest.fixture
+def loops():
+    made = [asyncio.new_event_loop() for _ in range(2)]
+    yield made
+    for loop in made:
+        turned(loop)  # to the end of what was cancelled
+        loop.close()
+
+
+def test_a_loop_that_comes_to_it_late_does_not_take_over(loops):
+    late, newest = loops
+    where = []
+    ticker = Ticker(lambda: where.append(asyncio.get_running_loop()) or True, hz=60)
+    ticker.start(late)
+    ticker.start(newest)
+    turned(newest)
+    turned(late)
+    assert ticker.running
+    assert set(where) == {newest}
+    ticker.stop()
+    turned(newest)
+    assert not ticker.running
+
+
+def test_one_that_is_stopped_before_its_loop_comes_to_it_never_ticks(loops):
+    ticker = Ticker(lambda: True, hz=60, at_end=lambda: pytest.fail("nothing has ended"))
+    ticker.start(loops[0])
+    ticker.stop()
+    turned(loops[0])
+    assert not ticker.ticks
+
+
+def test_stopped_on_its_way_to_another_loop_it_ends_in_the_first(loops):
+    ticker = Ticker(lambda: True, hz=60)
+    ticker.start(loops[0])
+    turned(loops[0])
+    ticker.start(loops[1])
+    ticker.stop()
+    turned(loops[0])
+    assert not ticker.running
+    turned(loops[1])
+    assert ticker.ticks == 1
+
+
+def test_it_ends_as_such_where_the_loop_that_it_is_to_move_to_has_closed(loops):
+    closed = asyncio.new_event_loop()
+    closed.close()
+    ended = []
+
+    def tick():
+        ticker.start(closed)
+        return False
+
+    ticker = Ticker(tick, hz=60, at_end=lambda: ended.append(asyncio.get_running_loop()))
+    ticker.start(loops[0])
+    turned(loops[0])
+    assert ended == [loops[0]]
+    assert not ticker.trouble
+
+
+def test_what_is_to_run_in_a_loop_that_has_just_closed_runs_here(monkeypatch):
+    closed = asyncio.new_event_loop()
+    closed.close()
+    monkeypatch.setattr(closed, "is_running", lambda: True)  # as it was when it was looked at
+    done = []
+    module.call_soon(closed, lambda: done.append(1))
+    assert done == [1]
