@@ -37,12 +37,13 @@ def load_books(data: Any) -> BookTape:
         ...     result = md.backtest(md.strategies.pressure(enter=2.0), books, fee=fee)
     """
     data = held_events(data, ("depth",))
-    if not isinstance(data, Iterable) or isinstance(data, bytes | pd.DataFrame | Mapping):
+    recording = recording_of(data)
+    events = isinstance(data, Iterable) and not isinstance(data, bytes | pd.DataFrame | Mapping)
+    if recording is None and not events:
         raise SettingsError(
             f"there are no books in a {type(data).__name__}: give events of books, or a recording "
             "of them by its path"
         )
-    recording = recording_of(data)
     tape = tape_of(data if recording is None else recording)
     if not tape.books:
         raise SettingsError("there is no book to load among the events")
