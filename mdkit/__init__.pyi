@@ -19,7 +19,7 @@ from .backtesting.account.leverage import Margin as Margin
 from .backtesting.account.sizing import ATRStop as ATRStop
 from .backtesting.account.sizing import RiskSize as RiskSize
 from .backtesting.account.sizing import VolatilityTarget as VolatilityTarget
-from .backtesting.books.loading import load_books as load_books
+from .backtesting.books.strategy.loading import load_books as load_books
 from .backtesting.chance.deflated import deflated as deflated
 from .backtesting.engine import backtest as backtest
 from .backtesting.report.comparison import compare as compare

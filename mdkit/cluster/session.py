@@ -122,7 +122,7 @@ class ClusterSession(ShardsTogether):
         self._stop_timeout = 10.0
         self._started_at = 0.0
 
-    if not TYPE_CHECKING:  # where there is nothing that every name could be
+    if not TYPE_CHECKING:  # to a type checker every name would be there
 
         def __getattr__(self, name):
             raise not_here(name)

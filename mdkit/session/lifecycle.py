@@ -220,12 +220,11 @@ class SessionLife(ABC, Generic[R]):
         if not self._begun.is_set():
             self._never_begin("The session was replaced before it started.")
             return
-        if self._ended.done():
-            # It has shown its end. To show it again would wait for its loop, which may be the
-            # one that the successor's `run_blocking` blocks.
-            return
-        # Whatever it died of is its own, and not raised in its successor.
-        await self._begin_to_stop(1.0).settled(_REPLACED_SECONDS)
+        # One that has ended has shown that. To show it again would wait for its loop, which may be
+        # the one that the successor's `run_blocking` blocks.
+        if not self._ended.done():
+            # Whatever it died of is its own, and not raised in its successor.
+            await self._begin_to_stop(1.0).settled(_REPLACED_SECONDS)
         self._let_go()
 
     def _let_go(self) -> None:

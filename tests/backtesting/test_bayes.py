@@ -51,6 +51,21 @@ def test_a_budget_is_needed():
         swept(search="tpe")
 
 
+@pytest.mark.parametrize("search", ["random", "bayes"])
+@pytest.mark.parametrize("seed", [-1, 1.5, 0.0, True, None, "x", 2**32])
+def test_a_seed_is_a_whole_number(search, seed):
+    with pytest.raises(SettingsError, match=r"seed is .*; give a whole number from 0 to"):
+        swept(search=search, seed=seed)
+
+
+def test_a_sweep_over_books_refuses_what_one_over_bars_does():
+    with pytest.raises(SettingsError, match="engine is 'fast'; give"):
+        swept(search="grid", budget=None, engine="fast")
+    for values in (5, "ab"):
+        with pytest.raises(SettingsError, match=f"grid: a is {values!r}; give a list of values"):
+            md.sweep(Peak, rising(), {"a": values}, metric="return")
+
+
 class TestWithOptuna:
     @pytest.fixture(autouse=True)
     def _optuna(self):

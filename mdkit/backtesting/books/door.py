@@ -60,13 +60,13 @@ from typing import Any
 import pandas as pd
 
 from mdkit.backtesting.account.terms import BacktestWarning, Terms
-from mdkit.backtesting.books.answers import compiled_answers, python_answers
 from mdkit.backtesting.books.engines import choose_engine
-from mdkit.backtesting.books.heard import Heard
 from mdkit.backtesting.books.latency import checked_latency
-from mdkit.backtesting.books.listener import Listener, timed
-from mdkit.backtesting.books.loading import tape_of
-from mdkit.backtesting.books.tape import BookTape
+from mdkit.backtesting.books.strategy.answers import compiled_answers, python_answers
+from mdkit.backtesting.books.strategy.heard import Heard
+from mdkit.backtesting.books.strategy.listener import Listener, timed
+from mdkit.backtesting.books.strategy.loading import tape_of
+from mdkit.backtesting.books.strategy.tape import BookTape
 from mdkit.backtesting.compiled import native
 from mdkit.backtesting.compiled.layout import CannotCompile
 from mdkit.backtesting.data.panel import Panel

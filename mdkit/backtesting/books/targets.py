@@ -135,6 +135,8 @@ class Targets(Resting):
                         slope += rise if units > 0.0 else -rise
             if over >= equity and costs == 0.0 and slope <= 1e-12:
                 return equity
+            if slope == 0.0:  # each unit more costs all that it is worth
+                return equity
             found = costs + (over - costs) / slope
             if found >= equity:
                 return equity

@@ -166,6 +166,11 @@ _REASONS = (
         r"getitem\(side of a book, slice<a:b:c>\)",
         "it takes a side of a book in steps, which compiled code does not",
     ),
+    (
+        r"No implementation of function Function\(<(?:built-in function|class) '?(\w+)'?>\)"
+        r"[^>]*>>> \w+\((.*)\)",
+        "it uses {0} on {1}, which has no compiled form",
+    ),
     (r"((?:Use of unsupported|The '\w+' syntax|Unsupported|Cannot unify).*)", "{0}"),
     (r"(No (?:implementation|matching) .*(?:\n.*){0,3})", "{0}"),
 )

@@ -11,14 +11,14 @@ import numpy as np
 import pandas as pd
 
 from mdkit.backtesting.account.metrics import METRICS
-from mdkit.backtesting.account.terms import BacktestWarning, Terms, check_rates
+from mdkit.backtesting.account.terms import BacktestWarning, Terms
 from mdkit.backtesting.books.door import backtest_books, refuse_bars
-from mdkit.backtesting.books.loading import tape_of
-from mdkit.backtesting.books.tape import BookTape
+from mdkit.backtesting.books.strategy.loading import tape_of
+from mdkit.backtesting.books.strategy.tape import BookTape
 from mdkit.backtesting.chance.steps import Steps, step_returns
 from mdkit.backtesting.result import Result
+from mdkit.backtesting.trials.arguments import trading_terms
 from mdkit.backtesting.trials.grid import Params, Trials, column_of, few_returns
-from mdkit.errors import SettingsError
 from mdkit.frames.held import held_events
 from mdkit.recording.reading.reader import Recording
 from mdkit.recording.replay.seen import recording_of, steps_of
@@ -85,14 +85,8 @@ def book_job(
     what: str,
 ) -> BookJob:
     """Return checked arguments of `sweep` or `walk_forward`, the events read."""
-    try:
-        agreed = Terms(**terms)
-    except TypeError as error:
-        raise SettingsError(f"{what}: {error}".replace("Terms.__init__() ", "")) from None
-    if not agreed.trade:
-        raise SettingsError("trade is False; figures are of what was traded, so leave it out")
+    agreed = trading_terms(terms, engine, periods_per_year, risk_free, what)
     agreed.check_books()
-    check_rates(periods_per_year, risk_free)
     data = held_events(data, strategy.kinds)
     refuse_bars(strategy, data)
     recording = recording_of(data)

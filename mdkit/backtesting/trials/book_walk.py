@@ -12,7 +12,7 @@ import pandas as pd
 
 from mdkit.backtesting.account.metrics import METRICS
 from mdkit.backtesting.account.terms import BacktestWarning
-from mdkit.backtesting.books.tape import BookTape
+from mdkit.backtesting.books.strategy.tape import BookTape
 from mdkit.backtesting.result import Result
 from mdkit.backtesting.trials.book_sweep import BookJob, book_job
 from mdkit.backtesting.trials.grid import (
@@ -62,6 +62,11 @@ def walk_books(
             f"the events span {span}; train={given[0]!r} and test={given[1]!r} need more"
         )
     starts = range(int(times[0]), int(times[-1]) - train - embargo + 1, test)
+    if len(starts) > len(times):
+        raise SettingsError(
+            f"test={given[1]!r} makes {len(starts):,} windows of {len(times):,} events; give a "
+            "longer one"
+        )
     windows = [
         (
             start,
@@ -133,7 +138,8 @@ def _warn(
 def _spans(given: Sequence[Any]) -> tuple[int, int, int, int]:
     """Return train, test, purge and embargo in nanoseconds."""
     for name, value in zip(_NAMES, given, strict=True):
-        if isinstance(value, int | np.integer) and (value or name in _NAMES[:2]):
+        is_number = isinstance(value, int | np.integer) and not isinstance(value, np.timedelta64)
+        if is_number and (value or name in _NAMES[:2]):
             raise SettingsError(
                 f'{name} is {value!r}; over books give a span of time, such as "10min"'
             )

@@ -35,13 +35,13 @@ def metric_names(metric: str | Sequence[str]) -> tuple[str, ...]:
 
 def some_of(found: list[Params], search: Search, budget: int | None, seed: int) -> list[Params]:
     """Return all combinations, or with "random" so many of them, in the grid's order."""
-    if checked_budget(search, budget) is None:
+    if checked_budget(search, budget, seed) is None:
         return found
     drawn = np.random.default_rng(seed).permutation(len(found))[:budget]
     return [found[i] for i in sorted(drawn.tolist())]
 
 
-def checked_budget(search: Search, budget: int | None) -> int | None:
+def checked_budget(search: Search, budget: int | None, seed: int) -> int | None:
     """Return how many combinations a search tries, None for all; raise for what is no search."""
     if search not in get_args(Search):
         raise SettingsError(f'search is {search!r}; give "grid", "random" or "bayes"')
@@ -51,6 +51,8 @@ def checked_budget(search: Search, budget: int | None) -> int | None:
         return None
     if not is_count(budget):
         raise SettingsError(f"budget is {budget!r}; say how many combinations to try, 1 or more")
+    if isinstance(seed, bool) or not (isinstance(seed, int | np.integer) and 0 <= seed < 2**32):
+        raise SettingsError(f"seed is {seed!r}; give a whole number from 0 to {2**32 - 1}")
     return budget
 
 
@@ -75,6 +77,9 @@ def combinations_of(
     """Return every combination of a grid that the constraint allows, checked; see `sweep`."""
     if not isinstance(grid, Mapping) or not grid:
         raise SettingsError('grid is empty; give values by parameter, {"fast": [5, 10]}')
+    for name, given in grid.items():
+        if isinstance(given, str | bytes) or not isinstance(given, Iterable):
+            raise SettingsError(f"grid: {name} is {given!r}; give a list of values to try")
     values = {name: list(tried) for name, tried in grid.items()}
     for name, tried in values.items():
         if not tried:

@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from mdkit.backtesting.account.metrics import METRICS
-from mdkit.backtesting.account.terms import BacktestWarning, Terms, check_rates
+from mdkit.backtesting.account.terms import BacktestWarning, Terms
 from mdkit.backtesting.chance.steps import step_returns
 from mdkit.backtesting.compiled import native
 from mdkit.backtesting.compiled.layout import CannotCompile
@@ -23,6 +23,7 @@ from mdkit.backtesting.data.panel import Panel, make_panel
 from mdkit.backtesting.engine import Engine, run_engine
 from mdkit.backtesting.result import Result
 from mdkit.backtesting.runs import Run, Scratch, native_run
+from mdkit.backtesting.trials.arguments import trading_terms
 from mdkit.backtesting.trials.book_sweep import book_job, sweep_books
 from mdkit.backtesting.trials.grid import (
     Evaluate,
@@ -45,9 +46,6 @@ from mdkit.errors import SettingsError
 from mdkit.machine import cores
 from mdkit.processes.process import dumps
 from mdkit.strategies.contract import Strategy, as_strategy
-
-if TYPE_CHECKING:
-    pass
 
 _WORTH_PROCESSES = 3_000_000
 """Bars times combinations from which starting Python processes pays."""
@@ -206,7 +204,7 @@ def _trials_of(
     progress: Progress,
 ) -> Trials:  # fmt: skip
     """Return a search, whose combinations are tried one after the other."""
-    wanted = checked_budget(search, budget)
+    wanted = checked_budget(search, budget, seed)
     if search == "bayes" and wanted is not None:
         from mdkit.backtesting.trials.bayes import bayes
 
@@ -271,26 +269,19 @@ def make_job(
     terms: Mapping[str, Any],
     rounds: int = 1,
     search: tuple[Search, int | None, int] = ("grid", None, 0),
+    what: str = "sweep",
 ) -> tuple[Job, list[Params], Report]:
     """Return checked arguments of `sweep`: the job, the combinations, whom to tell of progress."""
-    check_rates(periods_per_year, risk_free)
-    if engine not in get_args(Engine):
-        raise SettingsError(f'engine is {engine!r}; give "auto", "python" or "native"')
+    agreed = trading_terms(terms, engine, periods_per_year, risk_free, what)
     names = metric_names(metric)
     chosen = as_strategy(strategy)
     if chosen.is_async or "bar" not in chosen.kinds:
         raise SettingsError(f"strategy {chosen.name} does not run on bars; sweeps are over bars")
-    try:
-        agreed = Terms(**terms)
-    except TypeError as error:
-        raise SettingsError(f"sweep: {error}".replace("Terms.__init__() ", "")) from None
-    if not agreed.trade:
-        raise SettingsError("trade is False; figures are of what was traded, so leave it out")
     agreed.check_bars()
     agreed.shares(panel.symbols)  # which refuses weights that do not fit, before anything runs
     combinations = combinations_of(chosen, grid, constraint)
     if search[0] == "bayes":
-        checked_budget(*search[:2])
+        checked_budget(*search)
     else:
         combinations = some_of(combinations, *search)
     job = Job(chosen, panel, agreed, engine, names, periods_per_year, risk_free)

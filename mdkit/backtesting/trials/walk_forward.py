@@ -110,7 +110,7 @@ def walk_forward(
     starts = range(0, len(panel) - train - embargo, test)
     job, combinations, report = make_job(
         strategy, panel, grid, metric, constraint, progress, engine, periods_per_year, risk_free,
-        terms, rounds=len(starts),
+        terms, rounds=len(starts), what="walk_forward",
     )  # fmt: skip
     figure = METRICS[metric]
     rows: list[dict[str, Any]] = []

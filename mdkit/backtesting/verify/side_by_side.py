@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from mdkit.backtesting.books.answers import SILENT, book_columns, new_answers
-from mdkit.backtesting.books.tape import BookTape
+from mdkit.backtesting.books.strategy.answers import SILENT, book_columns, new_answers
+from mdkit.backtesting.books.strategy.tape import BookTape
 from mdkit.backtesting.compiled import native
 from mdkit.backtesting.compiled.layout import CannotCompile, Memory, same, state_of
 from mdkit.backtesting.compiled.native import Columns

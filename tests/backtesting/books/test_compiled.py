@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 import mdkit as md
 from mdkit.backtesting.account.terms import Fills
-from mdkit.backtesting.books.answers import SILENT, book_columns, new_answers
-from mdkit.backtesting.books.tape import BookTape
+from mdkit.backtesting.books.strategy.answers import SILENT, book_columns, new_answers
+from mdkit.backtesting.books.strategy.tape import BookTape
 from mdkit.backtesting.compiled import native
 from mdkit.backtesting.compiled.layout import CannotCompile
 from mdkit.errors import StrategyError
@@ -268,7 +268,8 @@ REFUSED = {
     "side": ("    return book.bids", "it returns side of a book"),
     "price": ("    limit = md.Limit(1.0, 1.0)\n    return limit.price", "price"),
     "table": ("    return md.rolling(book, 'x', 3)", "it uses mdkit.rolling, which has no"),
-    "equal": ("    return 1.0 if book.bids == book.asks else 0.0", "eq.side of a book, side of"),
+    "equal": ("    return 1.0 if book.bids == book.asks else 0.0",
+              "it uses eq on side of a book, side of a book, which has no"),
 }  # fmt: skip
 
 
@@ -401,3 +402,20 @@ def test_verify_runs_compiled_code_over_a_recording(tmp_path):
     parted = md.verify(hears, paths)
     assert parted
     assert "on_gap" in parted.skipped["native"]
+
+
+@pytest.mark.parametrize("engine", ["python", "native"])
+def test_selling_for_nothing_what_was_borrowed_for_costs_no_division_by_zero(engine):
+    @md.strategy("depth")
+    class Borrows:
+        def start(self):
+            self.n = 0
+
+        def __call__(self, book):
+            self.n += 1
+            return md.Limit(101.0, 150.0) if self.n == 1 else 1.0
+
+    asked = (((99.0, 200.0),), ((101.0, 200.0),)), (((0.0, 200.0),), ((300.0, 200.0),))
+    events = [Depth("A", bids, asks, 0, n * MS) for n, (bids, asks) in enumerate(asked, 1)]
+    result = md.backtest(Borrows, events, engine=engine, allow_nonpositive=True)
+    assert np.isfinite(result.run.equity).all()

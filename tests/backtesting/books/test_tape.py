@@ -4,15 +4,16 @@ import dataclasses
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import mdkit as md
 from mdkit.backtesting.account.terms import Fills, Terms
-from mdkit.backtesting.books.answers import python_answers
-from mdkit.backtesting.books.listener import Listener, timed
-from mdkit.backtesting.books.tape import BookTape
+from mdkit.backtesting.books.strategy.answers import python_answers
+from mdkit.backtesting.books.strategy.listener import Listener, timed
+from mdkit.backtesting.books.strategy.tape import BookTape
 from mdkit.errors import SettingsError
 from mdkit.events import Depth, Gap, Trade
 from mdkit.strategies.contract import as_strategy
@@ -150,3 +151,43 @@ def test_whole_numbers_are_left_to_python():
     result = md.backtest(halves, events)
     assert result.signals["A"].tolist() == [1.0] * 4
     assert type(events[0].bids[0][0]) is int
+
+
+@pytest.mark.parametrize(
+    ("data", "match"),
+    [
+        (None, "no books in a NoneType"),
+        (b"books", "no books in a bytes"),
+        (pd.DataFrame({"close": [1.0]}), "no books in a DataFrame"),
+        ({"A": []}, "no books in a dict"),
+        (iter(["book"]), "'book' is no event of a market"),
+        ([Depth("A", ((1.0, 2.0, 3.0),), ((2.0, 1.0, 3.0),), 1, 1)], "a level is a price and a"),
+        ([Depth("A", (("1", 2.0),), (), 1, 1)], "is no event of a market"),
+        ([Depth("A", ((1.0, 2.0),), (), 1.5, 1)], "is no event of a market"),
+        ([Depth("A", ((1.0, 2.0),), (), 2**70, 1)], "is no event of a market"),
+    ],
+)
+def test_what_is_no_market_is_refused(data, match):
+    with pytest.raises(SettingsError, match=match):
+        md.load_books(data)
+
+
+@pytest.mark.parametrize("engine", ["python", "auto"])
+def test_levels_that_are_no_pairs_are_not_taken_for_others(engine):
+    wide = Depth("A", ((1.0, 2.0, 3.0),), ((2.0, 1.0, 3.0),), 1, 1)
+    with pytest.raises(SettingsError, match="price and"):
+        md.backtest(Turns, iter([wide]) if engine == "python" else [wide], engine=engine)
+
+
+def test_a_table_of_books_is_loaded():
+    table = md.read_recording(md.sample()).frame("depth")
+    assert md.load_books(table).books == len(table)
+
+
+def test_of_a_tape_stretches_can_be_taken_and_nothing_else():
+    loaded = md.load_books([book(n) for n in range(1, 8)])
+    assert list(loaded[2:5]) == list(loaded)[2:5]
+    assert len(loaded[5:2]) == 0
+    for part in (3, slice(None, None, 2)):
+        with pytest.raises(SettingsError, match="give a stretch"):
+            loaded[part]

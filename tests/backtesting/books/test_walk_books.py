@@ -1,5 +1,6 @@
 """Walking forward over books: windows of time, fresh strategies, no book of another stretch."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -127,6 +128,8 @@ def test_a_figure_that_is_nan_everywhere_is_warned_of():
         ({"metric": ["return"]}, "give the name of one figure"),
         ({"trade": False}, "trade is False; figures are of what was traded"),
         ({"feee": 1.0}, "walk_forward: "),
+        ({"engine": "fast"}, 'engine is \'fast\'; give "auto", "python" or "native"'),
+        ({"test": "1ns"}, "makes 70,000,000,001 windows of 101 events"),
     ],
 )
 def test_bad_arguments_are_refused(changes, match):
@@ -143,3 +146,10 @@ def test_spans_of_time_are_for_books():
         md.walk_forward(bars, pd.DataFrame(), {"n": [1]}, train="30s", test=3)
     with pytest.raises(SettingsError, match="latency_ms is for books"):
         md.walk_forward(bars, pd.DataFrame(), {"n": [1]}, train=3, test=3, latency_ms=5)
+
+
+def test_spans_may_be_those_of_pandas_and_numpy():
+    expected = md.walk_forward(follow, books(101), GRID, **TERMS)
+    for train in (pd.Timedelta("30s"), np.timedelta64(30, "s")):
+        walked = md.walk_forward(follow, books(101), GRID, **{**TERMS, "train": train})
+        assert walked.windows.equals(expected.windows)

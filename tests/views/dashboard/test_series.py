@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import mdkit as md
 from mdkit.canvas.rings import MS, Ring, in_ms
+from mdkit.errors import SessionError
 from mdkit.events import Depth, Trade
 from mdkit.frames import DepthFrame, MetricsFrame, SignalFrame, TradeFrame
 from mdkit.views.dashboard.series import (
@@ -222,3 +223,26 @@ def test_pictures_a_second_have_bounds(hz):
     session = md.live(["AAPL.US"], source=md.Simulated(), name="bounds")
     with pytest.raises(md.MdkitError, match="up to 60"):
         session.dashboard(hz=hz)
+
+
+@pytest.mark.parametrize("seconds", [None, 0.1])
+def test_a_dashboard_lets_go_of_a_session_that_is_replaced(until, seconds):
+    """Also of one that had ended by itself."""
+
+    async def main():
+        market = md.Simulated(rate=500) if seconds else md.Simulated(speed=None, count=50)
+        first = md.live(["AAPL.US"], source=market, name="replaced")
+        board = first.dashboard()
+        if seconds:
+            first.start()
+            await until(lambda: first.ledger()["received"].sum() > 0)
+        else:
+            await first.run()
+        assert board.session is first
+        second = md.live(["AAPL.US"], source=md.Simulated(speed=None, count=50), name="replaced")
+        await second.run()
+        await until(lambda: "session" not in vars(board))
+        with pytest.raises(SessionError, match="replaced by another"):
+            board.session.stop()
+
+    asyncio.run(main())

@@ -13,8 +13,8 @@ import numpy as np
 from mdkit.backtesting.account.terms import Terms
 from mdkit.backtesting.books.account import BOOK, EVENT, LOST, TRADE
 from mdkit.backtesting.books.columns import SIDES, sent_columns, true_levels
-from mdkit.backtesting.books.decider import Decider, Voice
-from mdkit.backtesting.books.heard import Heard
+from mdkit.backtesting.books.strategy.decider import Decider, Voice
+from mdkit.backtesting.books.strategy.heard import Heard
 from mdkit.backtesting.runs import tell_gap, when
 from mdkit.errors import SettingsError
 from mdkit.events import Bar, Depth, Gap, Level, Ticker, Trade
@@ -103,7 +103,10 @@ class Listener(Decider):
                     sides = ((bid,) if bid[1] else (), (ask,) if ask[1] else ())
                 bids, asks = len(sides[0]), len(sides[1])
                 # From a list: half the time of extending by an iterator.
-                self.levels.fromlist([*_flat(sides[0]), *_flat(sides[1])])
+                levels = [*_flat(sides[0]), *_flat(sides[1])]
+                if len(levels) != 2 * (bids + asks):
+                    raise SettingsError(f"{event!r:.150} has levels that are no price and size")
+                self.levels.fromlist(levels)
         else:
             symbol.last = _price(event)
             if name == "trade" and self.queued:

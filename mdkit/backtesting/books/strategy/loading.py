@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from mdkit.backtesting.books.tape import BookTape
+import pandas as pd
+
+from mdkit.backtesting.books.strategy.tape import BookTape
 from mdkit.errors import SettingsError
+from mdkit.frames.held import held_events
 from mdkit.recording.reading.reader import Recording
 from mdkit.recording.replay.seen import recording_of, steps_of
 
@@ -19,11 +23,11 @@ def load_books(data: Any) -> BookTape:
 
     Args:
         data: a recording: its path, a pattern, a list of those (merged by time) or what
-            `read_recording` returns, taken as the strategies of its session saw it; or any
-            iterable of events in order of time.
+            `read_recording` returns, taken as the strategies of its session saw it; any iterable
+            of events in order of time; or a session, or its `frame("depth")`.
 
     Raises `RecordingError` when there is no such recording, and `SettingsError` where there is no
-    book, or one whose prices and sizes are no floats.
+    book, or one whose prices and sizes are no floats, and for what is no events.
 
     Example:
         >>> books = md.load_books(md.sample())
@@ -32,7 +36,14 @@ def load_books(data: Any) -> BookTape:
         >>> for fee in (0.0, 0.0005):
         ...     result = md.backtest(md.strategies.pressure(enter=2.0), books, fee=fee)
     """
+    data = held_events(data, ("depth",))
     recording = recording_of(data)
+    events = isinstance(data, Iterable) and not isinstance(data, bytes | pd.DataFrame | Mapping)
+    if recording is None and not events:
+        raise SettingsError(
+            f"there are no books in a {type(data).__name__}: give events of books, or a recording "
+            "of them by its path"
+        )
     tape = tape_of(data if recording is None else recording)
     if not tape.books:
         raise SettingsError("there is no book to load among the events")

@@ -12,9 +12,9 @@ from mdkit.backtesting.account.book_run import QUOTE, TARGET
 from mdkit.backtesting.account.terms import Terms
 from mdkit.backtesting.books.account import BOOK, LOST, TRADE
 from mdkit.backtesting.books.columns import SentColumns, Whole, sent_columns
-from mdkit.backtesting.books.decider import Decider, Voice
-from mdkit.backtesting.books.heard import Heard
-from mdkit.backtesting.books.tape import BookTape, Market
+from mdkit.backtesting.books.strategy.decider import Decider, Voice
+from mdkit.backtesting.books.strategy.heard import Heard
+from mdkit.backtesting.books.strategy.tape import BookTape, Market
 from mdkit.backtesting.compiled import native
 from mdkit.backtesting.compiled.layout import CannotCompile, code_of
 from mdkit.backtesting.runs import hears_gaps, tell_gap

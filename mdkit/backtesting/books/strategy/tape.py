@@ -72,34 +72,42 @@ class BookTape:
         add_bids, add_asks, add_levels = bids.append, asks.append, levels.fromlist
         add_exchange, add_received = exchange.append, received.append
         for event in events:
-            kind = event.kind
-            if kind == "depth":
-                many, few = event.bids, event.asks
-                flat = [*_flat(many), *_flat(few)]
-                if plain and not set(map(type, flat)) <= _FLOAT:
-                    plain = False
-                add_kind(BOOK)
-                add_first(len(levels) // 2)
-                add_bids(len(many))
-                add_asks(len(few))
-                add_levels(flat)
-            elif kind == "trade":
-                add_kind(TRADE)
-                add_first(len(levels) // 2)
-                add_bids(SIDES.get(event.side, 0))
-                add_asks(0)
-                add_levels([event.price, event.size])
-            elif kind == "gap":
-                self.gaps[len(kinds)] = event
-                add_kind(LOST if event.channel.partition(":")[0] == "depth" else EVENT)
-                add_first(-1)
-                add_bids(0)
-                add_asks(0)
-            else:
-                continue
-            add_owner(numbers.setdefault(event.symbol, len(numbers)))
-            add_exchange(0 if kind == "gap" else event.exchange_ns)
-            add_received(0 if kind == "gap" else event.received_ns)
+            try:
+                kind = event.kind
+                if kind == "depth":
+                    many, few = event.bids, event.asks
+                    flat = [*_flat(many), *_flat(few)]
+                    if len(flat) != 2 * (len(many) + len(few)):
+                        raise ValueError("a level is a price and a size")
+                    if plain and not set(map(type, flat)) <= _FLOAT:
+                        plain = False
+                    add_kind(BOOK)
+                    add_first(len(levels) // 2)
+                    add_bids(len(many))
+                    add_asks(len(few))
+                    add_levels(flat)
+                elif kind == "trade":
+                    add_kind(TRADE)
+                    add_first(len(levels) // 2)
+                    add_bids(SIDES.get(event.side, 0))
+                    add_asks(0)
+                    add_levels([event.price, event.size])
+                elif kind == "gap":
+                    self.gaps[len(kinds)] = event
+                    add_kind(LOST if event.channel.partition(":")[0] == "depth" else EVENT)
+                    add_first(-1)
+                    add_bids(0)
+                    add_asks(0)
+                else:
+                    continue
+                add_owner(numbers.setdefault(event.symbol, len(numbers)))
+                add_exchange(0 if kind == "gap" else event.exchange_ns)
+                add_received(0 if kind == "gap" else event.received_ns)
+            except (AttributeError, IndexError, OverflowError, TypeError, ValueError) as error:
+                raise SettingsError(
+                    f"{event!r:.150} is no event of a market with prices, sizes and times that are "
+                    f"numbers: {error}"
+                ) from error
         self.plain = plain
         self.kinds, self.owners, self.exchange, self.received = map(
             _whole, (kinds, owners, exchange, received)
@@ -134,7 +142,12 @@ class BookTape:
 
     def __getitem__(self, part: slice) -> BookTape:
         """Return the events [begin, end) as a tape, over the same memory."""
+        if not isinstance(part, slice) or part.step not in (None, 1):
+            raise SettingsError(
+                f"books[{part!r}]: give a stretch, such as books[:1000]; list(books) are the events"
+            )
         begin, end, _ = part.indices(len(self))
+        end = max(begin, end)
         cut = copy.copy(self)
         for name in ("kinds", "owners", "exchange", "received", "firsts", "bids", "asks"):
             setattr(cut, name, getattr(self, name)[begin:end])
