@@ -47,6 +47,10 @@ _BINARY = {
     b"BZh": "compressed with bzip2",
     b"\x89HDF": "an HDF5 file",
     b"SQLite format 3": "an SQLite database",
+    b"\x89PNG": "a picture",
+    b"\xff\xd8\xff": "a picture",
+    b"GIF8": "a picture",
+    b"%PDF": "a PDF document",
 }
 """What other files begin with, and what they are."""
 _EXPECTED = (

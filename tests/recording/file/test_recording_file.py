@@ -205,6 +205,9 @@ def test_bytes_that_are_no_text_are_not_repeated(tmp_path, content):
         (b"PK\x03\x04", "a ZIP archive or a spreadsheet"),
         (b"SQLite format 3\0", "an SQLite database"),
         (b"\x89HDF\r\n", "an HDF5 file"),
+        (b"\x89PNG\r\n\x1a\n{}\n", "a picture"),
+        (b"GIF89a", "a picture"),
+        (b"%PDF-1.7\n", "a PDF document"),
     ],
 )
 def test_files_of_other_kinds_are_named(tmp_path, start, kind):
