@@ -1,7 +1,7 @@
 """Runs a session through a schedule of faults and says what did not hold.
 
 The exchange lives in this process, so both ends of every connection are written down and
-compared. Nothing is timed but hangs and the recovery.
+compared. Nothing is timed but hangs; how long a recovery took is said, and not judged.
 """
 
 from __future__ import annotations
@@ -35,10 +35,6 @@ import mdkit as md
 from mdkit.sources.websocket import WebSocketSource
 
 CHANNELS = ("depth", "trade")
-# Retry-After is in whole seconds; a handshake may be held up for one more.
-RECOVERY_SECONDS = MAX_DELAY + 2 * HEARTBEAT + 2.0
-SLACK_SECONDS = 15.0
-"""For machines that are busy with something else."""
 MEMORY_BYTES = 300 << 20
 NOT_OURS = ["process", "worker_processes", "spill_on_disk"]
 OTHER_GAPS = "dropped|silent|frozen|clock|not recorded|filled"
@@ -150,12 +146,8 @@ async def _run(plan: Plan, folder: Path, outcome: Outcome) -> None:
             delivery = exchange._server.market.delivery
             await asyncio.sleep(plan.seconds)
             await _until(lambda: not _faulty(delivery, plan), plan.seconds + 60, "faults to end")
-            # Faults for so many newcomers may be left: each costs an attempt.
-            left = sum(count for count, _ in delivery.gate._left.values())
             exchange.inject("drop")
             outcome.recovery = await _recovery(session)
-            if outcome.recovery > RECOVERY_SECONDS * (1 + left) + SLACK_SECONDS:
-                outcome.complaints.append(f"recovered only after {outcome.recovery:.1f} s")
             memory = session.memory()
             outcome.memory = int(
                 memory.drop(["process", "worker_processes", "spill_on_disk"]).sum()

@@ -8,7 +8,8 @@ import ipaddress
 import logging
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
+from weakref import WeakSet
 
 import msgspec
 from websockets.asyncio.server import Server as WebSocketServer
@@ -42,6 +43,8 @@ _MOST_CONNECTIONS = 1000
 """WebSockets at a time, whatever the plan: a test that leaks them should hear of it."""
 _MOST_BYTES = 1 << 20
 """The largest message that a client may send."""
+_TURNS = 5
+"""Turns of the event loop within which a socket that was accepted is a connection."""
 # At DEBUG websockets logs request lines, and those hold api_key: this logger never gets there,
 # not even where somebody sets every logger to DEBUG.
 _logger = logging.getLogger("mdkit.exchange")
@@ -58,6 +61,7 @@ class ExchangeServer:
         self.refused: dict[str, int] = {}
         self.connections_total = 0
         self._server: WebSocketServer | None = None
+        self._connections: WeakSet[ServerConnection] = WeakSet()
         self._pump: asyncio.Task[None] | None = None
         self._market: Market | None = None
         self._venue: VenueMarket | None = None
@@ -83,7 +87,7 @@ class ExchangeServer:
                 config.host,
                 config.port,
                 process_request=self._answer,
-                create_connection=PostingConnection if self.is_venue else ServerConnection,
+                create_connection=cast("type[ServerConnection]", self._connect),
                 compression="deflate" if config.compression else None,
                 max_size=_MOST_BYTES,
                 ping_interval=self._keepalive,
@@ -160,13 +164,25 @@ class ExchangeServer:
             return
         self._server.close()
         closing = asyncio.ensure_future(self._server.wait_closed())
-        done, _ = await asyncio.wait([closing], timeout=1.0)
-        if not done:
-            for connection in tuple(self._server.all_connections):
-                connection.transport.abort()
-            await closing
-        # Aborted transports take one more turn of the loop to let go of their sockets.
-        await asyncio.sleep(0)
+        await asyncio.wait([closing], timeout=1.0)
+        # What was accepted at the last moment becomes a connection a few turns of the loop later,
+        # and what is cut off lets go of its socket one turn later.
+        for _ in range(_TURNS):
+            self._cut_off()
+            await asyncio.sleep(0)
+        await closing
+
+    def _connect(self, *args: Any, **options: Any) -> ServerConnection:
+        """Return a connection, and remember it: websockets forgets those that are no WebSocket."""
+        kind = PostingConnection if self.is_venue else ServerConnection
+        connection = kind(*args, **options)
+        self._connections.add(connection)
+        return connection
+
+    def _cut_off(self) -> None:
+        for connection in tuple(self._connections):
+            if (transport := getattr(connection, "transport", None)) is not None:
+                transport.abort()
 
     def inject(self, fault: Fault) -> None:
         """Let a fault happen; call it in the loop's thread."""

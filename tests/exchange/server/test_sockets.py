@@ -6,6 +6,7 @@ import asyncio
 import json
 import socket as sockets
 
+import psutil
 import pytest
 import requests
 from exchange_clients import ask, collect, command, data, get, run, until
@@ -334,3 +335,28 @@ def test_a_client_that_does_not_read_is_disconnected_and_counted():
 
     with Exchange(rate=20_000, buffer_bytes=65_536) as exchange:
         run(ignore(exchange))
+
+
+UPGRADE = (
+    b"GET /v1/realtime HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
+    b"Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+    b"Sec-WebSocket-Version: 13\r\n\r\n"
+)
+KLINES = b"GET /v1/market/kline?symbol=AAPL.US&interval=1m HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+
+
+@pytest.mark.parametrize("said", [b"", b"GET /v1/rea", KLINES, UPGRADE])
+@pytest.mark.parametrize("turns", [0, 2])
+def test_a_stopped_exchange_keeps_no_socket_whatever_its_client_was_at(said, turns):
+    async def main():
+        async with Exchange(["AAPL.US"], process=False) as exchange:
+            client = sockets.create_connection(("127.0.0.1", exchange.port))
+            client.sendall(said)
+            for _ in range(turns):
+                await asyncio.sleep(0)
+        with client:
+            own = client.getsockname()
+            held = [c for c in psutil.Process().net_connections("inet") if c.raddr == own]
+            assert not held
+
+    asyncio.run(main())
