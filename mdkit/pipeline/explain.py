@@ -138,7 +138,8 @@ def advice(pipeline: Pipeline) -> str:
     if not timers:
         why = "there are no strategies to run in them"
     elif pipeline.monitor.diagnose() != "consumer_bound":
-        why = "the strategies keep up with the feed"
+        came = pipeline.ledger.totals()["received"]
+        why = "the strategies keep up with the feed" if came else "nothing has come yet"
     elif cores() <= in_use:
         why = f"of {cores()} core{'s' * (cores() > 1)} none is idle"
     elif useful <= in_use:

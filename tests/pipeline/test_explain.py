@@ -116,6 +116,9 @@ def test_the_advice_says_whether_more_worker_processes_would_help(
     for symbol in symbols:
         for channel in ("depth", "trade"):
             pipeline.channels.expect(symbol, channel)
+    if bottleneck != "consumer_bound":
+        assert diagnose(pipeline).advice == f"{WOULD_NOT}nothing has come yet"
+    pipeline.channels.expect("A", "depth").received = 1
     for timer in pipeline.timers.values():
         if each:
             timer.add(each)
