@@ -14,7 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-from mdkit.errors import RecordingError
+from mdkit.errors import RecordingError, SettingsError
 
 try:
     from isal import isal_zlib as deflate  # the same formats as zlib's, in a quarter of the time
@@ -23,6 +23,8 @@ except ModuleNotFoundError:  # in a browser
 
 GZIP_MAGIC = b"\x1f\x8b"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+
+_OTHERS = {".csv", ".tsv", ".parquet", ".feather", ".arrow", ".xlsx", ".h5", ".zip", ".xz", ".bz2"}
 
 _GZIP = 31  # zlib's number for a window of 32 KiB with a gzip header
 _ZSTD_WINDOW = 17
@@ -46,7 +48,15 @@ class Compressor(Protocol):
 
 
 def compressor(path: Path) -> Compressor:
-    """Return the compressor for a file's suffix; raise `RecordingError` if it is not installed."""
+    """Return the compressor for a file's suffix.
+
+    Raises `RecordingError` if it is not installed, `SettingsError` for a suffix of other files.
+    """
+    if path.suffix.lower() in _OTHERS:
+        raise SettingsError(
+            f"{path} would not be {path.suffix}: a recording holds raw messages, a line each. Give "
+            "a name such as market.jsonl.gz; tables come from md.read_recording(...).frame(...)."
+        )
     if path.suffix == ".gz":
         return _Gzip()
     if path.suffix == ".zst":

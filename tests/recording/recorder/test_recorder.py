@@ -115,6 +115,13 @@ def test_it_is_on_the_disk_a_moment_later_without_closing(recorder, wait_until):
     assert read(made.path) == batch(0, 10)
 
 
+@pytest.mark.parametrize("name", ["a.csv", "a.PARQUET", "a.jsonl.zip"])
+def test_a_name_of_other_files_is_refused(tmp_path, name):
+    with pytest.raises(SettingsError, match=r"would not be .* such as market\.jsonl\.gz"):
+        Recorder(tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_file_is_never_written_over_unless_told(tmp_path, recorder):
     path = tmp_path / "a.jsonl"
     path.write_text("precious")
