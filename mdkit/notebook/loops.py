@@ -23,21 +23,25 @@ class LoopThread:
     """Runs a coroutine in an event loop of its own, in a daemon thread.
 
     A busy caller does not stop it; interpreter exit does not wait for it. The loop is uvloop's
-    where that is installed, unless MDKIT_UVLOOP is 0.
+    where that is installed, unless MDKIT_UVLOOP is 0. Raises what keeps a loop from being made,
+    such as `OSError` where no more files may be open.
     """
 
     def __init__(self, work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
-        self.loop: asyncio.AbstractEventLoop
         self._work = work
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=self._turn, name=name, daemon=True)
+        made: concurrent.futures.Future[asyncio.AbstractEventLoop] = concurrent.futures.Future()
+        self._thread = threading.Thread(target=self._turn, args=(made,), name=name, daemon=True)
         self._thread.start()
-        self._ready.wait()
+        self.loop = made.result()
 
-    def _turn(self) -> None:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            self.loop = runner.get_loop()
-            self._ready.set()
+    def _turn(self, made: concurrent.futures.Future[asyncio.AbstractEventLoop]) -> None:
+        runner = asyncio.Runner(loop_factory=_loop_factory())
+        try:
+            made.set_result(runner.get_loop())
+        except BaseException as error:
+            made.set_exception(error)
+            return
+        with runner:
             runner.run(self._work())
 
     def join(self, timeout: float = 10.0) -> None:

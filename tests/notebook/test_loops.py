@@ -36,3 +36,12 @@ def test_without_uvloop_a_threads_loop_is_asyncios(monkeypatch):
 
     LoopThread(look, "a loop").join()
     assert seen[0].startswith("asyncio.")
+
+
+def test_a_loop_that_cannot_be_made_is_an_error_and_no_standstill(monkeypatch):
+    def refuse():
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr("mdkit.notebook.loops._loop_factory", lambda: refuse)
+    with pytest.raises(OSError, match="Too many open files"):
+        LoopThread(None, "a loop")
