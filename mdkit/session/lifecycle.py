@@ -108,9 +108,13 @@ class SessionLife(ABC, Generic[R]):
                 raise SessionError("This session has ended; make a new one with md.live(...).")
             return self
         self._before_beginning()
-        self._begun.set()
         check_kernel()
-        self._begin()
+        self._begun.set()
+        try:
+            self._begin()
+        except BaseException:  # no thread, or no loop: it can be tried again
+            self._begun.clear()
+            raise
         return self
 
     async def run(self, seconds: float | None = None) -> R:

@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+import mdkit as md
 from mdkit.notebook.loops import LoopThread
 
 
@@ -45,3 +46,17 @@ def test_a_loop_that_cannot_be_made_is_an_error_and_no_standstill(monkeypatch):
     monkeypatch.setattr("mdkit.notebook.loops._loop_factory", lambda: refuse)
     with pytest.raises(OSError, match="Too many open files"):
         LoopThread(None, "a loop")
+
+
+def test_a_session_whose_thread_cannot_begin_has_not_started_and_can_be_started_later(monkeypatch):
+    def refuse():
+        raise OSError(24, "Too many open files")
+
+    market = md.Simulated(["AAPL.US"], speed=None, count=20)
+    session = md.live(source=market, runner="thread", name="no loop")
+    with monkeypatch.context() as patch:
+        patch.setattr("mdkit.notebook.loops._loop_factory", lambda: refuse)
+        with pytest.raises(OSError, match="Too many open files"):
+            session.start()
+    assert session.state == "not started"
+    assert session.run_blocking().totals["processed"] == 20
