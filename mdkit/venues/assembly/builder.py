@@ -149,13 +149,18 @@ class BookBuilder:
         return []
 
     def fail(self, reason: str, received_ns: int) -> None:
-        """Take the book out of step for a reason that others found."""
-        if self.state == "out of step":
+        """Take the book out of step for a reason that others found.
+
+        One that is out of step loses the snapshot that it had been given meanwhile.
+        """
+        is_out = self.state == "out of step"
+        if is_out and not self._is_snapshot_taken:
             return
         self.faults += 1
         self.reason = reason
         self._lose("out of step")
-        self.since_ns = received_ns
+        if not is_out:
+            self.since_ns = received_ns
         self.wants_snapshot = True
 
     def end(self, received_ns: int) -> Stretch | None:

@@ -108,6 +108,38 @@ def test_a_lost_update_takes_the_book_out_of_step_until_the_next_snapshot():
     assert book.resyncs == 1
 
 
+def out_of_step():
+    """Return a book that was in step up to 11, and has lost 12."""
+    book = by_rest()
+    book.feed(update(10, 10), 1)
+    book.feed(snapshot(10, via_rest=True), 2)
+    book.feed(update(11, 11), 3)
+    book.feed(update(13, 13), 4)
+    assert (book.state, book.wants_snapshot, book.since_ns) == ("out of step", True, 4)
+    return book
+
+
+def test_a_second_loss_before_the_book_is_in_step_again_wants_another_snapshot():
+    book = out_of_step()
+    assert book.feed(snapshot(13, via_rest=True), 5) == []
+    assert not book.wants_snapshot
+    assert book.feed(update(15, 15), 6) == []
+    assert (book.state, book.wants_snapshot, book.since_ns) == ("out of step", True, 4)
+    told = book.feed(snapshot(14, bids=((98.0, 1.0),), via_rest=True), 7)
+    assert [type(each) for each in told] == [Stretch, Built]
+    assert book.state == "in step"
+
+
+def test_a_snapshot_that_the_venues_best_prices_refute_is_not_published_later():
+    book = out_of_step()
+    book.feed(snapshot(13, bids=((98.0, 1.0),), via_rest=True), 5)
+    book.compare(BestQuote("X", 14, (99.0, 1.0), (101.0, 1.0)), 6)
+    assert book.feed(update(14, 14), 7) == []
+    assert book.wants_snapshot
+    assert book.feed(update(15, 15), 8) == []
+    assert book.state == "out of step"
+
+
 def test_an_old_update_is_passed_over():
     book = by_rest()
     book.feed(update(11, 11), 1)
@@ -258,6 +290,20 @@ def test_books_are_those_of_the_venue_or_are_not_in_step(steps, cut):
             assert is_behind or list(book.book.bids.best(100)) == sorted(true.items(), reverse=True)
         else:
             assert not any(isinstance(each, Built) for each in told)
+
+
+@settings(deadline=None)
+@given(kinds=st.lists(st.sampled_from(["update", "lost", "asked"]), max_size=30))
+def test_once_nothing_is_lost_any_more_a_book_that_is_given_what_it_wants_is_in_step(kinds):
+    number, book = 10, by_rest()
+    for at, kind in enumerate([*kinds, *("update", "asked") * 3]):
+        if kind != "asked":
+            number += 1
+        if kind == "update":
+            book.feed(update(number, number), at + 1)
+        elif kind == "asked" and book.wants_snapshot:
+            book.feed(snapshot(number, via_rest=True), at + 1)
+    assert book.state == "in step"
 
 
 def test_a_saved_book_that_cannot_be_is_refused():
