@@ -119,6 +119,13 @@ def pytest_xdist_make_scheduler(config, log):
         def _split_scope(self, nodeid):
             return group(nodeid.partition("::")[0]) or nodeid
 
+        def schedule(self):
+            super().schedule()
+            # A worker runs a test once it knows the next one. In place of one that died it would
+            # be given one alone, and keep it for ever.
+            for node in self.nodes:
+                self._reschedule(node)
+
     return ByGroup(config, log)
 
 
