@@ -7,16 +7,18 @@ import { holdsUntil, imbalanceOf, isOld, microprice, place, pressureOf, reach, r
   from "../static/book.js";
 import { merge } from "../static/bubbles.js";
 import { barsIn, joinCells } from "../static/footprint.js";
-import { fitPrices, sizeRange, turns } from "../static/heat.js";
+import { fitPrices, sizeRange } from "../static/heat.js";
 import { heightFor, layout, paneAt } from "../static/layout.js";
-import { signalRanges } from "../static/pressure.js";
 import { Steps } from "../static/lines.js";
+import { powerOf } from "../static/pressure.js";
 import { bookAt, linesOf, valuesAt } from "../static/readout.js";
 import { Ring } from "../static/ring.js";
 import { Scale, clock, decimals, niceStep, price, short, ticks, timeTicks }
   from "../static/scales.js";
+import { AGAIN, ANEW, KEEP, Seldom } from "../static/seldom.js";
+import { lastRows, marked, signalRanges, turns } from "../static/signals.js";
 import { Store } from "../static/store.js";
-import { isCut } from "../static/strips.js";
+import { farOf, isCut } from "../static/strips.js";
 import { heatIndex, heatTable } from "../static/theme.js";
 import { View } from "../static/view.js";
 import { follows, unpack } from "../static/wire.js";
@@ -241,6 +243,19 @@ test("within a pixel a line goes as far up and down as its levels do", () => {
   assert.deepEqual(drawn, [[0, 4.5, 9.5, 1], [9.5, 1.5, 1, 8], [10.5, 5.5, 10, 1]]);
 });
 
+test("a line is drawn in the same rectangles wherever it begins", () => {
+  const levels = Array.from({ length: 200 }, (_, n) => [0.37 * n, (n * n) % 17]);
+  const from = (first) => {
+    const drawn = [], steps = new Steps({ fillRect: (...r) => drawn.push(r) }, 1.2, 0.5);
+    for (const [at, level] of levels.slice(first)) steps.hold(at, at, level, true);
+    steps.end();
+    return new Set(drawn.filter(([left]) => left > 40).map((r) => r.join(" ")));
+  };
+  const whole = from(0);
+  assert.ok(whole.size > 60);
+  for (const first of [20, 51, 97, 98, 99]) assert.deepEqual(from(first), whole);
+});
+
 test("trades are the same bubbles wherever the pane begins", () => {
   const ring = new Ring(6, 100);
   for (let n = 0; n < 60; n++) ring.append(rows([1e12 + 7 * n, 10 + (n % 2), 1 + n, 1, 0, 0]));
@@ -383,8 +398,64 @@ test("stretches cut lines", () => {
 test("only turns of sign are marks", () => {
   const ring = new Ring(3, 100);
   ring.append(rows([0, 0, 1], [1, 1, -1], [2, 0, 2], [3, 0, -1], [4, 0, -2], [5, 1, 0], [6, 0, 1]));
-  assert.deepEqual(turns(ring, 0, 10), [[3, -1, 0], [5, 0, 1], [6, 1, 0]]);
-  assert.deepEqual([...signalRanges(ring, 0, 6)], [[0, [-2, 2]], [1, [-1, 0]]]);
+  assert.deepEqual(turns(ring, 0, 10, 2), [[3, -1, 0], [5, 0, 1], [6, 1, 0]]);
+  assert.deepEqual([...signalRanges(ring, 0, 6, 2)], [[0, [-2, 2]], [1, [-1, 0]]]);
+});
+
+test("a strategy's last signal counts however long ago it was and however much others said", () => {
+  const ring = new Ring(3, 4000);
+  ring.append(rows([0, 1, 5], [1, 1, NaN]));
+  for (let n = 0; n < 3000; n++) ring.append(rows([10 + n, 0, n % 7 - 3]));
+  ring.append(rows([3020, 1, -5]));
+  assert.deepEqual([...lastRows(ring, 3001, 2)], [[0, 3001], [1, 0]]);
+  assert.deepEqual([...lastRows(ring, 1, 3)], [[1, 0]], "one that never spoke has none");
+  assert.deepEqual(turns(ring, 3015, 3030, 2), [[3020, -5, 1]]);
+  assert.deepEqual(signalRanges(ring, 3000, 3010, 2).get(1), [4, 6]);
+});
+
+test("the same turns are marked wherever the pane begins, and those of two sides apart", () => {
+  const ring = new Ring(3, 4000);
+  for (let n = 0; n < 900; n++) ring.append(rows([1e12 + 13 * n, 0, n % 3 ? 1 : -1]));
+  const of = (from) => marked(ring, new Scale(from, from + 6000, 0, 750, 6000), 1)
+    .map(([t, value]) => `${t} ${value}`);
+  const all = of(1e12), moved = of(1e12 + 64);
+  assert.ok(all.length > 150 && all.length < 200, "one a side in 64 ms");
+  const both = moved.filter((mark) => Number(mark.split(" ")[0]) < 1e12 + 6000);
+  assert.deepEqual(both, all.filter((mark) => Number(mark.split(" ")[0]) >= 1e12 + 64));
+});
+
+test("what depends on all that is shown changes seldom, but at once with another stretch", () => {
+  const looks = new Seldom(), at = (from, span = 1000) => ({ from, span });
+  assert.equal(looks.look("A", at(0)), ANEW);
+  const next = Array.from({ length: 30 }, (_, n) => looks.look("A", at(n)));
+  assert.deepEqual(next.flatMap((look, n) => (look === KEEP ? [] : [[n, look]])),
+    [[14, AGAIN], [29, AGAIN]]);
+  assert.equal(looks.look("A", at(30, 800)), ANEW, "zoomed");
+  assert.equal(looks.look("A", at(-500, 800)), ANEW, "panned");
+  assert.equal(looks.look("B", at(-500, 800)), ANEW);
+  assert.equal(looks.look("B", at(-500, 800)), KEEP);
+});
+
+test("the scale of ratios does not go to and fro where they are at its edge", () => {
+  const ring = new Ring(1, 100), value = (o) => ring.data[o];
+  ring.append(rows([2.9], [3.1]));
+  const of = (row, before) => powerOf(ring, row, row, value, before);
+  assert.equal(of(0, 1), 3);
+  assert.equal(of(1, 3), 4, "larger as soon as it must be");
+  assert.equal(of(0, 4), 4, "not smaller for so little");
+  ring.append(rows([1.5]));
+  assert.equal(of(2, 4), 2);
+});
+
+test("samples of a replay are joined however fast it is played, and no hole is", () => {
+  const at = (...times) => {
+    const ring = new Ring(1, 100);
+    ring.append(Float64Array.from(times));
+    return farOf(ring, 0, times.length - 1);
+  };
+  assert.equal(at(0), 1500);
+  assert.equal(at(0, 200, 400, 600, 20600, 20800), 1500);
+  assert.equal(at(0, 4000, 8000, 12000), 16000);
 });
 
 // -- heat map and footprint ------------------------------------------------------------------------
