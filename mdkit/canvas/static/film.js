@@ -36,6 +36,8 @@ export class Film {
       pen.beginPath();
       pen.rect(dirty, 0, w - dirty, h);
       pen.clip();
+      // Also of what the pane covers but a part of, its last row of pixels.
+      pen.clearRect(dirty, 0, w - dirty, h);
       pen.setTransform(ratio, 0, 0, ratio, -r.x * ratio, -r.y * ratio);
       paint(pen, x.from + dirty * per);
       pen.restore();
