@@ -98,7 +98,7 @@ export class HeatPane {
       pen.fillStyle = theme.panel;
       pen.fillRect(r.x, r.y, r.w, r.h);
       if (until) {
-        this.image.draw(pen, r);
+        this.image.draw(pen, r, x.dot);
         const begin = Math.max(first, ring.find(from - BACK / x.slope) - 1);
         this.lines(pen, ring, begin, last, until.subarray(begin - first), x, y, theme);
       }

@@ -66,10 +66,14 @@ export class HeatImage {
     this.key = "";
   }
 
-  draw(g, r) {
+  // `dot`: how wide a pixel of the screen is.
+  draw(g, r, dot) {
     g.imageSmoothingEnabled = false;
-    // On a whole pixel as far as that is a matter of rounding: a plain copy costs least.
-    g.drawImage(this.canvas, Math.round(this.left * 256) / 256, r.y, this.width, r.h);
+    const isPlain = Math.abs(this.width / this.canvas.width - dot) < 1e-6 * dot;
+    // A plain copy, which costs least, where a column is a pixel. Else a little off, so that no
+    // column ends in the middle of a pixel, where rounding would say which one is seen.
+    const left = isPlain ? Math.round(this.left / dot) * dot : this.left + dot / 64;
+    g.drawImage(this.canvas, left, r.y, this.width, r.h);
   }
 }
 

@@ -344,6 +344,25 @@ test("the store keeps as much as the kernel says that it does", () => {
   assert.deepEqual([...store.bars.keys()], [5000, 10000]);
 });
 
+test("what is kept of the past stands until more of it was not seen, or all comes anew", () => {
+  const store = new Store(), of = (rows) => { store.takeGaps(rows); return store.past; };
+  const first = of([[1, 2, "lost", 0]]);
+  assert.equal(of([[1, 2, "lost", 0], [3, 4, "dropped", 7]]), first, "others came meanwhile");
+  assert.equal(of([[1, 2, "lost", 0], [3, 9, "dropped", 8]]), first);
+  const second = of([[1, 5, "lost", 0], [3, 9, "dropped", 8]]);
+  assert.notEqual(second, first);
+  store.clear();
+  const third = store.past;
+  store.clear();
+  assert.ok(third !== second && store.past !== third, "even where there was no gap");
+});
+
+test("a ring counts the rows that ever came, without those given anew", () => {
+  const ring = new Ring(1, 2, 50);
+  ring.append(rows([0], [10], [60], [110], [160]));
+  assert.equal(ring.total, 4);
+});
+
 test("the store knows the age of what it shows", () => {
   const store = new Store();
   assert.equal(store.age(5), Infinity);

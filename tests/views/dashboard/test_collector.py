@@ -136,6 +136,23 @@ def out_of_step(state, reason="sequence 7 after 5"):
     return source
 
 
+def test_a_session_of_which_nothing_could_be_read_is_not_called_normal(list_source, depth_message):
+    async def main(*batches):
+        session = md.live(source=list_source(batches, ends=False))
+        session.start()
+        while session.pipeline.ledger.totals()["received"] < len(batches):
+            await asyncio.sleep(0)
+        while session.pipeline.buffer:
+            await asyncio.sleep(0)
+        word = state_of(session.pipeline)
+        await session.stop()
+        return word
+
+    other = b'{"channel": "book", "data": []}'
+    assert asyncio.run(main([other], [other])) == "failing"
+    assert asyncio.run(main([other], [depth_message("A")])) == "normal"
+
+
 @pytest.mark.parametrize(
     ("state", "fault", "word"),
     [
