@@ -207,20 +207,16 @@ class SignalSeries:
         values = block.floats[0, ours]
         # Step and sign in one number: a row that has that of the one before is left out.
         kinds = 2 * (block.received[ours] // _SIGNAL_STEP_NS) + (values > 0)
-        names = names[ours]
-        numbers = np.full(ours.size, -1)
-        for name in dict.fromkeys(names.tolist()):
-            places = np.flatnonzero(names == name)
-            own = kinds[places]
-            is_new = np.append(self._last.get(name) != own[0], own[1:] != own[:-1])
-            self._last[name] = int(own[-1])
-            number = self.strategies.setdefault(name, len(self.strategies))
-            numbers[places[is_new]] = number
-        wanted = np.flatnonzero(numbers >= 0)
-        if not wanted.size:
+        last, wanted, numbers = self._last, [], []
+        for place, (name, kind) in enumerate(zip(names[ours], kinds.tolist(), strict=True)):
+            if last.get(name) != kind:
+                last[name] = kind
+                wanted.append(place)
+                numbers.append(self.strategies.setdefault(name, len(self.strategies)))
+        if not wanted:
             return False
         stamps = in_ms(block.received[ours[wanted]])
-        self.ring.append(np.column_stack((stamps, numbers[wanted], values[wanted])))
+        self.ring.append(np.column_stack((stamps, numbers, values[wanted])))
         return True
 
 
