@@ -36,8 +36,9 @@ export class HeatImage {
     const [low, high] = range;
     for (let row = Math.max(first, ring.find((begin + dirty) * per)); row <= last; row++) {
       const o = ring.offset(row), t = ring.data[o + T];
-      const left = Math.max(dirty, Math.floor(t / per) - begin);
-      const right = Math.min(w, Math.max(Math.ceil(until[row - first] / per) - begin, left + 1));
+      const start = Math.floor(t / per) - begin, left = Math.max(dirty, start);
+      // At least a pixel of its own: of one that ended before what is painted nothing is.
+      const right = Math.min(w, Math.max(Math.ceil(until[row - first] / per) - begin, start + 1));
       if (right <= left) continue;
       this.painted++;
       const [deep, tall] = reach(ring.data, o, levels);

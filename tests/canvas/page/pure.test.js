@@ -8,6 +8,7 @@ import { holdsUntil, imbalanceOf, isOld, microprice, place, pressureOf, reach, r
 import { merge } from "../static/bubbles.js";
 import { barsIn, joinCells } from "../static/footprint.js";
 import { fitPrices, sizeRange } from "../static/heat.js";
+import { HeatImage } from "../static/heatimage.js";
 import { heightFor, layout, paneAt } from "../static/layout.js";
 import { Steps } from "../static/lines.js";
 import { powerOf } from "../static/pressure.js";
@@ -25,6 +26,8 @@ import { follows, unpack } from "../static/wire.js";
 
 const rows = (...list) => Float64Array.from(list.flat());
 const near = (a, b) => assert.ok(Math.abs(a - b) < 1e-9 * Math.max(1, Math.abs(b)), `${a} ${b}`);
+
+const heatTheme = { name: "test", heat: [[0, 0, 0], [255, 128, 0]] };
 
 // -- ring ----------------------------------------------------------------------------------
 
@@ -479,6 +482,37 @@ test("samples of a replay are joined however fast it is played, and no hole is",
 
 // -- heat map and footprint ------------------------------------------------------------------------
 
+test("of the heat map what is kept is what painting all would give, behind gaps as well", () => {
+  const pen = { putImageData() {}, createImageData: (width, height) =>
+    ({ width, height, data: new Uint8ClampedArray(4 * width * height) }) };
+  globalThis.document = { createElement: () => ({ getContext: () => pen }) };
+  const r = { w: 200, h: 40 }, ring = new Ring(11, 500, 50), theme = heatTheme;
+  const y = new Scale(12, 8, 0, 40), gaps = [], kept = new HeatImage();
+  const paint = (image, now) => {
+    const from = Math.ceil((now - 1000) / 5) * 5, x = new Scale(from, from + 1000, 0, 200, 1000);
+    const first = Math.max(0, ring.find(x.from)), last = ring.find(x.to);
+    const until = holdsUntil(ring, first, last, gaps, now);
+    image.paint(r, ring, first, last, until, gaps.length,
+      { x, y, theme, contrast: 1, range: [1, 10], tick: 1, levels: 1 });
+    return [...image.pixels];
+  };
+  let painted = 0;
+  for (let n = 0, now = 1e12; n < 300; n++) {
+    now += 3 + (n * 7) % 23;
+    const isBehind = n % 40 === 39;
+    if (isBehind) {
+      gaps.push([ring.at(ring.length - 1, 0), now + 150]);
+      now += 151;
+    }
+    ring.append(rows([now, isBehind ? 1 : 0, 9, 1 + n % 9, 11, 2 + n % 7, 10, 2, 1, 1, 1]));
+    const whole = paint(new HeatImage(), now + 2);
+    assert.deepEqual(paint(kept, now + 2), whole, `picture ${n}`);
+    painted += whole.filter(Boolean).length;
+  }
+  assert.ok(painted > 300 * 500);
+  delete globalThis.document;
+});
+
 test("colours are a logarithmic scale of sizes", () => {
   assert.equal(heatIndex(0, 1, 100), 0);
   assert.equal(heatIndex(1, 1, 100), 1);
@@ -486,7 +520,7 @@ test("colours are a logarithmic scale of sizes", () => {
   assert.equal(heatIndex(1e9, 1, 100), 255);
   assert.equal(heatIndex(NaN, 1, 100), 0);
   assert.ok(heatIndex(10, 1, 100, 2) < 128);
-  const table = heatTable({ name: "test", heat: [[0, 0, 0], [255, 128, 0]] });
+  const table = heatTable(heatTheme);
   assert.equal(table[0], 0xff000000);
   assert.equal(table[255], 0xff0080ff);
 });
