@@ -136,21 +136,21 @@ def out_of_step(state, reason="sequence 7 after 5"):
     return source
 
 
-def test_a_session_of_which_nothing_could_be_read_is_not_called_normal(list_source, depth_message):
-    async def main(*batches):
+def test_a_session_of_which_nothing_could_be_read_is_not_called_normal(
+    list_source, depth_message, until
+):
+    async def main(processed, invalid, *batches):
         session = md.live(source=list_source(batches, ends=False))
         session.start()
-        while session.pipeline.ledger.totals()["received"] < len(batches):
-            await asyncio.sleep(0)
-        while session.pipeline.buffer:
-            await asyncio.sleep(0)
+        totals = session.pipeline.ledger.totals
+        await until(lambda: (totals()["processed"], totals()["invalid"]) == (processed, invalid))
         word = state_of(session.pipeline)
         await session.stop()
         return word
 
     other = b'{"channel": "book", "data": []}'
-    assert asyncio.run(main([other], [other])) == "failing"
-    assert asyncio.run(main([other], [depth_message("A")])) == "normal"
+    assert asyncio.run(main(0, 2, [other], [other])) == "failing"
+    assert asyncio.run(main(1, 1, [other], [depth_message("A")])) == "normal"
 
 
 @pytest.mark.parametrize(
