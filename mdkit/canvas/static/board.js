@@ -2,11 +2,12 @@
 
 import { MID, isOld } from "./book.js";
 import * as bars from "./footprint.js";
-import { HeatPane, fitPrices, marks } from "./heat.js";
+import { HeatPane, fitPrices } from "./heat.js";
 import { AXIS, heightFor, layout } from "./layout.js";
 import { Scale, clock, decimals, price as writePrice, ticks, timeTicks } from "./scales.js";
 import { PressurePane } from "./pressure.js";
 import { resultPane, tradeTable } from "./result.js";
+import { marks } from "./signals.js";
 import { Ladder, signalTable, tape } from "./side.js";
 import * as strips from "./strips.js";
 import { themeOf } from "./theme.js";
@@ -108,7 +109,9 @@ export class Board {
       from = Math.ceil(from / per) * per;
       to = from + span;
     }
-    return new Scale(from, to, plot.x, plot.x + plot.w, span);
+    const x = new Scale(from, to, plot.x, plot.x + plot.w, span);
+    x.dot = 1 / this.ratio; // how wide a pixel of the screen is
+    return x;
   }
 
   strip(name, r) {

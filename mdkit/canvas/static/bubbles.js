@@ -1,5 +1,7 @@
 // Trades as bubbles: colour by side, area by size.
 
+import { ANEW, KEEP, Seldom } from "./seldom.js";
+
 const COVER = 0.035; // of the pane, by all bubbles together
 const EASE = Math.log(1.25); // by which bubbles must be too large or too small to be drawn anew
 const MOST_RADIUS = 20;
@@ -7,7 +9,7 @@ const MOST_RADIUS = 20;
 export class Bubbles {
   constructor() {
     this.scale = null;
-    this.age = 0;
+    this.looks = new Seldom();
   }
 
   // Choose how large bubbles are, and how many pixels make one of several trades: seldom another,
@@ -15,12 +17,12 @@ export class Bubbles {
   fit(r, store, x, y) {
     const ring = store.rings.trades;
     if (!ring?.length) return;
-    if (this.scale && this.age++ % 15 && this.symbol === store.head.symbol) return;
+    const look = this.looks.look(store.head.symbol, x);
+    if (look === KEEP) return;
     const fresh = scaleOf(r, ring, x, y);
-    const isOther = !this.scale || this.symbol !== store.head.symbol || this.scale.wide !== fresh.wide;
+    const isOther = look === ANEW || this.scale.wide !== fresh.wide;
     if (isOther || ["large", "most"].some(
       (name) => Math.abs(Math.log(fresh[name] / this.scale[name])) > EASE)) this.scale = fresh;
-    this.symbol = store.head.symbol;
   }
 
   get key() {

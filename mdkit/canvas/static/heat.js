@@ -4,7 +4,8 @@ import { ASK, BID, MID, SPREAD, T, holdsUntil, microprice, place, reach } from "
 import { Bubbles } from "./bubbles.js";
 import { Film } from "./film.js";
 import { HeatImage } from "./heatimage.js";
-import { stepLine } from "./lines.js";
+import { BACK, stepLine } from "./lines.js";
+import { ANEW, KEEP, Seldom } from "./seldom.js";
 
 const MARGIN = 28; // pixels before a new trade in which its bubble, or one that grows, may be
 const EASE = Math.log(1.25); // by which sizes must have changed before colours do
@@ -70,7 +71,9 @@ export class HeatPane {
     this.bubbles = new Bubbles();
     this.film = new Film();
     this.range = null;
-    this.age = 0;
+    this.looks = new Seldom();
+    this.trades = null; // the ring of those drawn, and how many had come to it
+    this.taken = 0;
   }
 
   draw(g, r, store, x, y, theme, options) {
@@ -78,7 +81,7 @@ export class HeatPane {
     const first = ring?.length ? Math.max(0, ring.find(x.from)) : 0;
     const last = ring?.length && store.levels ? ring.find(x.to) : -1;
     const until = last < first ? null : holdsUntil(ring, first, last, store.unseen, store.head.seen);
-    let done = Infinity, key = "";
+    let done = Infinity, key = "", since = Infinity;
     if (until) {
       this.paint(r, store, ring, first, last, until, x, y, theme, options.contrast);
       this.isWide = spreadOf(ring, first, last) * Math.abs(y.slope) > (this.isWide ? 8 : 10);
@@ -88,31 +91,39 @@ export class HeatPane {
     if (options.trades) {
       this.bubbles.fit(r, store, x, y);
       key += ` ${this.bubbles.key}`;
-      if (store.rings.trades?.length) done = Math.min(done, newest(store.rings.trades, x.to));
+      since = this.unseen(store.rings.trades);
     }
     key += ` ${[x.span, y.from, y.to, theme.name, store.past]}`;
-    this.film.draw(g, r, x, key, done, MARGIN, (pen, from) => {
+    this.film.draw(r, x, key, since, done, MARGIN, (pen, from) => {
       pen.fillStyle = theme.panel;
       pen.fillRect(r.x, r.y, r.w, r.h);
       if (until) {
-        this.image.draw(pen, r);
-        const begin = Math.max(first, ring.find(from) - 1);
+        this.image.draw(pen, r, x.dot);
+        const begin = Math.max(first, ring.find(from - BACK / x.slope) - 1);
         this.lines(pen, ring, begin, last, until.subarray(begin - first), x, y, theme);
       }
       if (options.trades) this.bubbles.draw(pen, store, x, y, theme, from);
     });
+    this.film.show(g, r);
+  }
+
+  // When the first trade was received that the picture before did not have.
+  unseen(ring) {
+    const taken = ring === this.trades ? this.taken : 0;
+    this.trades = ring;
+    this.taken = ring?.total ?? 0;
+    return this.taken > taken ? ring.at(Math.max(0, ring.length - (this.taken - taken)), T) : Infinity;
   }
 
   paint(r, store, ring, first, last, until, x, y, theme, contrast) {
-    const isOther = !this.range || this.symbol !== store.head.symbol;
-    if (isOther || this.age++ % 15 === 0) {
+    const look = this.looks.look(store.head.symbol, x);
+    if (look !== KEEP) {
       const fresh = sizeRange(ring, first, last, store.levels);
-      // Seldom and slowly, so that the colours of the past do not flicker.
-      if (isOther) this.range = fresh;
+      // Of what goes on slowly, so that the colours of the past do not flicker.
+      if (look === ANEW) this.range = fresh;
       else if (this.range.some((old, i) => Math.abs(Math.log(fresh[i] / old)) > EASE)) {
         this.range = this.range.map((old, i) => old * (fresh[i] / old) ** 0.5);
       }
-      this.symbol = store.head.symbol;
     }
     const tick = store.tick < Infinity ? store.tick : (y.from - y.to) / r.h;
     this.image.paint(r, ring, first, last, until, store.past,
@@ -135,12 +146,6 @@ export class HeatPane {
   }
 }
 
-// When the newest row before a time was received.
-function newest(ring, time) {
-  const row = ring.find(time);
-  return row < 0 ? Infinity : ring.at(row, T);
-}
-
 // The median spread of a sample of rows.
 function spreadOf(ring, first, last) {
   const found = [];
@@ -149,37 +154,4 @@ function spreadOf(ring, first, last) {
     if (spread === spread) found.push(Math.abs(spread));
   }
   return found.sort((a, b) => a - b)[found.length >> 1] ?? 0;
-}
-
-// Where a strategy's signal changes its sign: [time, value, strategy].
-export function turns(ring, from, to) {
-  const found = [], signs = new Map();
-  if (!ring?.length) return found;
-  const last = ring.find(to);
-  for (let row = Math.max(0, ring.find(from) - 200); row <= last; row++) {
-    const t = ring.at(row, 0), strategy = ring.at(row, 1), value = ring.at(row, 2);
-    const sign = Math.sign(value) || 0, before = signs.get(strategy);
-    if (before !== undefined && sign !== before && t >= from) found.push([t, value, strategy]);
-    signs.set(strategy, sign);
-  }
-  return found;
-}
-
-export function marks(g, r, store, x, theme) {
-  let lastX = -Infinity;
-  for (const [t, value] of turns(store.rings.signals, x.from, x.to)) {
-    const px = x.px(t);
-    if (px - lastX < 7) continue;
-    lastX = px;
-    const up = value > 0, y = up ? r.y + r.h - 4 : r.y + 20, d = up ? -7 : 7;
-    g.beginPath();
-    g.moveTo(px - 4, y);
-    g.lineTo(px + 4, y);
-    g.lineTo(px, y + d);
-    g.fillStyle = value > 0 ? theme.buy : value < 0 ? theme.sell : theme.muted;
-    g.fill();
-    g.strokeStyle = theme.back;
-    g.lineWidth = 0.8;
-    g.stroke();
-  }
 }

@@ -36,8 +36,9 @@ export class HeatImage {
     const [low, high] = range;
     for (let row = Math.max(first, ring.find((begin + dirty) * per)); row <= last; row++) {
       const o = ring.offset(row), t = ring.data[o + T];
-      const left = Math.max(dirty, Math.floor(t / per) - begin);
-      const right = Math.min(w, Math.max(Math.ceil(until[row - first] / per) - begin, left + 1));
+      const start = Math.floor(t / per) - begin, left = Math.max(dirty, start);
+      // At least a pixel of its own: of one that ended before what is painted nothing is.
+      const right = Math.min(w, Math.max(Math.ceil(until[row - first] / per) - begin, start + 1));
       if (right <= left) continue;
       this.painted++;
       const [deep, tall] = reach(ring.data, o, levels);
@@ -66,10 +67,14 @@ export class HeatImage {
     this.key = "";
   }
 
-  draw(g, r) {
+  // `dot`: how wide a pixel of the screen is.
+  draw(g, r, dot) {
     g.imageSmoothingEnabled = false;
-    // On a whole pixel as far as that is a matter of rounding: a plain copy costs least.
-    g.drawImage(this.canvas, Math.round(this.left * 256) / 256, r.y, this.width, r.h);
+    const isPlain = Math.abs(this.width / this.canvas.width - dot) < 1e-6 * dot;
+    // A plain copy, which costs least, where a column is a pixel. Else a little off, so that no
+    // column ends in the middle of a pixel, where rounding would say which one is seen.
+    const left = isPlain ? Math.round(this.left / dot) * dot : this.left + dot / 64;
+    g.drawImage(this.canvas, left, r.y, this.width, r.h);
   }
 }
 

@@ -3,11 +3,16 @@
 
 import { GAP, T } from "./book.js";
 
+// Pixels before a time from which on a line is begun that is drawn behind it.
+export const BACK = 3;
+
 // Draws level stretches, and what joins one to the next, in the context's fill style. Of what
-// moves up and down within one pixel, one rectangle is drawn.
+// moves up and down within one pixel of the screen, `dot` wide, one rectangle is drawn: the same
+// one wherever the line begins.
 export class Steps {
-  constructor(g, width) {
+  constructor(g, width, dot = 1) {
     this.g = g;
+    this.dot = dot;
     this.width = width;
     this.half = width / 2;
     this.on = false;
@@ -21,7 +26,7 @@ export class Steps {
       this.start(left, level, level);
       this.level = level;
     } else if (level !== this.level) {
-      if (left - this.column >= 1) {
+      if (this.pixel(left) !== this.pixel(this.column)) {
         this.flush(left - this.half);
         this.start(left, this.level, level);
       } else if (level < this.top) this.top = level;
@@ -29,6 +34,10 @@ export class Steps {
       this.level = level;
     }
     this.right = Math.max(right, left + 0.5);
+  }
+
+  pixel(left) {
+    return Math.floor(left / this.dot + 1e-6);
   }
 
   start(left, from, to) {
@@ -55,7 +64,7 @@ export class Steps {
 
 // A line over rows of books, which breaks where nothing was seen.
 export function stepLine(g, width, ring, first, last, until, x, y, value) {
-  const steps = new Steps(g, width), data = ring.data;
+  const steps = new Steps(g, width, x.dot), data = ring.data;
   let end = NaN;
   for (let row = first, o = ring.offset(first); row <= last; row++, o += ring.width) {
     const at = value(o), t = data[o + T];

@@ -260,6 +260,8 @@ function render({ model, el }) {
     { signal: stop.signal });
   const sizes = new ResizeObserver(() => {
     board.fit(Math.floor(root.clientWidth));
+    // At once: a canvas that takes another size is empty, and would be shown so.
+    if (board.dirty && isVisible) board.draw(performance.now());
     refreshAll();
   });
   sizes.observe(root);

@@ -9,6 +9,7 @@ export class Ring {
     this.data = new Float64Array(width * Math.min(2 * capacity, 512));
     this.start = 0;
     this.end = 0;
+    this.total = 0; // rows that ever came, without those given anew
   }
 
   get length() {
@@ -32,7 +33,10 @@ export class Ring {
       const first = row * this.width;
       const same = this.step && this.length &&
         this.key(rows[first]) === this.key(this.at(this.length - 1, 0));
-      if (!same) this.makeRoom();
+      if (!same) {
+        this.makeRoom();
+        this.total++;
+      }
       const place = same ? this.end - 1 : this.end++;
       this.data.set(rows.subarray(first, first + this.width), place * this.width);
       if (this.length > this.capacity) this.start = this.end - this.capacity;

@@ -49,13 +49,17 @@ export class Store {
     this.tick = Infinity;
     this.begin = null;
     this.takeGaps([]);
+    this.past++;
   }
 
   // Gaps are [from, to, reason, messages lost]. Of what was dropped, others came meanwhile.
   takeGaps(rows) {
-    this.past++;
     this.gaps = rows;
-    this.unseen = rows.filter((gap) => gap[2] !== "dropped");
+    const unseen = rows.filter((gap) => gap[2] !== "dropped");
+    const isSame = this.unseen?.length === unseen.length &&
+      unseen.every((gap, i) => gap[0] === this.unseen[i][0] && gap[1] === this.unseen[i][1]);
+    if (!isSame) this.past++;
+    this.unseen = unseen;
   }
 
   takeSeries(name, { rows, width, data }) {

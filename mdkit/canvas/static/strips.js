@@ -118,7 +118,7 @@ export function flow(g, r, store, x, theme) {
     }
     g.globalAlpha = 1;
     g.fillStyle = theme.ink;
-    const steps = new Steps(g, 1.3);
+    const steps = new Steps(g, 1.3, x.dot);
     let since = null;
     for (let row = first; row <= last; row++) {
       const t = Math.min(ring.at(row, 0), store.head.now), px = x.px(t);
@@ -137,6 +137,15 @@ export const QUEUE = [
   ["lost/s", 5, "bad"], ["lag ms", 6, "muted"],
 ];
 const FAR = 1500; // ms between two samples (five a second) that are not joined
+
+// From how far apart on samples are not joined: in a replay that is played faster, they lie so many
+// times further apart.
+export function farOf(ring, first, last) {
+  const steps = [];
+  for (let row = first + 1; row <= last; row++) steps.push(ring.at(row, 0) - ring.at(row - 1, 0));
+  const median = steps.sort((a, b) => a - b)[steps.length >> 1] ?? 0;
+  return Math.max(FAR, 4 * median);
+}
 
 export function queue(g, r, store, x, theme) {
   frame(g, r, theme);
@@ -160,7 +169,7 @@ export function queue(g, r, store, x, theme) {
   const y = new Scale(depth * 1.1, 0, r.y, r.y + r.h);
   const rates = new Scale(Math.max(10, most[3], most[4], most[5]) * 1.1, 0, r.y, r.y + r.h);
   const lags = new Scale(Math.max(20, most[6]) * 1.1, 0, r.y, r.y + r.h);
-  const by = niceStep(depth, 2);
+  const by = niceStep(depth, 2), far = farOf(ring, first, last);
   levelsGrid(g, r, y, [by, 2 * by, 3 * by].filter((v) => v < depth * 1.05), short, theme);
   clipped(g, r, () => {
     if (isNear) {
@@ -189,8 +198,11 @@ export function queue(g, r, store, x, theme) {
       for (let row = first; row <= last; row++) {
         const t = ring.at(row, 0), value = ring.at(row, column);
         if (!Number.isFinite(value)) continue;
-        if (t - before > FAR) g.moveTo(x.px(t), scale.px(value));
-        else g.lineTo(x.px(t), scale.px(value));
+        const px = x.px(t), py = scale.px(value);
+        if (t - before > far) {
+          g.moveTo(px - 0.75, py); // so that one that nothing is joined to is seen as well
+          g.lineTo(px, py);
+        } else g.lineTo(px, py);
         before = t;
       }
       g.strokeStyle = theme[colour];

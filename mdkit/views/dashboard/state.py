@@ -28,6 +28,9 @@ def state_of(pipeline: Pipeline) -> str:
         return "not connected"
     if health.state in ("critical", "failing"):
         return health.state
+    totals = pipeline.ledger.totals()
+    if totals["invalid"] and not totals["processed"]:
+        return "failing"  # nothing of what came could be read
     troubles: Sequence[str] = ()
     if isinstance(source, VenueSource):
         if any(builder.state == OUT for _, _, builder in source.books()):

@@ -7,22 +7,27 @@ import { holdsUntil, imbalanceOf, isOld, microprice, place, pressureOf, reach, r
   from "../static/book.js";
 import { merge } from "../static/bubbles.js";
 import { barsIn, joinCells } from "../static/footprint.js";
-import { fitPrices, sizeRange, turns } from "../static/heat.js";
+import { fitPrices, sizeRange } from "../static/heat.js";
+import { HeatImage } from "../static/heatimage.js";
 import { heightFor, layout, paneAt } from "../static/layout.js";
-import { signalRanges } from "../static/pressure.js";
 import { Steps } from "../static/lines.js";
+import { powerOf } from "../static/pressure.js";
 import { bookAt, linesOf, valuesAt } from "../static/readout.js";
 import { Ring } from "../static/ring.js";
 import { Scale, clock, decimals, niceStep, price, short, ticks, timeTicks }
   from "../static/scales.js";
+import { AGAIN, ANEW, KEEP, Seldom } from "../static/seldom.js";
+import { lastRows, marked, signalRanges, turns } from "../static/signals.js";
 import { Store } from "../static/store.js";
-import { isCut } from "../static/strips.js";
+import { farOf, isCut } from "../static/strips.js";
 import { heatIndex, heatTable } from "../static/theme.js";
 import { View } from "../static/view.js";
 import { follows, unpack } from "../static/wire.js";
 
 const rows = (...list) => Float64Array.from(list.flat());
 const near = (a, b) => assert.ok(Math.abs(a - b) < 1e-9 * Math.max(1, Math.abs(b)), `${a} ${b}`);
+
+const heatTheme = { name: "test", heat: [[0, 0, 0], [255, 128, 0]] };
 
 // -- ring ----------------------------------------------------------------------------------
 
@@ -241,6 +246,19 @@ test("within a pixel a line goes as far up and down as its levels do", () => {
   assert.deepEqual(drawn, [[0, 4.5, 9.5, 1], [9.5, 1.5, 1, 8], [10.5, 5.5, 10, 1]]);
 });
 
+test("a line is drawn in the same rectangles wherever it begins", () => {
+  const levels = Array.from({ length: 200 }, (_, n) => [0.37 * n, (n * n) % 17]);
+  const from = (first) => {
+    const drawn = [], steps = new Steps({ fillRect: (...r) => drawn.push(r) }, 1.2, 0.5);
+    for (const [at, level] of levels.slice(first)) steps.hold(at, at, level, true);
+    steps.end();
+    return new Set(drawn.filter(([left]) => left > 40).map((r) => r.join(" ")));
+  };
+  const whole = from(0);
+  assert.ok(whole.size > 60);
+  for (const first of [20, 51, 97, 98, 99]) assert.deepEqual(from(first), whole);
+});
+
 test("trades are the same bubbles wherever the pane begins", () => {
   const ring = new Ring(6, 100);
   for (let n = 0; n < 60; n++) ring.append(rows([1e12 + 7 * n, 10 + (n % 2), 1 + n, 1, 0, 0]));
@@ -329,6 +347,25 @@ test("the store keeps as much as the kernel says that it does", () => {
   assert.deepEqual([...store.bars.keys()], [5000, 10000]);
 });
 
+test("what is kept of the past stands until more of it was not seen, or all comes anew", () => {
+  const store = new Store(), of = (rows) => { store.takeGaps(rows); return store.past; };
+  const first = of([[1, 2, "lost", 0]]);
+  assert.equal(of([[1, 2, "lost", 0], [3, 4, "dropped", 7]]), first, "others came meanwhile");
+  assert.equal(of([[1, 2, "lost", 0], [3, 9, "dropped", 8]]), first);
+  const second = of([[1, 5, "lost", 0], [3, 9, "dropped", 8]]);
+  assert.notEqual(second, first);
+  store.clear();
+  const third = store.past;
+  store.clear();
+  assert.ok(third !== second && store.past !== third, "even where there was no gap");
+});
+
+test("a ring counts the rows that ever came, without those given anew", () => {
+  const ring = new Ring(1, 2, 50);
+  ring.append(rows([0], [10], [60], [110], [160]));
+  assert.equal(ring.total, 4);
+});
+
 test("the store knows the age of what it shows", () => {
   const store = new Store();
   assert.equal(store.age(5), Infinity);
@@ -383,11 +420,98 @@ test("stretches cut lines", () => {
 test("only turns of sign are marks", () => {
   const ring = new Ring(3, 100);
   ring.append(rows([0, 0, 1], [1, 1, -1], [2, 0, 2], [3, 0, -1], [4, 0, -2], [5, 1, 0], [6, 0, 1]));
-  assert.deepEqual(turns(ring, 0, 10), [[3, -1, 0], [5, 0, 1], [6, 1, 0]]);
-  assert.deepEqual([...signalRanges(ring, 0, 6)], [[0, [-2, 2]], [1, [-1, 0]]]);
+  assert.deepEqual(turns(ring, 0, 10, 2), [[3, -1, 0], [5, 0, 1], [6, 1, 0]]);
+  assert.deepEqual([...signalRanges(ring, 0, 6, 2)], [[0, [-2, 2]], [1, [-1, 0]]]);
+});
+
+test("a strategy's last signal counts however long ago it was and however much others said", () => {
+  const ring = new Ring(3, 4000);
+  ring.append(rows([0, 1, 5], [1, 1, NaN]));
+  for (let n = 0; n < 3000; n++) ring.append(rows([10 + n, 0, n % 7 - 3]));
+  ring.append(rows([3020, 1, -5]));
+  assert.deepEqual([...lastRows(ring, 3001, 2)], [[0, 3001], [1, 0]]);
+  assert.deepEqual([...lastRows(ring, 1, 3)], [[1, 0]], "one that never spoke has none");
+  assert.deepEqual(turns(ring, 3015, 3030, 2), [[3020, -5, 1]]);
+  assert.deepEqual(signalRanges(ring, 3000, 3010, 2).get(1), [4, 6]);
+});
+
+test("the same turns are marked wherever the pane begins, and those of two sides apart", () => {
+  const ring = new Ring(3, 4000);
+  for (let n = 0; n < 900; n++) ring.append(rows([1e12 + 13 * n, 0, n % 3 ? 1 : -1]));
+  const of = (from) => marked(ring, new Scale(from, from + 6000, 0, 750, 6000), 1)
+    .map(([t, value]) => `${t} ${value}`);
+  const all = of(1e12), moved = of(1e12 + 64);
+  assert.ok(all.length > 150 && all.length < 200, "one a side in 64 ms");
+  const both = moved.filter((mark) => Number(mark.split(" ")[0]) < 1e12 + 6000);
+  assert.deepEqual(both, all.filter((mark) => Number(mark.split(" ")[0]) >= 1e12 + 64));
+});
+
+test("what depends on all that is shown changes seldom, but at once with another stretch", () => {
+  const looks = new Seldom(), at = (from, span = 1000) => ({ from, span });
+  assert.equal(looks.look("A", at(0)), ANEW);
+  const next = Array.from({ length: 30 }, (_, n) => looks.look("A", at(n)));
+  assert.deepEqual(next.flatMap((look, n) => (look === KEEP ? [] : [[n, look]])),
+    [[14, AGAIN], [29, AGAIN]]);
+  assert.equal(looks.look("A", at(30, 800)), ANEW, "zoomed");
+  assert.equal(looks.look("A", at(-500, 800)), ANEW, "panned");
+  assert.equal(looks.look("B", at(-500, 800)), ANEW);
+  assert.equal(looks.look("B", at(-500, 800)), KEEP);
+});
+
+test("the scale of ratios does not go to and fro where they are at its edge", () => {
+  const ring = new Ring(1, 100), value = (o) => ring.data[o];
+  ring.append(rows([2.9], [3.1]));
+  const of = (row, before) => powerOf(ring, row, row, value, before);
+  assert.equal(of(0, 1), 3);
+  assert.equal(of(1, 3), 4, "larger as soon as it must be");
+  assert.equal(of(0, 4), 4, "not smaller for so little");
+  ring.append(rows([1.5]));
+  assert.equal(of(2, 4), 2);
+});
+
+test("samples of a replay are joined however fast it is played, and no hole is", () => {
+  const at = (...times) => {
+    const ring = new Ring(1, 100);
+    ring.append(Float64Array.from(times));
+    return farOf(ring, 0, times.length - 1);
+  };
+  assert.equal(at(0), 1500);
+  assert.equal(at(0, 200, 400, 600, 20600, 20800), 1500);
+  assert.equal(at(0, 4000, 8000, 12000), 16000);
 });
 
 // -- heat map and footprint ------------------------------------------------------------------------
+
+test("of the heat map what is kept is what painting all would give, behind gaps as well", () => {
+  const pen = { putImageData() {}, createImageData: (width, height) =>
+    ({ width, height, data: new Uint8ClampedArray(4 * width * height) }) };
+  globalThis.document = { createElement: () => ({ getContext: () => pen }) };
+  const r = { w: 200, h: 40 }, ring = new Ring(11, 500, 50), theme = heatTheme;
+  const y = new Scale(12, 8, 0, 40), gaps = [], kept = new HeatImage();
+  const paint = (image, now) => {
+    const from = Math.ceil((now - 1000) / 5) * 5, x = new Scale(from, from + 1000, 0, 200, 1000);
+    const first = Math.max(0, ring.find(x.from)), last = ring.find(x.to);
+    const until = holdsUntil(ring, first, last, gaps, now);
+    image.paint(r, ring, first, last, until, gaps.length,
+      { x, y, theme, contrast: 1, range: [1, 10], tick: 1, levels: 1 });
+    return [...image.pixels];
+  };
+  let painted = 0;
+  for (let n = 0, now = 1e12; n < 300; n++) {
+    now += 3 + (n * 7) % 23;
+    const isBehind = n % 40 === 39;
+    if (isBehind) {
+      gaps.push([ring.at(ring.length - 1, 0), now + 150]);
+      now += 151;
+    }
+    ring.append(rows([now, isBehind ? 1 : 0, 9, 1 + n % 9, 11, 2 + n % 7, 10, 2, 1, 1, 1]));
+    const whole = paint(new HeatImage(), now + 2);
+    assert.deepEqual(paint(kept, now + 2), whole, `picture ${n}`);
+    painted += whole.filter(Boolean).length;
+  }
+  assert.ok(painted > 300 * 500);
+  delete globalThis.document;
+});
 
 test("colours are a logarithmic scale of sizes", () => {
   assert.equal(heatIndex(0, 1, 100), 0);
@@ -396,7 +520,7 @@ test("colours are a logarithmic scale of sizes", () => {
   assert.equal(heatIndex(1e9, 1, 100), 255);
   assert.equal(heatIndex(NaN, 1, 100), 0);
   assert.ok(heatIndex(10, 1, 100, 2) < 128);
-  const table = heatTable({ name: "test", heat: [[0, 0, 0], [255, 128, 0]] });
+  const table = heatTable(heatTheme);
   assert.equal(table[0], 0xff000000);
   assert.equal(table[255], 0xff0080ff);
 });

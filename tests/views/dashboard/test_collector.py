@@ -136,6 +136,23 @@ def out_of_step(state, reason="sequence 7 after 5"):
     return source
 
 
+def test_a_session_of_which_nothing_could_be_read_is_not_called_normal(
+    list_source, depth_message, until
+):
+    async def main(processed, invalid, *batches):
+        session = md.live(source=list_source(batches, ends=False))
+        session.start()
+        totals = session.pipeline.ledger.totals
+        await until(lambda: (totals()["processed"], totals()["invalid"]) == (processed, invalid))
+        word = state_of(session.pipeline)
+        await session.stop()
+        return word
+
+    other = b'{"channel": "book", "data": []}'
+    assert asyncio.run(main(0, 2, [other], [other])) == "failing"
+    assert asyncio.run(main(1, 1, [other], [depth_message("A")])) == "normal"
+
+
 @pytest.mark.parametrize(
     ("state", "fault", "word"),
     [
