@@ -121,10 +121,28 @@ def pytest_xdist_make_scheduler(config, log):
 
         def schedule(self):
             super().schedule()
-            # A worker runs a test once it knows the next one. In place of one that died it would
-            # be given one alone, and keep it for ever.
+            # A worker runs a test once it knows the next one: in place of one that died it has to
+            # be given two, and not one.
             for node in self.nodes:
                 self._reschedule(node)
+
+        def remove_node(self, node):
+            """Hand on what a worker that died had not begun, but for the test that it died of.
+
+            xdist hands on what was done as well, of which others then wait for the next.
+            """
+            workload = self.assigned_work.pop(node)
+            left = [(unit, test) for unit in workload.values() for test in unit if not unit[test]]
+            if not left:
+                return None
+            unit, test = left[0]
+            unit[test] = True
+            for scope, unit in workload.items():
+                if not all(unit.values()):
+                    self.workqueue[scope] = unit
+            for other in self.assigned_work:
+                self._reschedule(other)
+            return test
 
     return ByGroup(config, log)
 
