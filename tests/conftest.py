@@ -54,6 +54,22 @@ def pytest_configure(config):
     )
     if config.option.skipped_to is not None and not hasattr(config, "workerinput"):
         config.pluginmanager.register(_Skipped(config.option.skipped_to))
+    _keep_bytecode(config)
+
+
+def _keep_bytecode(config):
+    """Keep bytecode in pytest's cache where PYTHONDONTWRITEBYTECODE wants none beside the source.
+
+    Otherwise every worker rewrites the assertions of all modules anew, which takes it twice as
+    long as to collect them, and every child process compiles mdkit.
+    """
+    if not sys.dont_write_bytecode:
+        return
+    with contextlib.suppress(OSError, AttributeError):  # without a cache of pytest's own
+        sys.pycache_prefix = str(config.cache.mkdir("bytecode"))
+        sys.dont_write_bytecode = False
+        os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix  # for workers and child processes
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def pytest_addoption(parser):
