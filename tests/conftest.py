@@ -52,6 +52,9 @@ def pytest_configure(config):
     config.addinivalue_line(
         "markers", "leaves_tasks: the test ends its loop while tasks are pending, on purpose"
     )
+    config.addinivalue_line(
+        "markers", "starts_workers: worker processes are started as for users, not forked"
+    )
     if config.option.skipped_to is not None and not hasattr(config, "workerinput"):
         config.pluginmanager.register(_Skipped(config.option.skipped_to))
     _keep_bytecode(config)
@@ -210,13 +213,25 @@ def inner_tests_open_nothing(request, monkeypatch):
 @pytest.fixture(scope="session")
 def exchange_pool():
     """Exchange processes that wait for the next test."""
-    path = Path(__file__).with_name("warm_exchanges.py")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    pool = module.WarmExchanges()
+    pool = _beside("warm_exchanges").WarmExchanges()
     yield pool
     pool.close()
+
+
+@pytest.fixture(scope="session")
+def worker_pool():
+    """One process from which worker processes are forked."""
+    pool = _beside("forked_workers").ForkedWorkers()
+    yield pool
+    pool.close()
+
+
+def _beside(name):
+    """Import a module of this folder, which is not on the path."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(autouse=True)
@@ -230,7 +245,18 @@ def warm_exchanges(request, monkeypatch):
 
 
 @pytest.fixture(autouse=True)
-def no_leftovers(request, monkeypatch, warm_exchanges):
+def forked_workers(request, monkeypatch):
+    """Let worker processes be forked where a test is not about how they start."""
+    kinds = {mark.name for mark in request.node.iter_markers()}
+    if kinds & {"inner", "starts_workers"}:
+        return None
+    pool = request.getfixturevalue("worker_pool")
+    monkeypatch.setattr("mdkit.processes.process.start_apart", pool.start)
+    return pool
+
+
+@pytest.fixture(autouse=True)
+def no_leftovers(request, monkeypatch, warm_exchanges, forked_workers):
     """Fail a test that leaves tasks, threads, sockets or child processes behind."""
     if request.node.get_closest_marker("browser") is not None:
         yield  # the browser and its threads outlive a test
@@ -258,8 +284,14 @@ def no_leftovers(request, monkeypatch, warm_exchanges):
     def left_behind():
         left = [f"thread {thread.name}" for thread in set(threading.enumerate()) - threads]
         left += [f"socket {socket}" for socket in _sockets(this) - sockets]
-        idle = {child.pid for child in warm_exchanges.idle} if warm_exchanges else set()
-        left += [f"process {pid}: {_command(pid)}" for pid in _children(this) - children - idle]
+        running = _children(this) - children
+        if warm_exchanges is not None:
+            running -= {child.pid for child in warm_exchanges.idle}
+        if forked_workers is not None:
+            if forked_workers.server is not None:
+                running.discard(forked_workers.server.pid)
+            running |= forked_workers.running()
+        left += [f"process {pid}: {_command(pid)}" for pid in running]
         return left
 
     deadline = time.monotonic() + 20  # a busy machine takes its time to end what was told to
