@@ -335,15 +335,21 @@ def _command(pid):
         return "gone by now"
 
 
+_REST = 4
+"""Times as long as a condition took to look at: a table is made for many, again and again."""
+
+
 @pytest.fixture
 def wait_until():
     """`wait_until(condition)` polls until it holds and returns its value; for plain threads."""
 
     def wait(condition, timeout=180.0, what=""):
-        deadline = time.monotonic() + timeout
+        deadline = (asked := time.monotonic()) + timeout
         while not (value := condition()):
-            assert time.monotonic() < deadline, f"waited {timeout} s in vain {what}"
-            time.sleep(0.005)
+            now = time.monotonic()
+            assert now < deadline, f"waited {timeout} s in vain {what}"
+            time.sleep(max(0.005, _REST * (now - asked)))
+            asked = time.monotonic()
         return value
 
     return wait
@@ -354,10 +360,12 @@ def until():
     """`await until(condition)` polls until it holds and returns its value; for coroutines."""
 
     async def wait(condition, timeout=180.0, what=""):
-        deadline = time.monotonic() + timeout
+        deadline = (asked := time.monotonic()) + timeout
         while not (value := condition()):
-            assert time.monotonic() < deadline, f"waited {timeout} s in vain {what}"
-            await asyncio.sleep(0.002)
+            now = time.monotonic()
+            assert now < deadline, f"waited {timeout} s in vain {what}"
+            await asyncio.sleep(max(0.002, _REST * (now - asked)))
+            asked = time.monotonic()
         return value
 
     return wait
