@@ -52,8 +52,27 @@ def pytest_configure(config):
     config.addinivalue_line(
         "markers", "leaves_tasks: the test ends its loop while tasks are pending, on purpose"
     )
+    config.addinivalue_line(
+        "markers", "starts_workers: worker processes are started as for users, not forked"
+    )
     if config.option.skipped_to is not None and not hasattr(config, "workerinput"):
         config.pluginmanager.register(_Skipped(config.option.skipped_to))
+    _keep_bytecode(config)
+
+
+def _keep_bytecode(config):
+    """Keep bytecode in pytest's cache where PYTHONDONTWRITEBYTECODE wants none beside the source.
+
+    Otherwise every worker rewrites the assertions of all modules anew, which takes it twice as
+    long as to collect them, and every child process compiles mdkit.
+    """
+    if not sys.dont_write_bytecode:
+        return
+    with contextlib.suppress(OSError, AttributeError):  # without a cache of pytest's own
+        sys.pycache_prefix = str(config.cache.mkdir("bytecode"))
+        sys.dont_write_bytecode = False
+        os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix  # for workers and child processes
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def pytest_addoption(parser):
@@ -219,13 +238,25 @@ def inner_tests_open_nothing(request, monkeypatch):
 @pytest.fixture(scope="session")
 def exchange_pool():
     """Exchange processes that wait for the next test."""
-    path = Path(__file__).with_name("warm_exchanges.py")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    pool = module.WarmExchanges()
+    pool = _beside("warm_exchanges").WarmExchanges()
     yield pool
     pool.close()
+
+
+@pytest.fixture(scope="session")
+def worker_pool():
+    """One process from which worker processes are forked."""
+    pool = _beside("forked_workers").ForkedWorkers()
+    yield pool
+    pool.close()
+
+
+def _beside(name):
+    """Import a module of this folder, which is not on the path."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(autouse=True)
@@ -239,7 +270,18 @@ def warm_exchanges(request, monkeypatch):
 
 
 @pytest.fixture(autouse=True)
-def no_leftovers(request, monkeypatch, warm_exchanges):
+def forked_workers(request, monkeypatch):
+    """Let worker processes be forked where a test is not about how they start."""
+    kinds = {mark.name for mark in request.node.iter_markers()}
+    if kinds & {"inner", "starts_workers"}:
+        return None
+    pool = request.getfixturevalue("worker_pool")
+    monkeypatch.setattr("mdkit.processes.process.start_apart", pool.start)
+    return pool
+
+
+@pytest.fixture(autouse=True)
+def no_leftovers(request, monkeypatch, warm_exchanges, forked_workers):
     """Fail a test that leaves tasks, threads, sockets or child processes behind."""
     if request.node.get_closest_marker("browser") is not None:
         yield  # the browser and its threads outlive a test
@@ -267,8 +309,14 @@ def no_leftovers(request, monkeypatch, warm_exchanges):
     def left_behind():
         left = [f"thread {thread.name}" for thread in set(threading.enumerate()) - threads]
         left += [f"socket {socket}" for socket in _sockets(this) - sockets]
-        idle = {child.pid for child in warm_exchanges.idle} if warm_exchanges else set()
-        left += [f"process {pid}: {_command(pid)}" for pid in _children(this) - children - idle]
+        running = _children(this) - children
+        if warm_exchanges is not None:
+            running -= {child.pid for child in warm_exchanges.idle}
+        if forked_workers is not None:
+            if forked_workers.server is not None:
+                running.discard(forked_workers.server.pid)
+            running |= forked_workers.running()
+        left += [f"process {pid}: {_command(pid)}" for pid in running]
         return left
 
     deadline = time.monotonic() + 20  # a busy machine takes its time to end what was told to
@@ -312,15 +360,21 @@ def _command(pid):
         return "gone by now"
 
 
+_REST = 4
+"""Times as long as a condition took to look at: a table is made for many, again and again."""
+
+
 @pytest.fixture
 def wait_until():
     """`wait_until(condition)` polls until it holds and returns its value; for plain threads."""
 
     def wait(condition, timeout=180.0, what=""):
-        deadline = time.monotonic() + timeout
+        deadline = (asked := time.monotonic()) + timeout
         while not (value := condition()):
-            assert time.monotonic() < deadline, f"waited {timeout} s in vain {what}"
-            time.sleep(0.005)
+            now = time.monotonic()
+            assert now < deadline, f"waited {timeout} s in vain {what}"
+            time.sleep(max(0.005, _REST * (now - asked)))
+            asked = time.monotonic()
         return value
 
     return wait
@@ -331,10 +385,12 @@ def until():
     """`await until(condition)` polls until it holds and returns its value; for coroutines."""
 
     async def wait(condition, timeout=180.0, what=""):
-        deadline = time.monotonic() + timeout
+        deadline = (asked := time.monotonic()) + timeout
         while not (value := condition()):
-            assert time.monotonic() < deadline, f"waited {timeout} s in vain {what}"
-            await asyncio.sleep(0.002)
+            now = time.monotonic()
+            assert now < deadline, f"waited {timeout} s in vain {what}"
+            await asyncio.sleep(max(0.002, _REST * (now - asked)))
+            asked = time.monotonic()
         return value
 
     return wait

@@ -7,7 +7,11 @@ from venue_runs import run
 
 from mdkit.venues.registry import VENUES
 
-pytestmark = [pytest.mark.outer, pytest.mark.xdist_group("idle machine")]
+pytestmark = [
+    pytest.mark.outer,
+    pytest.mark.starts_workers,
+    pytest.mark.xdist_group("idle machine"),
+]
 
 # Between them both dialects and runners, all overflow policies, recordings, processes, names
 # that cannot be looked up, and a burst.

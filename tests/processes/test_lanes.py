@@ -126,6 +126,7 @@ def run(source, strategies, **options):
     return asyncio.run(play())
 
 
+@pytest.mark.starts_workers
 def test_processes_give_the_same_bits_as_tasks(list_source, batches):
     strategies = [Memory, picky, slow]
     one, told_one = run(list_source(batches()), strategies, workers=2)
@@ -216,6 +217,7 @@ def test_symbols_are_spread_over_the_processes(list_source, batches):
     assert pipeline.signals.snapshot().value.nunique() == 3
 
 
+@pytest.mark.starts_workers
 def test_a_process_that_dies_is_replaced_and_what_it_held_is_counted(
     list_source, batches, tmp_path
 ):
@@ -294,6 +296,7 @@ def test_a_process_that_dies_again_and_again_ends_the_session(list_source, batch
     asyncio.run(play())
 
 
+@pytest.mark.starts_workers
 def test_a_strategy_that_never_returns_is_named_and_stopping_accounts_for_all(
     list_source, batches, until, caplog
 ):
@@ -370,6 +373,7 @@ def test_what_cannot_be_pickled_is_refused_at_once():
         md.live(["AAPL.US"], source="demo", strategies=[locked], worker_kind="process")
 
 
+@pytest.mark.starts_workers
 def test_a_function_of_a_notebook_or_script_goes_as_it_is(list_source, batches):
     offset = 5.0
 

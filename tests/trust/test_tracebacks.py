@@ -243,6 +243,7 @@ def fails(book):
 
 
 @pytest.mark.outer
+@pytest.mark.starts_workers
 def test_worker_processes_are_not_given_the_key(exchange_process, until, monkeypatch):
     """So no traceback of theirs can show it."""
     given = []

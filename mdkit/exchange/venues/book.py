@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
 from collections import deque
+from itertools import islice
 from random import Random
 from typing import NamedTuple
 
@@ -104,10 +105,11 @@ class Side:
 
     def top_with(self, changed: dict[int, int], count: int | None = None) -> list[Level]:
         """Return the best levels as they were if some had other sizes, 0 where they were not."""
-        enough = None if count is None else count + len(changed)
-        levels = {**dict(self.top(enough)), **changed}
-        found = sorted((item for item in levels.items() if item[1]), reverse=self.sign > 0)
-        return found[:count]
+        levels, sign = self.levels, self.sign
+        stayed = (sign * key for key in reversed(self._keys) if sign * key not in changed)
+        found = [(ticks, levels[ticks]) for ticks in islice(stayed, count)]
+        found += [item for item in changed.items() if item[1]]
+        return sorted(found, reverse=sign > 0)[:count]
 
     def nth(self, count: int) -> int:
         """Return the price in ticks of the level that is `count`th from the best, or the worst."""

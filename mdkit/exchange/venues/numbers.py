@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 
 _NS_PER_SECOND = 1_000_000_000
+_KEPT = 1 << 16
+"""Numbers whose text is kept: those of two deep books, which are written again and again."""
 
 
 def fixed(value: int, decimals: int, places: int | None = None) -> str:
@@ -17,6 +20,7 @@ def fixed(value: int, decimals: int, places: int | None = None) -> str:
     return f"{digits[:-places]}.{digits[-places:]}"
 
 
+@lru_cache(_KEPT)
 def trimmed(value: int, decimals: int, least: int = 0) -> str:
     """Return `value / 10**decimals` without trailing zeros, but with `least` digits at least."""
     if not value and not least:

@@ -93,7 +93,7 @@ def test_trades_are_newest_first_and_tell_the_makers_side():
             for row in rows:
                 # The maker was in the book just before: on the bid if the maker bought.
                 time_ns = pd.Timestamp(row["time"]).value - 1_000
-                true = exchange.true_book("BTC-USD", time_ns=time_ns)
+                true = exchange.true_book("BTC-USD", time_ns=time_ns, levels=1)
                 side = true["bids"] if row["side"] == "BUY" else true["asks"]
                 checked += side[0][0] == row["price"]
             # The second trade of an instant may meet a book that the first has changed.

@@ -11,7 +11,8 @@ from mdkit.pipeline.pipeline import Pipeline
 from mdkit.recording.file.recording_file import RecordingFile
 from mdkit.recording.replay.replay import Replay
 from mdkit.strategies.contract import as_strategy
-from tests.recording.test_same_answers import Everything, signals_of
+from tests.recording.remembering import Everything
+from tests.recording.test_same_answers import signals_of
 
 FOLDER = Path(__file__).parent / "format1"
 EXPECTED = json.loads((FOLDER / "expected.json").read_text())

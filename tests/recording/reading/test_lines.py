@@ -23,7 +23,8 @@ from mdkit.recording.replay.replay import Replay
 from mdkit.sources.feed import Feed
 from mdkit.strategies.contract import as_strategy
 from mdkit.venues.normalized.codec import NORMALIZED
-from tests.recording.test_same_answers import SECOND, Everything, Rough, signals_of
+from tests.recording.remembering import Everything
+from tests.recording.test_same_answers import SECOND, Rough, signals_of
 
 SYMBOLS = ("A", "B", "C")
 
