@@ -7,11 +7,7 @@ from venue_runs import run
 
 from mdkit.venues.registry import VENUES
 
-pytestmark = [
-    pytest.mark.outer,
-    pytest.mark.starts_workers,
-    pytest.mark.xdist_group("idle machine"),
-]
+pytestmark = [pytest.mark.outer, pytest.mark.xdist_group("idle machine")]
 
 # Between them both dialects and runners, all overflow policies, recordings, processes, names
 # that cannot be looked up, and a burst.
@@ -21,6 +17,12 @@ SEEDS = (2, 4, 7, 8, 9, 12)
 @pytest.fixture
 def warm_exchanges():
     """Start a process for every exchange: what a schedule leaves behind is looked at."""
+    return
+
+
+@pytest.fixture
+def forked_workers():
+    """Start worker processes, too, as users do."""
     return
 
 
