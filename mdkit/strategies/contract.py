@@ -339,7 +339,7 @@ def as_signal(value: Any, strategy_name: str) -> Value:
             "strategy itself with `async def`"
         )
     # An order is of a package above this one, and is told by the name of that.
-    is_order = type(value).__module__.startswith("mdkit.backtesting.")
+    is_order = str(type(value).__module__).startswith("mdkit.backtesting.")
     raise StrategyError(
         f"strategy {strategy_name} returned a {type(value).__name__}; "
         "expected a real number, or None when there is nothing to say"

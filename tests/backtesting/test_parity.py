@@ -230,6 +230,33 @@ def test_a_generator_of_its_own_is_no_difference(seeded_bars):
     assert checked.warnings == ()
 
 
+class NamesNoModule(type):
+    """As the type of functions that some versions of Cython compile, numpy's among them."""
+
+    @property
+    def __module__(cls):
+        return None
+
+
+class Doubling(metaclass=NamesNoModule):
+    def __call__(self, value):
+        return 2.0 * value
+
+
+DOUBLING = Doubling()
+
+
+@strategy("bar")
+def doubled(bar):
+    return DOUBLING(bar.close)
+
+
+def test_what_names_no_module_can_be_read_from_outside(seeded_bars):
+    checked = verify(doubled, seeded_bars(20))
+    assert checked, str(checked)
+    assert checked.warnings == ()
+
+
 def test_times_finer_than_the_wires_are_no_difference():
     @strategy("trade")
     def fine(trade):

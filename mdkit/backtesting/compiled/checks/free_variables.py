@@ -110,7 +110,7 @@ def _told(name: str, value: Any) -> str:
     owner = getattr(value, "__self__", None)
     if isinstance(owner, type) and issubclass(owner, datetime.date) and name.endswith(_CALENDAR):
         return f"{name}: the date differs from run to run; use the event's own time"
-    module = getattr(value, "__module__", None) or ""
+    module = str(getattr(value, "__module__", None) or "")
     if isinstance(owner, types.ModuleType):
         module = owner.__name__
     own = getattr(value, "__name__", name.rpartition(".")[2])
@@ -121,7 +121,7 @@ def _told(name: str, value: Any) -> str:
     found = _DIFFERS.get(f"{module}.{own}")
     if found is None and own not in _SEEDED:
         # Bound methods of the generators that `random` and numpy share have those as modules.
-        kind = type(owner).__module__ if owner is not None else ""
+        kind = _module_of(owner) if owner is not None else ""
         for place in (module, kind, name.rpartition(".")[0]):
             if place in _MODULES and callable(value) and not isinstance(value, type):
                 found = _MODULES[place]
@@ -134,6 +134,11 @@ def _container(value: Any) -> str:
         return f"an array of {value.size:,} items" if value.size else ""
     if isinstance(value, list | dict | set | bytearray):
         return f"a {type(value).__name__} of {len(value):,} items"
-    if type(value).__module__.partition(".")[0] in ("pandas", "polars") and hasattr(value, "shape"):
+    if _module_of(value).partition(".")[0] in ("pandas", "polars") and hasattr(value, "shape"):
         return f"a {type(value).__name__} of {len(value):,} rows"
     return ""
+
+
+def _module_of(value: Any) -> str:
+    """Return the module of a value's type; functions that Cython has compiled may have no text."""
+    return str(type(value).__module__)

@@ -101,7 +101,7 @@ class Reads:
         elif isinstance(value, types.ModuleType):
             self._module(value, names)
         elif isinstance(value, types.BuiltinFunctionType | type):
-            self.note(getattr(value, "__module__", ""), value.__qualname__)
+            self.note(str(getattr(value, "__module__", "")), value.__qualname__)
         # Anything else is nothing that compiled code could read: see `subset`.
 
     def _module(self, module: types.ModuleType, names: Iterable[str]) -> None:
