@@ -143,3 +143,13 @@ def test_the_top_of_the_project_holds_little():
     ignored = {name for name in ignored if "*" not in name}
     there = {path.name for path in ROOT.iterdir() if not path.name.startswith(".")}
     assert {name for name in there - allowed - ignored if not name.endswith(".egg-info")} == set()
+
+
+def test_no_module_has_more_than_450_lines():
+    modules = [*(ROOT / "mdkit").rglob("*.py"), *(ROOT / "mdkit").rglob("*.js")]
+    lengths = {
+        path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8").count("\n")
+        for path in modules
+    }
+    assert len(lengths) > 100
+    assert {name: length for name, length in lengths.items() if length > 450} == {}

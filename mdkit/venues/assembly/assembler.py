@@ -11,7 +11,7 @@ from msgspec import Raw, Struct, structs
 from mdkit.errors import InvalidMessage
 from mdkit.events import Gap, Level, Trade
 from mdkit.redaction import safe_text
-from mdkit.venues.assembly.builder import BookBuilder, BuilderState, Built, Stretch
+from mdkit.venues.assembly.builder import BookBuilder
 from mdkit.venues.assembly.handover import Handover, HandoverState, leave_out, trade_key
 from mdkit.venues.assembly.parsed import (
     Beat,
@@ -25,6 +25,7 @@ from mdkit.venues.assembly.parsed import (
     Trades,
 )
 from mdkit.venues.assembly.parser import REST_HEAD, Parser, parsed
+from mdkit.venues.assembly.told import BuilderState, Built, Stretch
 from mdkit.venues.normalized.messages import BookMessage, InvalidText, encode, message
 
 _MOST_TEXT = 500

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from typing import Literal, NamedTuple
-
-from msgspec import Struct
 
 from mdkit.books.order_book import OrderBook
 from mdkit.errors import InvalidMessage
 from mdkit.events import Level
 from mdkit.venues.assembly.parsed import BestQuote, BookUpdate
 from mdkit.venues.assembly.rules import Rule
+from mdkit.venues.assembly.told import BuilderState, Built, State, Stretch
 
-State = Literal["waiting", "in step", "out of step"]
 _Changed = tuple[bool, bool]
 """Of bids and asks."""
 _Best = tuple[tuple[Level, ...], tuple[Level, ...]]
@@ -24,39 +21,6 @@ _LOOK_EVERY = 64
 _COUNTS = ("messages", "books", "duplicates", "old", "resyncs", "faults", "quotes_compared")
 _MOST_LEVELS = 500_000
 """A side of a book; and of both sides of the updates that wait for a snapshot."""
-
-
-class Built(NamedTuple):
-    """The best levels of a book that is in step, after an update that changed them."""
-
-    bids: tuple[Level, ...]
-    asks: tuple[Level, ...]
-    exchange_ns: int
-
-
-class Stretch(NamedTuple):
-    """The book was out of step for a while, in ns of receipt, and why."""
-
-    reason: str
-    from_ns: int
-    to_ns: int
-
-
-class BuilderState(Struct, omit_defaults=True):
-    """All that a builder knows, so that another can go on from there."""
-
-    state: State
-    since_ns: int
-    reason: str = ""
-    good_ns: int = 0
-    was_in_step: bool = False
-    is_crossed: bool = False
-    book: BookUpdate | None = None
-    published: tuple[tuple[Level, ...], tuple[Level, ...]] | None = None
-    sure: tuple[float | None, float | None] | None = None
-    kept: tuple[BookUpdate, ...] = ()
-    quotes: tuple[BestQuote, ...] = ()
-    rule: tuple[int, bool] = (0, False)
 
 
 class BookBuilder:

@@ -10,7 +10,8 @@ from typing import Protocol
 from msgspec import Struct, structs
 
 from mdkit.events import Gap, Level, Ticker, Trade
-from mdkit.venues.assembly.builder import BookBuilder, Built, Stretch
+from mdkit.venues.assembly.builder import BookBuilder
+from mdkit.venues.assembly.told import Built, Stretch
 from mdkit.venues.normalized.messages import message
 
 _MOST_HELD = 10_000

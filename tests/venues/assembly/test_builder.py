@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mdkit.errors import InvalidMessage
-from mdkit.venues.assembly.builder import BookBuilder, BuilderState, Built, Stretch
+from mdkit.venues.assembly.builder import BookBuilder
 from mdkit.venues.assembly.parsed import BestQuote, BookUpdate
 from mdkit.venues.assembly.rules import (
     Chain,
@@ -18,6 +18,7 @@ from mdkit.venues.assembly.rules import (
     SequenceRanges,
     WholeBooks,
 )
+from mdkit.venues.assembly.told import BuilderState, Built, Stretch
 
 
 def snapshot(last=10, bids=((99.0, 1.0),), asks=((101.0, 1.0),), *, via_rest=False, previous=0):
