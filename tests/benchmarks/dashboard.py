@@ -5,7 +5,8 @@
 A kernel in JupyterLab runs a session in its own loop on a feed of `rate` depth messages a second,
 first without a view and then with the canvas in headless Chromium. Printed are pictures a second
 sent and drawn, how long the loop is held per picture (wall clock, looking and sending included),
-how late the loop is, frames a second of the page and its long tasks. Measures and prints, no more.
+how late the loop is, frames a second of the page, its long tasks, and the CPU that each process
+took meanwhile, in hundredths of a core. Measures and prints, no more.
 Needs what the browser tests need.
 """
 
@@ -16,7 +17,11 @@ import json
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+import psutil
 
 import mdkit as md
 
@@ -105,14 +110,16 @@ def main() -> None:
                 run = "Run Selected Cell"
                 page.select_cell(0)
                 page.run(run)
-                wait(page, lab.folder / "no view.json")
+                with cpu("no view"):
+                    wait(page, lab.folder / "no view.json")
                 page.run(run)
                 page.wait_for_pictures(60)
                 page.page.evaluate(COUNT)
                 drawn = page.board("m => m.board.draws")
                 came = page.board("m => m.store.counters.pictures")
                 page.run(run)
-                wait(page, lab.folder / "canvas.json")
+                with cpu("canvas"):
+                    wait(page, lab.folder / "canvas.json")
                 frames = page.page.evaluate(
                     "(() => ({...window.mdkitFrames, now: performance.now()}))()"
                 )
@@ -141,6 +148,43 @@ def main() -> None:
         f"{drawn:.1f} were drawn a second, {frames['long']} long tasks, the longest "
         f"{frames['longest']:.0f} ms, {holes} holes in the numbers"
     )
+
+
+@contextmanager
+def cpu(name: str) -> Iterator[None]:
+    """Print what each of this program's processes takes of a core, until the block ends."""
+    processes = {kind(child): child for child in psutil.Process().children(recursive=True)}
+    before, began = {k: seconds(child) for k, child in processes.items()}, time.perf_counter()
+    yield
+    wall = time.perf_counter() - began
+    shares = {k: 100 * (seconds(child) - before[k]) / wall for k, child in processes.items()}
+    told = sorted(shares.items(), key=lambda item: -item[1])
+    print(f"{name}: CPU, %:", ", ".join(f"{k} {share:.0f}" for k, share in told if share >= 1))
+
+
+def kind(process: psutil.Process) -> str:
+    """Say what a process is: the kernel, the exchange, or one of the browser's."""
+    words = " ".join(process.cmdline())
+    for found, name in {
+        "ipykernel": "kernel",
+        "mdkit.exchange": "exchange",
+        "jupyterlab": "server",
+        "--type=renderer": f"page {process.pid}",
+        "--type=gpu-process": "browser's drawing",
+        "--type=": f"browser's {process.pid}",
+        "chrom": f"browser {process.pid}",
+    }.items():
+        if found in words:
+            return name
+    return f"{process.name()} {process.pid}"
+
+
+def seconds(process: psutil.Process) -> float:
+    try:
+        times = process.cpu_times()
+    except psutil.NoSuchProcess:
+        return 0.0
+    return times.user + times.system
 
 
 def wait(page: Page, path: Path) -> None:

@@ -216,7 +216,8 @@ def test_a_session_through_three_disconnects_replays_to_the_same_signals(
 
     one, two = asyncio.run(live()), asyncio.run(replay())
     assert signals_of(one.pipeline) == signals_of(two.pipeline)
-    assert len(one.gaps()) == 12
+    # A minute without any trade may be a gap of its bars, too.
+    assert one.gaps().reason.str.startswith("closed by the server").sum() == 12
     assert two.gaps().equals(one.gaps())
     for channel in ("depth", "trade", "bar"):
         for symbol in ("AAPL.US", "MSFT.US"):
