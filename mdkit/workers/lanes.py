@@ -30,12 +30,12 @@ from mdkit.venues.routes import LIVE
 from mdkit.workers.calls import Call, Calls
 from mdkit.workers.failures import where_failed
 from mdkit.workers.outcome import DeadLetter, Invalid, Outcome, SignalRow, SignalSink
+from mdkit.workers.turn import TURN_SECONDS, LoopTurn
 
 OnError = Literal["dead_letter", "raise"]
 
-# A batch should hold the loop for about this long, whatever a strategy costs.
-_BATCH_SECONDS = 0.004
-# Larger batches would push their decoded events out of the processor's cache.
+# A batch should hold the loop no longer than a turn, whatever a strategy costs; larger ones
+# would push their decoded events out of the processor's cache.
 _MAX_BATCH = 128
 _SAMPLE_EVERY = 64
 _SAMPLE_BYTES = 512
@@ -78,6 +78,7 @@ class Lanes:
         """Whether strategies may await: then every lane is served by itself."""
         self._seconds_per_message = 1e-5
         self._unsampled = _SAMPLE_EVERY
+        self._turn = LoopTurn()
 
     @property
     def running(self) -> Call | None:
@@ -89,24 +90,23 @@ class Lanes:
 
     async def work(self, number: int = 0) -> None:
         """Serve lanes until the buffer is closed and empty; `number` tells workers apart."""
-        turn_began = now = time.perf_counter()
+        turn, now = self._turn, time.perf_counter()
         while True:
-            limit = min(_MAX_BATCH, max(1, int(_BATCH_SECONDS / self._seconds_per_message)))
+            limit = min(_MAX_BATCH, max(1, int(TURN_SECONDS / self._seconds_per_message)))
             lanes, batch = await self._take(limit)
             if not batch:
                 return
             began = time.perf_counter()
-            if began - now > _BATCH_SECONDS:  # it has suspended, so others had their turn
-                turn_began = began
+            if began - now > TURN_SECONDS:  # it has suspended
+                turn.resume(now, began)
             await self.serve(lanes, batch, due_gaps(lanes, batch))
             now = time.perf_counter()
             self.outcome.busy_seconds += now - began
             each = (now - began) / len(batch)
             self._seconds_per_message += 0.2 * (each - self._seconds_per_message)
             # Taking suspends only when nothing waits, so a busy worker must yield by itself.
-            if now - turn_began > _BATCH_SECONDS:
-                await asyncio.sleep(0)
-                turn_began = now = time.perf_counter()
+            await turn.end()
+            now = time.perf_counter()
 
     async def _take(self, limit: int) -> tuple[list[Lane[Channel]], list[Message[Channel]]]:
         """Return up to `limit` messages of one lane, or of several where none of them may await.
