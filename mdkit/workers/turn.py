@@ -31,7 +31,7 @@ class LoopTurn:
 
     async def end(self) -> None:
         """Let others have their turn if this one has lasted long enough."""
-        while (now := time.perf_counter()) - self._began > TURN_SECONDS:
+        while time.perf_counter() - self._began > TURN_SECONDS:
             spent = self._began
             await asyncio.sleep(0)
             if self._began == spent:
