@@ -1,9 +1,13 @@
-"""The widget: numbered pictures to the page, at most two of them not yet acknowledged.
+"""The widget: numbered pictures to the page, at most two acknowledgements of them outstanding.
 
-jupyter_server drops messages beyond a limit, and a tab may be slow or hidden. So a picture is sent
-only when the page has taken in the one before the last, and a page that finds a hole in the numbers
-asks for everything anew. Where the page's answers cannot come, as during a cell that awaits, some
-pictures a second are sent all the same.
+jupyter_server drops messages beyond a limit, and a tab may be slow or hidden. So pictures are sent
+only as the page takes them in, and a page that finds a hole in the numbers asks for everything
+anew. Where the page's answers cannot come, as during a cell that awaits, some pictures a second
+are sent all the same.
+
+An answer costs more than a picture: at each JupyterLab shows the kernel as busy and as idle again,
+icons, status bar and all, and loads the page's icon anew. So pictures that follow each other
+closely share one.
 """
 
 from __future__ import annotations
@@ -21,7 +25,12 @@ from mdkit.canvas.module import page_module, page_style
 from mdkit.canvas.outbox import Outbox
 from mdkit.canvas.rings import Rows
 
-IN_FLIGHT = 2
+UNANSWERED = 2
+"""How many pictures that ask for an answer may wait for it."""
+ANSWER_SECONDS = 0.125
+"""Pictures that follow one that asks for an answer so soon do not ask for another."""
+SHARING = 4
+"""How many pictures share an answer at most."""
 BLIND_SECONDS = 1.0
 """How long to wait for an answer before sending without one."""
 BLIND_INTERVAL = 0.25
@@ -34,7 +43,7 @@ class CanvasWidget(anywidget.AnyWidget):
 
     Attributes:
         number: of the last picture sent, from 1.
-        acked: number of the last picture that the page has taken in.
+        acked: number of the last picture that the page has said to have taken in.
         greeted: whether a page has ever answered.
         visible: whether somebody can see it, as far as is known.
         anew: whether the next picture must hold everything.
@@ -55,6 +64,9 @@ class CanvasWidget(anywidget.AnyWidget):
         self.anew = True
         self.bytes_sent = 0
         self._sent_at = 0.0
+        self._asked: list[int] = []  # numbers of pictures whose answers have not come
+        self._asked_last = 0
+        self._asked_at = 0.0
         self._answered_at = 0.0
         self._on_ask = on_ask
         self._outbox = Outbox(self.send) if _is_of_ipykernel(self.comm) else None
@@ -71,15 +83,25 @@ class CanvasWidget(anywidget.AnyWidget):
         now = time.monotonic()
         if not self.greeted:  # there may be no page at all
             return now - self._sent_at >= UNSEEN_INTERVAL
-        if self.number - self.acked < IN_FLIGHT:
+        if len(self._asked) < UNANSWERED:
             return True
-        is_blind = now - self._answered_at > BLIND_SECONDS
-        return is_blind and now - self._sent_at >= BLIND_INTERVAL
+        if now - self._answered_at > BLIND_SECONDS:
+            return now - self._sent_at >= BLIND_INTERVAL
+        return not self._asks(now)
+
+    def _asks(self, now: float) -> bool:
+        """Return whether the next picture asks for an answer."""
+        is_late = now - self._asked_at >= ANSWER_SECONDS
+        return self.anew or is_late or self.number - self._asked_last >= SHARING - 1
 
     def send_picture(self, head: Mapping[str, Any], parts: Mapping[str, Rows]) -> None:
         """Send a picture: a header that JSON can hold, and series of rows of numbers."""
+        now = self._sent_at = time.monotonic()
+        asks = self._asks(now)
         self.number += 1
-        self._sent_at = time.monotonic()
+        if asks:
+            self._asked = [*self._asked[1 - UNANSWERED :], self.number]
+            self._asked_last, self._asked_at = self.number, now
         # As little-endian float64, which is what every page reads.
         buffer = b"".join(np.ascontiguousarray(rows, "<f8").tobytes() for rows in parts.values())
         self.bytes_sent += len(buffer)
@@ -87,6 +109,7 @@ class CanvasWidget(anywidget.AnyWidget):
             "kind": "picture",
             "n": self.number,
             "anew": self.anew,
+            "asks": asks,
             "head": head,
             "parts": [(name, *rows.shape) for name, rows in parts.items()],
         }
@@ -112,10 +135,12 @@ class CanvasWidget(anywidget.AnyWidget):
         self._answered_at = time.monotonic()
         if kind == "ack":
             self.acked = max(self.acked, min(int(content["n"]), self.number))
+            self._asked = [number for number in self._asked if number > self.acked]
         elif kind in ("hello", "hole"):
             self.greeted = True
             self.visible = True
             self.acked = self.number
+            self._asked.clear()
             self.anew = True
         elif kind == "visible":
             self.visible = bool(content.get("on"))

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from mdkit.canvas import widget as module
-from mdkit.canvas.widget import BLIND_INTERVAL, BLIND_SECONDS, UNSEEN_INTERVAL, CanvasWidget
+from mdkit.canvas.widget import (
+    ANSWER_SECONDS,
+    BLIND_INTERVAL,
+    BLIND_SECONDS,
+    UNSEEN_INTERVAL,
+    CanvasWidget,
+)
 
 
 class Clock:
@@ -44,23 +50,54 @@ def test_without_a_page_a_whole_picture_goes_now_and_then(widget, clock):
     assert [message["anew"] for message, _ in widget.sent] == [True, True]
 
 
-def test_two_may_be_unanswered_and_a_page_that_cannot_answer_gets_some_all_the_same(widget, clock):
+def sent_while_ready(widget, clock, seconds):
+    """Send pictures, one each so many seconds, for as long as the widget is ready."""
+    before = len(widget.sent)
+    while widget.ready:
+        widget.send_picture({}, {})
+        clock.now += seconds
+        assert len(widget.sent) < 100
+    return [message["asks"] for message, _ in widget.sent[before:]]
+
+
+def test_two_answers_may_be_outstanding_and_each_slow_picture_asks_for_one(widget, clock):
     say(widget, kind="hello")
-    for _ in range(2):
+    assert sent_while_ready(widget, clock, ANSWER_SECONDS) == [True, True]
+    assert [message["anew"] for message, _ in widget.sent] == [True, False]
+    say(widget, kind="ack", n=1)
+    assert sent_while_ready(widget, clock, ANSWER_SECONDS) == [True]
+    say(widget, kind="ack", n=3)
+    assert sent_while_ready(widget, clock, ANSWER_SECONDS) == [True, True]
+
+
+@pytest.mark.parametrize("seconds", [0.0, 1 / 60, 1 / 30])
+def test_pictures_that_follow_each_other_closely_share_an_answer(widget, clock, seconds):
+    say(widget, kind="hello")
+    assert sent_while_ready(widget, clock, seconds) == [True, False, False, False] * 2
+    say(widget, kind="ack", n=4)  # the page may have taken in more than was asked about
+    assert sent_while_ready(widget, clock, seconds) == [True, False, False, False]
+    say(widget, kind="ack", n=9)
+    assert sent_while_ready(widget, clock, seconds) == [True, False, False, False] * 2
+
+
+def test_a_page_that_cannot_answer_gets_some_pictures_all_the_same(widget, clock):
+    say(widget, kind="hello")
+    sent_while_ready(widget, clock, ANSWER_SECONDS)
+    clock.now += BLIND_SECONDS + 0.01
+    for _ in range(5):
         assert widget.ready
         widget.send_picture({}, {})
-    assert [message["anew"] for message, _ in widget.sent] == [True, False]
-    assert not widget.ready
-    say(widget, kind="ack", n=1)
-    assert widget.ready
-    widget.send_picture({}, {})
-    assert not widget.ready
-    clock.now += BLIND_SECONDS + 0.01
-    assert widget.ready
-    widget.send_picture({}, {})
-    assert not widget.ready
-    clock.now += BLIND_INTERVAL
-    assert widget.ready
+        assert not widget.ready
+        clock.now += BLIND_INTERVAL
+    say(widget, kind="ack", n=widget.number)
+    assert sent_while_ready(widget, clock, ANSWER_SECONDS) == [True, True]
+
+
+def test_everything_anew_asks_for_an_answer_at_once(widget, clock):
+    say(widget, kind="hello")
+    sent_while_ready(widget, clock, 0.0)
+    say(widget, kind="hole", n=3)
+    assert sent_while_ready(widget, clock, 0.0) == [True, False, False, False] * 2
 
 
 def test_what_nobody_sees_is_not_sent_and_a_hole_asks_for_everything(widget, clock):

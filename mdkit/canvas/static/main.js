@@ -246,6 +246,7 @@ function render({ model, el }) {
       else view.resume();
     }
     // Before it is drawn, which may take a while: what is drawn is the newest anyway.
+    if (!message.asks) return;
     send({ kind: "ack", n: store.n, from: board.times[0], to: board.times[1] });
   }
 
