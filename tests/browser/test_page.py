@@ -27,6 +27,18 @@ ROWS = """m => Object.fromEntries(["books", "trades", "flow"].map((name) => {
 }))"""
 
 
+# Frames that are asked for; waiting for a condition asks for some itself, in a turn of its own.
+FRAMES = """() => {
+    const ask = window.requestAnimationFrame.bind(window);
+    window.asked = 0;
+    window.drawn = document.querySelector(".mdkit-canvas").mdkit.board.draws;
+    window.requestAnimationFrame = (call) => {
+        if (call.name === "turn") window.asked++;
+        return ask(call);
+    };
+}"""
+
+
 def only_picture(session, symbol):
     """Return the one message that shows all of a session that has ended."""
     widget, sent = CanvasWidget(), []
@@ -228,6 +240,29 @@ def test_a_canvas_that_is_resized_is_never_shown_empty(browser):
         page.deliver(*only_picture(session, "AAPL.US"))
         empty = page.page.evaluate(RESIZE)
     assert empty == [False] * 10
+
+
+def test_a_page_to_which_nothing_comes_asks_for_no_frames(browser):
+    """It is drawn twice a second, for its axis of time, and rests in between."""
+    session = md.live(
+        ["AAPL.US"],
+        channels=["depth", "trade"],
+        source=md.Simulated(["AAPL.US"], speed=0, count=2_000),
+    )
+    session.run_blocking()
+    with BarePage.open(browser) as page:
+        page.deliver(*only_picture(session, "AAPL.US"))
+        page.page.wait_for_function(
+            "() => { const m = document.querySelector('.mdkit-canvas').mdkit;"
+            " return m.board.draws > 0 && !m.board.moving; }"
+        )
+        page.page.evaluate(FRAMES)
+        drawn = page.board("m => m.board.draws")
+        page.page.wait_for_function(
+            "(n) => document.querySelector('.mdkit-canvas').mdkit.board.draws >= n", arg=drawn + 4
+        )
+        asked, drawn = page.board("m => [window.asked, m.board.draws - window.drawn]")
+    assert asked <= drawn + 2
 
 
 def test_twenty_runs_leave_as_much_in_the_page_as_one(browser):

@@ -25,8 +25,18 @@ export class Board {
     this.cursor = null;
     this.draws = 0;
     this.scales = {};
+    this.onDirty = () => {}; // called whenever it has to be drawn again
     this.dirty = true;
     this.width = this.height = 0;
+  }
+
+  get dirty() {
+    return this.isDirty;
+  }
+
+  set dirty(isDirty) {
+    this.isDirty = isDirty;
+    if (isDirty) this.onDirty();
   }
 
   // Take the size of the element and the screen's resolution.
@@ -95,9 +105,13 @@ export class Board {
     this.ladder.draw(this.g, r, this.store, this.theme, this.options, this.places, now, this.now);
   }
 
+  get moving() {
+    return Boolean(this.panes?.rects.ladder) && this.ladder.moving;
+  }
+
   // Let what flashes fade, where no picture has come meanwhile.
   fade(now) {
-    if (this.ladder.moving && now - this.flashed > FADE_MS) this.drawLadder(now);
+    if (this.moving && now - this.flashed > FADE_MS) this.drawLadder(now);
   }
 
   // While it follows, time moves by whole pixels of the screen: all of a pane moves as one, and what is kept of

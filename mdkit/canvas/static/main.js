@@ -190,8 +190,13 @@ function render({ model, el }) {
     }
   }
 
-  function turn(now) {
-    frame = requestAnimationFrame(turn);
+  // Frames are asked for only while there is something to draw: a quiet page rests.
+  function wake() {
+    frame ||= requestAnimationFrame(turn);
+  }
+
+  function turn() {
+    frame = 0;
     if (store.n !== shown) {
       shown = store.n;
       board.dirty = true;
@@ -202,6 +207,7 @@ function render({ model, el }) {
     if (!isVisible) return;
     if (board.dirty) board.draw(performance.now());
     else board.fade(performance.now());
+    if (board.moving) wake();
   }
 
   function look(isOn) {
@@ -225,6 +231,7 @@ function render({ model, el }) {
 
   function onMessage(message, buffers) {
     if (message.kind !== "picture") return;
+    wake();
     if (store.last === message) return; // another view of the model has taken it in
     store.last = message;
     if (!store.take(message, buffers?.[0], performance.now())) {
@@ -278,7 +285,8 @@ function render({ model, el }) {
     if (isVisible) keeper.look(performance.now());
   }, 500);
   board.fit(Math.floor(root.clientWidth));
-  frame = requestAnimationFrame(turn);
+  board.onDirty = wake;
+  wake();
   store.views.add(self);
   store.watched.add(self);
   send({ kind: "hello" });
