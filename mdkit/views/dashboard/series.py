@@ -207,16 +207,18 @@ class SignalSeries:
         values = block.floats[0, ours]
         # Step and sign in one number: a row that has that of the one before is left out.
         kinds = 2 * (block.received[ours] // _SIGNAL_STEP_NS) + (values > 0)
-        last, wanted, numbers = self._last, [], []
-        for place, (name, kind) in enumerate(zip(names[ours], kinds.tolist(), strict=True)):
-            if last.get(name) != kind:
-                last[name] = kind
-                wanted.append(place)
-                numbers.append(self.strategies.setdefault(name, len(self.strategies)))
-        if not wanted:
+        names, is_new = names[ours], np.zeros(ours.size, bool)
+        numbers = np.empty(ours.size)
+        for name in dict.fromkeys(names.tolist()):
+            its = np.flatnonzero(names == name)
+            numbers[its] = self.strategies.setdefault(name, len(self.strategies))
+            is_new[its] = np.diff(kinds[its], prepend=self._last.get(name, -1)) != 0
+            self._last[name] = int(kinds[its[-1]])
+        wanted = np.flatnonzero(is_new)
+        if not wanted.size:
             return False
         stamps = in_ms(block.received[ours[wanted]])
-        self.ring.append(np.column_stack((stamps, numbers, values[wanted])))
+        self.ring.append(np.column_stack((stamps, numbers[wanted], values[wanted])))
         return True
 
 
