@@ -22,12 +22,13 @@ session = md.live(
 ).start()
 session.dashboard()
 """
+# Trades of no more prices than a bar of the canvas has cells for, should they all be of one bar.
 SEEDED = """
 import mdkit as md
 
 session = md.live(
     ["AAPL.US"], channels=["depth", "trade"], strategies=[md.strategies.pressure],
-    source=md.Simulated(["AAPL.US"], seed=5, rate=150, count=600),
+    source=md.Simulated(["AAPL.US"], seed=5, rate=150, count=450),
 )
 print(session.run_blocking())
 """
