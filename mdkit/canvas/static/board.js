@@ -114,8 +114,8 @@ export class Board {
     if (this.moving && now - this.flashed > FADE_MS) this.drawLadder(now);
   }
 
-  // While it follows, time moves by whole pixels of the screen: all of a pane moves as one, and what is kept of
-  // it as pixels stays in its place.
+  // While it follows, time moves by whole pixels of the screen: all of a pane moves as one, and what
+  // is kept of it as pixels stays in its place.
   timeScale(plot) {
     let [from, to] = this.times;
     const span = this.view.shown(this.now), per = span / (plot.w * this.ratio);
@@ -123,9 +123,7 @@ export class Board {
       from = Math.ceil(from / per) * per;
       to = from + span;
     }
-    const x = new Scale(from, to, plot.x, plot.x + plot.w, span);
-    x.dot = 1 / this.ratio; // how wide a pixel of the screen is
-    return x;
+    return new Scale(from, to, plot.x, plot.x + plot.w, span, 1 / this.ratio);
   }
 
   strip(name, r) {

@@ -2,13 +2,14 @@
 
 export class Scale {
   // Maps [from, to] to pixels [low, high]. Times since the epoch are too large for `to - from` to
-  // be exact: where it must be, `span` is given.
-  constructor(from, to, low, high, span = to - from) {
+  // be exact: where it must be, `span` is given. `dot` is how wide a pixel of the screen is.
+  constructor(from, to, low, high, span = to - from, dot = 1) {
     this.from = from;
     this.to = to;
     this.low = low;
     this.high = high;
     this.span = span;
+    this.dot = dot;
     this.slope = (high - low) / (span || 1);
   }
 
