@@ -77,6 +77,12 @@ export function controls(act, signal) {
   return { bar, parts };
 }
 
+// Change a property of an element, unless it is so already: the browser lays out and paints anew
+// even where the same text is set again.
+export function set(element, name, value) {
+  if (element[name] !== value) element[name] = value;
+}
+
 // Bring the controls in line with what is shown.
 export function refresh(parts, { head, view, options, paused }) {
   const symbols = head?.symbols ?? [];
@@ -88,14 +94,14 @@ export function refresh(parts, { head, view, options, paused }) {
   fill(parts.theme, [["auto", "as the page"], ["light", "light"], ["dark", "dark"]],
     options.theme);
   fill(parts.measure, [["pressure", "pressure"], ["imbalance", "imbalance"]], options.measure);
-  parts.levels.max = head?.levels ?? 10;
+  set(parts.levels, "max", String(head?.levels ?? 10));
   if (document.activeElement !== parts.levels) parts.levels.value = options.levels;
   if (document.activeElement !== parts.contrast) {
     parts.contrast.value = -Math.log2(options.contrast);
   }
-  parts.pause.textContent = paused ? "Resume" : "Pause";
+  set(parts.pause, "textContent", paused ? "Resume" : "Pause");
   parts.pause.classList.toggle("mdkit-on", Boolean(paused));
-  parts.follow.textContent = head?.mode === "result" ? "All" : "Follow";
+  set(parts.follow, "textContent", head?.mode === "result" ? "All" : "Follow");
   parts.follow.disabled = view.follow && !view.prices;
   parts.stop.disabled = !head?.can_stop;
   for (const { name } of [...STRIPS, ...SIDES]) {

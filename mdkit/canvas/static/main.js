@@ -1,7 +1,7 @@
 // The widget: what anywidget calls, and the talk with the kernel.
 
 import { Board } from "./board.js";
-import { controls, make, refresh } from "./controls.js";
+import { controls, make, refresh, set } from "./controls.js";
 import { interact } from "./interact.js";
 import { Keeper } from "./keep.js";
 import { player } from "./player.js";
@@ -51,7 +51,7 @@ function render({ model, el }) {
       store.counters.dropped++; // the kernel is gone: the page says so by its age
     }
   };
-  let frame = 0, shown = store.n, isVisible = true, wantedLevel = null, seenSince = 0;
+  let frame = 0, shown = store.n, isVisible = true, wantedLevel = null, seenSince = 0, zoom = null;
   const self = {};
 
   const act = {
@@ -130,7 +130,7 @@ function render({ model, el }) {
     const plot = panes && panes.rects[panes.strips[0]];
     root.mdkit.values = null;
     if (!cursor || !plot || !board.x || cursor.x > plot.x + plot.w || !store.head) {
-      readout.hidden = true;
+      set(readout, "hidden", true);
       return;
     }
     const price = cursor.pane === "heat" && board.scales.heat
@@ -142,7 +142,7 @@ function render({ model, el }) {
       : linesOf(values, options.shown, board.places, options, cursor.pane);
     readout.replaceChildren(...lines.map(
       ([name, text]) => make("div", {}, make("b", {}, name), text)));
-    readout.hidden = false;
+    set(readout, "hidden", false);
     const isLeft = cursor.x > plot.x + plot.w / 2;
     readout.style.left = isLeft ? "8px" : "";
     readout.style.right = isLeft ? "" : `${(board.width - plot.w) * board.zoom + 8}px`;
@@ -151,8 +151,8 @@ function render({ model, el }) {
   function refreshAll() {
     const { head, paused } = store;
     refresh(bar.parts, { head, view, options, paused });
-    root.dataset.theme = board.theme?.name ?? "light";
-    root.style.setProperty("--zoom", String(board.zoom ?? 1));
+    set(root.dataset, "theme", board.theme?.name ?? "light");
+    if (board.zoom !== zoom) root.style.setProperty("--zoom", String((zoom = board.zoom) ?? 1));
     root.classList.toggle("mdkit-narrow", board.width < 620);
     root.classList.toggle("mdkit-result", head?.mode === "result");
     if (!head) return;
@@ -164,7 +164,7 @@ function render({ model, el }) {
   function showHealth(then) {
     const { head } = store;
     const words = [then ? `At ${then}: ` : " ", head.sentence, ` ${head.ledger ?? ""}`];
-    health.dataset.state = then ? "unknown" : head.state;
+    set(health.dataset, "state", then ? "unknown" : head.state);
     if (health.dataset.text === head.state + words.join("")) return;
     health.dataset.text = head.state + words.join("");
     health.title = words.join("").trim();
@@ -180,13 +180,14 @@ function render({ model, el }) {
     const isLate = head && !isOver && age > LATE;
     const seconds = Math.floor(age);
     const moment = head && `${clock(board.now, 1000)} UTC`;
-    bar.parts.age.textContent = paused ? `paused at ${moment}`
-      : isLate ? `no picture for ${seconds} s` : head?.rate && board.width >= 620 ? `${Math.round(head.rate)}/s` : "";
+    set(bar.parts.age, "textContent", paused ? `paused at ${moment}`
+      : isLate ? `no picture for ${seconds} s`
+      : head?.rate && board.width >= 620 ? `${Math.round(head.rate)}/s` : "");
     bar.parts.age.classList.toggle("mdkit-bad", Boolean(isLate));
-    late.hidden = !isLate;
+    set(late, "hidden", !isLate);
     if (head) showHealth(paused || isLate ? moment : "");
     if (isLate) {
-      late.textContent = `no picture for ${seconds} s: the kernel is busy, or gone`;
+      set(late, "textContent", `no picture for ${seconds} s: the kernel is busy, or gone`);
     }
   }
 

@@ -1,6 +1,6 @@
 // The scrub bar of a recording: play, pause, speed, and jumps.
 
-import { fill, make } from "./controls.js";
+import { fill, make, set } from "./controls.js";
 import { clock } from "./scales.js";
 
 const SPEEDS = [[0.1, "0.1×"], [0.5, "0.5×"], [1, "1×"], [2, "2×"], [5, "5×"], [10, "10×"],
@@ -50,12 +50,12 @@ export function player(send, signal) {
   }
 
   function refresh(head) {
-    bar.hidden = !head.player;
+    set(bar, "hidden", !head.player);
     if (!head.player) return;
     const isNew = !state || state.from !== head.player.from || state.to !== head.player.to;
     state = head.player;
     if (isNew) marks();
-    play.textContent = state.paused ? "Play" : "Pause replay";
+    set(play, "textContent", state.paused ? "Play" : "Pause replay");
     const isListed = SPEEDS.some(([value]) => value === (state.speed ?? ""));
     fill(speed, isListed ? SPEEDS : [[state.speed, `${state.speed}×`], ...SPEEDS],
       state.speed ?? "");
@@ -64,7 +64,7 @@ export function player(send, signal) {
     jumps[2].disabled = !(head.strategies ?? []).length;
     if (isHeld) return;
     slider.value = Math.round((PARTS * (head.now - state.from)) / (state.to - state.from || 1));
-    at.textContent = `${clock(head.now, 1000)} UTC${state.note ? `, ${state.note}` : ""}`;
+    set(at, "textContent", `${clock(head.now, 1000)} UTC${state.note ? `, ${state.note}` : ""}`);
   }
 
   return { bar, refresh };
