@@ -145,6 +145,19 @@ def pytest_xdist_make_scheduler(config, log):
             for node in self.nodes:
                 self._reschedule(node)
 
+        def mark_test_complete(self, node, item_index, duration=0):
+            """Forget what is done: xdist counts again what is left of all that a worker ever had.
+
+            With a name for each test that is seconds, since it does so for each.
+            """
+            test = self.registered_collections[node][item_index]
+            workload = self.assigned_work[node]
+            scope = self._split_scope(test)
+            workload[scope][test] = True
+            if all(workload[scope].values()):
+                del workload[scope]
+            self._reschedule(node)
+
         def remove_node(self, node):
             """Hand on what a worker that died had not begun, but for the test that it died of.
 
@@ -164,6 +177,16 @@ def pytest_xdist_make_scheduler(config, log):
             return test
 
     return ByGroup(config, log)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Collect tests without the garbage collector, which finds nothing among what is imported."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
 
 
 def pytest_ignore_collect(collection_path, config):

@@ -14,7 +14,7 @@ from mdkit.books.decimals import differences_and_middles
 from mdkit.books.levels import SUMMARY, level_of, narrowed, shown_columns
 from mdkit.errors import SettingsError
 from mdkit.events import Bar, Depth, Event, Level, Ticker, Trade
-from mdkit.frames.flags import AFTER_GAP, FROM_REST, PARTIAL, REVISED, made_whole, with_flags
+from mdkit.frames.flags import AFTER_GAP, FROM_REST, PARTIAL, REVISED, flag_columns, made_whole
 from mdkit.frames.live import CHUNK, Block, Column, Floats, LiveFrame, to_dataframe
 from mdkit.frames.steps import last_rows
 
@@ -163,7 +163,7 @@ class EventFrame(LiveFrame[_Event]):
     def snapshot(self, last: int | None = None) -> pd.DataFrame:
         """Return the events held, or the `last` ones, as a DataFrame of its own."""
         block = self._rows(last)
-        return with_flags(to_dataframe(self.columns, block, self.index_name), block.flags)
+        return _table(self.columns, block, self.index_name)
 
     def _convert(self) -> None:
         super()._convert()
@@ -215,6 +215,12 @@ class EventFrame(LiveFrame[_Event]):
         self._flags[self._taken] = self._flags.get(self._taken, 0) | AFTER_GAP
 
 
+def _table(columns: Mapping[str, Column], block: Block, index_name: str) -> pd.DataFrame:
+    """Return events with the exchange's times as a DataFrame."""
+    flags = flag_columns(block.flags, block.times[0])
+    return to_dataframe(columns, block, index_name, behind=flags)
+
+
 class AllLevels(NamedTuple):
     """The rows of a table of books with all levels, made into a table when first wanted."""
 
@@ -224,7 +230,7 @@ class AllLevels(NamedTuple):
 
     def __call__(self) -> pd.DataFrame:
         """Return that table."""
-        return with_flags(to_dataframe(self.columns, self.block, self.index_name), self.block.flags)
+        return _table(self.columns, self.block, self.index_name)
 
 
 class DepthFrame(EventFrame[Depth]):
@@ -260,7 +266,7 @@ class DepthFrame(EventFrame[Depth]):
             return narrowed(whole(), columns)
         summary = {name: kind for name, kind in self.columns.items() if level_of(name) == 1}
         few = block._replace(floats=block.floats[: len(SUMMARY)])
-        table = with_flags(to_dataframe(summary, few, self.index_name), block.flags)
+        table = _table(summary, few, self.index_name)
         object.__setattr__(table, "_books", whole._replace(block=block.copy()))
         return table
 
@@ -404,6 +410,7 @@ class BarFrame(EventFrame[Bar]):
         Where REST gave the whole of a partial bar, it stands in that one's place.
         """
         block = self._rows(None if last is None else 2 * last + _MORE)
-        frame = to_dataframe(self.columns, block, self.index_name)
-        frame = made_whole(with_flags(frame, block.flags, partial=True), block.flags)
+        flags = flag_columns(block.flags, None, partial=True)
+        frame = to_dataframe(self.columns, block, self.index_name, behind=flags)
+        frame = made_whole(frame, block.flags)
         return frame if last is None else frame.tail(last)

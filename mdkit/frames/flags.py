@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import functools
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,27 +14,49 @@ if TYPE_CHECKING:
 AFTER_GAP, FROM_REST, PARTIAL, REVISED = 1, 2, 4, 8
 
 
-def with_flags(
-    frame: pd.DataFrame, flags: npt.NDArray[np.uint8], *, partial: bool = False
-) -> pd.DataFrame:
-    """Add the columns that flags stand for, and which rows the exchange dates before the last."""
+def flag_columns(
+    flags: npt.NDArray[np.uint8],
+    times: npt.NDArray[np.int64] | None,
+    symbols: npt.NDArray[np.int64] | None = None,
+    *,
+    partial: bool = False,
+) -> dict[str, Any]:
+    """Return the columns that flags stand for, and which rows the exchange dates before the last.
+
+    `times` are the exchange's, 0 where it gave none; None where there is no such column.
+    `symbols` are numbers that tell which rows are of the same symbol, None where all are.
+    """
     import pandas as pd
 
-    if partial:
-        frame["partial"] = (flags & PARTIAL) > 0
-    frame["gap"] = (flags & AFTER_GAP) > 0
-    if "exchange_time" in frame:
-        times = frame["exchange_time"]
-        # Across symbols that is normal.
-        before = (
-            times.groupby(frame["symbol"], observed=True).shift()
-            if "symbol" in frame
-            else times.shift()
-        )
-        frame["backwards"] = (times < before) & ~frame["gap"]
-    codes = ((flags & FROM_REST) > 0).astype(np.int8)
-    frame["source"] = pd.Categorical.from_codes(codes, pd.Index(["live", "rest"]))
-    return frame
+    columns: dict[str, Any] = {"partial": (flags & PARTIAL) > 0} if partial else {}
+    gap = columns["gap"] = (flags & AFTER_GAP) > 0
+    if times is not None:
+        columns["backwards"] = _backwards(times, symbols) & ~gap
+    rest = ((flags & FROM_REST) > 0).astype(np.int8)
+    columns["source"] = pd.Categorical.from_codes(rest, dtype=_sources(), validate=False)
+    return columns
+
+
+def _backwards(
+    times: npt.NDArray[np.int64], symbols: npt.NDArray[np.int64] | None
+) -> npt.NDArray[np.bool_]:
+    """Return which times lie before the one above; across symbols that is normal."""
+    found = np.zeros(times.size, bool)
+    if symbols is None:
+        found[1:] = (times[1:] < times[:-1]) & (times[1:] != 0)
+        return found
+    order = np.argsort(symbols, kind="stable")
+    ordered = symbols[order]
+    found[order] = _backwards(times[order], None)
+    found[order[1:][ordered[1:] != ordered[:-1]]] = False
+    return found
+
+
+@functools.cache
+def _sources() -> pd.CategoricalDtype:
+    import pandas as pd
+
+    return pd.CategoricalDtype(["live", "rest"])
 
 
 def made_whole(bars: pd.DataFrame, flags: npt.NDArray[np.uint8]) -> pd.DataFrame:

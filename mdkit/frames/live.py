@@ -7,6 +7,7 @@ as much. pandas is touched by snapshots alone. Nothing here locks: a frame belon
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar
 
@@ -288,8 +289,17 @@ class MetricsFrame(LiveFrame[tuple[float | None, ...]]):
         self.append((received_ns, *[figures.get(name) for name in self.columns]))
 
 
-def to_dataframe(columns: Mapping[str, Column], block: Block, index_name: str) -> pd.DataFrame:
-    """Return columns as a DataFrame of its own, by time (UTC)."""
+def to_dataframe(
+    columns: Mapping[str, Column],
+    block: Block,
+    index_name: str,
+    before: Mapping[str, Any] | None = None,
+    behind: Mapping[str, Any] | None = None,
+) -> pd.DataFrame:
+    """Return columns as a DataFrame of its own, by time (UTC).
+
+    `before` and `behind` are more columns, by name, that come first and last.
+    """
     import pandas as pd
 
     from mdkit.frames.display import Table
@@ -297,18 +307,38 @@ def to_dataframe(columns: Mapping[str, Column], block: Block, index_name: str) -
     def utc(stamps: npt.NDArray[np.int64]) -> pd.DatetimeIndex:
         return pd.DatetimeIndex(stamps.view("M8[ns]"), copy=False).tz_localize("UTC")
 
-    floats = [name for name, kind in columns.items() if kind == "float"]
     index = utc(block.received.copy()).rename(index_name)
     # The one block of floats is copied as it lies and handed over; a dict of columns would be
-    # gathered and copied once more, at several times the cost.
-    frame = Table(block.floats.copy().T, index, floats, copy=False)
+    # gathered and copied once more, at several times the cost. Columns have numbers until all
+    # are there: pandas searches text anew for each that is inserted.
+    frame = Table(block.floats.copy().T, index, copy=False)
     times, objects = iter(block.times), iter(block.objects)
-    for position, (name, kind) in enumerate(columns.items()):
+    before, behind = before or {}, behind or {}
+    names = (*before, *columns, *behind)
+
+    def insert(position: int, values: Any) -> None:
+        frame.insert(position, len(names) + position, values)
+
+    for position, values in enumerate(before.values()):
+        insert(position, values)
+    for position, kind in enumerate(columns.values(), len(before)):
         if kind == "time":
             stamps = next(times)
-            frame.insert(position, name, utc(np.where(stamps == 0, _NAT, stamps)))
+            insert(position, utc(np.where(stamps == 0, _NAT, stamps)))
         elif kind == "object":
             # As object on every pandas: version 3 would otherwise spend its time making `str`.
-            values = pd.Series(next(objects).copy(), index, dtype=object, copy=False)
-            frame.insert(position, name, values)
+            insert(position, pd.Series(next(objects).copy(), index, dtype=object, copy=False))
+    for position, values in enumerate(behind.values(), len(before) + len(columns)):
+        insert(position, values)
+    frame.columns = _named(names).view()
     return frame
+
+
+@functools.lru_cache(maxsize=256)
+def _named(names: tuple[str, ...]) -> pd.Index:
+    """Return names of columns, with what finds them: made once, and before threads share it."""
+    import pandas as pd
+
+    index = pd.Index(names)
+    index.get_loc(names[0])
+    return index

@@ -17,7 +17,7 @@ from mdkit.frames.events import (
     TickerFrame,
     TradeFrame,
 )
-from mdkit.frames.flags import made_whole, with_flags
+from mdkit.frames.flags import flag_columns, made_whole
 from mdkit.frames.live import Block, to_dataframe
 from mdkit.frames.sampling import at_each_end, checked_step
 from mdkit.frames.together import convert_together, symbols_column
@@ -120,9 +120,14 @@ class Frames:
             np.hstack([block.objects for block in blocks])[:, order],
             np.concatenate([block.flags for block in blocks])[order],
         )
-        table = to_dataframe(blank.columns, merged, blank.index_name)
-        table.insert(0, "symbol", symbols_column(list(frames), numbers[order]))
-        table = with_flags(table, merged.flags, partial=kind == "bar")
+        times = merged.times[0] if "exchange_time" in blank.columns else None
+        table = to_dataframe(
+            blank.columns,
+            merged,
+            blank.index_name,
+            {"symbol": symbols_column(list(frames), numbers[order])},
+            flag_columns(merged.flags, times, numbers[order], partial=kind == "bar"),
+        )
         if isinstance(blank, DepthFrame):
             return narrowed(table, blank.shown(levels))
         return made_whole(table, merged.flags) if kind == "bar" else table

@@ -9,6 +9,7 @@ these minutes, in integers, so that they agree exactly.
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections import OrderedDict
 from hashlib import blake2b
@@ -86,7 +87,10 @@ class History:
         self._opened_minute = opened_ms // MINUTE_MS
         self._minute_key = _key(seed, instrument.symbol, "minutes")
         self._range_key = _key(seed, instrument.symbol, "ranges")
-        self._closes = self._day_closes(_key(seed, instrument.symbol, "days"), anchor)
+        key = _key(seed, instrument.symbol, "days")
+        self._closes = _day_closes(
+            key, instrument.volatility, instrument.base, self._opened_day, anchor
+        )
         self._blocks: OrderedDict[int, Rows] = OrderedDict()
         self._daily: dict[int, tuple[int, ...]] = {}
         # Long requests are answered in a thread, to leave the loop to the pushed messages.
@@ -284,20 +288,27 @@ class History:
         rows = np.stack([open_, high, low, close, volume, turnover], axis=2)
         return list(rows)
 
-    def _day_closes(self, key: int, anchor: int | None) -> NDArray[np.int64]:
-        """Return the close before day 0 and then each day's, in ticks."""
-        # x[k] = r x[k-1] + e[k], written without a loop. r**-36525 is still only 1e79.
-        days = np.arange(_DAYS + 1)
-        shocks = _normal(_hash(key, days.astype(np.uint64))) * self._instrument.volatility
-        decay = np.exp(days * np.log(_REVERSION))
-        walk = decay * np.cumsum(shocks / decay)
-        base: float = self._instrument.base
-        if anchor is not None:
-            base = anchor / float(np.exp(walk[self._opened_day]))
-        closes: NDArray[np.int64] = np.maximum(1, np.rint(base * np.exp(walk))).astype(np.int64)
-        if anchor is not None:
-            closes[self._opened_day] = anchor
-        return closes
+
+@functools.lru_cache(maxsize=32)
+def _day_closes(
+    key: int, volatility: float, base: float, opened_day: int, anchor: int | None
+) -> NDArray[np.int64]:
+    """Return the close before day 0 and then each day's, in ticks; all who ask share them.
+
+    To make them is most of the time that it takes to list a symbol.
+    """
+    # x[k] = r x[k-1] + e[k], written without a loop. r**-36525 is still only 1e79.
+    days = np.arange(_DAYS + 1)
+    shocks = _normal(_hash(key, days.astype(np.uint64))) * volatility
+    decay = np.exp(days * np.log(_REVERSION))
+    walk = decay * np.cumsum(shocks / decay)
+    if anchor is not None:
+        base = anchor / float(np.exp(walk[opened_day]))
+    closes: NDArray[np.int64] = np.maximum(1, np.rint(base * np.exp(walk))).astype(np.int64)
+    if anchor is not None:
+        closes[opened_day] = anchor
+    closes.flags.writeable = False
+    return closes
 
 
 def _fold(rows: Rows) -> tuple[int, ...]:
