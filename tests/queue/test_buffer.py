@@ -386,6 +386,7 @@ for _name, _policies in MIXTURES.items():
     _machine = type(f"Machine_{_name}", (BufferMachine,), {"policies": _policies})
     _case = _machine.TestCase
     _case.settings = settings(phases=PHASES, max_examples=25, stateful_step_count=30)
+    _case.pytestmark = [pytest.mark.outer]  # each computes for a second
     globals()[f"Test_{_name}"] = _case
 del _case  # or pytest would collect the last one under this name too
 
