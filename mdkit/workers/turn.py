@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 
 TURN_SECONDS = 0.002
 """After so long others get their turn: the socket, cells of the notebook, pictures."""
 
 
 class LoopTurn:
-    """Shared by workers that run in one loop, of which only one at a time does anything.
+    """Shared by workers that run in one loop, of which each round gives one a turn.
 
     If each held the loop for as long as it may, all the others would wait for all of them.
     """
 
-    __slots__ = ("_began",)
+    __slots__ = ("_began", "_waiting")
 
     def __init__(self) -> None:
         self._began = 0.0
+        self._waiting: deque[asyncio.Future[None]] = deque()
 
     def resume(self, left: float, now: float) -> None:
         """Note that a worker that has been suspended since `left` goes on.
@@ -31,10 +33,22 @@ class LoopTurn:
 
     async def end(self) -> None:
         """Let others have their turn if this one has lasted long enough."""
-        while time.perf_counter() - self._began > TURN_SECONDS:
-            spent = self._began
-            await asyncio.sleep(0)
-            if self._began == spent:
-                self._began = time.perf_counter()
-                return
-            # Another worker was first: this turn is its.
+        if time.perf_counter() - self._began <= TURN_SECONDS:
+            return
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[None] = loop.create_future()
+        if not self._waiting:
+            loop.call_soon(self._pass_on)
+        self._waiting.append(waiter)
+        await waiter
+        self._began = time.perf_counter()
+
+    def _pass_on(self) -> None:
+        """Give the next turn to the worker that has waited longest."""
+        while self._waiting:
+            waiter = self._waiting.popleft()
+            if not waiter.done():  # as where its worker was cancelled
+                waiter.set_result(None)
+                break
+        if self._waiting:
+            asyncio.get_running_loop().call_soon(self._pass_on)
