@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mdkit import measures
+from mdkit.books.levels import books_of
 from mdkit.errors import SettingsError
 from mdkit.events import Bar, Depth, Ticker, Trade
 from mdkit.frames import (
@@ -461,6 +462,42 @@ def test_rows_that_the_exchange_dates_before_the_last_are_flagged():
         ]
         frames.extend("trade", symbol, rows)
     assert not frames.frame("trade").backwards.any()
+
+
+@given(st.lists(st.tuples(st.sampled_from("ABC"), st.integers(0, 5)), max_size=30))
+def test_times_run_backwards_within_a_symbol_alone(trades):
+    frames, last, expected = Frames(), {}, []
+    for number, (symbol, ns) in enumerate(trades):
+        made = Trade(symbol, 1.0, 1.0, exchange_ns=ns, received_ns=T0 + number)
+        frames.extend("trade", symbol, [made])
+        expected.append(0 < ns < last.get(symbol, 0))  # 0 is no time
+        last[symbol] = ns
+    assert frames.frame("trade").backwards.tolist() == expected
+
+
+def test_what_is_done_to_a_tables_columns_is_done_to_no_other():
+    frames = Frames()
+    frames.extend("depth", "A", [make("depth", 1)])
+    for look in (lambda: frames.frame("depth"), lambda: frames.frame("depth", "A")):
+        table, names = look(), list(look().columns)
+        table.columns.name = "mine"
+        table.insert(0, "more", 1)
+        assert look().columns.name is None
+        assert list(look().columns) == names
+
+
+def test_all_symbols_books_know_the_levels_behind_the_best():
+    frames = Frames(levels=3)
+    for number in range(40):
+        symbol = "AB"[number % 3 == 0]
+        bids = tuple((100.0 - k, number + k) for k in range(number % 5))
+        frames.extend("depth", symbol, [Depth(symbol, bids, ((101.0, 1.0),), T0, T0 + number)])
+    table, whole = frames.frame("depth"), frames.frame("depth", levels=3)
+    assert "bid_3" in whole
+    assert "bid_2" not in table
+    frames.extend("depth", "A", [make("depth", 1)])  # changes no table that was made before
+    pd.testing.assert_frame_equal(books_of(table), whole)
+    pd.testing.assert_frame_equal(books_of(table[table.symbol == "B"]), whole[whole.symbol == "B"])
 
 
 @pytest.mark.outer

@@ -163,7 +163,7 @@ class EventFrame(LiveFrame[_Event]):
     def snapshot(self, last: int | None = None) -> pd.DataFrame:
         """Return the events held, or the `last` ones, as a DataFrame of its own."""
         block = self._rows(last)
-        return _table(self.columns, block, self.index_name)
+        return _table(self.columns, block, self.index_name, None)
 
     def _convert(self) -> None:
         super()._convert()
@@ -215,10 +215,14 @@ class EventFrame(LiveFrame[_Event]):
         self._flags[self._taken] = self._flags.get(self._taken, 0) | AFTER_GAP
 
 
-def _table(columns: Mapping[str, Column], block: Block, index_name: str) -> pd.DataFrame:
-    """Return events with the exchange's times as a DataFrame."""
-    flags = flag_columns(block.flags, block.times[0])
-    return to_dataframe(columns, block, index_name, behind=flags)
+def _table(
+    columns: Mapping[str, Column], block: Block, index_name: str, symbols: pd.Categorical | None
+) -> pd.DataFrame:
+    """Return events with the exchange's times, of some symbols or one, as a DataFrame."""
+    first = {} if symbols is None else {"symbol": symbols}
+    numbers = None if symbols is None else symbols.codes
+    flags = flag_columns(block.flags, block.times[0], numbers)
+    return to_dataframe(columns, block, index_name, first, flags)
 
 
 class AllLevels(NamedTuple):
@@ -227,10 +231,19 @@ class AllLevels(NamedTuple):
     columns: Mapping[str, Column]
     block: Block
     index_name: str
+    symbols: pd.Categorical | None = None
 
     def __call__(self) -> pd.DataFrame:
         """Return that table."""
-        return _table(self.columns, self.block, self.index_name)
+        return _table(self.columns, self.block, self.index_name, self.symbols)
+
+    def best(self) -> pd.DataFrame:
+        """Return a table of the best level alone, which knows the others."""
+        summary = {name: kind for name, kind in self.columns.items() if level_of(name) == 1}
+        few = self.block._replace(floats=self.block.floats[: len(SUMMARY)])
+        table = _table(summary, few, self.index_name, self.symbols)
+        object.__setattr__(table, "_books", self)
+        return table
 
 
 class DepthFrame(EventFrame[Depth]):
@@ -260,15 +273,10 @@ class DepthFrame(EventFrame[Depth]):
         the others. Raises `SettingsError` for more than are kept.
         """
         columns = self.shown(levels)
-        block = self._rows(last)
-        whole = AllLevels(self.columns, block, self.index_name)
-        if levels is not None or self.levels == 1:
-            return narrowed(whole(), columns)
-        summary = {name: kind for name, kind in self.columns.items() if level_of(name) == 1}
-        few = block._replace(floats=block.floats[: len(SUMMARY)])
-        table = _table(summary, few, self.index_name)
-        object.__setattr__(table, "_books", whole._replace(block=block.copy()))
-        return table
+        whole = AllLevels(self.columns, self._rows(last), self.index_name)
+        if levels is None and self.levels > 1:
+            return whole._replace(block=whole.block.copy()).best()
+        return narrowed(whole(), columns)
 
     def shown(self, levels: int | None) -> list[str]:
         """Return the columns of a table with so many levels a side that are floats."""

@@ -17,7 +17,7 @@ AFTER_GAP, FROM_REST, PARTIAL, REVISED = 1, 2, 4, 8
 def flag_columns(
     flags: npt.NDArray[np.uint8],
     times: npt.NDArray[np.int64] | None,
-    symbols: npt.NDArray[np.int64] | None = None,
+    symbols: npt.NDArray[np.integer] | None = None,
     *,
     partial: bool = False,
 ) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def flag_columns(
 
 
 def _backwards(
-    times: npt.NDArray[np.int64], symbols: npt.NDArray[np.int64] | None
+    times: npt.NDArray[np.int64], symbols: npt.NDArray[np.integer] | None
 ) -> npt.NDArray[np.bool_]:
     """Return which times lie before the one above; across symbols that is normal."""
     found = np.zeros(times.size, bool)

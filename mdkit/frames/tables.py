@@ -11,6 +11,7 @@ from mdkit.books.levels import books_of, narrowed, shown_columns
 from mdkit.errors import SettingsError
 from mdkit.events import Depth, Event
 from mdkit.frames.events import (
+    AllLevels,
     BarFrame,
     DepthFrame,
     EventFrame,
@@ -120,16 +121,20 @@ class Frames:
             np.hstack([block.objects for block in blocks])[:, order],
             np.concatenate([block.flags for block in blocks])[order],
         )
+        symbols = symbols_column(list(frames), numbers[order])
+        if isinstance(blank, DepthFrame):
+            books = AllLevels(blank.columns, merged, blank.index_name, symbols)
+            if levels is None and blank.levels > 1:
+                return books.best()
+            return narrowed(books(), blank.shown(levels))
         times = merged.times[0] if "exchange_time" in blank.columns else None
         table = to_dataframe(
             blank.columns,
             merged,
             blank.index_name,
-            {"symbol": symbols_column(list(frames), numbers[order])},
-            flag_columns(merged.flags, times, numbers[order], partial=kind == "bar"),
+            {"symbol": symbols},
+            flag_columns(merged.flags, times, symbols.codes, partial=kind == "bar"),
         )
-        if isinstance(blank, DepthFrame):
-            return narrowed(table, blank.shown(levels))
         return made_whole(table, merged.flags) if kind == "bar" else table
 
     def table(self, kind: str, symbol: str) -> EventFrame[Any]:
