@@ -6,7 +6,7 @@ A kernel in JupyterLab runs a session in its own loop on a feed of `rate` depth 
 first without a view and then with the canvas in headless Chromium. Printed are pictures a second
 sent and drawn, how long the loop is held per picture (wall clock, looking and sending included),
 how late the loop is, frames a second of the page, its long tasks, and the CPU that each process
-took meanwhile, in hundredths of a core. Measures and prints, no more.
+took meanwhile, in hundredths of a core (drawing and driver are the browser's). Measures and prints, no more.
 Needs what the browser tests need.
 """
 
@@ -17,6 +17,7 @@ import json
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -152,14 +153,15 @@ def main() -> None:
 
 @contextmanager
 def cpu(name: str) -> Iterator[None]:
-    """Print what each of this program's processes takes of a core, until the block ends."""
-    processes = {kind(child): child for child in psutil.Process().children(recursive=True)}
-    before, began = {k: seconds(child) for k, child in processes.items()}, time.perf_counter()
+    """Print what this program's processes take of a core, until the block ends."""
+    children = psutil.Process().children(recursive=True)
+    before, began = [seconds(child) for child in children], time.perf_counter()
     yield
-    wall = time.perf_counter() - began
-    shares = {k: 100 * (seconds(child) - before[k]) / wall for k, child in processes.items()}
-    told = sorted(shares.items(), key=lambda item: -item[1])
-    print(f"{name}: CPU, %:", ", ".join(f"{k} {share:.0f}" for k, share in told if share >= 1))
+    wall, shares = time.perf_counter() - began, Counter[str]()
+    for child, spent in zip(children, before, strict=True):
+        shares[kind(child)] += round(100 * (seconds(child) - spent) / wall)
+    told = ", ".join(f"{k} {share}" for k, share in shares.most_common() if share > 0)
+    print(f"{name}, CPU in %: {told}")
 
 
 def kind(process: psutil.Process) -> str:
@@ -169,14 +171,13 @@ def kind(process: psutil.Process) -> str:
         "ipykernel": "kernel",
         "mdkit.exchange": "exchange",
         "jupyterlab": "server",
-        "--type=renderer": f"page {process.pid}",
-        "--type=gpu-process": "browser's drawing",
-        "--type=": f"browser's {process.pid}",
-        "chrom": f"browser {process.pid}",
+        "--type=renderer": "page",
+        "--type=gpu-process": "drawing",
+        "chrom": "browser",
     }.items():
         if found in words:
             return name
-    return f"{process.name()} {process.pid}"
+    return "driver"
 
 
 def seconds(process: psutil.Process) -> float:
