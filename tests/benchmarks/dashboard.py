@@ -5,8 +5,8 @@
 A kernel in JupyterLab runs a session in its own loop on a feed of `rate` depth messages a second,
 first without a view and then with the canvas in headless Chromium. Printed are pictures a second
 sent and drawn, how long the loop is held per picture (wall clock, looking and sending included),
-how late the loop is, frames a second of the page, its long tasks, and the CPU that each process
-took meanwhile, in hundredths of a core (drawing and driver are the browser's). Measures and prints, no more.
+how late the loop is, frames a second of the page, its long tasks, and the CPU that processes took
+meanwhile (drawing is the browser's, the driver is what leads it). Measures and prints, no more.
 Needs what the browser tests need.
 """
 
