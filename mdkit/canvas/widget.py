@@ -87,17 +87,33 @@ class CanvasWidget(anywidget.AnyWidget):
             return True
         if now - self._answered_at > BLIND_SECONDS:
             return now - self._sent_at >= BLIND_INTERVAL
-        return not self._asks(now)
+        return not (self.anew or self._asks(now))
+
+    def take_anew(self) -> bool:
+        """Return whether the next picture must hold everything, which is then no longer asked for.
+
+        To be called before it is collected: pages ask from another thread, at any moment, and one
+        that asks meanwhile gets the picture after it.
+        """
+        if not self.anew:
+            return False
+        self.anew = not self.greeted
+        return True
 
     def _asks(self, now: float) -> bool:
         """Return whether the next picture asks for an answer."""
         is_late = now - self._asked_at >= ANSWER_SECONDS
-        return self.anew or is_late or self.number - self._asked_last >= SHARING - 1
+        return is_late or self.number - self._asked_last >= SHARING - 1
 
-    def send_picture(self, head: Mapping[str, Any], parts: Mapping[str, Rows]) -> None:
-        """Send a picture: a header that JSON can hold, and series of rows of numbers."""
+    def send_picture(
+        self, head: Mapping[str, Any], parts: Mapping[str, Rows], *, anew: bool
+    ) -> None:
+        """Send a picture: a header that JSON can hold, and series of rows of numbers.
+
+        `anew` says that it holds everything, and is what `take_anew` has returned.
+        """
         now = self._sent_at = time.monotonic()
-        asks = self._asks(now)
+        asks = anew or self._asks(now)
         self.number += 1
         if asks:
             self._asked = [*self._asked[1 - UNANSWERED :], self.number]
@@ -108,12 +124,11 @@ class CanvasWidget(anywidget.AnyWidget):
         message = {
             "kind": "picture",
             "n": self.number,
-            "anew": self.anew,
+            "anew": anew,
             "asks": asks,
             "head": head,
             "parts": [(name, *rows.shape) for name, rows in parts.items()],
         }
-        self.anew = not self.greeted
         if self._outbox is None:
             self.send(message, [buffer])
         else:

@@ -36,17 +36,21 @@ def widget(clock):
     widget.close()
 
 
+def send(widget, **parts):
+    widget.send_picture({}, parts, anew=widget.take_anew())
+
+
 def say(widget, **content):
     widget._on_message(widget, content, [])
 
 
 def test_without_a_page_a_whole_picture_goes_now_and_then(widget, clock):
     assert widget.ready
-    widget.send_picture({}, {})
+    send(widget)
     assert not widget.ready
     clock.now += UNSEEN_INTERVAL
     assert widget.ready
-    widget.send_picture({}, {})
+    send(widget)
     assert [message["anew"] for message, _ in widget.sent] == [True, True]
 
 
@@ -54,7 +58,7 @@ def sent_while_ready(widget, clock, seconds):
     """Send pictures, one each so many seconds, for as long as the widget is ready."""
     before = len(widget.sent)
     while widget.ready:
-        widget.send_picture({}, {})
+        send(widget)
         clock.now += seconds
         assert len(widget.sent) < 100
     return [message["asks"] for message, _ in widget.sent[before:]]
@@ -86,7 +90,7 @@ def test_a_page_that_cannot_answer_gets_some_pictures_all_the_same(widget, clock
     clock.now += BLIND_SECONDS + 0.01
     for _ in range(5):
         assert widget.ready
-        widget.send_picture({}, {})
+        send(widget)
         assert not widget.ready
         clock.now += BLIND_INTERVAL
     say(widget, kind="ack", n=widget.number)
@@ -102,23 +106,33 @@ def test_everything_anew_asks_for_an_answer_at_once(widget, clock):
 
 def test_what_nobody_sees_is_not_sent_and_a_hole_asks_for_everything(widget, clock):
     say(widget, kind="hello")
-    widget.send_picture({}, {})
+    send(widget)
     say(widget, kind="visible", on=False)
     clock.now += 1e6
     assert not widget.ready
     say(widget, kind="visible", on=True)
     assert widget.ready
     say(widget, kind="hole", n=0)
-    widget.send_picture({}, {"trades": np.array([[1.0, 2.0], [3.0, 4.0]])})
+    send(widget, trades=np.array([[1.0, 2.0], [3.0, 4.0]]))
     message, buffers = widget.sent[-1]
     assert message["anew"]
     assert (message["n"], message["parts"]) == (2, [("trades", 2, 2)])
     assert np.frombuffer(buffers[0], "<f8").tolist() == [1.0, 2.0, 3.0, 4.0]
 
 
+def test_who_asks_for_everything_while_a_picture_is_collected_gets_it_with_the_next(widget):
+    say(widget, kind="hello")
+    send(widget)
+    anew = widget.take_anew()
+    say(widget, kind="hole", n=0)  # in another thread, at that moment
+    widget.send_picture({}, {}, anew=anew)
+    send(widget)
+    assert [message["anew"] for message, _ in widget.sent] == [True, False, True]
+
+
 def test_an_answer_to_a_picture_that_was_never_sent_counts_for_nothing(widget):
     say(widget, kind="hello")
-    widget.send_picture({}, {})
+    send(widget)
     say(widget, kind="ack", n=99)
     assert widget.acked == widget.number == 1
 

@@ -235,10 +235,8 @@ function render({ model, el }) {
     wake();
     if (store.last === message) return; // another view of the model has taken it in
     store.last = message;
-    if (!store.take(message, buffers?.[0], performance.now())) {
-      send({ kind: "hole", n: store.n });
-      return;
-    }
+    const onHole = () => send({ kind: "hole", n: store.n });
+    if (!store.take(message, buffers?.[0], performance.now(), onHole)) return;
     view.begin = store.begin;
     const { paused, first_levels: levels, whole } = message.head;
     if (whole) {

@@ -4,6 +4,7 @@ import { Ring } from "./ring.js";
 import { levelsOf, tickOf } from "./book.js";
 import { follows, unpack } from "./wire.js";
 
+const UNDER_WAY = 8; // pictures that the kernel may have sent before it hears of a hole
 const CAPACITY = 6000; // of a series of which the kernel has not said how much it keeps
 
 export class Store {
@@ -14,6 +15,7 @@ export class Store {
     this.bars = new Map();
     this.profile = this.result = this.fills = null;
     this.tick = Infinity;
+    this.holeUntil = -Infinity; // the last picture that tells nothing new of the hole before it
     this.begin = null; // the earliest that came since all was sent
     this.past = 0; // changes with what was seen before the newest row
     this.takeGaps([]);
@@ -21,12 +23,18 @@ export class Store {
     this.counters = { pictures: 0, holes: 0, dropped: 0, bytes: 0 };
   }
 
-  // Take a message in; false where one before it is missing, so that all must be sent anew.
-  take(message, view, now) {
+  // Take a message in; false where one before it is missing. `onHole` is called once for each hole,
+  // and again where what was sent anew is missing, too.
+  take(message, view, now, onHole = () => {}) {
     if (!follows(this.n, message)) {
-      this.counters.holes++;
+      if (message.n > this.holeUntil) {
+        this.counters.holes++;
+        this.holeUntil = message.n + UNDER_WAY;
+        onHole();
+      }
       return false;
     }
+    this.holeUntil = -Infinity;
     this.n = message.n;
     this.at = now;
     this.counters.pictures++;

@@ -162,12 +162,16 @@ class PictureSender:
         return True
 
     def _send(self, now: float) -> None:
-        anew = self.widget.anew
+        anew = self.widget.take_anew()
         if anew:
             self._head_sent = {}
         self._sent_at = now
-        parts = self.collector.parts(anew)
-        self.widget.send_picture(self._head(now), parts)
+        try:
+            parts, head = self.collector.parts(anew), self._head(now)
+        except BaseException:
+            self.widget.anew |= anew  # it is asked for still
+            raise
+        self.widget.send_picture(head, parts, anew=anew)
         self.pictures += 1
 
     def _head(self, now: float) -> dict[str, Any]:

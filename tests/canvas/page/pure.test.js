@@ -336,6 +336,22 @@ test("a hole in the numbers is noticed, and what begins anew mends it", () => {
   assert.equal(store.n, 7);
 });
 
+test("a hole is told once, and again where what was sent anew is lost as well", () => {
+  const store = new Store(), told = [];
+  const take = (n, anew = false) =>
+    store.take(...message(n, HEAD, {}, anew), 0, () => told.push(n));
+  take(1, true);
+  for (let n = 3; n <= 10; n++) take(n); // those that were on their way
+  assert.deepEqual(told, [3]);
+  for (let n = 12; n <= 15; n++) take(n); // 11, which held everything, was lost
+  assert.deepEqual(told, [3, 12]);
+  assert.equal(take(16, true), true);
+  assert.equal(take(17), true);
+  take(19);
+  assert.deepEqual(told, [3, 12, 19], "each new one");
+  assert.equal(store.counters.holes, 3);
+});
+
 test("the store keeps as much as the kernel says that it does", () => {
   const store = new Store();
   const head = { ...HEAD, capacity: { trades: 3, bars: 2 } };
