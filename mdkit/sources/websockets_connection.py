@@ -31,9 +31,6 @@ from mdkit.sources.connection import (
 from mdkit.venues.codec import Wire
 
 _MAX_HEAD_BYTES = 1 << 16
-_MAX_CHUNK_BYTES = 1 << 16
-"""Read from the socket at once: some hundred messages, a millisecond or two. asyncio takes four
-times as much, for which everything else in the loop would wait."""
 _WHOLE_TEXT = 0x81  # final, no extension, opcode text
 _DATA = (Opcode.TEXT, Opcode.BINARY, Opcode.CONT)
 
@@ -87,12 +84,6 @@ class WebsocketsConnection(Inbox, ClientConnection):
     def cut(self) -> None:
         """Abort the connection at once."""
         self.transport.abort()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin to read, in chunks that hold up nobody."""
-        if hasattr(transport, "max_size"):  # asyncio's own, and not uvloop's
-            transport.max_size = _MAX_CHUNK_BYTES
-        super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
         """Take a chunk from the socket; all messages that end in it share its time stamp."""
