@@ -34,8 +34,9 @@ from mdkit.workers.turn import TURN_SECONDS, LoopTurn
 
 OnError = Literal["dead_letter", "raise"]
 
-# A batch should hold the loop no longer than a turn, whatever a strategy costs; larger ones
-# would push their decoded events out of the processor's cache.
+# A batch should hold the loop for about this long, whatever a strategy costs.
+_BATCH_SECONDS = 0.004
+# Larger ones would push their decoded events out of the processor's cache.
 _MAX_BATCH = 128
 _SAMPLE_EVERY = 64
 _SAMPLE_BYTES = 512
@@ -92,7 +93,7 @@ class Lanes:
         """Serve lanes until the buffer is closed and empty; `number` tells workers apart."""
         turn, now = self._turn, time.perf_counter()
         while True:
-            limit = min(_MAX_BATCH, max(1, int(TURN_SECONDS / self._seconds_per_message)))
+            limit = min(_MAX_BATCH, max(1, int(_BATCH_SECONDS / self._seconds_per_message)))
             lanes, batch = await self._take(limit)
             if not batch:
                 return

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections import deque
 
-TURN_SECONDS = 0.004
+TURN_SECONDS = 0.008
 """After so long others get their turn: the socket, cells of the notebook, pictures."""
 
 
