@@ -311,9 +311,7 @@ def no_leftovers(request, monkeypatch, warm_exchanges, forked_workers):
         return
     this = psutil.Process()
     threads = set(threading.enumerate())
-    # What may open nothing need not be asked for it.
-    opens = request.node.get_closest_marker("inner") is None
-    sockets, children = (_sockets(), _children(this)) if opens else (set(), set())
+    sockets, children = _sockets(), _children(this)
     complaints, pending = [], []
     handler = _Complaints(complaints)
     logging.getLogger("asyncio").addHandler(handler)
@@ -332,8 +330,6 @@ def no_leftovers(request, monkeypatch, warm_exchanges, forked_workers):
 
     def left_behind():
         left = [f"thread {thread.name}" for thread in set(threading.enumerate()) - threads]
-        if not opens:
-            return left
         if opened := _sockets() - sockets:
             left += [f"socket {one}" for one in _connections(this, opened)]
         running = _children(this) - children
@@ -410,6 +406,23 @@ def _command(pid):
 
 _REST = 4
 """Times as long as a condition took to look at: a table is made for many, again and again."""
+
+
+class _HandClock:
+    """Stands in a module for `time`, whose clocks show `now`."""
+
+    now = 100.0
+
+    def perf_counter(self):
+        return self.now
+
+    monotonic = perf_counter
+
+
+@pytest.fixture
+def hand_clock():
+    """A clock that a test moves by hand: `monkeypatch.setattr(module, "time", hand_clock)`."""
+    return _HandClock()
 
 
 @pytest.fixture

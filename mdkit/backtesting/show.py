@@ -81,9 +81,8 @@ class ResultCanvas:
         begin, end = content.get("from"), content.get("to")
         if not isinstance(begin, int | float) or not isinstance(end, int | float):
             begin, end = self._times[0], self._times[-1]
-        anew = self.widget.take_anew()
-        head = self._head() if anew else {}
-        self.widget.send_picture(head, self.parts(float(begin), float(end)), anew=anew)
+        parts = self.parts(float(begin), float(end))
+        self.widget.send_picture(lambda anew: (self._head() if anew else {}, parts))
 
     def parts(self, begin: float, end: float) -> dict[str, Rows]:
         """Return what a page that looks at a stretch (ms since the epoch) shows of it.

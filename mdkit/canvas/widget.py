@@ -89,29 +89,30 @@ class CanvasWidget(anywidget.AnyWidget):
             return now - self._sent_at >= BLIND_INTERVAL
         return not (self.anew or self._asks(now))
 
-    def take_anew(self) -> bool:
-        """Return whether the next picture must hold everything, which is then no longer asked for.
-
-        To be called before it is collected: pages ask from another thread, at any moment, and one
-        that asks meanwhile gets the picture after it.
-        """
-        if not self.anew:
-            return False
-        self.anew = not self.greeted
-        return True
-
     def _asks(self, now: float) -> bool:
         """Return whether the next picture asks for an answer."""
         is_late = now - self._asked_at >= ANSWER_SECONDS
         return is_late or self.number - self._asked_last >= SHARING - 1
 
     def send_picture(
-        self, head: Mapping[str, Any], parts: Mapping[str, Rows], *, anew: bool
+        self, collect: Callable[[bool], tuple[Mapping[str, Any], Mapping[str, Rows]]]
     ) -> None:
         """Send a picture: a header that JSON can hold, and series of rows of numbers.
 
-        `anew` says that it holds everything, and is what `take_anew` has returned.
+        `collect` returns both, and is told whether they must hold everything. A page that asks
+        for that meanwhile, in another thread, gets it with the next picture; and so does one that
+        has asked, where `collect` fails.
         """
+        anew = self.anew
+        self.anew = anew and not self.greeted
+        try:
+            head, parts = collect(anew)
+        except BaseException:
+            self.anew |= anew
+            raise
+        self._put(head, parts, anew)
+
+    def _put(self, head: Mapping[str, Any], parts: Mapping[str, Rows], anew: bool) -> None:
         now = self._sent_at = time.monotonic()
         asks = anew or self._asks(now)
         self.number += 1

@@ -66,7 +66,7 @@ class Session(SessionLife[Receipt], SessionViews, BookTables, OrderFlowTables, S
         self.pipeline = pipeline
         self._loop: asyncio.AbstractEventLoop | None = None
         self._life: asyncio.Task[None] | None = None
-        self._asked_to_stop = False
+        self._asked_to_stop: float | None = None
         self._changes = SubscriptionChanges(pipeline)
         self._clock: Clock | None = None
         self._dashboards: list[Dashboard] = []
@@ -85,13 +85,17 @@ class Session(SessionLife[Receipt], SessionViews, BookTables, OrderFlowTables, S
 
     async def _run(self) -> None:
         """The whole life of the session, in its loop."""
+        # Before `start` has come back to it: a strategy may stop its session at the first message.
+        self._loop = asyncio.get_running_loop()
         try:
             if self._predecessor is not None:
                 await self._predecessor._end()
                 self._predecessor = None
             self._begin_monitoring()
-            if not self._asked_to_stop:  # it may have been, before the loop came to this
+            if self._asked_to_stop is None:  # it may have been, before the loop came to this
                 self.pipeline.start()
+            else:
+                self.pipeline.stop(self._asked_to_stop)
             receipt = await self.pipeline.wait()
             await self._end_monitoring()
             self._ended.set_result(receipt)
@@ -122,7 +126,7 @@ class Session(SessionLife[Receipt], SessionViews, BookTables, OrderFlowTables, S
             self.runner = "thread"
 
     def _ask_to_stop(self, timeout: float) -> None:
-        self._asked_to_stop = True
+        self._asked_to_stop = timeout
         if self._loop is not None:
             with contextlib.suppress(RuntimeError):  # the loop is gone: so is the session
                 self._loop.call_soon_threadsafe(self.pipeline.stop, timeout)

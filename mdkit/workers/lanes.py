@@ -30,12 +30,10 @@ from mdkit.venues.routes import LIVE
 from mdkit.workers.calls import Call, Calls
 from mdkit.workers.failures import where_failed
 from mdkit.workers.outcome import DeadLetter, Invalid, Outcome, SignalRow, SignalSink
-from mdkit.workers.turn import TURN_SECONDS, LoopTurn
+from mdkit.workers.time_slice import SLICE_SECONDS, TimeSlice
 
 OnError = Literal["dead_letter", "raise"]
 
-# A batch should hold the loop for about this long, whatever a strategy costs.
-_BATCH_SECONDS = 0.004
 # Larger ones would push their decoded events out of the processor's cache.
 _MAX_BATCH = 128
 _SAMPLE_EVERY = 64
@@ -79,7 +77,7 @@ class Lanes:
         """Whether strategies may await: then every lane is served by itself."""
         self._seconds_per_message = 1e-5
         self._unsampled = _SAMPLE_EVERY
-        self._turn = LoopTurn()
+        self._time_slice = TimeSlice()
 
     @property
     def running(self) -> Call | None:
@@ -91,23 +89,20 @@ class Lanes:
 
     async def work(self, number: int = 0) -> None:
         """Serve lanes until the buffer is closed and empty; `number` tells workers apart."""
-        turn, now = self._turn, time.perf_counter()
         while True:
-            limit = min(_MAX_BATCH, max(1, int(_BATCH_SECONDS / self._seconds_per_message)))
+            # Whatever a strategy costs, a batch should take no longer than a slice.
+            limit = min(_MAX_BATCH, max(1, int(SLICE_SECONDS / self._seconds_per_message)))
             lanes, batch = await self._take(limit)
             if not batch:
                 return
             began = time.perf_counter()
-            if began - now > TURN_SECONDS:  # it has suspended
-                turn.resume(now, began)
+            self._time_slice.begin(began)
             await self.serve(lanes, batch, due_gaps(lanes, batch))
-            now = time.perf_counter()
-            self.outcome.busy_seconds += now - began
-            each = (now - began) / len(batch)
-            self._seconds_per_message += 0.2 * (each - self._seconds_per_message)
-            # Taking suspends only when nothing waits, so a busy worker must yield by itself.
-            await turn.end()
-            now = time.perf_counter()
+            taken = time.perf_counter() - began
+            self.outcome.busy_seconds += taken
+            self._seconds_per_message += 0.2 * (taken / len(batch) - self._seconds_per_message)
+            # Taking suspends only when nothing waits, so busy workers must yield by themselves.
+            await self._time_slice.wait()
 
     async def _take(self, limit: int) -> tuple[list[Lane[Channel]], list[Message[Channel]]]:
         """Return up to `limit` messages of one lane, or of several where none of them may await.

@@ -1,5 +1,8 @@
 """When the widget sends, and what: numbered pictures, few of them unanswered."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -8,23 +11,17 @@ from mdkit.canvas.widget import (
     ANSWER_SECONDS,
     BLIND_INTERVAL,
     BLIND_SECONDS,
+    SHARING,
+    UNANSWERED,
     UNSEEN_INTERVAL,
     CanvasWidget,
 )
 
 
-class Clock:
-    now = 100.0
-
-    def monotonic(self):
-        return self.now
-
-
 @pytest.fixture
-def clock(monkeypatch):
-    clock = Clock()
-    monkeypatch.setattr(module, "time", clock)
-    return clock
+def clock(monkeypatch, hand_clock):
+    monkeypatch.setattr(module, "time", hand_clock)
+    return hand_clock
 
 
 @pytest.fixture
@@ -37,7 +34,7 @@ def widget(clock):
 
 
 def send(widget, **parts):
-    widget.send_picture({}, parts, anew=widget.take_anew())
+    widget.send_picture(lambda anew: ({}, parts))
 
 
 def say(widget, **content):
@@ -123,11 +120,32 @@ def test_what_nobody_sees_is_not_sent_and_a_hole_asks_for_everything(widget, clo
 def test_who_asks_for_everything_while_a_picture_is_collected_gets_it_with_the_next(widget):
     say(widget, kind="hello")
     send(widget)
-    anew = widget.take_anew()
-    say(widget, kind="hole", n=0)  # in another thread, at that moment
-    widget.send_picture({}, {}, anew=anew)
+
+    def collect(anew):
+        say(widget, kind="hole", n=0)  # in another thread, at that moment
+        return {}, {}
+
+    widget.send_picture(collect)
     send(widget)
     assert [message["anew"] for message, _ in widget.sent] == [True, False, True]
+
+
+def test_everything_is_asked_for_still_where_it_could_not_be_collected(widget):
+    say(widget, kind="hello")
+
+    def fail(anew):
+        raise OSError("full")
+
+    with pytest.raises(OSError, match="full"):
+        widget.send_picture(fail)
+    send(widget)
+    assert [message["anew"] for message, _ in widget.sent] == [True]
+
+
+def test_the_page_waits_for_what_is_under_way_before_it_tells_of_a_hole_again():
+    store = Path(module.__file__).with_name("static").joinpath("store.js").read_text()
+    under_way = re.search(r"const UNDER_WAY = (\d+);", store)
+    assert int(under_way[1]) == UNANSWERED * SHARING
 
 
 def test_an_answer_to_a_picture_that_was_never_sent_counts_for_nothing(widget):

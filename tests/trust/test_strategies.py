@@ -10,6 +10,7 @@ import pytest
 import mdkit as md
 from mdkit.errors import SessionError, StrategyError
 from mdkit.events import Gap
+from mdkit.notebook.loops import LoopThread
 from mdkit.pipeline.explain import explain
 from mdkit.pipeline.health import Sample
 from mdkit.session.stopping import awaitable
@@ -269,6 +270,42 @@ def test_a_strategy_may_stop_its_session(runner, list_source, depth_message):
     receipt = asyncio.run(main())
     assert receipt.balanced
     assert receipt.drained
+
+
+def test_a_strategy_may_stop_its_session_before_start_has_come_back(
+    list_source, depth_message, wait_until, monkeypatch
+):
+    stopped = []
+
+    class SlowToComeBack(LoopThread):
+        def __init__(self, work, name):
+            super().__init__(work, name)
+            wait_until(lambda: stopped)
+
+    @md.strategy("depth")
+    def stops(book):
+        session.stop()
+        stopped.append(book)
+
+    monkeypatch.setattr("mdkit.session.session.LoopThread", SlowToComeBack)
+    source = list_source([[depth_message("A", 1)]], ends=False)
+    session = md.live(source=source, strategies=[stops], runner="thread", name="stops at once")
+    session.start()
+    wait_until(lambda: not session.running, timeout=20)
+    assert session.receipt.balanced
+
+
+def test_a_session_that_is_stopped_before_its_thread_runs_ends(list_source, monkeypatch):
+    class NotYet(LoopThread):
+        def __init__(self, work, name):
+            stopping.append(session.stop())
+            super().__init__(work, name)
+
+    stopping = []
+    monkeypatch.setattr("mdkit.session.session.LoopThread", NotYet)
+    session = md.live(source=list_source([], ends=False), runner="thread", name="not yet")
+    session.start()
+    assert stopping[0].result(20).balanced
 
 
 def test_a_strategy_that_awaits_the_end_of_its_session_cannot_prevent_it(

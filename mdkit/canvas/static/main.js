@@ -198,15 +198,15 @@ function render({ model, el }) {
 
   function turn() {
     frame = 0;
-    if (store.n !== shown) {
+    const isNew = store.n !== shown;
+    if (isNew) {
       shown = store.n;
-      board.dirty = true;
       askForLevel();
       refreshAll();
       if (board.cursor) readOut();
     }
     if (!isVisible) return;
-    if (board.dirty) board.draw(performance.now());
+    if (isNew || board.dirty) board.draw(performance.now());
     else board.fade(performance.now());
     if (board.moving) wake();
   }
@@ -252,8 +252,7 @@ function render({ model, el }) {
       else view.resume();
     }
     // Before it is drawn, which may take a while: what is drawn is the newest anyway.
-    if (!message.asks) return;
-    send({ kind: "ack", n: store.n, from: board.times[0], to: board.times[1] });
+    if (message.asks) send({ kind: "ack", n: store.n, from: board.times[0], to: board.times[1] });
   }
 
   model.on("msg:custom", onMessage);

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from math import isfinite
 from typing import Any, Protocol
 
-from mdkit.canvas.rings import in_ms
+from mdkit.canvas.rings import Rows, in_ms
 from mdkit.canvas.widget import CanvasWidget
 from mdkit.errors import MdkitError
 from mdkit.notebook.loops import running_loop
@@ -162,16 +162,15 @@ class PictureSender:
         return True
 
     def _send(self, now: float) -> None:
-        anew = self.widget.take_anew()
-        if anew:
-            self._head_sent = {}
         self._sent_at = now
-        try:
-            parts, head = self.collector.parts(anew), self._head(now)
-        except BaseException:
-            self.widget.anew |= anew  # it is asked for still
-            raise
-        self.widget.send_picture(head, parts, anew=anew)
+
+        def collect(anew: bool) -> tuple[dict[str, Any], dict[str, Rows]]:
+            if anew:
+                self._head_sent = {}
+            parts = self.collector.parts(anew)
+            return self._head(now), parts
+
+        self.widget.send_picture(collect)
         self.pictures += 1
 
     def _head(self, now: float) -> dict[str, Any]:
