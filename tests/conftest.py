@@ -15,6 +15,7 @@ import threading
 import time
 from pathlib import Path
 
+import filelock
 import hypothesis
 import psutil
 import pytest
@@ -104,8 +105,8 @@ class _Skipped:
 def pytest_cmdline_main(config):
     """Run folders of tests in parallel, but not the browser's, nor single files, nor with --pdb.
 
-    Tests wait more than they compute, so there are twice as many workers as cores; those of the
-    inner tier only compute. `-n` says another number, `-n 0` none; without pytest-xdist there are
+    Tests wait more than they compute, so there are three workers a core; those of the inner tier
+    only compute. `-n` says another number, `-n 0` none; without pytest-xdist there are
     none either.
     """
     option = config.option
@@ -114,7 +115,7 @@ def pytest_cmdline_main(config):
     if option.numprocesses is None and not (option.usepdb or option.collectonly):
         folders = any(Path(argument.split("::")[0]).is_dir() for argument in config.args)
         folders = folders and option.markexpr != "browser"
-        each = 1 if option.markexpr == "inner" else 2
+        each = 1 if option.markexpr == "inner" else 3
         option.numprocesses = each * (os.cpu_count() or 1) if folders else 0
 
 
@@ -180,13 +181,37 @@ def pytest_xdist_make_scheduler(config, log):
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_collection():
+def pytest_collection(session):
     """Collect tests without the garbage collector, which finds nothing among what is imported."""
     gc.disable()
     try:
-        return (yield)
+        with _compiling_once(session.config):
+            return (yield)
     finally:
         gc.enable()
+
+
+@contextlib.contextmanager
+def _compiling_once(config):
+    """Let one worker collect before the others where nothing is compiled yet.
+
+    They all collect the same: each would compile all modules anew, side by side.
+    """
+    if not hasattr(config, "workerinput") or not hasattr(config, "cache"):
+        yield
+        return
+    lock = filelock.FileLock(config.cache.mkdir("collecting") / "lock")
+    with lock:
+        if not _is_compiled(Path(__file__).with_name("test_import.py")):
+            yield
+            return
+    yield
+
+
+def _is_compiled(module):
+    """Return whether a module of tests is compiled as pytest has it, with assertions rewritten."""
+    compiled = Path(importlib.util.cache_from_source(str(module)))
+    return any(compiled.parent.glob(f"{module.stem}.*-pytest-*.pyc"))
 
 
 def pytest_ignore_collect(collection_path, config):

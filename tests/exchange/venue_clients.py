@@ -79,7 +79,9 @@ async def session(
     """Open an exchange in this loop and a socket to it."""
     async with (
         exchange,
-        connect(exchange.ws_url + path, compression=None, max_size=None, **options) as socket,
+        connect(
+            exchange.ws_url + path, compression=None, max_size=None, close_timeout=1, **options
+        ) as socket,
     ):
         yield socket
 
