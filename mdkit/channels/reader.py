@@ -74,6 +74,7 @@ class ChannelReader:
         self.bars = bars
         self.quality = BookQuality(symbol, channel)
         self.has_own_events = bars is None or channel != "bar"
+        self._is_plain = bars is None and deduplicator is None
 
     def read(self, raw: bytes, received_ns: int) -> tuple[MarketEvent, ...]:
         """Return the events of a message alone, whatever came before it.
@@ -108,6 +109,15 @@ class ChannelReader:
             quality.note_unusable(received_ns)
             reason = f"decoder failed with {type(error).__name__}: {error}"
             raise InvalidMessage(reason) from error
+        if self._is_plain and type(events) is tuple and events:
+            newest: Any = events[-1]
+            if (
+                quality.newest_ns <= newest.exchange_ns
+                and received_ns < quality.look_ns
+                and (not quality.is_of_books or newest.bids or newest.asks)
+            ):  # there is nothing to tell of it, as of most messages
+                quality.newest_ns = newest.exchange_ns
+                return events
         before: list[Item] | None = None
         if type(events) is SomeEvents:
             quality.note_unusable(received_ns, len(events.unusable))

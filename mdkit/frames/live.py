@@ -26,8 +26,10 @@ Column = Literal["float", "time", "object"]
 Floats = npt.NDArray[np.float64]
 Row = TypeVar("Row")
 
-CHUNK = 64
+CHUNK = 128
 """Rows converted at a time: enough to spread NumPy's overhead, few enough to stay in cache."""
+_FIRST_ROWS = 64
+"""For which a table makes room at first: there may be ten thousand of them."""
 
 _NAT = np.iinfo(np.int64).min
 
@@ -237,7 +239,7 @@ class LiveFrame(ArrowTable, Generic[Row]):
             kept, target = self.capacity - count, self._block
         else:
             kept = min(self._end, full - count)
-            target = Block.empty(self.columns, min(full, max(2 * size, kept + count, CHUNK)))
+            target = Block.empty(self.columns, min(full, max(2 * size, kept + count, _FIRST_ROWS)))
         source = self._block.rows(self._end - kept, self._end)
         pairs: Iterable[Any] = zip(source, target, strict=True)
         for old, new in pairs:

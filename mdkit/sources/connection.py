@@ -33,7 +33,8 @@ CLOSE_SECONDS = 1.0
 """How long the peer's close frame is waited for."""
 _USER = re.compile(r"//[^/]*@")
 _HIGH_WATER = 2048
-_HIGH_WATER_BYTES = 16 << 20
+_HIGH_WATER_BYTES = 1 << 17
+"""What workers handle in about a slice of time: more at once would wait, out of the caches."""
 
 
 class HandshakeError(Exception):

@@ -141,14 +141,20 @@ def test_a_lost_connection_is_a_gap_and_books_begin_anew(venue, pair, exchange_p
     wait_until(lambda: in_step(session, pair))
     for symbol in pair:
         wait_until(lambda symbol=symbol: matches(session, exchange, symbol))
+    wait_until(lambda: settled(session))
     subscribed = exchange.statistics()["subscriptions"]
     exchange.inject("disconnect")
     wait_until(
         lambda: session.stats()["connects"] >= 2 * len(session.pipeline.source.connections) + 1
     )
-    wait_until(lambda: in_step(session, pair))
+    wait_until(lambda: in_step(session, pair) and settled(session))
     assert exchange.statistics()["subscriptions"] == subscribed  # and not more each time
     session.stop()
+
+
+def settled(session):
+    """Return whether every command of every connection is answered."""
+    return all(one.socket.is_settled for one in session.pipeline.source.connections)
 
 
 def test_a_place_that_is_not_served_ends_with_other_venues(

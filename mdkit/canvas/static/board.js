@@ -8,7 +8,7 @@ import { Scale, clock, decimals, price as writePrice, ticks, timeTicks } from ".
 import { PressurePane } from "./pressure.js";
 import { resultPane, tradeTable } from "./result.js";
 import { marks } from "./signals.js";
-import { Ladder, signalTable, tape } from "./side.js";
+import { Ladder, noTrades, signalTable, tape } from "./side.js";
 import * as strips from "./strips.js";
 import { themeOf } from "./theme.js";
 
@@ -142,7 +142,8 @@ export class Board {
     } else this.scales[name] = strips[name](g, r, store, x, theme);
     const isOfTrades = name === "flow" || name === "footprint";
     if (isOfTrades && !store.rings.trades?.length) {
-      strips.note(g, r, "no trades yet", theme);
+      const cure = store.head.may_trade === false ? `: session.subscribe("trade", "${store.head.symbol}")` : "";
+      strips.note(g, r, noTrades(store.head) + cure, theme);
     }
     if (name !== "queue") strips.gaps(g, r, store, x, theme, name === "heat");
     this.title(name, r);

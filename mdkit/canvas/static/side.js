@@ -163,12 +163,22 @@ export function recentTrades(store, until) {
   return found;
 }
 
+// Why there are no trades.
+export function noTrades(head) {
+  return head.may_trade === false ? "trades are not subscribed to" : "no trades yet";
+}
+
 export function tape(g, r, store, theme, places, until) {
   title(g, r, "Trades", theme);
   const ring = store.rings.trades;
-  if (!ring?.length) return;
   g.font = FONT;
   g.textBaseline = "top";
+  if (!ring?.length) {
+    g.textAlign = "left";
+    g.fillStyle = theme.muted;
+    g.fillText(noTrades(store.head), r.x + 6, r.y + 21, r.w - 12);
+    return;
+  }
   let y = r.y + 21;
   for (let row = ring.find(until); row >= 0 && y + 13 <= r.y + r.h; row--, y += 14) {
     const side = ring.at(row, 3);

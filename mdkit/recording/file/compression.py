@@ -148,10 +148,11 @@ def read_chunks(path: Path, faults: list[str]) -> Iterator[bytes]:
         start = file.read(len(ZSTD_MAGIC))
         blocks = _blocks(file, faults)
         if start.startswith(GZIP_MAGIC):
-            yield from _inflate(blocks, _GzipStream, _GZIP_ERROR, faults)
+            yield from _joined(_inflate(blocks, _GzipStream, _GZIP_ERROR, faults))
         elif start.startswith(ZSTD_MAGIC):
             library = _zstandard(path)
-            yield from _inflate(blocks, partial(_ZstdStream, library), library.ZstdError, faults)
+            stream = partial(_ZstdStream, library)
+            yield from _joined(_inflate(blocks, stream, library.ZstdError, faults))
         else:
             yield from blocks
 
@@ -164,6 +165,21 @@ def _blocks(file: Any, faults: list[str]) -> Iterator[bytes]:
             yield block
     except OSError as error:
         faults.append(f"reading failed at byte {file.tell():,} ({error.strerror})")
+
+
+def _joined(texts: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield the same in chunks: each costs its reader something, however little it holds."""
+    parts: list[bytes] = []
+    size = 0
+    for text in texts:
+        parts.append(text)
+        size += len(text)
+        if size >= _CHUNK_BYTES:
+            yield b"".join(parts)
+            parts.clear()
+            size = 0
+    if parts:
+        yield b"".join(parts)
 
 
 class _WithEnd:

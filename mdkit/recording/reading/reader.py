@@ -16,6 +16,7 @@ from mdkit.events import Event, Gap, MarketEvent
 from mdkit.frames import Frames
 from mdkit.frames.events import DepthFrame
 from mdkit.frames.gaps import gap_table
+from mdkit.frames.live import CHUNK
 from mdkit.frames.sampling import at_each_end, checked_step
 from mdkit.frames.together import symbols_column
 from mdkit.recording.format import Subscribed
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 _EVERYTHING = 1 << 60
 _LEVELS = 10
-_CHUNK = 64  # as many rows as the frames convert at a time
 
 
 class Recording:
@@ -130,7 +130,7 @@ class Recording:
                 table.fill_in(found)
                 continue
             events += found
-            if len(events) >= _CHUNK:
+            if len(events) >= CHUNK:
                 table.extend(events)
                 events.clear()
         table.extend(events)

@@ -10,6 +10,7 @@ from mdkit.errors import SettingsError
 from mdkit.events import Gap
 from mdkit.frames import Frames
 from mdkit.frames.gaps import gap_table
+from mdkit.frames.live import CHUNK
 from mdkit.suggestions import instead
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 _EVERYTHING = 1 << 60
 _LEVELS = 10
-_CHUNK = 64
 
 
 class EventTables(ABC):
@@ -60,7 +60,7 @@ class EventTables(ABC):
                     table.break_off()
             elif event.kind == channel:
                 own.append(event)
-                if len(own) >= _CHUNK:
+                if len(own) >= CHUNK:
                     frames.table(channel, event.symbol).extend(own)
                     own.clear()
         for name, own in waiting.items():

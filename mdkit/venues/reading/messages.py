@@ -34,8 +34,7 @@ def json_decoder(kind: Any, most_bytes: int | None = None) -> Callable[[bytes], 
         try:
             return decode(raw)
         except BROKEN as error:
-            said = _TOO_LARGE if raw.endswith(_STUB) else why_broken(error)
-            raise InvalidMessage(said) from None
+            raise unreadable(raw, error) from None
 
     if most_bytes is None:
         return checked
@@ -46,6 +45,11 @@ def json_decoder(kind: Any, most_bytes: int | None = None) -> Callable[[bytes], 
         return checked(raw)
 
     return measured
+
+
+def unreadable(raw: bytes, error: Exception) -> InvalidMessage:
+    """Return the error of a message that could not be read, from what reading it raised."""
+    return InvalidMessage(_TOO_LARGE if raw.endswith(_STUB) else why_broken(error))
 
 
 def why_broken(error: Exception) -> str:

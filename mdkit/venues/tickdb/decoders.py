@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from mdkit.errors import InvalidMessage
 from mdkit.events import Bar, Depth, MarketEvent, Ticker, Trade
-from mdkit.venues.reading.messages import json_decoder
+from mdkit.venues.reading.messages import BROKEN, json_decoder, unreadable
 from mdkit.venues.reading.numbers import Figure, Price
 from mdkit.venues.routes import LIVE, Read, Route
 from mdkit.venues.tickdb.bodies import (
@@ -26,13 +28,14 @@ _INF = float("inf")
 
 
 def _depth_reader(price: Any, enveloped: bool) -> Read:
-    read: Any = json_decoder(BookMessage[price] if enveloped else Book[price])
+    kind: Any = BookMessage[price] if enveloped else Book[price]
+    read = msgspec.json.Decoder(kind, strict=False).decode  # books are most of a feed
 
     def decode(symbol: str, raw: bytes, received_ns: int) -> tuple[MarketEvent, ...]:
         try:
             book = read(raw).data if enveloped else read(raw)
-        except InvalidMessage as error:
-            book = usable_book(raw, enveloped, price, error)
+        except BROKEN as error:
+            book = usable_book(raw, enveloped, price, unreadable(raw, error))
         bids, asks = book.bids, book.asks
         previous = _INF
         for bid, _ in bids:

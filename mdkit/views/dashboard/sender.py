@@ -15,7 +15,7 @@ from mdkit.notebook.loops import running_loop
 from mdkit.pipeline.pipeline import Pipeline
 from mdkit.views.dashboard.collector import Collector, constants
 from mdkit.views.dashboard.series import STEPS_MS
-from mdkit.views.dashboard.state import ledger_of, sentence_of, state_of
+from mdkit.views.dashboard.state import ledger_of, may_trade, sentence_of, state_of
 from mdkit.views.dashboard.ticker import Ticker
 
 _QUIET_SECONDS = 0.2
@@ -203,6 +203,7 @@ class PictureSender:
             "signals": pipeline.lanes.outcome.signals,
             "over": self.is_over,
             "can_stop": not self.is_over,
+            "may_trade": may_trade(pipeline.source),
             "paused": self.paused_ms,
             "first_levels": self._levels,
             "kept": self.kept,

@@ -49,6 +49,12 @@ def book_fault(source: Source, symbol: str) -> str:
     return builder.reason or f"{builder.state} for a snapshot"
 
 
+def may_trade(source: Source) -> bool:
+    """Return whether trades may come: not where a source subscribes to other channels alone."""
+    subscriptions = getattr(source, "subscriptions", ())
+    return not subscriptions or any(channel == "trade" for channel, _ in subscriptions)
+
+
 def sentence_of(pipeline: Pipeline, symbol: str) -> str:
     """Return `explain()`, and that the book of a symbol is suspicious if it is."""
     said = explain(pipeline)

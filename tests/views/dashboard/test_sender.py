@@ -71,3 +71,17 @@ def test_a_page_that_asks_while_a_picture_is_collected_gets_a_whole_one_next(sen
         sender.send_last()
     assert [is_whole(message) for message in sender.sent] == [True, False, True, False]
     assert not sender.sent[1]["anew"]
+
+
+@pytest.mark.parametrize(
+    ("subscriptions", "may"),
+    [
+        ({}, True),
+        ({("depth", "A"): None}, False),
+        ({("depth", "A"): None, ("trade", "B"): None}, True),
+    ],
+)
+def test_a_page_knows_where_no_trades_are_to_come(sender, subscriptions, may):
+    sender.session.pipeline.source.subscriptions = subscriptions
+    sender.send_last()
+    assert sender.sent[-1]["head"]["may_trade"] is may
