@@ -128,7 +128,7 @@ def first_call(who: str, count: int) -> float:
 
 def measure(count: int, rounds: int) -> list[tuple[str, float | None, float | None, float | None]]:
     """Return rows of (what, mdkit, vectorbt, backtesting.py) in seconds."""
-    from mdkit.backtesting import engine as home
+    from mdkit.backtesting import runs as home
     from mdkit.backtesting.account.terms import Terms
     from mdkit.backtesting.data.panel import make_panel
     from mdkit.strategies import SmaCross, as_strategy
