@@ -17,6 +17,7 @@ from pathlib import Path
 
 import filelock
 import hypothesis
+import numpy.testing  # noqa: F401 - where NumPy is old, this starts a process
 import psutil
 import pytest
 

@@ -55,8 +55,7 @@ def test_other_prices():
 
 
 def test_a_move_is_no_share_of_a_price_of_zero_or_below():
-    frame = leading(50)
-    frame["calendar"] = np.where(np.arange(50) < 25, -2.0, 4.0)
+    frame = leading(50).assign(calendar=np.where(np.arange(50) < 25, -2.0, 4.0))
     moved = md.forward(frame, "100ms", price="calendar")["100ms"].to_numpy()
     assert np.isnan(moved[:25]).all()
     assert np.nanmax(np.abs(moved[25:])) == 0.0
