@@ -107,8 +107,7 @@ def pytest_cmdline_main(config):
     """Run folders of tests in parallel, but not the browser's, nor single files, nor with --pdb.
 
     Tests wait more than they compute, so there are three workers a core; those of the inner tier
-    only compute. `-n` says another number, `-n 0` none; without pytest-xdist there are
-    none either.
+    only compute. `-n` says another number, `-n 0` none; without pytest-xdist there are none either.
     """
     option = config.option
     if not hasattr(option, "numprocesses") or "PYTEST_XDIST_WORKER" in os.environ:

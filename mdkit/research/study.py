@@ -83,7 +83,9 @@ class Study(Finding):
         measure takes few values.
         """
         parts = {horizon: self._binned(i)[0] for i, horizon in enumerate(self._horizons)}
-        return pd.concat(parts, names=["horizon", "bin"])
+        # An empty one has no types, and would take theirs from the others' columns.
+        filled = {horizon: part for horizon, part in parts.items() if len(part)}
+        return pd.concat(filled or parts, names=["horizon", "bin"])
 
     @cached_property
     def decay(self) -> pd.DataFrame:

@@ -179,6 +179,14 @@ def test_a_measure_of_what_nothing_follows_tells_nothing():
     assert math.isnan(found.half_life)
 
 
+def test_a_horizon_without_events_leaves_the_types_of_the_others(books):
+    found = md.study(md.imbalance, books, ("1s", "100h"))
+    assert found.ic["events"].tolist()[1] == 0
+    kinds = {dtype.kind for dtype in found.quantiles.dtypes}
+    assert kinds <= {"i", "f"}
+    assert found.quantiles.index.unique("horizon").tolist() == ["1s"]
+
+
 def test_acting_later_earns_what_is_left(books):
     late = md.study(md.imbalance, books, "1s", delay_ms=300)
     times = books.index.as_unit("ns").asi8

@@ -142,8 +142,7 @@ export class Board {
     } else this.scales[name] = strips[name](g, r, store, x, theme);
     const isOfTrades = name === "flow" || name === "footprint";
     if (isOfTrades && !store.rings.trades?.length) {
-      const cure = store.head.may_trade === false ? `: session.subscribe("trade", "${store.head.symbol}")` : "";
-      strips.note(g, r, noTrades(store.head) + cure, theme);
+      strips.note(g, r, noTrades(store.head, true), theme);
     }
     if (name !== "queue") strips.gaps(g, r, store, x, theme, name === "heat");
     this.title(name, r);

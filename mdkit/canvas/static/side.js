@@ -163,9 +163,11 @@ export function recentTrades(store, until) {
   return found;
 }
 
-// Why there are no trades.
-export function noTrades(head) {
-  return head.may_trade === false ? "trades are not subscribed to" : "no trades yet";
+// Why there are no trades, and where there is room and time how to get them.
+export function noTrades(head, isWide = false) {
+  if (head.may_trade !== false) return head.over ? "no trades" : "no trades yet";
+  const cure = isWide && !head.over ? `: session.subscribe("trade", "${head.symbol}")` : "";
+  return `trades are not subscribed to${cure}`;
 }
 
 export function tape(g, r, store, theme, places, until) {

@@ -46,10 +46,13 @@ _MOST_BYTES = 1 << 20
 _TURNS = 5
 """Turns of the event loop within which a socket that was accepted is a connection."""
 # At DEBUG websockets logs request lines, and those hold api_key: this logger never gets there,
-# not even where somebody sets every logger to DEBUG.
+# not even where somebody sets every logger to DEBUG. And a client that goes away in the middle of
+# its handshake is no fault of the exchange, of which older ones write a traceback.
 _logger = logging.getLogger("mdkit.exchange")
 _logger.setLevel(logging.INFO)
-_logger.addFilter(lambda record: record.levelno >= logging.INFO)
+_logger.addFilter(
+    lambda record: record.levelno >= logging.INFO and record.msg != "opening handshake failed"
+)
 
 
 class ExchangeServer:

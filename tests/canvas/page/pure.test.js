@@ -17,6 +17,7 @@ import { Ring } from "../static/ring.js";
 import { Scale, clock, decimals, niceStep, price, short, ticks, timeTicks }
   from "../static/scales.js";
 import { AGAIN, ANEW, KEEP, Seldom } from "../static/seldom.js";
+import { noTrades } from "../static/side.js";
 import { lastRows, marked, signalRanges, turns } from "../static/signals.js";
 import { Store } from "../static/store.js";
 import { farOf, isCut } from "../static/strips.js";
@@ -561,4 +562,13 @@ test("bars of a stretch are found, and their cells joined where they would be to
   assert.equal(joined.step, 1);
   assert.deepEqual(joined.cells.map((cell) => [cell.price, cell.sell, cell.buy]),
     [[10, 2, 4], [11, 2, 4]]);
+});
+
+test("a pane without trades says why, and how to get them while that helps", () => {
+  const head = { may_trade: false, symbol: "A" };
+  assert.equal(noTrades({}), "no trades yet");
+  assert.equal(noTrades({ over: true }, true), "no trades");
+  assert.equal(noTrades(head), "trades are not subscribed to");
+  assert.equal(noTrades(head, true), 'trades are not subscribed to: session.subscribe("trade", "A")');
+  assert.equal(noTrades({ ...head, over: true }, true), "trades are not subscribed to");
 });

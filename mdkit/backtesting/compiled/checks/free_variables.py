@@ -122,7 +122,7 @@ def _told(name: str, value: Any) -> str:
     if found is None and own not in _SEEDED:
         # Bound methods of the generators that `random` and numpy share have those as modules.
         kind = _module_of(owner) if owner is not None else ""
-        for place in (module, kind, name.rpartition(".")[0]):
+        for place in (module, kind.removesuffix(".mtrand"), name.rpartition(".")[0]):
             if place in _MODULES and callable(value) and not isinstance(value, type):
                 found = _MODULES[place]
     return "" if found is None else f"{name}: {found}"
